@@ -1,0 +1,278 @@
+//! The vocabulary of decisions: what to write, in which order, why, and when to look again.
+//!
+//! Input: none. Output: types only. A plan is complete: whoever applies it has no choice left to make.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use tidegate_api::analysis::AnalysisRun;
+use tidegate_api::rollout::RolloutStatus;
+
+use crate::rollout::world::Set;
+
+/// What to do for one Rollout, complete and in order; and why. An empty plan still has a reason.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// API requests in the order in which they must happen. Every prefix of them is safe.
+    pub writes: Vec<Planned>,
+    /// When to look again even if nothing changes.
+    pub wake: Option<Timestamp>,
+    /// What the Rollout is doing or waiting for after these writes.
+    pub because: Because,
+}
+
+/// One write, its reason, and the events that are true once it has succeeded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// The request.
+    pub write: Write,
+    /// Why it is made.
+    pub because: Because,
+    /// Kubernetes Events to record on the Rollout after the request succeeded, in order.
+    pub notices: Vec<Notice>,
+}
+
+/// One API request each; the executor has no choice left.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Writes the default replica count into a Rollout that names none, because an HPA needs to read it.
+    DefaultReplicas { replicas: i32 },
+    /// Sets annotations of the Rollout itself (its revision).
+    AnnotateRollout { annotations: BTreeMap<String, String> },
+    /// Creates a ReplicaSet with zero replicas.
+    CreateSet(Box<Set>),
+    /// Patches a ReplicaSet: its size (seen as `from`), `None` where it stays; annotations (`None` removes one);
+    /// its minReadySeconds. All in one request, so that a size never appears without its annotation.
+    PatchSet(SetPatch),
+    /// Deletes a ReplicaSet that has no pods left.
+    DeleteSet { name: String, uid: String },
+    /// Points the selector of a Service at the pods of one revision.
+    PointService { service: String, from: Option<String>, to: String, rollout: String },
+    /// Brings one routing object to the wanted content: created when `from` is absent, else merge-patched.
+    Route(RouteWrite),
+    /// Creates an AnalysisRun.
+    CreateRun(Box<AnalysisRun>),
+    /// Asks a running AnalysisRun to stop.
+    StopRun { name: String },
+    /// Deletes an AnalysisRun that history no longer keeps.
+    DeleteRun { name: String },
+    /// Writes the difference between two statuses, under the resourceVersion that was read.
+    Status(Box<StatusWrite>),
+}
+
+/// The difference to make in one ReplicaSet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SetPatch {
+    pub name: String,
+    /// Old and new `spec.replicas`.
+    pub replicas: Option<(i32, i32)>,
+    pub annotations: BTreeMap<String, Option<String>>,
+    pub min_ready_seconds: Option<i32>,
+}
+
+/// One routing object before and after, with the weight it gives to the canary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteWrite {
+    pub reference: Reference,
+    /// The object as read; `None` when it does not exist yet.
+    pub from: Option<Value>,
+    /// The whole object as wanted; only the difference is sent.
+    pub to: Value,
+    /// Weight of the canary in parts of `max_weight` once written.
+    pub weight: i32,
+    pub max_weight: i32,
+}
+
+/// The status as read and as wanted; the executor sends the difference as a merge patch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusWrite {
+    pub from: RolloutStatus,
+    pub to: RolloutStatus,
+}
+
+/// Names one object of any kind in the Rollout's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Reference {
+    /// Such as `networking.k8s.io/v1`.
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// One Kubernetes Event: `reason` and `message` are read by clients and must be exact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub warning: bool,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+impl Notice {
+    /// An Event of type Normal.
+    #[must_use]
+    pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { warning: false, reason, message: message.into() }
+    }
+
+    /// An Event of type Warning.
+    #[must_use]
+    pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { warning: true, reason, message: message.into() }
+    }
+}
+
+/// Why something is written, or what is waited for. Shown to users, compared in goldens, never parsed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Because {
+    /// Everything is as the Rollout wants it.
+    #[default]
+    Settled,
+    /// The Rollout is being deleted; Kubernetes collects what it owns.
+    Deleting,
+    /// The spec cannot be acted on; the message says what to change.
+    InvalidSpec { message: String },
+    /// A ReplicaSet for the current template was missing.
+    NewTemplate { hash: String },
+    /// The template or the steps changed, so the update starts over.
+    UpdateStarted { hash: String },
+    /// `spec.replicas` changed; only ReplicaSets are resized in this round.
+    ScalingEvent { replicas: i32 },
+    /// A ReplicaSet gets the size that the current weight asks for.
+    Resize { set: String, from: i32, to: i32 },
+    /// A ReplicaSet needs more available pods; `trouble` is what the pods themselves report.
+    WaitingForPods { set: String, ready: i32, need: i32, trouble: Option<String> },
+    /// A Service's endpoints do not yet show the pods that traffic is to be sent to.
+    WaitingForEndpoints { service: String, ready: i32, need: i32 },
+    /// A route was written but is not read back with the wanted weight yet.
+    WeightNotYetSeen { router: String, want: i32 },
+    /// The weight of the canary changes.
+    Weight { from: Option<i32>, to: i32, of: i32 },
+    /// Traffic goes to the revision that the Service stands for.
+    PointService { service: String, hash: String },
+    /// A pause step: until a time, or until somebody resumes.
+    Paused { step: Option<i32>, until: Option<Timestamp> },
+    /// `spec.paused` is set.
+    UserPaused,
+    /// An analysis was inconclusive; somebody has to decide.
+    Inconclusive { run: String },
+    /// An AnalysisRun must come to a verdict first.
+    WaitingForRun { run: String },
+    /// A run that the current step or the background analysis needs.
+    RunNeeded { run: String },
+    /// A run that is no longer needed.
+    RunNotNeeded { run: String },
+    /// The update is aborted; traffic belongs to the stable revision.
+    Aborted { why: String },
+    /// An abort cannot give the stable revision traffic, because it has no ready endpoint.
+    StableNotReady { service: String },
+    /// Old pods stay up until this time, in case they are needed again.
+    ScaleDownDelay { set: String, until: Timestamp },
+    /// The current step is done.
+    StepDone { step: i32, of: i32 },
+    /// The update is complete: the new revision is the stable one.
+    Promoted { why: String },
+    /// Old ReplicaSets, AnalysisRuns beyond the history limits.
+    History { name: String },
+    /// Conditions are brought in line with a pause or a resume that somebody asked for.
+    PauseNoticed,
+    /// The revision number or other bookkeeping on a ReplicaSet or Rollout.
+    Bookkeeping,
+    /// The status is brought up to date with what was observed.
+    StatusMoved,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settled => write!(f, "everything is as wanted"),
+            Self::Deleting => write!(f, "the Rollout is being deleted"),
+            Self::InvalidSpec { message } => write!(f, "the spec must be changed: {message}"),
+            Self::NewTemplate { hash } => write!(f, "no ReplicaSet has the template {hash}"),
+            Self::UpdateStarted { hash } => write!(f, "the template or the steps changed: update to {hash} starts"),
+            Self::ScalingEvent { replicas } => write!(f, "spec.replicas is now {replicas}"),
+            Self::Resize { set, from, to } => write!(f, "ReplicaSet {set} goes from {from} to {to}"),
+            Self::WaitingForPods { set, ready, need, trouble } => {
+                write!(f, "waiting for pods of {set}: {ready} of {need} available")?;
+                trouble.as_ref().map_or(Ok(()), |t| write!(f, " ({t})"))
+            }
+            Self::WaitingForEndpoints { service, ready, need } => {
+                write!(f, "waiting for endpoints of Service {service}: {ready} of {need} ready")
+            }
+            Self::WeightNotYetSeen { router, want } => write!(f, "waiting for {router} to show weight {want}"),
+            Self::Weight { from: Some(from), to, of } => write!(f, "canary weight {from} to {to} of {of}"),
+            Self::Weight { from: None, to, of } => write!(f, "canary weight {to} of {of}"),
+            Self::PointService { service, hash } => write!(f, "Service {service} selects revision {hash}"),
+            Self::Paused { step, until } => {
+                match step {
+                    Some(step) => write!(f, "paused at step {}", step + 1)?,
+                    None => write!(f, "paused")?,
+                }
+                match until {
+                    Some(until) => write!(f, " until {until}"),
+                    None => write!(f, " until somebody promotes it"),
+                }
+            }
+            Self::UserPaused => write!(f, "spec.paused is true"),
+            Self::Inconclusive { run } => write!(f, "AnalysisRun {run} is inconclusive: promote or abort"),
+            Self::WaitingForRun { run } => write!(f, "waiting for AnalysisRun {run}"),
+            Self::RunNeeded { run } => write!(f, "AnalysisRun {run} is needed"),
+            Self::RunNotNeeded { run } => write!(f, "AnalysisRun {run} is no longer needed"),
+            Self::Aborted { why } if why.is_empty() => write!(f, "aborted"),
+            Self::Aborted { why } => write!(f, "aborted: {why}"),
+            Self::StableNotReady { service } => {
+                write!(f, "aborted, but Service {service} has no ready endpoint to take the traffic")
+            }
+            Self::ScaleDownDelay { set, until } => write!(f, "ReplicaSet {set} stays up until {until}"),
+            Self::StepDone { step, of } => write!(f, "step {step} of {of} is done"),
+            Self::Promoted { why } => write!(f, "promoted: {why}"),
+            Self::History { name } => write!(f, "{name} is beyond the history limit"),
+            Self::PauseNoticed => write!(f, "conditions follow the pause"),
+            Self::Bookkeeping => write!(f, "bookkeeping"),
+            Self::StatusMoved => write!(f, "status follows what was observed"),
+        }
+    }
+}
+
+impl Plan {
+    /// Adds a write with its reason.
+    pub(crate) fn push(&mut self, write: Write, because: Because) {
+        self.writes.push(Planned { write, because, notices: Vec::new() });
+    }
+
+    /// Adds a write with its reason and the events that follow its success.
+    pub(crate) fn push_with(&mut self, write: Write, because: Because, notices: Vec<Notice>) {
+        self.writes.push(Planned { write, because, notices });
+    }
+
+    /// Looks again at `at`, or earlier if the plan already asks for it.
+    pub(crate) fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Whether any write changes the status.
+    #[must_use]
+    pub fn status(&self) -> Option<&RolloutStatus> {
+        self.writes.iter().find_map(|planned| match &planned.write {
+            Write::Status(status) => Some(&status.to),
+            Write::DefaultReplicas { .. }
+            | Write::AnnotateRollout { .. }
+            | Write::CreateSet(_)
+            | Write::PatchSet(_)
+            | Write::DeleteSet { .. }
+            | Write::PointService { .. }
+            | Write::Route(_)
+            | Write::CreateRun(_)
+            | Write::StopRun { .. }
+            | Write::DeleteRun { .. } => None,
+        })
+    }
+}

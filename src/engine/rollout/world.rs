@@ -1,0 +1,283 @@
+//! Everything one decision about a Rollout may know, built once per round and never changed.
+//!
+//! Input: Kubernetes objects as JSON. Output: small typed facts behind `Arc`, so that a World is cheap to
+//! build from a cache. It must never know where the objects came from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use tidegate_api::rollout::Rollout;
+use tidegate_api::valid::{FieldError, ValidRollout};
+
+use super::hash;
+use crate::plan::Reference;
+
+/// The label that names a revision on ReplicaSets, pods, AnalysisRuns and in Service selectors.
+pub const HASH_LABEL: &str = "rollouts-pod-template-hash";
+/// The revision number on a Rollout, ReplicaSet and AnalysisRun.
+pub const REVISION: &str = "rollout.argoproj.io/revision";
+/// Former revision numbers of a ReplicaSet that was used again.
+pub const REVISION_HISTORY: &str = "rollout.argoproj.io/revision-history";
+/// `spec.replicas` of the Rollout when the ReplicaSet was last sized.
+pub const DESIRED_REPLICAS: &str = "rollout.argoproj.io/desired-replicas";
+/// When an unused ReplicaSet may be scaled down.
+pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
+/// The Rollout that a Service belongs to.
+pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
+/// The controller instance that an object belongs to.
+pub const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+
+/// Everything one decision may know. Built once per round, never changed.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub now: Timestamp,
+    pub rollout: Arc<Rollout>,
+    /// What the spec of `rollout` says, parsed.
+    pub spec: Arc<Parsed>,
+    /// ReplicaSets that the Rollout controls, or orphans that its selector claims.
+    pub sets: Vec<Arc<Set>>,
+    /// Services that the spec names, by name; absent when they do not exist.
+    pub services: BTreeMap<String, Arc<Service>>,
+    /// Ready endpoints of those Services, counted by the revision of the pod behind them.
+    pub endpoints: BTreeMap<String, Endpoints>,
+    /// Routing objects that the router asked for; absent when they do not exist.
+    pub routes: BTreeMap<Reference, Arc<Value>>,
+    /// AnalysisRuns that the Rollout controls.
+    pub runs: Vec<Arc<AnalysisRun>>,
+    /// AnalysisTemplates of the namespace and ClusterAnalysisTemplates, by scope and name.
+    pub templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    /// Troubles that pods report, by revision: the text of the worst one, such as an image that cannot be pulled.
+    pub troubles: BTreeMap<String, String>,
+}
+
+/// The parsed spec of a Rollout: depends on `spec` and on nothing else, so it is computed once per generation.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    pub valid: Result<ValidRollout, Vec<FieldError>>,
+    /// The pod template as the JSON that the hash is taken from.
+    pub canonical: String,
+    pub steps_hash: String,
+}
+
+impl Parsed {
+    /// Parses the spec of a Rollout.
+    #[must_use]
+    pub fn new(rollout: &Rollout) -> Self {
+        let steps = rollout.spec.strategy.as_ref().and_then(|strategy| strategy.canary.as_ref()).map(|canary| {
+            canary.steps.iter().map(|step| serde_json::to_value(step).unwrap_or(Value::Null)).collect::<Vec<_>>()
+        });
+        let steps = steps.filter(|steps| !steps.is_empty()).map(Value::Array);
+        Self {
+            valid: tidegate_api::valid::validate(rollout),
+            canonical: hash::canonical(&rollout.spec.template.0),
+            steps_hash: hash::steps_hash(steps.as_ref()),
+        }
+    }
+}
+
+/// A template by scope: `cluster` is true for a ClusterAnalysisTemplate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TemplateKey {
+    pub cluster: bool,
+    pub name: String,
+}
+
+/// Ready endpoints of one Service by the revision hash of their pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    pub ready: BTreeMap<String, i32>,
+}
+
+impl Endpoints {
+    /// Ready endpoints whose pods carry `hash`.
+    #[must_use]
+    pub fn of(&self, hash: &str) -> i32 {
+        self.ready.get(hash).copied().unwrap_or(0)
+    }
+}
+
+/// A Service as far as a rollout needs it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Service {
+    pub name: String,
+    pub selector: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Service {
+    /// The revision that the Service selects, if any.
+    #[must_use]
+    pub fn hash(&self) -> Option<&str> {
+        self.selector.get(HASH_LABEL).map(String::as_str)
+    }
+
+    /// Reads a Service from its JSON; absent fields count as empty.
+    #[must_use]
+    pub fn parse(object: &Value) -> Self {
+        Self {
+            name: text(object, "/metadata/name"),
+            selector: map(object, "/spec/selector"),
+            annotations: map(object, "/metadata/annotations"),
+        }
+    }
+}
+
+/// A ReplicaSet as far as a rollout needs it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Set {
+    pub name: String,
+    pub uid: String,
+    pub created: Timestamp,
+    pub deleting: bool,
+    pub generation: i64,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// The uid of the controlling owner, if any.
+    pub owner: Option<String>,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    pub min_ready_seconds: i32,
+    pub selector: Value,
+    pub template: Arc<Value>,
+    pub status: SetStatus,
+}
+
+/// The status of a ReplicaSet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetStatus {
+    pub observed_generation: i64,
+    pub replicas: i32,
+    pub ready: i32,
+    pub available: i32,
+    /// Reason and message of a true ReplicaFailure condition.
+    pub failure: Option<(String, String)>,
+}
+
+impl Set {
+    /// The revision hash in the labels, empty when absent.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        self.labels.get(HASH_LABEL).map_or("", String::as_str)
+    }
+
+    /// The revision number, 0 when absent or unreadable.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.annotations.get(REVISION).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// The scale-down deadline, if one is set and readable.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.annotations.get(SCALE_DOWN_DEADLINE).and_then(|text| text.parse().ok())
+    }
+
+    /// Whether an annotation for the scale-down deadline exists, readable or not.
+    #[must_use]
+    pub fn has_deadline(&self) -> bool {
+        self.annotations.contains_key(SCALE_DOWN_DEADLINE)
+    }
+
+    /// The Rollout's replica count when this set was last sized.
+    #[must_use]
+    pub fn desired_replicas(&self) -> Option<i32> {
+        self.annotations.get(DESIRED_REPLICAS).and_then(|text| text.parse().ok())
+    }
+
+    /// Reads a ReplicaSet from its JSON; absent or malformed fields count as zero or empty.
+    #[must_use]
+    pub fn parse(object: &Value) -> Self {
+        let owner = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).and_then(|owners| {
+            let controller = owners.iter().find(|owner| owner["controller"] == json!(true))?;
+            Some(controller["uid"].as_str()?.to_owned())
+        });
+        Self {
+            name: text(object, "/metadata/name"),
+            uid: text(object, "/metadata/uid"),
+            created: text(object, "/metadata/creationTimestamp").parse().unwrap_or_default(),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            generation: int(object, "/metadata/generation"),
+            labels: map(object, "/metadata/labels"),
+            annotations: map(object, "/metadata/annotations"),
+            owner,
+            replicas: object.pointer("/spec/replicas").and_then(Value::as_i64).map_or(1, clamp),
+            min_ready_seconds: clamp(int(object, "/spec/minReadySeconds")),
+            selector: object.pointer("/spec/selector").cloned().unwrap_or(Value::Null),
+            template: Arc::new(object.pointer("/spec/template").cloned().unwrap_or(Value::Null)),
+            status: SetStatus::parse(object),
+        }
+    }
+
+    /// The object to create, controlled by `rollout`.
+    #[must_use]
+    pub fn object(&self, rollout: &Rollout) -> Value {
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "name": self.name,
+                "namespace": rollout.metadata.namespace,
+                "labels": self.labels,
+                "annotations": self.annotations,
+                "ownerReferences": [owner_reference(rollout)],
+            },
+            "spec": {
+                "replicas": self.replicas,
+                "minReadySeconds": self.min_ready_seconds,
+                "selector": self.selector,
+                "template": *self.template,
+            },
+        })
+    }
+}
+
+impl SetStatus {
+    fn parse(object: &Value) -> Self {
+        let failure = object.pointer("/status/conditions").and_then(Value::as_array).and_then(|conditions| {
+            let failed = |c: &&Value| c["type"] == "ReplicaFailure" && c["status"] == "True";
+            let condition = conditions.iter().find(failed)?;
+            Some((condition["reason"].as_str()?.to_owned(), condition["message"].as_str().unwrap_or("").to_owned()))
+        });
+        Self {
+            observed_generation: int(object, "/status/observedGeneration"),
+            replicas: clamp(int(object, "/status/replicas")),
+            ready: clamp(int(object, "/status/readyReplicas")),
+            available: clamp(int(object, "/status/availableReplicas")),
+            failure,
+        }
+    }
+}
+
+/// The owner reference that makes `rollout` the controller of an object.
+#[must_use]
+pub fn owner_reference(rollout: &Rollout) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "name": rollout.metadata.name,
+        "uid": rollout.metadata.uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+fn text(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn int(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+fn clamp(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn map(object: &Value, pointer: &str) -> BTreeMap<String, String> {
+    let Some(entries) = object.pointer(pointer).and_then(Value::as_object) else { return BTreeMap::new() };
+    entries.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
