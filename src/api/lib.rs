@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The kinds of `argoproj.io/v1alpha1`: their types, defaults, validation and CRDs.
+//!
+//! Types mirror the JSON that other tools read and write, field for field and in Go's field
+//! order, so that encoding a value gives the same text as upstream's structs do. Nothing in
+//! here does I/O or knows a cluster.
+
+pub mod analysis;
+pub mod experiment;
+mod omit;
+pub mod phase;
+pub mod raw;
+pub mod rollout;
+pub mod source;
+
+/// API group of all the kinds.
+pub const GROUP: &str = "argoproj.io";
+/// Version of all the kinds.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,483 @@
+//! Providers of metrics and their settings.
+
+use crate::omit::{blank, empty};
+use crate::raw::free_object;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Where results come from; exactly one of its fields is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MetricProvider {
+    /// Prometheus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<PrometheusMetric>,
+    /// Kayenta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kayenta: Option<KayentaMetric>,
+    /// A web service that answers JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web: Option<WebMetric>,
+    /// Datadog.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datadog: Option<DatadogMetric>,
+    /// Wavefront.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wavefront: Option<WavefrontMetric>,
+    /// New Relic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_relic: Option<NewRelicMetric>,
+    /// A Job that succeeds or fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobMetric>,
+    /// Amazon CloudWatch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud_watch: Option<CloudWatchMetric>,
+    /// Graphite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graphite: Option<GraphiteMetric>,
+    /// InfluxDB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub influxdb: Option<InfluxdbMetric>,
+    /// Apache SkyWalking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skywalking: Option<SkyWalkingMetric>,
+    /// Settings of a metric plugin by plugin name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "free_object")]
+    pub plugin: BTreeMap<String, Value>,
+}
+
+/// Query to Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PrometheusMetric {
+    /// URL of the server.
+    #[serde(skip_serializing_if = "blank")]
+    pub address: Option<String>,
+    /// Query in PromQL.
+    #[serde(skip_serializing_if = "blank")]
+    pub query: Option<String>,
+    /// How to authenticate.
+    #[serde(skip_serializing_if = "empty")]
+    pub authentication: Authentication,
+    /// Seconds to wait for an answer; 30 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+    /// Does not verify the server's certificate.
+    #[serde(skip_serializing_if = "empty")]
+    pub insecure: bool,
+    /// HTTP headers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<WebMetricHeader>,
+    /// Asks for a range instead of an instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range_query: Option<PrometheusRangeQueryArgs>,
+}
+
+/// Range of a query to Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PrometheusRangeQueryArgs {
+    /// Expression for the start, such as now() - duration("1h").
+    #[serde(skip_serializing_if = "blank")]
+    pub start: Option<String>,
+    /// Expression for the end, such as now().
+    #[serde(skip_serializing_if = "blank")]
+    pub end: Option<String>,
+    /// Time between samples, such as 1m.
+    #[serde(skip_serializing_if = "blank")]
+    pub step: Option<String>,
+}
+
+/// How to authenticate with a server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Authentication {
+    /// AWS signatures, for Amazon Managed Prometheus.
+    #[serde(skip_serializing_if = "empty")]
+    pub sigv4: Sigv4Config,
+    /// OAuth2 client credentials.
+    #[serde(skip_serializing_if = "empty")]
+    pub oauth2: OAuth2Config,
+    /// User and password.
+    #[serde(skip_serializing_if = "empty")]
+    pub basic_auth: BasicAuthConfig,
+}
+
+/// User and password.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BasicAuthConfig {
+    /// User.
+    #[serde(skip_serializing_if = "blank")]
+    pub username: Option<String>,
+    /// Password.
+    #[serde(skip_serializing_if = "blank")]
+    pub password: Option<String>,
+}
+
+/// OAuth2 client credentials.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OAuth2Config {
+    /// URL that gives tokens.
+    #[serde(skip_serializing_if = "blank")]
+    pub token_url: Option<String>,
+    /// Client id.
+    #[serde(skip_serializing_if = "blank")]
+    pub client_id: Option<String>,
+    /// Client secret.
+    #[serde(skip_serializing_if = "blank")]
+    pub client_secret: Option<String>,
+    /// Scopes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+}
+
+/// AWS signatures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Sigv4Config {
+    /// Region.
+    #[serde(skip_serializing_if = "blank")]
+    pub region: Option<String>,
+    /// Credential profile.
+    #[serde(skip_serializing_if = "blank")]
+    pub profile: Option<String>,
+    /// Role to assume.
+    #[serde(skip_serializing_if = "blank")]
+    pub role_arn: Option<String>,
+}
+
+/// Request to a web service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["url"]))]
+pub struct WebMetric {
+    /// GET, POST or PUT; GET when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub method: Option<String>,
+    /// URL.
+    pub url: String,
+    /// HTTP headers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<WebMetricHeader>,
+    /// Body, not with GET.
+    #[serde(skip_serializing_if = "blank")]
+    pub body: Option<String>,
+    /// Seconds to wait for an answer; 10 when absent.
+    #[serde(skip_serializing_if = "empty")]
+    pub timeout_seconds: i64,
+    /// JSON path to the result; the whole answer when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub json_path: Option<String>,
+    /// Does not verify the server's certificate.
+    #[serde(skip_serializing_if = "empty")]
+    pub insecure: bool,
+    /// Body as JSON, not with GET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "free_object")]
+    pub json_body: Option<Value>,
+    /// How to authenticate.
+    #[serde(skip_serializing_if = "empty")]
+    pub authentication: Authentication,
+}
+
+/// HTTP header.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["key", "value"]))]
+pub struct WebMetricHeader {
+    /// Name.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+/// Query to Datadog.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DatadogMetric {
+    /// Time that the query covers; 5m when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub interval: Option<String>,
+    /// Query.
+    #[serde(skip_serializing_if = "blank")]
+    pub query: Option<String>,
+    /// Queries by name, for the formula.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub queries: BTreeMap<String, String>,
+    /// Formula over the queries.
+    #[serde(skip_serializing_if = "blank")]
+    pub formula: Option<String>,
+    /// API version, v1 or v2; v1 when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub api_version: Option<String>,
+    /// How v2 sums up a series; last when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub aggregator: Option<String>,
+    /// Secret with the keys.
+    #[serde(skip_serializing_if = "empty")]
+    pub secret_ref: DatadogSecretRef,
+    /// Time to wait for an answer; 10s when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub request_timeout: Option<String>,
+}
+
+/// Secret with the keys for Datadog.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DatadogSecretRef {
+    /// Name of the Secret.
+    #[serde(skip_serializing_if = "blank")]
+    pub name: Option<String>,
+    /// Looks in the namespace of the run instead of the controller's.
+    #[serde(skip_serializing_if = "empty")]
+    pub namespaced: bool,
+}
+
+/// Query to Wavefront.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WavefrontMetric {
+    /// Address of the server.
+    #[serde(skip_serializing_if = "blank")]
+    pub address: Option<String>,
+    /// Query.
+    #[serde(skip_serializing_if = "blank")]
+    pub query: Option<String>,
+}
+
+/// Query to New Relic.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["query"]))]
+pub struct NewRelicMetric {
+    /// Secret with the account; newrelic when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub profile: Option<String>,
+    /// Query in NRQL.
+    pub query: String,
+    /// Seconds to wait for an answer; 5 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+}
+
+/// Job to run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["spec"]))]
+pub struct JobMetric {
+    /// Extra metadata of the Job.
+    #[serde(skip_serializing_if = "empty")]
+    pub metadata: JobMetadata,
+    /// Spec of the Job.
+    #[schemars(schema_with = "free_object")]
+    pub spec: Value,
+}
+
+/// Labels and annotations of a Job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobMetadata {
+    /// Labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Queries to Amazon CloudWatch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["metricDataQueries"]))]
+pub struct CloudWatchMetric {
+    /// Time that the queries cover; 5m when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub interval: Option<String>,
+    /// Queries.
+    pub metric_data_queries: Vec<CloudWatchMetricDataQuery>,
+}
+
+/// One query to Amazon CloudWatch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CloudWatchMetricDataQuery {
+    /// Id.
+    #[serde(skip_serializing_if = "blank")]
+    pub id: Option<String>,
+    /// Expression over other queries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
+    /// Label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Metric to read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric_stat: Option<CloudWatchMetricStat>,
+    /// Seconds between data points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<IntOrString>,
+    /// Whether the result is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_data: Option<bool>,
+}
+
+/// Metric of Amazon CloudWatch and how to sum it up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CloudWatchMetricStat {
+    /// Metric.
+    #[serde(skip_serializing_if = "empty")]
+    pub metric: CloudWatchMetricStatMetric,
+    /// Seconds between data points.
+    #[serde(skip_serializing_if = "empty")]
+    pub period: IntOrString,
+    /// Statistic, such as Sum.
+    #[serde(skip_serializing_if = "blank")]
+    pub stat: Option<String>,
+    /// Unit.
+    #[serde(skip_serializing_if = "blank")]
+    pub unit: Option<String>,
+}
+
+/// Metric of Amazon CloudWatch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CloudWatchMetricStatMetric {
+    /// Dimensions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dimensions: Vec<CloudWatchMetricStatMetricDimension>,
+    /// Name of the metric.
+    #[serde(skip_serializing_if = "blank")]
+    pub metric_name: Option<String>,
+    /// Namespace of the metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// Dimension of a metric of Amazon CloudWatch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CloudWatchMetricStatMetricDimension {
+    /// Name.
+    #[serde(skip_serializing_if = "blank")]
+    pub name: Option<String>,
+    /// Value.
+    #[serde(skip_serializing_if = "blank")]
+    pub value: Option<String>,
+}
+
+/// Query to Graphite.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GraphiteMetric {
+    /// Address of the server.
+    #[serde(skip_serializing_if = "blank")]
+    pub address: Option<String>,
+    /// Query.
+    #[serde(skip_serializing_if = "blank")]
+    pub query: Option<String>,
+}
+
+/// Query to InfluxDB.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InfluxdbMetric {
+    /// Secret with the account; influxdb when absent.
+    #[serde(skip_serializing_if = "blank")]
+    pub profile: Option<String>,
+    /// Query in Flux.
+    #[serde(skip_serializing_if = "blank")]
+    pub query: Option<String>,
+}
+
+/// Query to Apache SkyWalking.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SkyWalkingMetric {
+    /// Address of the server.
+    #[serde(skip_serializing_if = "blank")]
+    pub address: Option<String>,
+    /// Query in GraphQL.
+    #[serde(skip_serializing_if = "blank")]
+    pub query: Option<String>,
+    /// Time that the query covers.
+    #[serde(skip_serializing_if = "blank")]
+    pub interval: Option<String>,
+}
+
+/// Comparison by Kayenta.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = [
+    "address", "application", "canaryConfigName", "metricsAccountName", "configurationAccountName",
+    "storageAccountName", "threshold", "scopes"
+]))]
+pub struct KayentaMetric {
+    /// Address of the server.
+    pub address: String,
+    /// Application.
+    pub application: String,
+    /// Name of the canary configuration.
+    pub canary_config_name: String,
+    /// Account for metrics.
+    pub metrics_account_name: String,
+    /// Account for configuration.
+    pub configuration_account_name: String,
+    /// Account for storage.
+    pub storage_account_name: String,
+    /// Scores that pass.
+    pub threshold: KayentaThreshold,
+    /// What to compare.
+    pub scopes: Vec<KayentaScope>,
+    /// Compares with the time before.
+    #[serde(skip_serializing_if = "empty")]
+    pub lookback: bool,
+}
+
+/// Scores that pass.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["pass", "marginal"]))]
+pub struct KayentaThreshold {
+    /// Least score of a success.
+    pub pass: i64,
+    /// Least score that is not a failure.
+    pub marginal: i64,
+}
+
+/// What to compare.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name", "controlScope", "experimentScope"]))]
+pub struct KayentaScope {
+    /// Name.
+    pub name: String,
+    /// The stable side.
+    pub control_scope: ScopeDetail,
+    /// The canary side.
+    pub experiment_scope: ScopeDetail,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["scope", "region", "step", "start", "end"]))]
+pub struct ScopeDetail {
+    /// Scope.
+    pub scope: String,
+    /// Region.
+    pub region: String,
+    /// Seconds between samples.
+    pub step: i64,
+    /// Start of the time.
+    pub start: String,
+    /// End of the time.
+    pub end: String,
+}
