@@ -4,6 +4,7 @@
 //! in as arguments, and what must happen goes out as a [`plan::Plan`]. The crate cannot do I/O because none
 //! of its dependencies can.
 
+pub mod analysis;
 pub mod plan;
 pub mod rollout;
 pub mod route;

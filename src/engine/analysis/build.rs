@@ -1,0 +1,207 @@
+//! Builds the AnalysisRun that a Rollout needs from the templates that its analysis names.
+//!
+//! Input: the Rollout, one of its analyses and the templates. Output: the object to create. The caller
+//! chooses the name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::Value;
+use tidegate_api::analysis::{AnalysisRun, AnalysisRunSpec, AnalysisTemplateSpec};
+use tidegate_api::rollout::{Rollout, RolloutAnalysis};
+
+use super::{args, template};
+use crate::rollout::world::{HASH_LABEL, INSTANCE_ID, REVISION, TemplateKey, owner_reference};
+
+/// What a run is for within its Rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// The analysis of one canary step.
+    Step { index: i32 },
+    /// The analysis beside the steps.
+    Background,
+    /// The analysis before a blue-green switch.
+    PrePromotion,
+    /// The analysis after a blue-green switch.
+    PostPromotion,
+}
+
+impl RunKind {
+    /// The value of the label `rollout-type`, which events and clients show, too.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Step { .. } => "Step",
+            Self::Background => "Background",
+            Self::PrePromotion => "PrePromotion",
+            Self::PostPromotion => "PostPromotion",
+        }
+    }
+}
+
+/// All that a new run is made from.
+pub struct RunRequest<'a> {
+    pub rollout: &'a Rollout,
+    /// Name of the run.
+    pub name: String,
+    pub analysis: &'a RolloutAnalysis,
+    pub kind: RunKind,
+    pub templates: &'a BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    /// Pod template hash of the stable version; empty when there is none yet.
+    pub stable_hash: &'a str,
+    /// Pod template hash of the new version.
+    pub latest_hash: &'a str,
+    pub revision: i64,
+    /// The controller instance that the Rollout belongs to.
+    pub instance_id: Option<String>,
+}
+
+/// Builds the run.
+///
+/// # Errors
+/// Fails when a template is missing, templates contradict each other, or an argument has no value.
+pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
+    let analysis = request.analysis;
+    let template = template::flatten(&analysis.templates, request.templates)?;
+    let rollout = serde_json::to_value(request.rollout).unwrap_or(Value::Null);
+    let given = args::rollout_args(&rollout, &analysis.args, request.stable_hash, request.latest_hash)?;
+    let mut spec = AnalysisRunSpec {
+        metrics: template.metrics,
+        args: args::merge(&given, &template.args)?,
+        dry_run: analysis.dry_run.clone(),
+        measurement_retention: analysis.measurement_retention.clone(),
+        ..AnalysisRunSpec::default()
+    };
+    template::add_dry_run(&mut spec.dry_run, &template.dry_run)?;
+    template::add_retention(&mut spec.measurement_retention, &template.measurement_retention)?;
+
+    let mut run = AnalysisRun::new(&request.name, spec);
+    run.metadata.namespace.clone_from(&request.rollout.metadata.namespace);
+    run.metadata.labels = Some(labels(request));
+    let mut annotations = analysis.analysis_run_metadata.annotations.clone();
+    annotations.insert(REVISION.to_owned(), request.revision.to_string());
+    run.metadata.annotations = Some(annotations);
+    run.metadata.owner_references =
+        serde_json::from_value::<OwnerReference>(owner_reference(request.rollout))
+            .ok()
+            .map(|owner| vec![owner]);
+    Ok(run)
+}
+
+/// The user's labels, then the Rollout's selector, then those that identify the run: a label of the user's must
+/// not make it look like a run of another revision.
+fn labels(request: &RunRequest<'_>) -> BTreeMap<String, String> {
+    let mut labels = request.analysis.analysis_run_metadata.labels.clone();
+    let selector = request.rollout.spec.selector.as_ref().and_then(|selector| selector.match_labels.clone());
+    labels.extend(selector.unwrap_or_default());
+    labels.insert(HASH_LABEL.to_owned(), request.latest_hash.to_owned());
+    labels.insert("rollout-type".to_owned(), request.kind.as_str().to_owned());
+    if let RunKind::Step { index } = request.kind {
+        labels.insert("step-index".to_owned(), index.to_string());
+    }
+    if let Some(instance) = &request.instance_id {
+        labels.insert(INSTANCE_ID.to_owned(), instance.clone());
+    }
+    labels
+}
+
+/// Whether two runs measure the same: metrics, arguments and the rules about both.
+#[must_use]
+pub fn semantically_equal(one: &AnalysisRun, other: &AnalysisRun) -> bool {
+    let (one, other) = (&one.spec, &other.spec);
+    one.metrics == other.metrics
+        && one.dry_run == other.dry_run
+        && one.measurement_retention == other.measurement_retention
+        && one.args == other.args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn run(kind: RunKind) -> Result<AnalysisRun, String> {
+        let rollout: Rollout = serde_json::from_value(json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "web", "namespace": "shop", "uid": "u1"},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        }))
+        .unwrap();
+        let template: AnalysisTemplateSpec = serde_json::from_value(json!({
+            "args": [{"name": "hash"}, {"name": "limit", "value": "0.95"}],
+            "metrics": [{"name": "success", "provider": {"prometheus": {"query": "up"}}}],
+            "dryRun": [{"metricName": "slow"}],
+        }))
+        .unwrap();
+        let analysis: RolloutAnalysis = serde_json::from_value(json!({
+            "templates": [{"templateName": "success"}],
+            "args": [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}],
+            "dryRun": [{"metricName": "success"}],
+            "measurementRetention": [{"metricName": ".*", "limit": 3}],
+            "analysisRunMetadata": {"labels": {"team": "a", "rollout-type": "mine"}, "annotations": {"note": "b"}},
+        }))
+        .unwrap();
+        let key = TemplateKey { cluster: false, name: "success".into() };
+        new_run(&RunRequest {
+            rollout: &rollout,
+            name: "web-new-2-0".into(),
+            analysis: &analysis,
+            kind,
+            templates: &BTreeMap::from([(key, Arc::new(template))]),
+            stable_hash: "old",
+            latest_hash: "new",
+            revision: 2,
+            instance_id: Some("blue".into()),
+        })
+    }
+
+    #[test]
+    fn a_run_carries_what_finds_it_again() {
+        let run = serde_json::to_value(run(RunKind::Step { index: 1 }).unwrap()).unwrap();
+        assert_eq!(
+            run,
+            json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+                "metadata": {
+                    "name": "web-new-2-0", "namespace": "shop",
+                    "labels": {
+                        "app": "web", "team": "a", "rollout-type": "Step", "step-index": "1",
+                        "rollouts-pod-template-hash": "new",
+                        "argo-rollouts.argoproj.io/controller-instance-id": "blue",
+                    },
+                    "annotations": {"note": "b", "rollout.argoproj.io/revision": "2"},
+                    "ownerReferences": [{
+                        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "web", "uid": "u1",
+                        "controller": true, "blockOwnerDeletion": true,
+                    }],
+                },
+                "spec": {
+                    "metrics": [{"name": "success", "provider": {"prometheus": {"query": "up"}}}],
+                    "args": [{"name": "hash", "value": "new"}, {"name": "limit", "value": "0.95"}],
+                    "dryRun": [{"metricName": "success"}, {"metricName": "slow"}],
+                    "measurementRetention": [{"metricName": ".*", "limit": 3}],
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn background_runs_have_no_step_index() {
+        let run = run(RunKind::Background).unwrap();
+        let labels = run.metadata.labels.unwrap();
+        assert_eq!(labels["rollout-type"], "Background");
+        assert!(!labels.contains_key("step-index"));
+    }
+
+    #[test]
+    fn equality_looks_at_what_is_measured() {
+        let one = run(RunKind::Background).unwrap();
+        let mut other = run(RunKind::Step { index: 0 }).unwrap();
+        assert!(semantically_equal(&one, &other));
+        other.spec.terminate = true;
+        assert!(semantically_equal(&one, &other));
+        other.spec.args[0].value = Some("else".into());
+        assert!(!semantically_equal(&one, &other));
+    }
+}
