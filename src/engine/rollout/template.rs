@@ -12,9 +12,7 @@ mod image;
 use serde_json::Value;
 
 use super::hash;
-
-/// Marks ReplicaSets, their pods and the selectors of Services.
-pub const HASH_LABEL: &str = "rollouts-pod-template-hash";
+use super::world::HASH_LABEL;
 
 /// Tells whether a ReplicaSet's template and a wanted one make the same pods.
 ///
