@@ -1,0 +1,102 @@
+//! The control plane: etcd, the API server with RBAC, the controller manager
+//! and the scheduler, each with a certificate of its own.
+
+use anyhow::Result;
+
+use crate::cluster::network::SERVICES;
+use crate::cluster::place::Place;
+use crate::cluster::process::Processes;
+use crate::tools::Tools;
+
+const ETCD: &str = "http://127.0.0.1:2379";
+const ETCD_PEER: &str = "http://127.0.0.1:2380";
+
+/// Starts what the API needs.
+pub(crate) fn start_api(place: &Place, tools: &Tools, processes: &Processes) -> Result<()> {
+    let data = place.data_dir().join("etcd").display().to_string();
+    processes.start(
+        "etcd",
+        &tools.etcd,
+        &flags(&[
+            ("data-dir", &data),
+            ("listen-client-urls", ETCD),
+            ("advertise-client-urls", ETCD),
+            ("listen-peer-urls", ETCD_PEER),
+            ("initial-advertise-peer-urls", ETCD_PEER),
+            ("initial-cluster", &format!("default={ETCD_PEER}")),
+            ("log-level", "warn"),
+            // The data need not survive a power cut.
+            ("unsafe-no-fsync", "true"),
+        ]),
+        &[],
+    )?;
+    let file = |name: &str| place.pki_dir().join(name).display().to_string();
+    let address = place.node_address().to_string();
+    processes.start(
+        "kube-apiserver",
+        &tools.kubernetes("kube-apiserver"),
+        &flags(&[
+            ("etcd-servers", ETCD),
+            ("advertise-address", &address),
+            ("bind-address", &address),
+            ("secure-port", "6443"),
+            ("tls-cert-file", &file("apiserver.crt")),
+            ("tls-private-key-file", &file("apiserver.key")),
+            ("client-ca-file", &file("ca.crt")),
+            ("kubelet-client-certificate", &file("kubelet-client.crt")),
+            ("kubelet-client-key", &file("kubelet-client.key")),
+            ("service-account-issuer", "https://kubernetes.default.svc.cluster.local"),
+            ("service-account-signing-key-file", &file("accounts.key")),
+            ("service-account-key-file", &file("accounts.pub")),
+            ("service-cluster-ip-range", SERVICES),
+            ("authorization-mode", "Node,RBAC"),
+            ("enable-admission-plugins", "NodeRestriction"),
+            ("allow-privileged", "true"),
+        ]),
+        &[],
+    )
+}
+
+/// Starts what needs the API.
+pub(crate) fn start_controllers(place: &Place, tools: &Tools, processes: &Processes) -> Result<()> {
+    let file = |name: &str| place.pki_dir().join(name).display().to_string();
+    let kubeconfig = |user: &str| place.kubeconfig(user).display().to_string();
+    let manager = kubeconfig("kube-controller-manager");
+    processes.start(
+        "kube-controller-manager",
+        &tools.kubernetes("kube-controller-manager"),
+        &flags(&[
+            ("kubeconfig", &manager),
+            ("authentication-kubeconfig", &manager),
+            ("authorization-kubeconfig", &manager),
+            ("bind-address", "127.0.0.1"),
+            ("root-ca-file", &file("ca.crt")),
+            ("service-account-private-key-file", &file("accounts.key")),
+            ("use-service-account-credentials", "true"),
+            ("leader-elect", "false"),
+            ("kube-api-qps", "200"),
+            ("kube-api-burst", "400"),
+        ]),
+        &[],
+    )?;
+    let scheduler = kubeconfig("kube-scheduler");
+    processes.start(
+        "kube-scheduler",
+        &tools.kubernetes("kube-scheduler"),
+        &flags(&[
+            ("kubeconfig", &scheduler),
+            ("authentication-kubeconfig", &scheduler),
+            ("authorization-kubeconfig", &scheduler),
+            ("bind-address", "127.0.0.1"),
+            ("leader-elect", "false"),
+            ("kube-api-qps", "200"),
+            ("kube-api-burst", "400"),
+        ]),
+        &[],
+    )
+}
+
+/// Spells flags the way all of these programs read them.
+pub(crate) fn flags(pairs: &[(&str, &str)]) -> Vec<String> {
+    pairs.iter().map(|(name, value)| format!("--{name}={value}")).collect()
+}

@@ -1,0 +1,260 @@
+//! Sends requests through a data plane at a bounded rate and counts what comes
+//! back, so that splits and losses are measured and not believed.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A request that takes longer counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What an answer without `x-version` is counted as: the data plane's own.
+pub(crate) const NO_VERSION: &str = "-";
+
+/// Where to send requests, and how many.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    pub(crate) address: SocketAddr,
+    /// The Host header, by which the data plane finds the route.
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) per_second: u32,
+    pub(crate) workers: u32,
+}
+
+/// One request's end.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// Since the load began.
+    pub(crate) at: Duration,
+    pub(crate) took: Duration,
+    pub(crate) outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// An answer, by the version that gave it.
+    Answered { version: String, status: u16 },
+    /// No answer at all, and why.
+    Lost(String),
+}
+
+/// Everything that came back, in the order of sending.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    /// When the load began.
+    pub(crate) began: Timestamp,
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// A load that runs until it is stopped.
+pub(crate) struct Running {
+    stop: watch::Sender<bool>,
+    answers: JoinHandle<Result<Answers>>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Load {
+    pub(crate) fn new(address: SocketAddr, host: &str, per_second: u32) -> Self {
+        Self { address, host: host.to_owned(), path: "/".to_owned(), per_second, workers: 8 }
+    }
+
+    /// Sends exactly `count` requests.
+    pub(crate) async fn send(&self, count: u64) -> Result<Answers> {
+        let (_stop, stopped) = watch::channel(false);
+        self.clone().run(count, stopped, Arc::default()).await
+    }
+
+    /// Sends requests until `Running::stop`.
+    pub(crate) fn start(&self) -> Running {
+        let (stop, stopped) = watch::channel(false);
+        let sent = Arc::new(AtomicU64::new(0));
+        let answers = tokio::spawn(self.clone().run(u64::MAX, stopped, Arc::clone(&sent)));
+        Running { stop, answers, sent }
+    }
+
+    async fn run(self, count: u64, stopped: watch::Receiver<bool>, sent: Arc<AtomicU64>) -> Result<Answers> {
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .context("cannot make a load generator")?;
+        let (began, start) = (Timestamp::now(), Instant::now());
+        let turn = Arc::new(AtomicU64::new(0));
+        let mut workers = JoinSet::new();
+        for _worker in 0..self.workers {
+            let (load, client, turn, sent) = (self.clone(), client.clone(), Arc::clone(&turn), Arc::clone(&sent));
+            let mut stopped = stopped.clone();
+            workers.spawn(async move {
+                let mut samples = Vec::new();
+                loop {
+                    let mine = turn.fetch_add(1, Ordering::Relaxed);
+                    if mine >= count || !load.wait_for_turn(start, mine, &mut stopped).await {
+                        return samples;
+                    }
+                    sent.fetch_add(1, Ordering::Relaxed);
+                    samples.push(load.ask(&client, start).await);
+                }
+            });
+        }
+        let mut samples: Vec<Sample> = workers.join_all().await.into_iter().flatten().collect();
+        samples.sort_by_key(|sample| sample.at);
+        Ok(Answers { began, samples })
+    }
+
+    /// Waits until request number `turn` is due; false when the load is stopped before.
+    async fn wait_for_turn(&self, start: Instant, turn: u64, stopped: &mut watch::Receiver<bool>) -> bool {
+        let due = start + Duration::from_secs_f64(turn as f64 / f64::from(self.per_second.max(1)));
+        tokio::select! {
+            biased;
+            // Also when the sender is gone: nobody waits for the answers any more.
+            _ = stopped.wait_for(|stop| *stop) => false,
+            () = tokio::time::sleep_until(due.into()) => true,
+        }
+    }
+
+    async fn ask(&self, client: &reqwest::Client, start: Instant) -> Sample {
+        let at = start.elapsed();
+        let url = format!("http://{}{}", self.address, self.path);
+        let answer = async {
+            let response = client.get(url).header("host", &self.host).send().await?;
+            let version = response.headers().get("x-version").and_then(|value| value.to_str().ok());
+            let version = version.unwrap_or(NO_VERSION).to_owned();
+            let status = response.status().as_u16();
+            // An answer cut off in its body is no answer.
+            response.bytes().await?;
+            Ok::<_, reqwest::Error>(Outcome::Answered { version, status })
+        };
+        let outcome = answer.await.unwrap_or_else(|error| Outcome::Lost(chain(&error)));
+        Sample { at, took: start.elapsed() - at, outcome }
+    }
+}
+
+impl Running {
+    /// How many requests have been sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Ends the load and returns what came back.
+    pub(crate) async fn stop(self) -> Result<Answers> {
+        self.stop.send_replace(true);
+        self.answers.await?
+    }
+}
+
+impl Sample {
+    /// Anything but an answer below 500.
+    pub(crate) fn is_bad(&self) -> bool {
+        match &self.outcome {
+            Outcome::Answered { status, .. } => *status >= 500 || *status == 404,
+            Outcome::Lost(_) => true,
+        }
+    }
+}
+
+impl Answers {
+    pub(crate) fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Answers by version and status.
+    pub(crate) fn counts(&self) -> BTreeMap<(String, u16), u64> {
+        let mut counts = BTreeMap::new();
+        for sample in &self.samples {
+            if let Outcome::Answered { version, status } = &sample.outcome {
+                *counts.entry((version.clone(), *status)).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// A version's share of all answers, in percent.
+    pub(crate) fn share_percent(&self, version: &str) -> f64 {
+        let (mut all, mut of_version) = (0_u64, 0_u64);
+        for ((name, _status), count) in self.counts() {
+            all += count;
+            of_version += if name == version { count } else { 0 };
+        }
+        if all == 0 { 0.0 } else { 100.0 * of_version as f64 / all as f64 }
+    }
+
+    /// Requests that got no answer, or one that only a broken route gives.
+    pub(crate) fn bad(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| sample.is_bad())
+    }
+
+    /// Requests without any answer.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(|sample| matches!(sample.outcome, Outcome::Lost(_)))
+    }
+
+    /// When the first bad answer was asked for, since the load began.
+    pub(crate) fn first_bad(&self) -> Option<&Sample> {
+        self.bad().next()
+    }
+
+    /// The part that was sent between two moments since the load began.
+    pub(crate) fn between(&self, from: Duration, to: Duration) -> Self {
+        let samples = self.samples.iter().filter(|sample| from <= sample.at && sample.at < to).cloned().collect();
+        Self { began: self.began, samples }
+    }
+
+    /// Each version's share, one row per `step` of time, for plots.
+    pub(crate) fn series(&self, step: Duration) -> Vec<(Duration, BTreeMap<String, f64>)> {
+        let Some(last) = self.samples.last() else { return Vec::new() };
+        let mut rows = Vec::new();
+        let mut from = Duration::ZERO;
+        while from <= last.at {
+            let part = self.between(from, from + step);
+            let versions: Vec<String> = part.counts().into_keys().map(|(version, _)| version).collect();
+            rows.push((from, versions.into_iter().map(|version| (version.clone(), part.share_percent(&version))).collect()));
+            from += step;
+        }
+        rows
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(at_ms: u64, version: &str, status: u16) -> Sample {
+        let outcome = Outcome::Answered { version: version.to_owned(), status };
+        Sample { at: Duration::from_millis(at_ms), took: Duration::ZERO, outcome }
+    }
+
+    #[test]
+    fn shares_losses_and_the_first_bad_answer_are_told_apart() {
+        let lost = Sample { at: Duration::from_millis(30), took: PATIENCE, outcome: Outcome::Lost("refused".to_owned()) };
+        let samples = vec![answered(0, "v1", 200), answered(10, "v1", 200), answered(20, "v2", 500), lost, answered(1500, "v1", 200)];
+        let answers = Answers { began: Timestamp::UNIX_EPOCH, samples };
+        assert_eq!(answers.counts().get(&("v1".to_owned(), 200)), Some(&3));
+        assert!((answers.share_percent("v2") - 25.0).abs() < 1e-9);
+        assert_eq!(answers.bad().count(), 2);
+        assert_eq!(answers.lost().count(), 1);
+        assert_eq!(answers.first_bad().map(|sample| sample.at), Some(Duration::from_millis(20)));
+        let series = answers.series(Duration::from_secs(1));
+        assert_eq!(series.len(), 2);
+        assert_eq!(series[1].1.get("v1"), Some(&100.0));
+    }
+}

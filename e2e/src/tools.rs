@@ -1,0 +1,194 @@
+//! The Go programs that a cluster is made of, pinned in `e2e/tools/*/go.mod`,
+//! and Prometheus from Debian's archive. Each is built once into the cache; the
+//! Go build cache is the user's own, so that modules share what they compile.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+use crate::command::{command, exists, output, run_in_terminal};
+use crate::say;
+
+/// One pinned module and the programs built from it.
+struct Module {
+    /// Directory under `e2e/tools`.
+    dir: &'static str,
+    /// Packages; each program is named as the last part of its package unless `rename` says otherwise.
+    packages: &'static [&'static str],
+    rename: Option<(&'static str, &'static str)>,
+    /// The module whose version is linked into `k8s.io/component-base/version`.
+    version_of: Option<&'static str>,
+}
+
+const KUBERNETES: Module = Module {
+    dir: "kubernetes",
+    packages: &[
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-proxy",
+        "k8s.io/kubernetes/cmd/kube-scheduler",
+        "k8s.io/kubernetes/cmd/kubectl",
+        "k8s.io/kubernetes/cmd/kubelet",
+    ],
+    rename: None,
+    version_of: Some("k8s.io/kubernetes"),
+};
+const ETCD: Module = Module {
+    dir: "etcd",
+    packages: &["go.etcd.io/etcd/server/v3"],
+    // Go names a program after its package's path without the major version.
+    rename: Some(("server", "etcd")),
+    version_of: None,
+};
+const COREDNS: Module = Module { dir: "coredns", packages: &["."], rename: None, version_of: None };
+const TRAEFIK: Module = Module {
+    dir: "traefik",
+    packages: &["github.com/traefik/traefik/v3/cmd/traefik"],
+    rename: None,
+    version_of: None,
+};
+const HELM: Module =
+    Module { dir: "helm", packages: &["helm.sh/helm/v3/cmd/helm"], rename: None, version_of: None };
+
+/// Where each built program is.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    kubernetes: PathBuf,
+    pub(crate) etcd: PathBuf,
+    pub(crate) coredns: PathBuf,
+    pub(crate) traefik: PathBuf,
+    pub(crate) prometheus: PathBuf,
+}
+
+impl Tools {
+    /// Builds what is missing, the largest first.
+    pub(crate) fn build() -> Result<Self> {
+        Ok(Self {
+            kubernetes: KUBERNETES.build()?,
+            etcd: ETCD.build()?.join("etcd"),
+            coredns: COREDNS.build()?.join("coredns"),
+            traefik: TRAEFIK.build()?.join("traefik"),
+            prometheus: prometheus()?,
+        })
+    }
+
+    /// A program of Kubernetes.
+    pub(crate) fn kubernetes(&self, program: &str) -> PathBuf {
+        self.kubernetes.join(program)
+    }
+}
+
+/// Builds Helm, which `verify` and the demo need but the cluster does not.
+pub(crate) fn helm() -> Result<PathBuf> {
+    Ok(HELM.build()?.join("helm"))
+}
+
+/// Builds kubectl with the rest of Kubernetes.
+pub(crate) fn kubectl() -> Result<PathBuf> {
+    Ok(KUBERNETES.build()?.join("kubectl"))
+}
+
+impl Module {
+    /// Returns the directory with the module's programs, built if need be.
+    fn build(&self) -> Result<PathBuf> {
+        let source = tools_dir().join(self.dir);
+        let flags = self.link_flags(&source)?;
+        let key = cache::key(&source, &[&flags, std::env::consts::ARCH])?;
+        let target = cache::dir()?.join("tools").join(format!("{}-{key}", self.dir));
+        let _lock = cache::lock(self.dir)?;
+        if target.is_dir() {
+            return Ok(target);
+        }
+        if !exists("go") {
+            bail!(
+                "the tool {} must be built and Go is missing: install Go 1.26 or newer from https://go.dev/dl, \
+                 or use a cluster you have with --kubeconfig",
+                self.dir
+            );
+        }
+        say(format!("building {} (once; kept in {})", self.dir, target.display()));
+        let start = Instant::now();
+        let fresh = target.with_extension("new");
+        fs::create_dir_all(&fresh).with_context(|| format!("cannot create {}", fresh.display()))?;
+        let mut go = command("go", &["build", "-mod=readonly", "-trimpath", "-buildvcs=false"]);
+        go.args(["-ldflags", &flags, "-o"]).arg(&fresh).args(self.packages);
+        go.current_dir(&source).env("CGO_ENABLED", "0").env("GOFLAGS", "").env("GOWORK", "off");
+        run_in_terminal(&mut go).with_context(|| format!("cannot build the tool {}", self.dir))?;
+        if let Some((from, to)) = self.rename {
+            fs::rename(fresh.join(from), fresh.join(to)).with_context(|| format!("no program {from} was built"))?;
+        }
+        fs::rename(&fresh, &target).with_context(|| format!("cannot create {}", target.display()))?;
+        self.remove_old(&target)?;
+        say(format!("built {} in {} s", self.dir, start.elapsed().as_secs()));
+        Ok(target)
+    }
+
+    fn link_flags(&self, source: &Path) -> Result<String> {
+        let mut flags = "-s -w".to_owned();
+        let Some(module) = self.version_of else { return Ok(flags) };
+        let path = source.join("go.mod");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let version = text
+            .lines()
+            .filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix(module)?.split_whitespace().next())
+            .find(|word| word.starts_with('v'))
+            .with_context(|| format!("{} does not require {module}", path.display()))?;
+        let mut numbers = version.trim_start_matches('v').split('.');
+        let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
+        for (name, value) in [("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)] {
+            flags.push_str(&format!(" -X k8s.io/component-base/version.{name}={value}"));
+        }
+        Ok(flags)
+    }
+
+    /// Removes what earlier pins left in the cache.
+    fn remove_old(&self, current: &Path) -> Result<()> {
+        let prefix = format!("{}-", self.dir);
+        for entry in fs::read_dir(cache::dir()?.join("tools"))? {
+            let path = entry?.path();
+            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+            if ours && path != current {
+                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Unpacks Debian's Prometheus into the cache. It is not installed: its package
+/// starts a service.
+fn prometheus() -> Result<PathBuf> {
+    let dir = cache::dir()?.join("tools/prometheus-debian");
+    let program = dir.join("usr/bin/prometheus");
+    let _lock = cache::lock("prometheus")?;
+    if program.is_file() {
+        return Ok(program);
+    }
+    if exists("prometheus") {
+        return Ok(PathBuf::from("prometheus"));
+    }
+    if !exists("apt-get") {
+        bail!("prometheus is missing and there is no apt-get to fetch it: put a prometheus program into PATH");
+    }
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let download = |dir: &Path| output(command("apt-get", &["download", "-q", "prometheus"]).current_dir(dir));
+    if download(&dir).is_err() {
+        output(&mut command("apt-get", &["update", "-q"]))?;
+        download(&dir).context("cannot fetch Debian's package prometheus")?;
+    }
+    let package = fs::read_dir(&dir)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .context("apt-get download left no package of prometheus")?;
+    output(command("dpkg-deb", &["-x"]).arg(&package).arg(&dir))?;
+    fs::remove_file(&package)?;
+    Ok(program)
+}
+
+fn tools_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tools")
+}
