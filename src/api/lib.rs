@@ -6,11 +6,14 @@
 
 pub mod analysis;
 pub mod experiment;
+pub mod go_duration;
 mod omit;
 pub mod phase;
 pub mod raw;
 pub mod rollout;
 pub mod source;
+pub mod tolerant;
+pub mod valid;
 
 /// API group of all the kinds.
 pub const GROUP: &str = "argoproj.io";
