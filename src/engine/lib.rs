@@ -8,3 +8,4 @@ pub mod analysis;
 pub mod plan;
 pub mod rollout;
 pub mod route;
+pub mod view;

@@ -2,6 +2,8 @@
 //!
 //! Input: none. Output: types only. A plan is complete: whoever applies it has no choice left to make.
 
+mod text;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -47,6 +49,10 @@ pub enum Write {
     /// Patches a ReplicaSet: its size (seen as `from`), `None` where it stays; annotations (`None` removes one);
     /// its minReadySeconds. All in one request, so that a size never appears without its annotation.
     PatchSet(SetPatch),
+    /// Makes the Rollout the controller of an orphaned ReplicaSet that its selector matches.
+    AdoptSet { name: String, uid: String },
+    /// Gives up control of a ReplicaSet that the selector no longer matches.
+    ReleaseSet { name: String, uid: String },
     /// Deletes a ReplicaSet that has no pods left.
     DeleteSet { name: String, uid: String },
     /// Points the selector of a Service at the pods of one revision.
@@ -140,6 +146,9 @@ pub enum Because {
     Deleting,
     /// The spec cannot be acted on; the message says what to change.
     InvalidSpec { message: String },
+    /// The spec asks for something that this version does not serve. The Rollout is left exactly as it is; the
+    /// shell tells once per generation, by an Event, a metric and a line in the log.
+    Unserved { what: String },
     /// A ReplicaSet for the current template was missing.
     NewTemplate { hash: String },
     /// The template or the steps changed, so the update starts over.
@@ -196,6 +205,7 @@ impl fmt::Display for Because {
             Self::Settled => write!(f, "everything is as wanted"),
             Self::Deleting => write!(f, "the Rollout is being deleted"),
             Self::InvalidSpec { message } => write!(f, "the spec must be changed: {message}"),
+            Self::Unserved { what } => write!(f, "left untouched, because this version does not serve it: {what}"),
             Self::NewTemplate { hash } => write!(f, "no ReplicaSet has the template {hash}"),
             Self::UpdateStarted { hash } => write!(f, "the template or the steps changed: update to {hash} starts"),
             Self::ScalingEvent { replicas } => write!(f, "spec.replicas is now {replicas}"),
@@ -258,21 +268,18 @@ impl Plan {
         self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Whether any write changes the status.
+    /// The status that the plan writes, if it changes.
     #[must_use]
     pub fn status(&self) -> Option<&RolloutStatus> {
-        self.writes.iter().find_map(|planned| match &planned.write {
-            Write::Status(status) => Some(&status.to),
-            Write::DefaultReplicas { .. }
-            | Write::AnnotateRollout { .. }
-            | Write::CreateSet(_)
-            | Write::PatchSet(_)
-            | Write::DeleteSet { .. }
-            | Write::PointService { .. }
-            | Write::Route(_)
-            | Write::CreateRun(_)
-            | Write::StopRun { .. }
-            | Write::DeleteRun { .. } => None,
+        self.writes.iter().find_map(|planned| {
+            if let Write::Status(status) = &planned.write { Some(&status.to) } else { None }
+        })
+    }
+
+    /// The patches of ReplicaSets, in order.
+    pub fn set_patches(&self) -> impl Iterator<Item = &SetPatch> {
+        self.writes.iter().filter_map(|planned| {
+            if let Write::PatchSet(patch) = &planned.write { Some(patch) } else { None }
         })
     }
 }

@@ -1,6 +1,262 @@
 //! The decision for one Rollout: all branching in one place, the arithmetic in the files below.
+//!
+//! Input: a [`World`]. Output: a [`Plan`]. It is total and deterministic; waiting is a value, never an error. The order
+//! of the writes is the order of safety: an abort's traffic first, capacity before traffic in, traffic out before
+//! capacity out, the status last.
 
+mod condition;
+mod facts;
 pub mod hash;
+mod pause;
+pub mod phase;
+mod references;
 mod replicas;
+mod revision;
+mod runs;
+mod scale;
+mod status;
+mod step;
 pub mod template;
+mod traffic;
 pub mod world;
+
+use jiff::SignedDuration;
+use tidegate_api::rollout::{CanaryStrategy, RolloutStatus};
+use tidegate_api::valid::{Step, ValidCanary, ValidRollout, ValidStrategy};
+
+use crate::plan::{Because, Notice, Plan, Write};
+use facts::Facts;
+use pause::{CANARY_STEP, Wishes};
+use status::Outcome;
+use world::World;
+
+/// Decides what to do for one Rollout, in which order, and why.
+#[must_use]
+pub fn plan(world: &World) -> Plan {
+    let mut plan = Plan::default();
+    if world.rollout.metadata.deletion_timestamp.is_some() {
+        plan.because = Because::Deleting;
+        return plan;
+    }
+    if let Some(what) = unserved(world) {
+        plan.because = Because::Unserved { what };
+        return plan;
+    }
+    let none = RolloutStatus::default();
+    let status = world.rollout.status.as_ref().unwrap_or(&none);
+    let strategy = world.rollout.spec.strategy.canary.as_ref();
+    let held = strategy.filter(|_| pause::abort_asked(status)).and_then(|strategy| traffic::abort(world, strategy, &mut plan));
+    match (&world.spec.valid, strategy) {
+        (Ok(valid), Some(strategy)) => match &valid.strategy {
+            ValidStrategy::Canary(canary) => match references::fault(world, strategy) {
+                None => canary_round(world, valid, canary, status, strategy, &mut plan),
+                Some(error) => status::invalid(&world.rollout, status, world.now, &error, &mut plan),
+            },
+            ValidStrategy::BlueGreen(_) => {}
+        },
+        (Err(errors), _) => {
+            let first = errors.first().map(ToString::to_string).unwrap_or_default();
+            status::invalid(&world.rollout, status, world.now, &first, &mut plan);
+        }
+        (Ok(_), None) => {}
+    }
+    if let Some(held) = held {
+        plan.because = held;
+    }
+    plan
+}
+
+/// One round of a canary, from claiming ReplicaSets to its status.
+fn canary_round(
+    world: &World,
+    valid: &ValidRollout,
+    canary: &ValidCanary,
+    status: &RolloutStatus,
+    strategy: &CanaryStrategy,
+    plan: &mut Plan,
+) {
+    if revision::claim(world, plan) {
+        plan.because = Because::Bookkeeping;
+        return;
+    }
+    if world.rollout.spec.replicas.is_none() {
+        plan.push(Write::DefaultReplicas { replicas: valid.replicas }, Because::Bookkeeping);
+        plan.because = Because::Bookkeeping;
+        return;
+    }
+    let facts = Facts::new(world, valid, canary, status, strategy);
+    if facts.new.is_none() {
+        create(&facts, plan);
+        return;
+    }
+    if status::notice_pause(&facts, plan) {
+        plan.because = Because::PauseNoticed;
+        return;
+    }
+    revision::sync(&facts, plan);
+    if scale::scaling_event(&facts) {
+        scale::scale(&facts, pause::abort_asked(status), plan);
+        status::sizes_only(&facts, plan);
+        plan.because = Because::ScalingEvent { replicas: facts.replicas };
+        return;
+    }
+    if facts.changed() {
+        plan.because = Because::UpdateStarted { hash: facts.hash.clone() };
+        status::reset(&facts, false, plan);
+        return;
+    }
+    proceed(&facts, plan);
+}
+
+/// Creates the ReplicaSet of a new template and starts the update over.
+fn create(facts: &Facts<'_>, plan: &mut Plan) {
+    let set = revision::create(facts);
+    let because = Because::NewTemplate { hash: facts.hash.clone() };
+    let notice = Notice::normal(
+        "NewReplicaSetCreated",
+        format!("Created ReplicaSet {} (revision {})", set.name, revision::number(facts)),
+    );
+    plan.push(Write::CreateSet(Box::new(set)), because.clone());
+    revision::annotate(facts, plan, vec![notice]);
+    status::reset(facts, true, plan);
+    plan.because = because;
+}
+
+/// A round of an update under way, or of one that is done: traffic, runs, sizes, pause, status.
+fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
+    let mut wishes = Wishes::default();
+    wishes.drop_abort = facts.status.abort && !pause::abort_asked(facts.status);
+    let mut notices = Vec::new();
+    if !wishes.aborted(facts.status)
+        && let Some(why) = status::out_of_time(facts)
+    {
+        notices.push(Notice::warning("RolloutAborted", why.clone()));
+        wishes.abort = Some(why);
+    }
+    let runs = runs::judge(facts, &mut wishes);
+    let aborted = wishes.aborted(facts.status);
+    let already = pause::abort_asked(facts.status);
+    if aborted && !already {
+        // The abort that this round decides moves traffic in its first write too.
+        let mut first = Plan::default();
+        let held = traffic::abort(facts.world, facts.strategy, &mut first);
+        plan.writes.splice(0..0, first.writes);
+        plan.because = held.unwrap_or_else(|| aborted_because(&wishes));
+    }
+    scale::forget(facts, plan);
+    traffic::point_services(facts, aborted, plan);
+    let traffic = traffic::route(facts, aborted, plan);
+    notices.extend(traffic.notices.iter().cloned());
+    runs.write(plan);
+    let halted = !wishes.add.is_empty();
+    let resized = !halted && scale::scale(facts, aborted, plan);
+    if !resized && !halted && !aborted && !facts.promote_full() {
+        enter_pause(facts, &mut wishes, plan);
+    }
+    plan.because = reason(facts, &wishes, &runs, &traffic, plan);
+    status::finish(facts, Outcome { wishes, runs: &runs, traffic: &traffic, notices }, plan);
+}
+
+/// Begins a pause step, and wakes when a timed one ends.
+fn enter_pause(facts: &Facts<'_>, wishes: &mut Wishes, plan: &mut Plan) {
+    let Some(Step::Pause(length)) = facts.step() else { return };
+    if facts.rollout.spec.paused {
+        return;
+    }
+    match pause::find(facts.status, CANARY_STEP) {
+        None if !facts.status.controller_pause => {
+            wishes.add.push(CANARY_STEP);
+            if let Some(seconds) = length.duration_seconds
+                && let Ok(end) = facts.now.checked_add(SignedDuration::from_secs(seconds))
+            {
+                plan.wake_at(end);
+            }
+        }
+        None => {}
+        Some(_) => {
+            if let Some(end) = pause::until(facts.status, length.duration_seconds) {
+                plan.wake_at(end.checked_add(SignedDuration::from_secs(1)).unwrap_or(end));
+            }
+        }
+    }
+}
+
+fn aborted_because(wishes: &Wishes) -> Because {
+    Because::Aborted { why: wishes.abort.clone().unwrap_or_default() }
+}
+
+/// What the Rollout is doing or waiting for, in one reason.
+fn reason(facts: &Facts<'_>, wishes: &Wishes, runs: &runs::Runs, traffic: &traffic::Traffic, plan: &Plan) -> Because {
+    if wishes.aborted(facts.status) {
+        return traffic.wait.clone().unwrap_or_else(|| aborted_because(wishes));
+    }
+    if facts.rollout.spec.paused {
+        return Because::UserPaused;
+    }
+    if pause::find(facts.status, pause::INCONCLUSIVE).is_some() {
+        let run = runs.step.as_ref().or(runs.background.as_ref()).map(|run| run.name.clone()).unwrap_or_default();
+        return Because::Inconclusive { run };
+    }
+    let resize = plan.writes.iter().rev().find(|planned| matches!(planned.because, Because::Resize { .. }));
+    if let Some(resize) = resize {
+        return resize.because.clone();
+    }
+    if let Some(wait) = waiting_for_pods(facts) {
+        return wait;
+    }
+    if let Some(wait) = &traffic.wait {
+        return wait.clone();
+    }
+    match facts.step() {
+        Some(Step::Pause(length)) => Because::Paused {
+            step: facts.status.current_step_index,
+            until: pause::until(facts.status, length.duration_seconds),
+        },
+        Some(Step::Analysis(_)) => {
+            let run = runs.step.as_ref().map(|run| run.name.clone());
+            let run = run.or_else(|| runs.refused.clone()).unwrap_or_default();
+            Because::WaitingForRun { run }
+        }
+        Some(
+            Step::SetWeight(_)
+            | Step::Experiment(_)
+            | Step::SetCanaryScale(_)
+            | Step::SetHeaderRoute(_)
+            | Step::SetMirrorRoute(_)
+            | Step::Plugin(_),
+        )
+        | None => delayed_set(facts).unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved }),
+    }
+}
+
+/// An old ReplicaSet that is kept for a while.
+fn delayed_set(facts: &Facts<'_>) -> Option<Because> {
+    facts.others.iter().filter(|set| set.replicas > 0).find_map(|set| {
+        let until = set.deadline()?;
+        Some(Because::ScaleDownDelay { set: set.name.clone(), until })
+    })
+}
+
+fn waiting_for_pods(facts: &Facts<'_>) -> Option<Because> {
+    let want = step::desired_counts(facts, false);
+    let short = |set: &world::Set, need: i32| Because::WaitingForPods {
+        set: set.name.clone(),
+        ready: set.status.available,
+        need,
+        trouble: facts.trouble(set),
+    };
+    if let Some(new) = facts.new
+        && new.status.available < want.new
+    {
+        return Some(short(new, want.new));
+    }
+    let stable = facts.distinct_stable()?;
+    (stable.status.replicas != want.stable || stable.status.available < want.stable).then(|| short(stable, want.stable))
+}
+
+/// What the spec asks for that this version does not serve; such a Rollout is left exactly as it is.
+fn unserved(world: &World) -> Option<String> {
+    let valid = world.spec.valid.as_ref().ok()?;
+    let unsupported = tidegate_api::valid::unsupported(valid);
+    unsupported.first().map(ToString::to_string)
+}

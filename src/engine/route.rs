@@ -56,7 +56,7 @@ pub trait Router {
 
 /// The router that a Rollout's trafficRouting names, if it is one that Tidegate serves.
 #[must_use]
-pub fn router(routing: &RolloutTrafficRouting) -> Option<Box<dyn Router>> {
+pub fn router(routing: &RolloutTrafficRouting) -> Option<Box<dyn Router + '_>> {
     let nginx = routing.nginx.as_ref()?;
     Some(Box::new(nginx::Nginx::new(nginx)))
 }

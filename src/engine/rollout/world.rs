@@ -3,7 +3,7 @@
 //! Input: Kubernetes objects as JSON. Output: small typed facts behind `Arc`, so that a World is cheap to
 //! build from a cache. It must never know where the objects came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -48,6 +48,8 @@ pub struct World {
     pub routes: BTreeMap<Reference, Arc<Value>>,
     /// AnalysisRuns that the Rollout controls.
     pub runs: Vec<Arc<AnalysisRun>>,
+    /// Names of AnalysisRuns in the namespace that the Rollout does not control; a new run must not take one.
+    pub foreign_runs: BTreeSet<String>,
     /// AnalysisTemplates of the namespace and ClusterAnalysisTemplates, by scope and name.
     pub templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
     /// Troubles that pods report, by revision: the text of the worst one, such as an image that cannot be pulled.
@@ -67,10 +69,10 @@ impl Parsed {
     /// Parses the spec of a Rollout.
     #[must_use]
     pub fn new(rollout: &Rollout) -> Self {
-        let steps = rollout.spec.strategy.as_ref().and_then(|strategy| strategy.canary.as_ref()).map(|canary| {
-            canary.steps.iter().map(|step| serde_json::to_value(step).unwrap_or(Value::Null)).collect::<Vec<_>>()
-        });
-        let steps = steps.filter(|steps| !steps.is_empty()).map(Value::Array);
+        let steps = rollout.spec.strategy.canary.as_ref().map(|canary| canary.steps.as_slice()).unwrap_or_default();
+        let steps: Vec<Value> =
+            steps.iter().map(|step| serde_json::to_value(step).unwrap_or(Value::Null)).collect();
+        let steps = (!steps.is_empty()).then_some(Value::Array(steps));
         Self {
             valid: tidegate_api::valid::validate(rollout),
             canonical: hash::canonical(&rollout.spec.template.0),

@@ -1,0 +1,101 @@
+//! The whole status in one word and one sentence, as every client of Argo Rollouts reads it.
+//!
+//! Input: the Rollout's spec and a status. Output: phase and message, first rule that matches.
+
+use tidegate_api::rollout::{Rollout, RolloutPhase, RolloutStatus};
+
+use super::condition::{INVALID_SPEC, ROLLOUT_ABORTED, TIMED_OUT};
+
+/// Computes phase and message of a canary's status.
+#[must_use]
+pub fn phase(rollout: &Rollout, status: &RolloutStatus) -> (RolloutPhase, String) {
+    for condition in &status.conditions {
+        if condition.type_ == INVALID_SPEC {
+            return (RolloutPhase::Degraded, format!("{INVALID_SPEC}: {}", condition.message));
+        }
+        if condition.reason == ROLLOUT_ABORTED || condition.reason == TIMED_OUT {
+            return (RolloutPhase::Degraded, format!("{}: {}", condition.reason, condition.message));
+        }
+    }
+    if rollout.spec.paused {
+        return (RolloutPhase::Paused, "manually paused".to_owned());
+    }
+    if let Some(pause) = status.pause_conditions.first() {
+        return (RolloutPhase::Paused, pause.reason.clone());
+    }
+    match progress(rollout, status) {
+        Some(message) => (RolloutPhase::Progressing, message.to_owned()),
+        None => (RolloutPhase::Healthy, String::new()),
+    }
+}
+
+fn progress(rollout: &Rollout, status: &RolloutStatus) -> Option<&'static str> {
+    let spec = &rollout.spec;
+    if spec.restart_at.is_some() && spec.restart_at != status.restarted_at {
+        return Some("rollout is restarting");
+    }
+    if status.updated_replicas < spec.replicas.unwrap_or(1) {
+        return Some("more replicas need to be updated");
+    }
+    if status.available_replicas < status.updated_replicas {
+        return Some("updated replicas are still becoming available");
+    }
+    let routed = spec.strategy.canary.as_ref().is_some_and(|canary| canary.traffic_routing.is_some());
+    if !routed && status.replicas > status.updated_replicas {
+        return Some("old replicas are pending termination");
+    }
+    if status.stable_rs.is_empty() || status.stable_rs != status.current_pod_hash {
+        return Some("waiting for all steps to complete");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_api::rollout::{CanaryStrategy, PauseCondition};
+
+    use super::super::condition;
+    use super::*;
+
+    fn settled() -> (Rollout, RolloutStatus) {
+        let mut rollout = Rollout::default();
+        rollout.spec.replicas = Some(3);
+        rollout.spec.strategy.canary = Some(CanaryStrategy::default());
+        let status = RolloutStatus {
+            updated_replicas: 3,
+            available_replicas: 3,
+            replicas: 3,
+            stable_rs: "a".to_owned(),
+            current_pod_hash: "a".to_owned(),
+            ..RolloutStatus::default()
+        };
+        (rollout, status)
+    }
+
+    #[test]
+    fn rules_apply_in_their_order() {
+        let (rollout, status) = settled();
+        assert_eq!(phase(&rollout, &status), (RolloutPhase::Healthy, String::new()));
+
+        let waiting = RolloutStatus { current_pod_hash: "b".to_owned(), ..status.clone() };
+        assert_eq!(phase(&rollout, &waiting).1, "waiting for all steps to complete");
+
+        let draining = RolloutStatus { replicas: 4, ..waiting.clone() };
+        assert_eq!(phase(&rollout, &draining).1, "old replicas are pending termination");
+
+        let starting = RolloutStatus { available_replicas: 2, ..draining.clone() };
+        assert_eq!(phase(&rollout, &starting).1, "updated replicas are still becoming available");
+
+        let short = RolloutStatus { updated_replicas: 1, ..starting.clone() };
+        assert_eq!(phase(&rollout, &short).1, "more replicas need to be updated");
+
+        let mut paused = short.clone();
+        paused.pause_conditions.push(PauseCondition { reason: "CanaryPauseStep".to_owned(), start_time: None });
+        assert_eq!(phase(&rollout, &paused), (RolloutPhase::Paused, "CanaryPauseStep".to_owned()));
+
+        let mut aborted = paused;
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        condition::set(&mut aborted, condition::new(now, "Progressing", "False", ROLLOUT_ABORTED, "why"));
+        assert_eq!(phase(&rollout, &aborted), (RolloutPhase::Degraded, "RolloutAborted: why".to_owned()));
+    }
+}

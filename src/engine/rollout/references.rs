@@ -1,0 +1,158 @@
+//! What the spec refers to: Services, Ingresses and analysis templates must exist and fit.
+//!
+//! Input: a World whose spec is valid by itself. Output: the first fault, as the text that Argo Rollouts puts into
+//! the InvalidSpec condition. Faults are looked for in every round, because what is missing may appear later.
+
+use tidegate_api::analysis::{AnalysisTemplateRef, Metric};
+use tidegate_api::rollout::{CanaryStrategy, RolloutAnalysis};
+
+use super::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Service, TemplateKey, World};
+use crate::analysis::{RunKind, RunRequest, new_run};
+use crate::plan::Reference;
+
+/// The first thing that the spec refers to and that is missing or unfit.
+pub(crate) fn fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
+    let services = [("stableService", &strategy.stable_service), ("canaryService", &strategy.canary_service)];
+    for (field, name) in services {
+        if let Some(name) = name.as_deref().filter(|name| !name.is_empty())
+            && let Some(why) = service_fault(world, strategy, field, name)
+        {
+            return Some(invalid(&format!("spec.strategy.canary.{field}"), name, &why));
+        }
+    }
+    analyses_fault(world, strategy).or_else(|| ingress_fault(world, strategy))
+}
+
+fn invalid(path: &str, value: &str, why: &str) -> String {
+    format!("{path}: Invalid value: {value:?}: {why}")
+}
+
+fn service_fault(world: &World, strategy: &CanaryStrategy, field: &str, name: &str) -> Option<String> {
+    let Some(service) = world.services.get(name) else {
+        return Some(format!("service {name:?} not found"));
+    };
+    if let Some(label) = unmatched_label(world, strategy, field, service) {
+        return Some(format!("Service {name:?} has unmatch label {label:?} in rollout"));
+    }
+    let owner = service.annotations.get(MANAGED_BY)?;
+    let mine = world.rollout.metadata.name.as_deref() == Some(owner.as_str());
+    (!mine).then(|| format!("Service {name:?} is managed by another Rollout"))
+}
+
+/// A selector label of the Service that no pod of this Rollout carries.
+fn unmatched_label<'s>(
+    world: &World,
+    strategy: &CanaryStrategy,
+    field: &str,
+    service: &'s Service,
+) -> Option<&'s str> {
+    let labels = world.rollout.spec.template.metadata("labels");
+    let role = if field == "stableService" { &strategy.stable_metadata } else { &strategy.canary_metadata };
+    let of_role = |key: &str| role.as_ref().and_then(|metadata| metadata.labels.get(key));
+    let unmatched = service.selector.iter().find(|(key, value)| {
+        key.as_str() != HASH_LABEL && labels.get(*key) != Some(value) && of_role(key) != Some(value)
+    });
+    unmatched.map(|(key, _)| key.as_str())
+}
+
+fn ingress_fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
+    let nginx = strategy.traffic_routing.as_ref()?.nginx.as_ref()?;
+    let service = strategy.stable_service.as_deref().unwrap_or_default();
+    let single = nginx.stable_ingress.as_deref().filter(|name| !name.is_empty()).map(|name| ("stableIngress", name));
+    let several = nginx.stable_ingresses.iter().map(|name| ("stableIngresses", name.as_str()));
+    single.into_iter().chain(several).find_map(|(field, name)| {
+        let reference = Reference {
+            api_version: "networking.k8s.io/v1".to_owned(),
+            kind: "Ingress".to_owned(),
+            name: name.to_owned(),
+        };
+        let path = format!("spec.strategy.canary.trafficRouting.nginx.{field}");
+        let Some(ingress) = world.routes.get(&reference) else {
+            return Some(invalid(&path, name, &format!("ingress.networking.k8s.io {name:?} not found")));
+        };
+        (!reaches(ingress, service))
+            .then(|| invalid(&path, name, &format!("ingress `{name}` has no rules using service {service} backend")))
+    })
+}
+
+fn reaches(ingress: &serde_json::Value, service: &str) -> bool {
+    let rules = ingress.pointer("/spec/rules").and_then(serde_json::Value::as_array);
+    rules.into_iter().flatten().any(|rule| {
+        let paths = rule.pointer("/http/paths").and_then(serde_json::Value::as_array);
+        paths.into_iter().flatten().any(|path| {
+            path.pointer("/backend/service/name").and_then(serde_json::Value::as_str) == Some(service)
+        })
+    })
+}
+
+fn analyses_fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
+    let background = strategy.analysis.as_ref().map(|background| &background.analysis);
+    let background = background.filter(|analysis| !analysis.templates.is_empty());
+    if let Some(analysis) = background
+        && let Some(fault) = analysis_fault(world, analysis, "spec.strategy.canary.analysis.templates", RunKind::Background)
+    {
+        return Some(fault);
+    }
+    strategy.steps.iter().enumerate().find_map(|(index, step)| {
+        let path = format!("spec.strategy.canary.steps[{index}].analysis.templates");
+        let kind = RunKind::Step { index: i32::try_from(index).unwrap_or(i32::MAX) };
+        analysis_fault(world, step.analysis.as_ref()?, &path, kind)
+    })
+}
+
+fn analysis_fault(world: &World, analysis: &RolloutAnalysis, path: &str, kind: RunKind) -> Option<String> {
+    let mut found = Vec::new();
+    if let Err((name, why)) = collect(world, &analysis.templates, &mut found) {
+        return Some(invalid(path, &name, &why));
+    }
+    let names: Vec<&str> = analysis.templates.iter().map(|template| template.template_name.as_str()).collect();
+    let request = RunRequest {
+        rollout: &world.rollout,
+        name: "dry".to_owned(),
+        analysis,
+        kind,
+        templates: &world.templates,
+        stable_hash: "",
+        latest_hash: "",
+        revision: 0,
+        instance_id: world.rollout.metadata.labels.as_ref().and_then(|labels| labels.get(INSTANCE_ID)).cloned(),
+    };
+    if let Err(why) = new_run(&request) {
+        let value = format!("templateNames: [{}]", names.join(" "));
+        return Some(invalid(path, &value, &why));
+    }
+    if matches!(kind, RunKind::Background) {
+        return None;
+    }
+    found.iter().find_map(|key| {
+        let endless = world.templates.get(key)?.metrics.iter().find(|metric| runs_forever(metric))?;
+        let why = format!(
+            "AnalysisTemplate {} has metric {} which runs indefinitely. Invalid value for count: <nil>",
+            key.name, endless.name
+        );
+        Some(invalid(path, &key.name, &why))
+    })
+}
+
+/// Collects templates and those nested in them, each once, or names the one that is missing.
+fn collect(world: &World, wanted: &[AnalysisTemplateRef], found: &mut Vec<TemplateKey>) -> Result<(), (String, String)> {
+    for reference in wanted {
+        let key = TemplateKey { cluster: reference.cluster_scope, name: reference.template_name.clone() };
+        if found.contains(&key) {
+            continue;
+        }
+        let Some(template) = world.templates.get(&key) else {
+            let kind = if key.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
+            let why = format!("{kind} '{}' not found", key.name);
+            return Err((key.name, why));
+        };
+        found.push(key);
+        collect(world, &template.templates, found)?;
+    }
+    Ok(())
+}
+
+/// Without a count, a metric with an interval is measured for ever.
+fn runs_forever(metric: &Metric) -> bool {
+    metric.count.is_none() && metric.interval.as_ref().is_some_and(|interval| !interval.is_empty())
+}

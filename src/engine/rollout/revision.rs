@@ -1,0 +1,161 @@
+//! Which ReplicaSet belongs to which revision: finding, adopting, creating and numbering.
+//!
+//! Input: the ReplicaSets of the World. Output: roles and the writes that keep names and numbers right. A ReplicaSet
+//! whose template equals the spec is reused whatever its hash says, so that a change of the hash, or an undo that
+//! wrote back a defaulted template, restarts no pod.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::facts::Facts;
+use super::template;
+use super::world::{DESIRED_REPLICAS, HASH_LABEL, REVISION, REVISION_HISTORY, Set, World};
+use crate::plan::{Because, Notice, Plan, SetPatch, Write};
+
+/// Annotations of a Rollout that its ReplicaSets do not inherit.
+const NOT_COPIED: [&str; 5] = [
+    "kubectl.kubernetes.io/last-applied-configuration",
+    REVISION,
+    REVISION_HISTORY,
+    DESIRED_REPLICAS,
+    "notified.notifications.argoproj.io",
+];
+
+/// The ReplicaSets that the Rollout controls, oldest first.
+pub(crate) fn owned(world: &World) -> Vec<&Set> {
+    let uid = world.rollout.metadata.uid.as_deref();
+    let mut sets: Vec<&Set> =
+        world.sets.iter().map(AsRef::as_ref).filter(|set| set.owner.as_deref() == uid && !set.deleting).collect();
+    sets.sort_by(|a, b| a.created.cmp(&b.created).then_with(|| a.name.cmp(&b.name)));
+    sets
+}
+
+/// The ReplicaSet that already has the wanted template: by its hash, else by comparing templates.
+pub(crate) fn find_new<'w>(sets: &[&'w Set], hash: &str, wanted: &Value) -> Option<&'w Set> {
+    let by_hash = sets.iter().copied().find(|set| set.hash() == hash);
+    by_hash.or_else(|| sets.iter().copied().find(|set| template::equal_ignoring_hash(&set.template, wanted)))
+}
+
+/// Claims orphans that the selector matches and releases ReplicaSets that it no longer matches.
+///
+/// True when anything was claimed or released: the roles are only known in the next round then.
+pub(crate) fn claim(world: &World, plan: &mut Plan) -> bool {
+    let uid = world.rollout.metadata.uid.as_deref();
+    let Some(selector) = world.rollout.spec.selector.as_ref() else { return false };
+    let before = plan.writes.len();
+    for set in world.sets.iter().filter(|set| !set.deleting) {
+        let matches = selects(selector, &set.labels);
+        let (name, uid_of_set) = (set.name.clone(), set.uid.clone());
+        match &set.owner {
+            None if matches => plan.push(Write::AdoptSet { name, uid: uid_of_set }, Because::Bookkeeping),
+            Some(owner) if Some(owner.as_str()) == uid && !matches => {
+                plan.push(Write::ReleaseSet { name, uid: uid_of_set }, Because::Bookkeeping);
+            }
+            Some(_) | None => {}
+        }
+    }
+    plan.writes.len() > before
+}
+
+/// Whether a label selector matches; an empty one matches nothing, because that would claim every ReplicaSet.
+pub(crate) fn selects(
+    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
+    labels: &BTreeMap<String, String>,
+) -> bool {
+    let exact = selector.match_labels.iter().flatten();
+    let expressions = selector.match_expressions.iter().flatten();
+    if exact.clone().next().is_none() && expressions.clone().next().is_none() {
+        return false;
+    }
+    exact.into_iter().all(|(key, value)| labels.get(key) == Some(value))
+        && expressions.into_iter().all(|expression| {
+            let value = labels.get(&expression.key);
+            let listed = || value.is_some_and(|value| expression.values.iter().flatten().any(|known| known == value));
+            match expression.operator.as_str() {
+                "In" => listed(),
+                "NotIn" => !listed(),
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => false,
+            }
+        })
+}
+
+/// The number that the new revision has or gets: one more than the highest of the others, never lowered.
+pub(crate) fn number(facts: &Facts<'_>) -> i64 {
+    let is_new = |set: &Set| facts.new.is_some_and(|new| new.name == set.name);
+    let highest = facts.all.iter().filter(|set| !is_new(set)).map(|set| set.revision()).max().unwrap_or(0);
+    facts.new.map_or(0, Set::revision).max(highest + 1)
+}
+
+/// The ReplicaSet to create for the current template, with no pods yet.
+pub(crate) fn create(facts: &Facts<'_>) -> Set {
+    let rollout = facts.rollout;
+    let labelled = template::with_hash_label(&rollout.spec.template.0, &facts.hash);
+    let mut labels = rollout.spec.template.metadata("labels");
+    labels.insert(HASH_LABEL.to_owned(), facts.hash.clone());
+    let mut selector = serde_json::to_value(rollout.spec.selector.clone().unwrap_or_default()).unwrap_or(json!({}));
+    selector["matchLabels"][HASH_LABEL] = json!(facts.hash);
+    let mut annotations = copied_annotations(facts);
+    annotations.insert(REVISION.to_owned(), number(facts).to_string());
+    annotations.insert(DESIRED_REPLICAS.to_owned(), facts.replicas.to_string());
+    Set {
+        name: format!("{}-{}", facts.name, facts.hash),
+        labels,
+        annotations,
+        owner: rollout.metadata.uid.clone(),
+        replicas: 0,
+        min_ready_seconds: rollout.spec.min_ready_seconds,
+        selector,
+        template: Arc::new(labelled),
+        ..Set::default()
+    }
+}
+
+fn copied_annotations(facts: &Facts<'_>) -> BTreeMap<String, String> {
+    let annotations = facts.rollout.metadata.annotations.clone().unwrap_or_default();
+    annotations.into_iter().filter(|(key, _)| !NOT_COPIED.contains(&key.as_str())).collect()
+}
+
+/// Keeps the new ReplicaSet's annotations and the Rollout's revision number up to date.
+pub(crate) fn sync(facts: &Facts<'_>, plan: &mut Plan) {
+    let number = number(facts);
+    if let Some(new) = facts.new {
+        let mut patch = SetPatch { name: new.name.clone(), ..SetPatch::default() };
+        if new.revision() != number {
+            patch.annotations.insert(REVISION.to_owned(), Some(number.to_string()));
+            if new.revision() > 0 {
+                let history = new.annotations.get(REVISION_HISTORY).filter(|text| !text.is_empty());
+                let former = history.map_or(new.revision().to_string(), |text| format!("{text},{}", new.revision()));
+                patch.annotations.insert(REVISION_HISTORY.to_owned(), Some(former));
+            }
+        }
+        for (key, value) in copied_annotations(facts) {
+            if new.annotations.get(&key) != Some(&value) {
+                patch.annotations.insert(key, Some(value));
+            }
+        }
+        if new.min_ready_seconds != facts.rollout.spec.min_ready_seconds {
+            patch.min_ready_seconds = Some(facts.rollout.spec.min_ready_seconds);
+        }
+        if !patch.annotations.is_empty() || patch.min_ready_seconds.is_some() {
+            plan.push(Write::PatchSet(patch), Because::Bookkeeping);
+        }
+    }
+    annotate(facts, plan, Vec::new());
+}
+
+/// Writes the revision number into the Rollout when it differs.
+pub(crate) fn annotate(facts: &Facts<'_>, plan: &mut Plan, then: Vec<Notice>) {
+    let number = number(facts).to_string();
+    let known = facts.rollout.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION));
+    if known == Some(&number) {
+        return;
+    }
+    let mut notices = vec![Notice::normal("RolloutUpdated", format!("Rollout updated to revision {number}"))];
+    notices.extend(then);
+    let annotations = BTreeMap::from([(REVISION.to_owned(), number)]);
+    plan.push_with(Write::AnnotateRollout { annotations }, Because::Bookkeeping, notices);
+}

@@ -1,0 +1,293 @@
+//! The AnalysisRuns of a Rollout: which one is current, what it says, and which to start, stop or forget.
+//!
+//! Input: facts and the wishes of this round. Output: a judgement first, because a failed run moves traffic before
+//! anything else, and the writes later. Measuring is not done here.
+
+use std::sync::Arc;
+
+use tidegate_api::analysis::AnalysisRun;
+use tidegate_api::phase::AnalysisPhase;
+use tidegate_api::rollout::{RolloutAnalysis, RolloutAnalysisRunStatus};
+use tidegate_api::valid::Step;
+
+use super::facts::Facts;
+use super::pause::{self, INCONCLUSIVE, Wishes};
+use super::revision;
+use super::world::{HASH_LABEL, INSTANCE_ID};
+use crate::analysis::{RunKind, RunRequest, new_run};
+use crate::plan::{Because, Notice, Plan, Write};
+
+/// What the AnalysisRuns mean for this round.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    pub(crate) step: Option<RolloutAnalysisRunStatus>,
+    pub(crate) background: Option<RolloutAnalysisRunStatus>,
+    /// Why a run that is needed cannot be built.
+    pub(crate) refused: Option<String>,
+    create: Vec<AnalysisRun>,
+    stop: Vec<String>,
+    delete: Vec<String>,
+}
+
+impl Runs {
+    /// Whether the run of the current step has succeeded.
+    pub(crate) fn step_succeeded(&self) -> bool {
+        self.step.as_ref().is_some_and(|run| run.status == Some(AnalysisPhase::Successful))
+    }
+
+    /// Adds the writes that the judgement calls for.
+    pub(crate) fn write(&self, plan: &mut Plan) {
+        for run in &self.create {
+            let because = Because::RunNeeded { run: name(run).to_owned() };
+            plan.push(Write::CreateRun(Box::new(run.clone())), because);
+        }
+        for run in &self.stop {
+            plan.push(Write::StopRun { name: run.clone() }, Because::RunNotNeeded { run: run.clone() });
+        }
+        for run in &self.delete {
+            plan.push(Write::DeleteRun { name: run.clone() }, Because::History { name: run.clone() });
+        }
+    }
+
+    /// The Events for runs whose phase differs from what the status said before.
+    pub(crate) fn notices(&self, facts: &Facts<'_>) -> Vec<Notice> {
+        let canary = &facts.status.canary;
+        let step = notice("Step", self.step.as_ref(), canary.current_step_analysis_run_status.as_ref());
+        let background =
+            notice("Background", self.background.as_ref(), canary.current_background_analysis_run_status.as_ref());
+        step.into_iter().chain(background).collect()
+    }
+
+    fn keep(&mut self, facts: &Facts<'_>) {
+        self.step = current(facts, facts.status.canary.current_step_analysis_run_status.as_ref()).map(state);
+        self.background =
+            current(facts, facts.status.canary.current_background_analysis_run_status.as_ref()).map(state);
+    }
+}
+
+/// Judges the runs: what they say about this update, and which are needed from now on.
+pub(crate) fn judge(facts: &Facts<'_>, wishes: &mut Wishes) -> Runs {
+    let mut runs = Runs::default();
+    let over = facts.promoted();
+    if over || wishes.aborted(facts.status) || facts.promote_full() || facts.status.stable_rs.is_empty() {
+        if !over {
+            runs.keep(facts);
+        }
+        runs.stop = unfinished(facts).map(|run| name(run).to_owned()).collect();
+        forget(facts, &mut runs);
+        return runs;
+    }
+    judge_step(facts, wishes, &mut runs);
+    judge_background(facts, wishes, &mut runs);
+    let needed = |run: &AnalysisRun| [&runs.step, &runs.background].into_iter().flatten().any(|kept| kept.name == name(run));
+    let stop = unfinished(facts).filter(|run| !needed(run)).map(|run| name(run).to_owned()).collect();
+    runs.stop = stop;
+    forget(facts, &mut runs);
+    runs
+}
+
+fn judge_step(facts: &Facts<'_>, wishes: &mut Wishes, runs: &mut Runs) {
+    let known = current(facts, facts.status.canary.current_step_analysis_run_status.as_ref());
+    if !facts.status.pause_conditions.is_empty() {
+        runs.step = known.map(state);
+        return;
+    }
+    let (Some(Step::Analysis(analysis)), Some(index)) = (facts.step(), facts.index()) else { return };
+    let known = known.filter(|run| label(run, "step-index") == Some(index.to_string().as_str()));
+    match known.filter(|run| !needs_another(facts, run)) {
+        Some(run) => {
+            runs.step = Some(state(run));
+            heed(run, "Step-based analysis phase error/failed", wishes);
+        }
+        None => start(facts, analysis, RunKind::Step { index: i32::try_from(index).unwrap_or(i32::MAX) }, runs),
+    }
+}
+
+fn judge_background(facts: &Facts<'_>, wishes: &mut Wishes, runs: &mut Runs) {
+    let Some(background) = &facts.strategy.analysis else { return };
+    let started = background.starting_step.is_none_or(|start| facts.status.current_step_index.unwrap_or(0) >= start);
+    if background.analysis.templates.is_empty() || !started {
+        return;
+    }
+    let known = current(facts, facts.status.canary.current_background_analysis_run_status.as_ref());
+    if pause::find(facts.status, INCONCLUSIVE).is_some() {
+        runs.background = known.map(state);
+        return;
+    }
+    match known.filter(|run| !needs_another(facts, run)) {
+        Some(run) => {
+            runs.background = Some(state(run));
+            heed(run, "Background analysis phase error/failed", wishes);
+        }
+        None => start(facts, &background.analysis, RunKind::Background, runs),
+    }
+}
+
+/// Turns the verdict of a current run into a pause or an abort.
+fn heed(run: &AnalysisRun, cause: &str, wishes: &mut Wishes) {
+    let Some(status) = &run.status else { return };
+    match status.phase {
+        Some(AnalysisPhase::Inconclusive) => wishes.add.push(INCONCLUSIVE),
+        Some(AnalysisPhase::Error | AnalysisPhase::Failed) if wishes.abort.is_none() => {
+            let detail = if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
+            wishes.abort = Some(format!("{cause}{detail}"));
+        }
+        Some(
+            AnalysisPhase::Error
+            | AnalysisPhase::Failed
+            | AnalysisPhase::Pending
+            | AnalysisPhase::Running
+            | AnalysisPhase::Successful
+            | AnalysisPhase::Unknown,
+        )
+        | None => {}
+    }
+}
+
+/// A new run replaces the current one after a retry, and after somebody resumed from an inconclusive one.
+fn needs_another(facts: &Facts<'_>, run: &AnalysisRun) -> bool {
+    if facts.status.aborted_at.is_some() {
+        return true;
+    }
+    let resumed = facts.status.controller_pause && facts.status.pause_conditions.is_empty();
+    resumed && phase(run) == Some(AnalysisPhase::Inconclusive)
+}
+
+/// Creates a run, or takes up one of ours that has the same name, is unfinished and measures the same.
+fn start(facts: &Facts<'_>, analysis: &RolloutAnalysis, kind: RunKind, runs: &mut Runs) {
+    let infix = match kind {
+        RunKind::Step { index } => format!("-{index}"),
+        RunKind::Background => String::new(),
+        RunKind::PrePromotion => "-pre".to_owned(),
+        RunKind::PostPromotion => "-post".to_owned(),
+    };
+    let revision = revision::number(facts);
+    let base = format!("{}-{}-{revision}{infix}", facts.name, facts.hash);
+    let request = |name: String| RunRequest {
+        rollout: facts.rollout,
+        name,
+        analysis,
+        kind,
+        templates: &facts.world.templates,
+        stable_hash: &facts.status.stable_rs,
+        latest_hash: &facts.hash,
+        revision,
+        instance_id: facts.rollout.metadata.labels.as_ref().and_then(|labels| labels.get(INSTANCE_ID)).cloned(),
+    };
+    for attempt in 0..=facts.world.runs.len() + facts.world.foreign_runs.len() {
+        let name = if attempt == 0 { base.clone() } else { format!("{base}.{attempt}") };
+        if facts.world.foreign_runs.contains(&name) {
+            continue;
+        }
+        let taken = find(facts, &name);
+        let wanted = match new_run(&request(name)) {
+            Ok(run) => run,
+            Err(why) => {
+                runs.refused = Some(why);
+                return;
+            }
+        };
+        let chosen = match taken {
+            None => wanted.clone(),
+            Some(run) if !finished(run) && !run.spec.terminate && crate::analysis::semantically_equal(run, &wanted) => {
+                run.clone()
+            }
+            Some(_) => continue,
+        };
+        let shown = Some(state(&chosen));
+        match kind {
+            RunKind::Step { .. } => runs.step = shown,
+            RunKind::Background | RunKind::PrePromotion | RunKind::PostPromotion => runs.background = shown,
+        }
+        if taken.is_none() {
+            runs.create.push(wanted);
+        }
+        return;
+    }
+}
+
+/// Chooses finished runs that history no longer keeps: of revisions without a ReplicaSet, or beyond the limits.
+fn forget(facts: &Facts<'_>, runs: &mut Runs) {
+    let successful = facts.valid.successful_run_history_limit();
+    let unsuccessful = facts.valid.unsuccessful_run_history_limit();
+    let (mut kept_successful, mut kept_unsuccessful) = (0, 0);
+    let needed = |run: &AnalysisRun| [&runs.step, &runs.background].into_iter().flatten().any(|kept| kept.name == name(run));
+    let mut candidates: Vec<&Arc<AnalysisRun>> =
+        facts.world.runs.iter().filter(|run| finished(run) && !needed(run)).collect();
+    candidates.sort_by(|a, b| b.metadata.creation_timestamp.cmp(&a.metadata.creation_timestamp).then_with(|| name(b).cmp(name(a))));
+    let mut delete = Vec::new();
+    for run in candidates {
+        let orphan = label(run, HASH_LABEL).is_none_or(|hash| facts.all.iter().all(|set| set.hash() != hash));
+        let (kept, limit) = if phase(run) == Some(AnalysisPhase::Successful) {
+            (&mut kept_successful, successful)
+        } else {
+            (&mut kept_unsuccessful, unsuccessful)
+        };
+        *kept += 1;
+        if (orphan || *kept > limit) && run.metadata.deletion_timestamp.is_none() {
+            delete.push(name(run).to_owned());
+        }
+    }
+    runs.delete = delete;
+}
+
+fn notice(
+    kind: &str,
+    now: Option<&RolloutAnalysisRunStatus>,
+    before: Option<&RolloutAnalysisRunStatus>,
+) -> Option<Notice> {
+    let now = now?;
+    let phase = now.status?;
+    let before = before.filter(|before| before.name == now.name).and_then(|before| before.status);
+    if before == Some(phase) {
+        return None;
+    }
+    let message = format!(
+        "{kind} Analysis Run '{}' Status New: '{}' Previous: '{}'",
+        now.name,
+        phase.as_str(),
+        before.map_or("NoPreviousStatus", AnalysisPhase::as_str)
+    );
+    Some(match phase {
+        AnalysisPhase::Pending => Notice::normal("AnalysisRunPending", message),
+        AnalysisPhase::Running => Notice::normal("AnalysisRunRunning", message),
+        AnalysisPhase::Successful => Notice::normal("AnalysisRunSuccessful", message),
+        AnalysisPhase::Inconclusive => Notice::normal("AnalysisRunInconclusive", message),
+        AnalysisPhase::Failed => Notice::warning("AnalysisRunFailed", message),
+        AnalysisPhase::Error => Notice::warning("AnalysisRunError", message),
+        AnalysisPhase::Unknown => Notice::normal("AnalysisRunUnknown", message),
+    })
+}
+
+fn current<'w>(facts: &Facts<'w>, known: Option<&RolloutAnalysisRunStatus>) -> Option<&'w AnalysisRun> {
+    find(facts, &known?.name)
+}
+
+fn find<'w>(facts: &Facts<'w>, wanted: &str) -> Option<&'w AnalysisRun> {
+    facts.world.runs.iter().map(AsRef::as_ref).find(|run| name(run) == wanted)
+}
+
+fn unfinished<'w>(facts: &Facts<'w>) -> impl Iterator<Item = &'w Arc<AnalysisRun>> {
+    facts.world.runs.iter().filter(|run| !finished(run) && !run.spec.terminate)
+}
+
+fn state(run: &AnalysisRun) -> RolloutAnalysisRunStatus {
+    let message = run.status.as_ref().map(|status| status.message.clone()).unwrap_or_default();
+    RolloutAnalysisRunStatus { name: name(run).to_owned(), status: phase(run), message }
+}
+
+fn phase(run: &AnalysisRun) -> Option<AnalysisPhase> {
+    run.status.as_ref().and_then(|status| status.phase)
+}
+
+fn finished(run: &AnalysisRun) -> bool {
+    phase(run).is_some_and(AnalysisPhase::is_completed)
+}
+
+fn name(run: &AnalysisRun) -> &str {
+    run.metadata.name.as_deref().unwrap_or_default()
+}
+
+fn label<'r>(run: &'r AnalysisRun, key: &str) -> Option<&'r str> {
+    run.metadata.labels.as_ref()?.get(key).map(String::as_str)
+}

@@ -1,0 +1,471 @@
+//! The whole status of a canary Rollout, built in one place from what was observed and what this round decided.
+//!
+//! Input: facts, pauses, runs and traffic of the round. Output: one status, and the Events that its change stands
+//! for. Nothing else writes a status field.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use tidegate_api::rollout::{CanaryStatus, RolloutStatus, TrafficWeights};
+use tidegate_api::valid::Step;
+
+use super::condition::{
+    self, AVAILABLE, COMPLETED, HEALTHY, INVALID_SPEC, NEW_SET_AVAILABLE, PAUSED, PROGRESSING, REPLICA_FAILURE,
+    ROLLOUT_ABORTED, ROLLOUT_PAUSED, TIMED_OUT,
+};
+use super::facts::Facts;
+use super::pause::{CANARY_STEP, Wishes};
+use super::runs::Runs;
+use super::traffic::Traffic;
+use super::{pause, phase, revision, step};
+use crate::plan::{Because, Notice, Plan, StatusWrite, Write};
+
+/// What the end of a round knows.
+pub(crate) struct Outcome<'r> {
+    pub(crate) wishes: Wishes,
+    pub(crate) runs: &'r Runs,
+    pub(crate) traffic: &'r Traffic,
+    /// Events that this status stands for, before those found here.
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// Builds the status at the end of a round and adds it to the plan when it differs.
+pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Plan) {
+    let mut next = base(facts, outcome.traffic.weights.clone());
+    next.canary.current_step_analysis_run_status = outcome.runs.step.clone();
+    next.canary.current_background_analysis_run_status = outcome.runs.background.clone();
+    let mut notices = std::mem::take(&mut outcome.notices);
+    notices.extend(outcome.runs.notices(facts));
+    let mut wishes = outcome.wishes;
+    let aborted = wishes.aborted(facts.status);
+    if facts.promote_full() && !aborted {
+        wishes.clear = true;
+        wishes.drop_abort = true;
+        next.current_step_index = step_count(facts);
+    }
+    if let Some(why) = promotion(facts, aborted, next.current_step_index, outcome.traffic) {
+        promote(facts, &why, &mut next, &mut wishes, &mut notices);
+        plan.because = Because::Promoted { why };
+    } else if aborted {
+        next.promote_full = false;
+        next.current_step_index =
+            if facts.promoted() { step_count(facts) } else { step_count(facts).map(|_| 0) };
+    } else if step_done(facts, outcome.runs, outcome.traffic) {
+        advance(facts, &mut next, &mut wishes, &mut notices, plan);
+    }
+    conclude(facts, next, &wishes, notices, plan);
+}
+
+/// Builds the status of an update that has just begun: everything of the former one is forgotten.
+pub(crate) fn reset(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
+    let mut next = base(facts, facts.status.canary.weights.clone());
+    let mut notices = Vec::new();
+    next.promote_full = false;
+    next.restarted_at = facts.rollout.spec.restart_at.clone();
+    next.current_step_index = step_count(facts).map(|_| 0);
+    let back_to_stable = !facts.status.stable_rs.is_empty() && facts.status.stable_rs == facts.hash;
+    if back_to_stable && !facts.steps.is_empty() {
+        next.current_step_index = step_count(facts);
+        notices.push(Notice::normal("SkipSteps", "Rollback to stable ReplicaSets"));
+    }
+    let name = facts.new.map_or_else(|| format!("{}-{}", facts.name, facts.hash), |set| set.name.clone());
+    if created {
+        let message = format!("Created new replica set \"{name}\"");
+        condition::set(&mut next, condition::new(facts.now, PROGRESSING, "True", "NewReplicaSetCreated", message));
+    } else if condition::get(&next, PROGRESSING).is_none() {
+        let message = format!("Found new replica set \"{name}\"");
+        condition::set(&mut next, condition::new(facts.now, PROGRESSING, "True", "FoundNewReplicaSet", message));
+    }
+    let wishes = Wishes { clear: true, drop_abort: true, ..Wishes::default() };
+    conclude(facts, next, &wishes, notices, plan);
+}
+
+/// The status of a round in which only sizes were looked at: steps, pauses and runs stay as they are.
+pub(crate) fn sizes_only(facts: &Facts<'_>, plan: &mut Plan) {
+    let mut next = base(facts, facts.status.canary.weights.clone());
+    next.canary = facts.status.canary.clone();
+    next.promote_full = facts.status.promote_full;
+    conclude(facts, next, &Wishes::default(), Vec::new(), plan);
+}
+
+/// Brings the Progressing and Paused conditions in line with a pause or resume; true when they were not.
+pub(crate) fn notice_pause(facts: &Facts<'_>, plan: &mut Plan) -> bool {
+    let status = facts.status;
+    if status.observed_generation != generation(facts) {
+        return false;
+    }
+    let paused = !status.pause_conditions.is_empty() || facts.rollout.spec.paused;
+    let shown = condition::has_reason(status, PROGRESSING, ROLLOUT_PAUSED);
+    let aborted = condition::has_reason(status, PROGRESSING, ROLLOUT_ABORTED);
+    let mut next = status.clone();
+    if paused != shown && !aborted {
+        let (reason, message) =
+            if paused { (ROLLOUT_PAUSED, "Rollout is paused") } else { ("RolloutResumed", "Rollout is resumed") };
+        condition::set(&mut next, condition::new(facts.now, PROGRESSING, "Unknown", reason, message));
+    }
+    if !status.abort && aborted {
+        let retried = condition::new(facts.now, PROGRESSING, "Unknown", "RolloutRetry", "Retrying Rollout after abort");
+        condition::set(&mut next, retried);
+    }
+    let shown = condition::get(status, PAUSED).is_some_and(|known| known.status == "True");
+    if paused != shown && !aborted {
+        let truth = if paused { "True" } else { "False" };
+        condition::set(&mut next, condition::new(facts.now, PAUSED, truth, ROLLOUT_PAUSED, "Rollout is paused"));
+    }
+    if next == *status {
+        return false;
+    }
+    let (phase, message) = phase::phase(facts.rollout, &next);
+    next.phase = Some(phase);
+    next.message = message;
+    plan.push(write(status, next), Because::PauseNoticed);
+    true
+}
+
+fn write(from: &RolloutStatus, to: RolloutStatus) -> Write {
+    Write::Status(Box::new(StatusWrite { from: from.clone(), to }))
+}
+
+fn generation(facts: &Facts<'_>) -> String {
+    facts.rollout.metadata.generation.unwrap_or_default().to_string()
+}
+
+/// `Some(number of steps)` when there are steps.
+fn step_count(facts: &Facts<'_>) -> Option<i32> {
+    (!facts.steps.is_empty()).then(|| i32::try_from(facts.steps.len()).unwrap_or(i32::MAX))
+}
+
+/// What is observed, before anything is decided.
+fn base(facts: &Facts<'_>, weights: Option<TrafficWeights>) -> RolloutStatus {
+    let sum = |count: fn(&super::world::Set) -> i32| facts.all.iter().map(|set| count(set)).sum();
+    let mut next = RolloutStatus {
+        current_pod_hash: facts.hash.clone(),
+        current_step_hash: facts.world.spec.steps_hash.clone(),
+        current_step_index: facts.index().and_then(|index| i32::try_from(index).ok()),
+        replicas: sum(|set| set.status.replicas),
+        updated_replicas: facts.new.map_or(0, |set| set.status.replicas),
+        ready_replicas: sum(|set| set.status.ready),
+        available_replicas: sum(|set| set.status.available),
+        hpa_replicas: sum(|set| set.status.replicas),
+        selector: facts.rollout.spec.selector.as_ref().map(selector_text).unwrap_or_default(),
+        collision_count: facts.status.collision_count,
+        conditions: facts.status.conditions.clone(),
+        restarted_at: facts.status.restarted_at.clone(),
+        stable_rs: facts.status.stable_rs.clone(),
+        blue_green: facts.status.blue_green.clone(),
+        workload_observed_generation: facts.status.workload_observed_generation.clone(),
+        alb: facts.status.alb.clone(),
+        albs: facts.status.albs.clone(),
+        duration: facts.status.duration.clone(),
+        canary: CanaryStatus {
+            weights,
+            stable_ping_pong: facts.status.canary.stable_ping_pong.clone(),
+            step_plugin_statuses: facts.status.canary.step_plugin_statuses.clone(),
+            ..CanaryStatus::default()
+        },
+        ..RolloutStatus::default()
+    };
+    next.promote_full = facts.promote_full() && next.current_pod_hash != next.stable_rs;
+    condition::remove(&mut next, INVALID_SPEC);
+    next
+}
+
+/// Why the new revision becomes the stable one now, if it does.
+fn promotion(facts: &Facts<'_>, aborted: bool, index: Option<i32>, traffic: &Traffic) -> Option<String> {
+    if facts.stable.is_none() {
+        return facts.new.map(|_| "Initial deploy".to_owned());
+    }
+    if aborted || !available(facts) {
+        return None;
+    }
+    if facts.promote_full() {
+        return Some("Full promotion requested".to_owned());
+    }
+    if facts.promoted() {
+        return Some("Fast rollback".to_owned());
+    }
+    let count = step_count(facts);
+    if facts.rollout.spec.paused || index != count {
+        return None;
+    }
+    // A router that has not been seen at full weight yet is still moving users to the new revision.
+    let arrived = count.is_none() || !facts.routed() || traffic.settled;
+    arrived.then(|| format!("Completed all {} canary steps", facts.steps.len()))
+}
+
+fn available(facts: &Facts<'_>) -> bool {
+    facts.new.is_some_and(|new| new.status.available >= facts.replicas)
+        || (facts.strategy.replica_progress_threshold.is_some() && facts.threshold_met(facts.replicas))
+}
+
+fn promote(
+    facts: &Facts<'_>,
+    why: &str,
+    next: &mut RolloutStatus,
+    wishes: &mut Wishes,
+    notices: &mut Vec<Notice>,
+) {
+    wishes.clear = true;
+    wishes.drop_abort = true;
+    wishes.abort = None;
+    next.promote_full = false;
+    next.current_step_index = step_count(facts);
+    if next.stable_rs != next.current_pod_hash {
+        next.stable_rs.clone_from(&next.current_pod_hash);
+        let message = format!(
+            "Rollout completed update to revision {} ({}): {why}",
+            revision::number(facts),
+            next.current_pod_hash
+        );
+        notices.push(Notice::normal("RolloutCompleted", message));
+    }
+}
+
+/// Whether the current step has done what it is for.
+fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
+    if facts.rollout.spec.paused {
+        return false;
+    }
+    match facts.step() {
+        Some(Step::SetWeight(_)) => step::at_desired_counts(facts, false) && traffic.settled,
+        Some(Step::Pause(length)) => pause::completed(facts.status, length.duration_seconds, facts.now),
+        Some(Step::Analysis(_)) => runs.step_succeeded(),
+        Some(
+            Step::Experiment(_)
+            | Step::SetCanaryScale(_)
+            | Step::SetHeaderRoute(_)
+            | Step::SetMirrorRoute(_)
+            | Step::Plugin(_),
+        )
+        | None => false,
+    }
+}
+
+fn advance(
+    facts: &Facts<'_>,
+    next: &mut RolloutStatus,
+    wishes: &mut Wishes,
+    notices: &mut Vec<Notice>,
+    plan: &mut Plan,
+) {
+    let (Some(step), Some(index)) = (facts.step(), next.current_step_index) else { return };
+    let (done, of) = (index + 1, facts.steps.len());
+    next.current_step_index = Some(done);
+    next.canary.current_step_analysis_run_status = None;
+    wishes.remove.push(CANARY_STEP);
+    let message = format!("Rollout step {done}/{of} completed ({step})");
+    notices.push(Notice::normal("RolloutStepCompleted", message));
+    plan.because = Because::StepDone { step: done, of: i32::try_from(of).unwrap_or(i32::MAX) };
+}
+
+/// Conditions, pauses, phase: the last words on a status; then the write, if anything differs.
+fn conclude(facts: &Facts<'_>, mut next: RolloutStatus, wishes: &Wishes, mut notices: Vec<Notice>, plan: &mut Plan) {
+    conditions(facts, &mut next, wishes, &mut notices);
+    wishes.apply(facts.status, &mut next, facts.now);
+    next.observed_generation = generation(facts);
+    let (phase, message) = phase::phase(facts.rollout, &next);
+    next.phase = Some(phase);
+    next.message = message;
+    if let Some(at) = deadline_check(facts, &next) {
+        plan.wake_at(at);
+    }
+    let (was_paused, paused) = (!facts.status.pause_conditions.is_empty(), !next.pause_conditions.is_empty());
+    if paused && !was_paused {
+        let reason = next.pause_conditions.first().map(|pause| pause.reason.clone()).unwrap_or_default();
+        notices.push(Notice::normal("RolloutPaused", format!("Rollout is paused ({reason})")));
+    } else if was_paused && !paused && next.aborted_at.is_none() {
+        notices.push(Notice::normal("RolloutResumed", "Rollout is resumed"));
+    }
+    if next != *facts.status {
+        plan.push_with(write(facts.status, next), Because::StatusMoved, notices);
+    }
+}
+
+fn conditions(facts: &Facts<'_>, next: &mut RolloutStatus, wishes: &Wishes, notices: &mut Vec<Notice>) {
+    let now = facts.now;
+    let paused = !facts.status.pause_conditions.is_empty() || facts.rollout.spec.paused;
+    let aborted = wishes.aborted(facts.status);
+    let healthy = is_healthy(facts, next);
+    let mut became_unhealthy = false;
+    if !paused && healthy {
+        condition::set(next, condition::new(now, HEALTHY, "True", "RolloutHealthy", "Rollout is healthy"));
+    } else if condition::get(facts.status, HEALTHY).is_some() {
+        let sick = condition::new(now, HEALTHY, "False", "RolloutHealthy", "Rollout is not healthy");
+        became_unhealthy = condition::set(next, sick);
+    }
+    completed(facts, next, notices);
+    if aborted {
+        let why = wishes.abort.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        let message = format!("Rollout aborted update to revision {}{why}", revision::number(facts));
+        if condition::set(next, condition::new(now, PROGRESSING, "False", ROLLOUT_ABORTED, message.clone())) {
+            notices.push(Notice::warning(ROLLOUT_ABORTED, message));
+        }
+    } else {
+        progressing(facts, next, healthy, became_unhealthy);
+    }
+    let (truth, message) = if next.available_replicas >= facts.replicas {
+        ("True", "Rollout has minimum availability")
+    } else {
+        ("False", "Rollout does not have minimum availability")
+    };
+    condition::set(next, condition::new(now, AVAILABLE, truth, "AvailableReason", message));
+    let failure = facts.new.into_iter().chain(facts.all.iter().copied()).find_map(|set| set.status.failure.clone());
+    match failure {
+        Some((reason, message)) => {
+            condition::set(next, condition::new(now, REPLICA_FAILURE, "True", &reason, message));
+        }
+        None => condition::remove(next, REPLICA_FAILURE),
+    }
+}
+
+fn completed(facts: &Facts<'_>, next: &mut RolloutStatus, notices: &mut Vec<Notice>) {
+    let done = !next.stable_rs.is_empty() && next.stable_rs == next.current_pod_hash;
+    let truth = if done { "True" } else { "False" };
+    let changed =
+        condition::set(next, condition::new(facts.now, COMPLETED, truth, "RolloutCompleted", "RolloutCompleted"));
+    if changed && !done {
+        let message = format!(
+            "Rollout not completed, started update to revision {} ({})",
+            revision::number(facts),
+            next.current_pod_hash
+        );
+        notices.push(Notice::normal("RolloutNotCompleted", message));
+    }
+}
+
+/// The Progressing condition of an update that is not aborted: done, moving, or out of time.
+fn progressing(facts: &Facts<'_>, next: &mut RolloutStatus, healthy: bool, became_unhealthy: bool) {
+    let known = condition::get(facts.status, PROGRESSING);
+    let resting = next.replicas == next.available_replicas
+        && known.is_some_and(|known| known.reason == NEW_SET_AVAILABLE && known.status != "Unknown");
+    if resting {
+        return;
+    }
+    let name = facts.new.map_or_else(|| format!("{}-{}", facts.name, facts.hash), |set| set.name.clone());
+    if healthy {
+        let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
+        condition::set(next, condition::new(facts.now, PROGRESSING, "True", NEW_SET_AVAILABLE, message));
+    } else if progressed(facts.status, next) || became_unhealthy {
+        let promoted = next.stable_rs == next.current_pod_hash;
+        let moving = if promoted && became_unhealthy {
+            let message = "Rollout does not have minimum availability";
+            condition::new(facts.now, PROGRESSING, "True", "ReplicaSetNotAvailable", message)
+        } else {
+            let message = format!("ReplicaSet \"{name}\" is progressing.");
+            condition::new(facts.now, PROGRESSING, "True", "ReplicaSetUpdated", message)
+        };
+        condition::refresh(next, moving);
+    } else if !waits_without_limit(facts) && timed_out(facts, next) {
+        let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
+        condition::set(next, condition::new(facts.now, PROGRESSING, "False", TIMED_OUT, message));
+    }
+}
+
+/// Whether everything is as wanted, by the status that was already stored for this generation.
+fn is_healthy(facts: &Facts<'_>, next: &RolloutStatus) -> bool {
+    let steps_done = facts.steps.is_empty() || next.current_step_index == step_count(facts);
+    next.updated_replicas == facts.replicas
+        && next.available_replicas == facts.replicas
+        && next.replicas == facts.replicas
+        && facts.status.observed_generation == generation(facts)
+        && steps_done
+        && !next.stable_rs.is_empty()
+        && next.stable_rs == next.current_pod_hash
+}
+
+/// Whether a status shows progress over the former one.
+fn progressed(old: &RolloutStatus, next: &RolloutStatus) -> bool {
+    next.updated_replicas != old.updated_replicas
+        || next.replicas - next.updated_replicas < old.replicas - old.updated_replicas
+        || next.ready_replicas > old.ready_replicas
+        || next.available_replicas > old.available_replicas
+        || next.stable_rs != old.stable_rs
+        || next.current_step_index != old.current_step_index
+        || next.current_step_hash != old.current_step_hash
+}
+
+/// Whether no deadline applies: a step that waits for people or measurements, a pause, pods that stay up for a delay.
+fn waits_without_limit(facts: &Facts<'_>) -> bool {
+    let waiting_step = matches!(facts.step(), Some(Step::Pause(_) | Step::Analysis(_) | Step::Experiment(_)));
+    let paused = condition::get(facts.status, PAUSED).is_some_and(|known| known.status == "True");
+    waiting_step || paused || facts.others.iter().any(|set| set.has_deadline())
+}
+
+fn deadline_of(facts: &Facts<'_>, status: &RolloutStatus) -> Option<Timestamp> {
+    let known = condition::get(status, PROGRESSING)?;
+    if [ROLLOUT_ABORTED, ROLLOUT_PAUSED].contains(&known.reason.as_str()) {
+        return None;
+    }
+    let seconds = facts.valid.progress_deadline_seconds();
+    let from = known.last_update_time.as_ref()?.0;
+    from.checked_add(SignedDuration::from_secs(seconds.into())).ok()
+}
+
+fn timed_out(facts: &Facts<'_>, status: &RolloutStatus) -> bool {
+    condition::has_reason(status, PROGRESSING, TIMED_OUT)
+        || deadline_of(facts, status).is_some_and(|deadline| deadline < facts.now)
+}
+
+/// When to look whether the progress deadline has passed.
+fn deadline_check(facts: &Facts<'_>, next: &RolloutStatus) -> Option<Timestamp> {
+    let known = condition::get(next, PROGRESSING)?;
+    if [NEW_SET_AVAILABLE, TIMED_OUT].contains(&known.reason.as_str()) || waits_without_limit(facts) {
+        return None;
+    }
+    deadline_of(facts, next)?.checked_add(SignedDuration::from_secs(1)).ok().map(|at| at.max(facts.now))
+}
+
+/// Why the update must be aborted because it ran out of time, if the spec wants that.
+pub(crate) fn out_of_time(facts: &Facts<'_>) -> Option<String> {
+    let update = !facts.promoted() && !facts.status.stable_rs.is_empty();
+    if !facts.rollout.spec.progress_deadline_abort || !update || facts.changed() {
+        return None;
+    }
+    let observed = base(facts, None);
+    let stuck = !progressed(facts.status, &observed) && !waits_without_limit(facts);
+    let name = facts.new.map_or("", |set| set.name.as_str());
+    (stuck && timed_out(facts, facts.status)).then(|| format!("ReplicaSet \"{name}\" has timed out progressing."))
+}
+
+/// A label selector as `kubectl` writes it: `app=web,tier in (a,b)`.
+fn selector_text(selector: &LabelSelector) -> String {
+    let exact = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let mut parts: Vec<String> = exact.collect();
+    for expression in selector.match_expressions.iter().flatten() {
+        let mut values: Vec<String> = expression.values.clone().unwrap_or_default();
+        values.sort();
+        let values = values.join(",");
+        parts.push(match expression.operator.as_str() {
+            "In" => format!("{} in ({values})", expression.key),
+            "NotIn" => format!("{} notin ({values})", expression.key),
+            "Exists" => expression.key.clone(),
+            _ => format!("!{}", expression.key),
+        });
+    }
+    parts.sort();
+    parts.join(",")
+}
+
+/// The status of a Rollout whose spec cannot be acted on.
+pub(crate) fn invalid(
+    rollout: &tidegate_api::rollout::Rollout,
+    status: &RolloutStatus,
+    now: Timestamp,
+    error: &str,
+    plan: &mut Plan,
+) {
+    let name = rollout.metadata.name.as_deref().unwrap_or_default();
+    let message = format!("The Rollout \"{name}\" is invalid: {error}");
+    plan.because = Because::InvalidSpec { message: error.to_owned() };
+    let mut next = status.clone();
+    if condition::get(&next, INVALID_SPEC).is_none_or(|known| known.message != message) {
+        condition::remove(&mut next, INVALID_SPEC);
+        condition::set(&mut next, condition::new(now, INVALID_SPEC, "True", INVALID_SPEC, message));
+    }
+    next.observed_generation = rollout.metadata.generation.unwrap_or_default().to_string();
+    let (phase, message) = phase::phase(rollout, &next);
+    next.phase = Some(phase);
+    next.message = message;
+    if next != *status {
+        plan.push(write(status, next), plan.because.clone());
+    }
+}

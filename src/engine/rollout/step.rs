@@ -1,0 +1,66 @@
+//! Where a canary stands in its steps, which weight that means, and whether the current step is done.
+//!
+//! Input: facts. Output: weights and verdicts. It writes nothing.
+
+use super::facts::{Facts, size};
+use super::replicas::{self, Counts, share_ceil};
+
+/// The weight that the steps ask for at the current index.
+///
+/// The nearest setWeight at or before the index; 0 before the first one is reached; everything past the last
+/// step or without steps; 0 when aborted.
+pub(crate) fn weight(facts: &Facts<'_>, aborted: bool) -> i32 {
+    if aborted {
+        return 0;
+    }
+    facts.index().map_or(facts.limits.max_weight, |index| facts.canary.weight_at(index))
+}
+
+/// The weight of the steps before the current one: what stays in force until the pods for the next are there.
+pub(crate) fn previous_weight(facts: &Facts<'_>) -> i32 {
+    let previous = facts.index().and_then(|index| index.checked_sub(1));
+    previous.map_or(0, |index| facts.canary.weight_at(index))
+}
+
+/// The weight that pods are wanted for; everything when there is nothing to compare with or a full promotion was asked for.
+pub(crate) fn pod_weight(facts: &Facts<'_>, aborted: bool) -> i32 {
+    let promoting = facts.promote_full() && !aborted;
+    if promoting || facts.status.stable_rs.is_empty() || facts.promoted() {
+        return facts.limits.max_weight;
+    }
+    weight(facts, aborted)
+}
+
+/// Sizes of the new and the stable ReplicaSet at the end of the current step.
+pub(crate) fn desired_counts(facts: &Facts<'_>, aborted: bool) -> Counts {
+    let weight = pod_weight(facts, aborted);
+    if !facts.routed() {
+        return replicas::desired(facts.limits, weight, facts.distinct_stable().is_some());
+    }
+    let canary = share_ceil(weight, facts.replicas, facts.limits.max_weight);
+    let new = if facts.distinct_stable().is_none() { facts.replicas } else { canary };
+    Counts { new: at_least_minimum(facts, new), stable: facts.replicas }
+}
+
+/// Keeps a ReplicaSet that has any pods at no fewer than minPodsPerReplicaSet, capped by the replicas.
+fn at_least_minimum(facts: &Facts<'_>, count: i32) -> i32 {
+    match facts.strategy.min_pods_per_replica_set {
+        Some(minimum) if count > 0 => count.max(minimum.min(facts.replicas)),
+        Some(_) | None => count,
+    }
+}
+
+/// Whether the pods for the current step are there: enough of the new available, the stable one sized, and without
+/// a router no available pod of any other revision.
+pub(crate) fn at_desired_counts(facts: &Facts<'_>, aborted: bool) -> bool {
+    let want = desired_counts(facts, aborted);
+    if !facts.threshold_met(want.new) {
+        return false;
+    }
+    if let Some(stable) = facts.distinct_stable()
+        && (size(stable).spec != want.stable || stable.status.replicas != want.stable)
+    {
+        return false;
+    }
+    facts.routed() || facts.others.iter().all(|set| set.status.available == 0)
+}

@@ -1,0 +1,294 @@
+//! Where traffic goes: Service selectors first, then the router's weight; on an abort the weight before anything.
+//!
+//! Input: facts and the routing objects. Output: writes, and the weights for the status. Weight is raised only to
+//! endpoints that are seen ready, and lowered only when the side that receives can take it; both are read from
+//! EndpointSlices, not from what ReplicaSets promise.
+
+use tidegate_api::rollout::{CanaryStrategy, TrafficWeights, WeightDestination};
+use tidegate_api::valid::ProgressThreshold;
+
+use super::facts::Facts;
+use super::replicas::{share_ceil, share_floor};
+use super::step;
+use super::world::{MANAGED_BY, Set, World};
+use crate::plan::{Because, Notice, Plan, Write};
+use crate::route::{self, Routed, Router, Weights};
+
+/// What became of the traffic in one round.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Weights for the status; `None` without a router.
+    pub(crate) weights: Option<TrafficWeights>,
+    /// The routing objects already show the weight that is wanted.
+    pub(crate) settled: bool,
+    /// What holds the weight back.
+    pub(crate) wait: Option<Because>,
+    /// Events for the status write: routers that refuse.
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// The weight that the routing objects show for the canary; 0 without a router.
+pub(crate) fn observed(world: &World, strategy: &CanaryStrategy) -> i32 {
+    router(strategy).map_or(0, |router| router.weight(&world.routes, &world.rollout))
+}
+
+fn router(strategy: &CanaryStrategy) -> Option<Box<dyn Router + '_>> {
+    route::router(strategy.traffic_routing.as_ref()?)
+}
+
+/// The weight that stands for all traffic.
+pub(crate) fn max_weight(strategy: &CanaryStrategy) -> i32 {
+    strategy.traffic_routing.as_ref().and_then(|routing| routing.max_traffic_weight).unwrap_or(100)
+}
+
+/// Gives the stable revision all traffic, before and regardless of anything else.
+///
+/// It needs nothing that could be invalid: the router, the two Services and the stable hash. The weight stays where
+/// it is only while the stable revision has no ready endpoint and the canary has one: the better side keeps it.
+pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -> Option<Because> {
+    let router = router(strategy)?;
+    let observed = router.weight(&world.routes, &world.rollout);
+    if observed == 0 {
+        return None;
+    }
+    let status = world.rollout.status.clone().unwrap_or_default();
+    let (stable, canary) = services(strategy);
+    let ready = |service: &str, hash: &str| world.endpoints.get(service).map_or(0, |endpoints| endpoints.of(hash));
+    if ready(stable, &status.stable_rs) == 0 && ready(canary, &status.current_pod_hash) > 0 {
+        return Some(Because::StableNotReady { service: stable.to_owned() });
+    }
+    let want = wanted(world, strategy, 0);
+    let Routed::Writes(writes) = router.route(&world.routes, &want) else {
+        return Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: 0 });
+    };
+    for write in writes {
+        let because = Because::Weight { from: Some(observed), to: 0, of: want.max };
+        plan.push_with(Write::Route(write), because, weight_notice(status.canary.weights.as_ref(), 0));
+    }
+    None
+}
+
+fn services(strategy: &CanaryStrategy) -> (&str, &str) {
+    (strategy.stable_service.as_deref().unwrap_or_default(), strategy.canary_service.as_deref().unwrap_or_default())
+}
+
+fn wanted<'w>(world: &'w World, strategy: &'w CanaryStrategy, canary: i32) -> Weights<'w> {
+    let (stable_service, canary_service) = services(strategy);
+    let routing = strategy.traffic_routing.as_ref();
+    Weights {
+        rollout: &world.rollout,
+        canary_service,
+        stable_service,
+        canary,
+        max: max_weight(strategy),
+        max_named: routing.is_some_and(|routing| routing.max_traffic_weight.is_some()),
+    }
+}
+
+/// Points the stable and the canary Service at their revisions.
+///
+/// Adopting a Service needs a fully available ReplicaSet; later switches need one available pod. After an abort the
+/// canary Service goes back to the stable revision once no weight is left on it.
+pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) {
+    let (stable_service, canary_service) = services(facts.strategy);
+    if let Some(stable) = facts.stable {
+        point(facts, stable_service, stable, true, plan);
+    }
+    let observed = observed(facts.world, facts.strategy);
+    if aborted && !facts.promoted() {
+        if let Some(stable) = facts.stable
+            && observed == 0
+        {
+            point(facts, canary_service, stable, !facts.routed(), plan);
+        }
+        return;
+    }
+    if let Some(new) = facts.new {
+        let carried = share_ceil(observed, facts.replicas, facts.limits.max_weight);
+        if new.status.available >= carried {
+            point(facts, canary_service, new, true, plan);
+        }
+    }
+}
+
+fn point(facts: &Facts<'_>, service: &str, set: &Set, check: bool, plan: &mut Plan) {
+    let Some(known) = facts.world.services.get(service) else { return };
+    if known.hash() == Some(set.hash()) {
+        return;
+    }
+    let adopted = known.annotations.contains_key(MANAGED_BY);
+    let available = match (check, adopted) {
+        (false, _) => true,
+        (true, true) => set.status.available > 0,
+        (true, false) => set.replicas > 0 && set.status.available >= set.replicas,
+    };
+    if !available {
+        return;
+    }
+    let from = known.hash().map(str::to_owned);
+    let message = format!(
+        "Switched selector for service '{service}' from '{}' to '{}'",
+        from.as_deref().unwrap_or_default(),
+        set.hash()
+    );
+    let write = Write::PointService {
+        service: service.to_owned(),
+        from,
+        to: set.hash().to_owned(),
+        rollout: facts.name.to_owned(),
+    };
+    let because = Because::PointService { service: service.to_owned(), hash: set.hash().to_owned() };
+    plan.push_with(write, because, vec![Notice::normal("SwitchService", message)]);
+}
+
+/// Brings the router towards the weight that the steps ask for.
+pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffic {
+    let Some(router) = router(facts.strategy) else {
+        return Traffic { settled: true, ..Traffic::default() };
+    };
+    let observed = router.weight(&facts.world.routes, facts.rollout);
+    let target = target(facts, aborted);
+    let wait = if aborted { None } else { hold(facts, observed, target) };
+    let weight = if wait.is_some() { observed } else { target };
+    let want = wanted(facts.world, facts.strategy, weight);
+    let mut traffic = Traffic { settled: observed == target, wait, ..Traffic::default() };
+    let prior = facts.status.canary.weights.as_ref();
+    if aborted {
+        // The abort itself was written before anything else; here only the status is told.
+        let held = abort(facts.world, facts.strategy, &mut Plan::default());
+        let weight = if held.is_some() { observed } else { 0 };
+        traffic.wait = held;
+        traffic.weights = Some(weights(facts, weight));
+        return traffic;
+    }
+    match router.route(&facts.world.routes, &want) {
+        Routed::Writes(writes) => {
+            let last = writes.len();
+            for (index, write) in writes.into_iter().enumerate() {
+                let because = Because::Weight { from: Some(observed), to: weight, of: want.max };
+                let notices = if index + 1 == last { weight_notice(prior, weight) } else { Vec::new() };
+                plan.push_with(Write::Route(write), because, notices);
+            }
+            traffic.weights = Some(weights(facts, weight));
+        }
+        Routed::Refused(why) => {
+            traffic.notices.push(Notice::warning("TrafficRoutingError", why));
+            traffic.settled = false;
+            traffic.weights = prior.cloned();
+            traffic.wait = Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: target });
+        }
+    }
+    if traffic.wait.is_none() && observed != target {
+        traffic.wait = Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: target });
+    }
+    traffic
+}
+
+/// The weight that this moment calls for, were everybody ready for it.
+fn target(facts: &Facts<'_>, aborted: bool) -> i32 {
+    if facts.promoted() || aborted || facts.new_available() == 0 {
+        return 0;
+    }
+    if facts.promote_full() {
+        return facts.status.canary.weights.as_ref().map_or(0, |weights| weights.canary.weight);
+    }
+    match facts.index() {
+        None => 0,
+        Some(_) if !step::at_desired_counts(facts, aborted) => step::previous_weight(facts),
+        Some(_) => step::weight(facts, aborted),
+    }
+}
+
+/// What keeps the weight from moving from `observed` to `target`, if anything.
+fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
+    let (stable_service, canary_service) = services(facts.strategy);
+    let wait = |service: &str, ready: i32, need: i32| {
+        (ready < need).then(|| Because::WaitingForEndpoints { service: service.to_owned(), ready, need })
+    };
+    if target > observed {
+        let need = required(facts, target);
+        return wait(canary_service, facts.endpoints(canary_service, &facts.hash), need);
+    }
+    if target == observed {
+        return None;
+    }
+    let on_canary = facts.world.endpoints.get(canary_service).map_or(0, |all| all.ready.values().sum());
+    let on_stable = facts.endpoints(stable_service, &facts.status.stable_rs);
+    if facts.promoted() {
+        return wait(stable_service, on_stable, facts.endpoints(canary_service, &facts.hash).max(1));
+    }
+    let stable_needs = share_floor(facts.limits.max_weight - target, facts.replicas, facts.limits.max_weight);
+    let stable = facts.stable.map_or(0, |set| set.status.available);
+    let pods_of_step = step::desired_counts(facts, false).new;
+    if facts.new_available() > 0 && stable < stable_needs && !facts.threshold_met(pods_of_step) {
+        return Some(Because::WaitingForPods {
+            set: facts.stable.map_or_else(String::new, |set| set.name.clone()),
+            ready: stable,
+            need: stable_needs,
+            trouble: facts.stable.and_then(|set| facts.trouble(set)),
+        });
+    }
+    if on_canary > 0 { wait(stable_service, on_stable, 1) } else { None }
+}
+
+/// Ready endpoints that a canary of this weight needs: its share of the replicas times the progress threshold, at least one.
+fn required(facts: &Facts<'_>, weight: i32) -> i32 {
+    let share = share_ceil(weight, facts.replicas, facts.limits.max_weight);
+    let scaled = match facts.canary.progress_threshold() {
+        ProgressThreshold::Percent(percent) => share_ceil(percent, share, 100),
+        ProgressThreshold::Pods(pods) => share.min(pods),
+        ProgressThreshold::All => share,
+    };
+    scaled.max(1)
+}
+
+/// The weights as the status shows them.
+fn weights(facts: &Facts<'_>, canary: i32) -> TrafficWeights {
+    let (stable_service, canary_service) = services(facts.strategy);
+    let destination = |weight: i32, service: &str, hash: &str| WeightDestination {
+        weight,
+        service_name: service.to_owned(),
+        pod_template_hash: hash.to_owned(),
+    };
+    TrafficWeights {
+        canary: destination(canary, canary_service, &facts.hash),
+        stable: destination(
+            facts.limits.max_weight - canary,
+            stable_service,
+            facts.stable.map_or("", |stable| stable.hash()),
+        ),
+        additional: Vec::new(),
+        verified: None,
+    }
+}
+
+/// The Event of a changed weight; none when only the revisions behind it changed.
+fn weight_notice(prior: Option<&TrafficWeights>, to: i32) -> Vec<Notice> {
+    let text = match prior {
+        None => format!("to {to}"),
+        Some(prior) if prior.canary.weight != to => format!("from {} to {to}", prior.canary.weight),
+        Some(_) => return Vec::new(),
+    };
+    vec![Notice::normal("TrafficWeightUpdated", format!("Traffic weight updated {text}"))]
+}
+
+/// The fewest pods that a revision must keep while its Services carry weight, as the routing objects show it now.
+pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str) -> i32 {
+    if !facts.routed() {
+        return 0;
+    }
+    let (stable_service, canary_service) = services(facts.strategy);
+    let selects = |service: &str| facts.world.services.get(service).is_some_and(|known| known.hash() == Some(hash));
+    let max = facts.limits.max_weight;
+    let canary = observed(facts.world, facts.strategy).min(max);
+    let share = |service: &str, weight: i32| {
+        if selects(service) { share_ceil(weight, facts.replicas, max) } else { 0 }
+    };
+    if stable_service == canary_service {
+        return share(stable_service, max);
+    }
+    if selects(stable_service) && selects(canary_service) {
+        return facts.replicas;
+    }
+    share(canary_service, canary).max(share(stable_service, max - canary))
+}

@@ -1,0 +1,313 @@
+//! NGINX Ingress: a second Ingress, marked as canary, takes its share of the stable Ingress' requests.
+//!
+//! Input: the stable and the canary Ingress. Output: the canary Ingress with the wanted weight. It is created on
+//! the first round with weight 0 and never deleted; the stable Ingress is never touched. Names, annotations
+//! and what is copied are those of Argo Rollouts' NGINX support, read by ingress-nginx and by Traefik alike.
+
+use serde_json::{Map, Value, json};
+use tidegate_api::rollout::{NginxTrafficRouting, Rollout};
+
+use super::{Objects, Routed, Router, Weights};
+use crate::plan::{Reference, RouteWrite};
+use crate::rollout::world::owner_reference;
+
+const DEFAULT_PREFIX: &str = "nginx.ingress.kubernetes.io";
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// Longest name of an object whose name is a DNS subdomain.
+const NAME_LIMIT: usize = 253;
+
+pub(super) struct Nginx<'a> {
+    spec: &'a NginxTrafficRouting,
+}
+
+impl<'a> Nginx<'a> {
+    pub(super) fn new(spec: &'a NginxTrafficRouting) -> Self {
+        Self { spec }
+    }
+
+    fn prefix(&self) -> &str {
+        self.spec.annotation_prefix.as_deref().filter(|prefix| !prefix.is_empty()).unwrap_or(DEFAULT_PREFIX)
+    }
+
+    fn stable_ingresses(&self) -> Vec<&str> {
+        let single = self.spec.stable_ingress.as_deref().filter(|name| !name.is_empty());
+        single.into_iter().chain(self.spec.stable_ingresses.iter().map(String::as_str)).collect()
+    }
+
+    fn annotation(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix())
+    }
+
+    /// Annotations of the canary Ingress; those that somebody else added to it stay.
+    fn annotations(&self, stable: &Value, now: Option<&Value>, want: &Weights<'_>) -> Map<String, Value> {
+        let mut annotations: Map<String, Value> =
+            now.and_then(|now| now.pointer("/metadata/annotations")).and_then(Value::as_object).cloned().unwrap_or_default();
+        if let Some(class) = stable.pointer("/metadata/annotations").and_then(|all| all.get(CLASS_ANNOTATION)) {
+            annotations.insert(CLASS_ANNOTATION.to_owned(), class.clone());
+        }
+        for (name, value) in &self.spec.additional_ingress_annotations {
+            let prefix = format!("{}/", self.prefix());
+            let name = if name.starts_with(&prefix) { name.clone() } else { format!("{prefix}{name}") };
+            annotations.insert(name, json!(value));
+        }
+        for (name, value) in &self.spec.canary_ingress_annotations {
+            annotations.insert(name.clone(), json!(value));
+        }
+        annotations.insert(self.annotation("canary"), json!("true"));
+        annotations.insert(self.annotation("canary-weight"), json!(want.canary.to_string()));
+        if want.max_named {
+            annotations.insert(self.annotation("canary-weight-total"), json!(want.max.to_string()));
+        }
+        annotations
+    }
+
+    /// The canary Ingress as it should be, or what keeps it from being written.
+    fn wanted(&self, name: &str, stable: &Value, now: Option<&Value>, want: &Weights<'_>) -> Result<Value, String> {
+        if let Some(now) = now
+            && !controlled_by(now, want.rollout)
+        {
+            return Err(format!(
+                "ingress `{name}` exists but is not controlled by this Rollout: rename or delete it"
+            ));
+        }
+        let rules = canary_rules(stable, want);
+        if rules.is_empty() {
+            let ingress = stable.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            return Err(format!("ingress `{ingress}` has no rules using service {} backend", want.stable_service));
+        }
+        let mut object = now.cloned().unwrap_or_else(|| {
+            json!({
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "metadata": {
+                    "name": name,
+                    "namespace": want.rollout.metadata.namespace,
+                    "ownerReferences": [owner_reference(want.rollout)],
+                },
+            })
+        });
+        object["metadata"]["annotations"] = Value::Object(self.annotations(stable, now, want));
+        let mut spec = Map::new();
+        for field in ["ingressClassName", "tls"] {
+            if let Some(value) = stable.pointer(&format!("/spec/{field}")) {
+                spec.insert(field.to_owned(), value.clone());
+            }
+        }
+        spec.insert("rules".to_owned(), Value::Array(rules));
+        object["spec"] = Value::Object(spec);
+        Ok(object)
+    }
+}
+
+impl Router for Nginx<'_> {
+    fn name(&self) -> &'static str {
+        "Nginx"
+    }
+
+    fn needs(&self, rollout: &Rollout) -> Vec<Reference> {
+        self.stable_ingresses()
+            .into_iter()
+            .flat_map(|stable| [ingress(stable), ingress(&canary_name(rollout, stable))])
+            .collect()
+    }
+
+    fn weight(&self, now: &Objects, rollout: &Rollout) -> i32 {
+        self.stable_ingresses()
+            .into_iter()
+            .filter_map(|stable| now.get(&ingress(&canary_name(rollout, stable))))
+            .map(|canary| weight_of(canary, self.prefix()))
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn route(&self, now: &Objects, want: &Weights<'_>) -> Routed {
+        let mut writes = Vec::new();
+        for stable_name in self.stable_ingresses() {
+            let name = canary_name(want.rollout, stable_name);
+            let Some(stable) = now.get(&ingress(stable_name)) else {
+                return Routed::Refused(format!("ingress `{stable_name}` not found"));
+            };
+            let canary = now.get(&ingress(&name)).map(AsRef::as_ref);
+            match self.wanted(&name, stable, canary, want) {
+                Err(refusal) => return Routed::Refused(refusal),
+                Ok(to) if canary == Some(&to) => {}
+                Ok(to) => writes.push(RouteWrite {
+                    reference: ingress(&name),
+                    from: canary.cloned(),
+                    to,
+                    weight: want.canary,
+                    max_weight: want.max,
+                }),
+            }
+        }
+        Routed::Writes(writes)
+    }
+}
+
+fn ingress(name: &str) -> Reference {
+    Reference { api_version: "networking.k8s.io/v1".to_owned(), kind: "Ingress".to_owned(), name: name.to_owned() }
+}
+
+/// `<rollout>-<ingress>-canary`, its beginning cut so that the whole is a valid name.
+fn canary_name(rollout: &Rollout, stable: &str) -> String {
+    let prefix = format!("{}-{stable}", rollout.metadata.name.as_deref().unwrap_or_default());
+    let keep = prefix.len().min(NAME_LIMIT - "-canary".len());
+    format!("{}-canary", prefix.get(..keep).unwrap_or(&prefix))
+}
+
+/// The weight that a canary Ingress shows; one without the canary mark takes no share.
+fn weight_of(canary: &Value, prefix: &str) -> i32 {
+    let annotation = |name: &str| {
+        canary.pointer("/metadata/annotations").and_then(|all| all.get(format!("{prefix}/{name}"))).and_then(Value::as_str)
+    };
+    if annotation("canary") != Some("true") {
+        return 0;
+    }
+    annotation("canary-weight").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn controlled_by(object: &Value, rollout: &Rollout) -> bool {
+    let Some(owners) = object.pointer("/metadata/ownerReferences").and_then(Value::as_array) else { return false };
+    owners.iter().any(|owner| {
+        owner["controller"] == json!(true) && owner["uid"].as_str() == rollout.metadata.uid.as_deref()
+    })
+}
+
+/// The rules of the stable Ingress that reach the stable Service, reaching the canary Service instead.
+///
+/// A rule is kept whole, so that its other paths are still known to the router. Rules without `http` and backends
+/// that are no Service are left out or left alone.
+fn canary_rules(stable: &Value, want: &Weights<'_>) -> Vec<Value> {
+    let Some(rules) = stable.pointer("/spec/rules").and_then(Value::as_array) else { return Vec::new() };
+    let mut kept = Vec::new();
+    for rule in rules {
+        let mut rule = rule.clone();
+        let Some(paths) = rule.pointer_mut("/http/paths").and_then(Value::as_array_mut) else { continue };
+        let mut found = false;
+        for path in paths {
+            let Some(name) = path.pointer_mut("/backend/service/name") else { continue };
+            if name.as_str() == Some(want.stable_service) {
+                *name = json!(want.canary_service);
+                found = true;
+            }
+        }
+        if found {
+            kept.push(rule);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn rollout() -> Rollout {
+        serde_json::from_value(json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "shop", "namespace": "web", "uid": "r1"},
+            "spec": {},
+        }))
+        .unwrap()
+    }
+
+    fn stable() -> Value {
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"name": "shop", "annotations": {CLASS_ANNOTATION: "nginx", "other": "kept on stable only"}},
+            "spec": {
+                "ingressClassName": "nginx",
+                "tls": [{"hosts": ["shop.test"]}],
+                "rules": [
+                    {"host": "shop.test", "http": {"paths": [
+                        {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "shop-stable", "port": {"number": 80}}}},
+                        {"path": "/help", "pathType": "Prefix", "backend": {"service": {"name": "help", "port": {"number": 80}}}},
+                    ]}},
+                    {"host": "docs.test", "http": {"paths": [
+                        {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "docs", "port": {"number": 80}}}},
+                    ]}},
+                    {"host": "no-http.test"},
+                ],
+            },
+        })
+    }
+
+    fn spec() -> NginxTrafficRouting {
+        serde_json::from_value(json!({
+            "stableIngress": "shop",
+            "additionalIngressAnnotations": {"canary-by-header": "X-Canary"},
+            "canaryIngressAnnotations": {"plain": "yes"},
+        }))
+        .unwrap()
+    }
+
+    fn want(rollout: &Rollout, canary: i32) -> Weights<'_> {
+        Weights { rollout, canary_service: "shop-canary", stable_service: "shop-stable", canary, max: 100, max_named: false }
+    }
+
+    fn objects(canary: Option<Value>) -> Objects {
+        let mut objects = Objects::from([(ingress("shop"), Arc::new(stable()))]);
+        objects.extend(canary.map(|canary| (ingress("shop-shop-canary"), Arc::new(canary))));
+        objects
+    }
+
+    fn written(routed: Routed) -> Vec<RouteWrite> {
+        match routed {
+            Routed::Writes(writes) => writes,
+            Routed::Refused(why) => panic!("refused: {why}"),
+        }
+    }
+
+    #[test]
+    fn creates_the_canary_ingress_from_rules_of_the_stable_service() {
+        let (rollout, spec) = (rollout(), spec());
+        let writes = written(Nginx::new(&spec).route(&objects(None), &want(&rollout, 0)));
+        let to = &writes[0].to;
+        assert_eq!(to["metadata"]["name"], "shop-shop-canary");
+        assert_eq!(
+            to["metadata"]["annotations"],
+            json!({
+                CLASS_ANNOTATION: "nginx", "plain": "yes",
+                "nginx.ingress.kubernetes.io/canary": "true",
+                "nginx.ingress.kubernetes.io/canary-by-header": "X-Canary",
+                "nginx.ingress.kubernetes.io/canary-weight": "0",
+            })
+        );
+        assert_eq!(to["spec"]["rules"].as_array().map(Vec::len), Some(1));
+        assert_eq!(to.pointer("/spec/rules/0/http/paths/0/backend/service/name"), Some(&json!("shop-canary")));
+        assert_eq!(to.pointer("/spec/rules/0/http/paths/1/backend/service/name"), Some(&json!("help")));
+        assert_eq!(to["spec"]["tls"], json!([{"hosts": ["shop.test"]}]));
+    }
+
+    #[test]
+    fn what_was_written_reads_back_and_leaves_nothing_to_do() {
+        let (rollout, spec) = (rollout(), spec());
+        let nginx = Nginx::new(&spec);
+        let mut canary = written(nginx.route(&objects(None), &want(&rollout, 30))).remove(0).to;
+        canary["metadata"]["annotations"]["foreign"] = json!("stays");
+        let now = objects(Some(canary));
+        assert_eq!(nginx.weight(&now, &rollout), 30);
+        assert_eq!(nginx.route(&now, &want(&rollout, 30)), Routed::Writes(vec![]));
+        let next = written(nginx.route(&now, &want(&rollout, 50)));
+        assert_eq!(next[0].to["metadata"]["annotations"]["foreign"], "stays");
+        assert_eq!(next[0].to["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"], "50");
+    }
+
+    #[test]
+    fn somebody_elses_ingress_is_refused_by_name() {
+        let (rollout, spec) = (rollout(), spec());
+        let routed = Nginx::new(&spec).route(&objects(Some(stable())), &want(&rollout, 10));
+        assert!(matches!(routed, Routed::Refused(why) if why.contains("shop-shop-canary")));
+    }
+
+    #[test]
+    fn long_names_are_cut_to_a_valid_length() {
+        let mut rollout = rollout();
+        rollout.metadata.name = Some("r".repeat(200));
+        let name = canary_name(&rollout, &"i".repeat(100));
+        assert_eq!(name.len(), NAME_LIMIT);
+        assert!(name.ends_with("-canary"));
+    }
+}
