@@ -1,0 +1,205 @@
+//! The text and the reason for waiting, on objects as a cluster holds them.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tidegate_api::analysis::AnalysisRun;
+use tidegate_api::experiment::Experiment;
+use tidegate_api::rollout::Rollout;
+
+use super::list::{Columns, Row, render_rows};
+use super::{Objects, Paint, RolloutView, render_rollout, render_summary};
+
+/// What one case file holds.
+#[derive(Clone, serde::Deserialize)]
+struct Case {
+    rollout: Value,
+    #[serde(default)]
+    sets: Vec<Value>,
+    #[serde(default)]
+    pods: Vec<Value>,
+    #[serde(default)]
+    runs: Vec<AnalysisRun>,
+    #[serde(default)]
+    experiments: Vec<Experiment>,
+    now: Timestamp,
+}
+
+impl Case {
+    fn canary() -> Self {
+        serde_saphyr::from_str(include_str!("cases/canary.yaml")).unwrap()
+    }
+
+    fn blue_green() -> Self {
+        serde_saphyr::from_str(include_str!("cases/blue_green.yaml")).unwrap()
+    }
+
+    /// Applies a merge patch to the Rollout.
+    fn patched(mut self, patch: &Value) -> Self {
+        merge(&mut self.rollout, patch);
+        self
+    }
+
+    fn rollout(&self) -> Rollout {
+        serde_json::from_value(self.rollout.clone()).unwrap()
+    }
+
+    fn view(&self) -> RolloutView {
+        RolloutView::new(&Objects {
+            rollout: &self.rollout(),
+            sets: &self.sets,
+            pods: &self.pods,
+            runs: &self.runs,
+            experiments: &self.experiments,
+            now: self.now,
+        })
+    }
+
+    fn text(&self) -> String {
+        render_rollout(&self.view(), Paint::Plain)
+    }
+
+    fn waiting_for(&self) -> String {
+        self.view().waiting_for.unwrap_or_else(|| "nothing".to_owned())
+    }
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
+}
+
+#[test]
+fn a_canary_on_its_way() {
+    insta::assert_snapshot!(Case::canary().text());
+}
+
+#[test]
+fn a_blue_green_update_before_its_switch() {
+    insta::assert_snapshot!(Case::blue_green().text());
+}
+
+#[test]
+fn colours_do_not_shift_columns() {
+    let case = Case::canary();
+    let painted = render_rollout(&case.view(), Paint::Ansi);
+    assert!(painted.contains("\x1b[33mcanary\x1b[0m"), "{painted}");
+    let mut bare = painted;
+    for code in ["\x1b[0m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[94m"] {
+        bare = bare.replace(code, "");
+    }
+    assert_eq!(bare, case.text());
+}
+
+#[test]
+fn one_line_for_logs() {
+    insta::assert_snapshot!(
+        render_summary(&Case::canary().view()),
+        @"Progressing; step 1/4; weight 20 of 40; 2 updated, 5 available of 5; waiting for pods of web-new: 1 of 2 available (web-new-a: ImagePullBackOff: Back-off pulling image \"web:2\")"
+    );
+}
+
+#[test]
+fn the_reason_for_waiting() {
+    let healthy_pods = || {
+        let mut case = Case::canary();
+        case.sets[0]["status"]["availableReplicas"] = json!(2);
+        case
+    };
+    let at_step = |index: i32| json!({ "status": { "currentStepIndex": index } });
+    let paused = |since: &str| {
+        json!({ "status": { "phase": "Paused", "controllerPause": true, "currentStepIndex": 2,
+            "pauseConditions": [{ "reason": "CanaryPauseStep", "startTime": since }] } })
+    };
+    let run = |phase: &str, message: &str| {
+        json!({ "canary": { "currentStepAnalysisRunStatus":
+            { "name": "web-new-2-1", "status": phase, "message": message } } })
+    };
+    let degraded = |reason: &str, message: &str| {
+        json!({ "status": { "phase": "Degraded",
+            "conditions": [{ "type": "Progressing", "status": "False", "reason": reason, "message": message }] } })
+    };
+    let cases = [
+        ("a change not seen yet", Case::canary().patched(&json!({ "metadata": { "generation": 5 } }))),
+        ("no controller at all", Case::canary().patched(&json!({ "status": null }))),
+        ("pods", Case::canary()),
+        ("a step", healthy_pods()),
+        ("a timed pause", healthy_pods().patched(&paused("2026-01-08T00:00:00Z"))),
+        ("a timed pause that is over", healthy_pods().patched(&paused("2026-01-07T00:00:00Z"))),
+        (
+            "a pause without end",
+            healthy_pods().patched(&paused("2026-01-08T00:00:00Z")).patched(&json!({ "spec": { "strategy":
+                { "canary": { "steps": [{ "setWeight": 20 }, { "setWeight": 40 }, { "pause": {} }] } } } })),
+        ),
+        ("an ended pause", healthy_pods().patched(&json!({ "status": { "controllerPause": true } }))),
+        (
+            "a paused spec",
+            healthy_pods().patched(&json!({ "spec": { "paused": true }, "status": { "phase": "Paused" } })),
+        ),
+        (
+            "an analysis",
+            healthy_pods().patched(&at_step(3)).patched(&json!({ "status": run("Running", "") })),
+        ),
+        (
+            "a verdict by a person",
+            healthy_pods()
+                .patched(&json!({ "status": run("Inconclusive", "metric \"x\" is unclear") }))
+                .patched(&json!({ "status": { "phase": "Paused", "controllerPause": true, "pauseConditions":
+                    [{ "reason": "InconclusiveAnalysisRun", "startTime": "2026-01-08T00:00:00Z" }] } })),
+        ),
+        (
+            "a router",
+            healthy_pods().patched(&json!({ "status": { "canary": { "weights":
+                { "canary": { "weight": 40 }, "stable": { "weight": 60 }, "verified": false } } } })),
+        ),
+        ("an abort on its way", healthy_pods().patched(&json!({ "status": { "abort": true } }))),
+        (
+            "an aborted update",
+            healthy_pods().patched(&degraded("RolloutAborted", "Rollout aborted update to revision 2")),
+        ),
+        (
+            "a deadline",
+            Case::canary().patched(&degraded("ProgressDeadlineExceeded", "it has timed out progressing.")),
+        ),
+        ("nothing", healthy_pods().patched(&json!({ "status": { "phase": "Healthy", "message": "" } }))),
+        ("a blue-green switch by a person", Case::blue_green()),
+    ];
+    let text: String = cases.iter().map(|(name, case)| format!("{name}: {}\n", case.waiting_for())).collect();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn rollouts_in_lines() {
+    let canary = Case::canary();
+    let rows = [Row::new(&canary.rollout(), canary.now), Row::new(&Case::blue_green().rollout(), canary.now)];
+    let plain = Columns::default();
+    let wide = Columns { namespace: true, wide: true, printed_at: None };
+    let stamped = Columns { printed_at: Some(canary.now), ..plain };
+    let text = [
+        render_rows(&rows, true, plain, canary.now, Paint::Plain),
+        render_rows(&rows, true, wide, canary.now, Paint::Plain),
+        render_rows(&rows[..1], false, stamped, canary.now, Paint::Plain),
+    ];
+    insta::assert_snapshot!(text.join("\n"));
+}
+
+#[test]
+fn a_change_that_shows_is_a_change() {
+    let case = Case::canary();
+    let row = |case: &Case| Row::new(&case.rollout(), case.now);
+    let same = case.clone().patched(&json!({ "metadata": { "annotations": { "note": "x" } } }));
+    let other = case.clone().patched(&json!({ "status": { "readyReplicas": 6 } }));
+    assert!(row(&case).looks_like(&row(&same)));
+    assert!(!row(&case).looks_like(&row(&other)));
+}
