@@ -1,0 +1,123 @@
+//! The numbers that the rules are about, read from the spec of a Rollout as the user wrote it.
+//!
+//! Input: a World. Output: limits, names and the router. The spec may be invalid here: an abort must be judged
+//! even then.
+
+use serde::Serialize;
+use serde_json::Value;
+use tidegate_api::rollout::{CanaryStrategy, ReplicaProgressThreshold, RolloutStatus};
+
+use crate::plan::Reference;
+use crate::rollout::world::{Set, World};
+use crate::route::{Objects, Router, router};
+
+pub(super) struct Facts<'a> {
+    pub(super) status: RolloutStatus,
+    pub(super) canary: Option<&'a CanaryStrategy>,
+    pub(super) router: Option<Box<dyn Router + 'a>>,
+    /// `spec.replicas`.
+    pub(super) replicas: i32,
+    /// The weight that stands for all traffic.
+    pub(super) max_weight: i32,
+    pub(super) surge: i32,
+    pub(super) unavailable: i32,
+    /// Seconds that an old revision stays up; `None` where the spec asks for no delay.
+    pub(super) scale_down_delay: Option<i32>,
+    threshold: Option<&'a ReplicaProgressThreshold>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(world: &'a World) -> Self {
+        let spec = &world.rollout.spec;
+        let canary = spec.strategy.canary.as_ref();
+        let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let replicas = spec.replicas.unwrap_or(1).max(0);
+        let (surge, unavailable) = limits(canary, replicas);
+        let delay = canary.and_then(|canary| canary.scale_down_delay_seconds).unwrap_or(30);
+        Self {
+            status: world.rollout.status.clone().unwrap_or_default(),
+            canary,
+            router: routing.and_then(router),
+            replicas,
+            max_weight: routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100).max(1),
+            surge,
+            unavailable,
+            scale_down_delay: (routing.is_some() && delay > 0).then_some(delay),
+            threshold: canary.and_then(|canary| canary.replica_progress_threshold.as_ref()),
+        }
+    }
+
+    pub(super) fn canary_service(&self) -> Option<&'a str> {
+        self.canary.and_then(|canary| canary.canary_service.as_deref()).filter(|name| !name.is_empty())
+    }
+
+    pub(super) fn stable_service(&self) -> Option<&'a str> {
+        self.canary.and_then(|canary| canary.stable_service.as_deref()).filter(|name| !name.is_empty())
+    }
+
+    /// The weight that routing objects give to the canary; 0 without a router.
+    pub(super) fn weight(&self, world: &World, objects: &Objects) -> i32 {
+        self.router.as_ref().map_or(0, |router| router.weight(objects, &world.rollout))
+    }
+
+    /// The weight that one routing object alone gives to the canary.
+    pub(super) fn weight_of(&self, world: &World, reference: &Reference, object: Option<&Value>) -> i32 {
+        let object = object.map(|object| (reference.clone(), std::sync::Arc::new(object.clone())));
+        self.weight(world, &object.into_iter().collect())
+    }
+
+    /// Pods that carry a weight: 20 of 100 with 4 replicas needs one.
+    pub(super) fn share(&self, weight: i32) -> i32 {
+        let (product, whole) = (i64::from(weight.max(0)) * i64::from(self.replicas), i64::from(self.max_weight));
+        i32::try_from((product + whole - 1) / whole).unwrap_or(i32::MAX)
+    }
+
+    /// How many of `desired` pods must be available for the Rollout to go on.
+    pub(super) fn threshold(&self, desired: i32) -> i32 {
+        match self.threshold {
+            Some(threshold) if threshold.value >= 0 && threshold.type_ == "Pods" => desired.min(threshold.value),
+            Some(threshold) if threshold.value >= 0 => percent_up(threshold.value, desired).min(desired),
+            Some(_) | None => desired,
+        }
+    }
+
+    /// Ready endpoints that a raise to `weight` needs, at least one.
+    pub(super) fn endpoints_for(&self, weight: i32) -> i32 {
+        self.threshold(self.share(weight)).max(1)
+    }
+}
+
+/// Pods of a set that are available and that its spec keeps.
+pub(super) fn kept(set: &Set) -> i32 {
+    set.status.available.min(set.replicas)
+}
+
+/// The set of a revision.
+pub(super) fn set_of<'w>(world: &'w World, hash: &str) -> Option<&'w Set> {
+    world.sets.iter().map(AsRef::as_ref).find(|set| set.hash() == hash)
+}
+
+/// maxSurge rounded up and maxUnavailable rounded down, 25 % each when absent. Both 0 would never move, so one
+/// pod may then be away.
+fn limits(canary: Option<&CanaryStrategy>, replicas: i32) -> (i32, i32) {
+    let surge = canary.and_then(|canary| canary.max_surge.as_ref());
+    let surge = read(surge, |percent| percent_up(percent, replicas));
+    let unavailable = canary.and_then(|canary| canary.max_unavailable.as_ref());
+    let down = |percent: i32| i32::try_from(i64::from(percent) * i64::from(replicas) / 100).unwrap_or(i32::MAX);
+    let unavailable = read(unavailable, down);
+    let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
+    (surge, unavailable.min(replicas))
+}
+
+/// A number stands for itself, any text for a percentage, with or without its sign.
+fn read(field: Option<&impl Serialize>, percentage: impl Fn(i32) -> i32) -> i32 {
+    match field.map(serde_json::to_value) {
+        Some(Ok(Value::Number(number))) => number.as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0).max(0),
+        Some(Ok(Value::String(text))) => percentage(text.trim_end_matches('%').parse().unwrap_or(0)),
+        _ => percentage(25),
+    }
+}
+
+fn percent_up(percent: i32, whole: i32) -> i32 {
+    i32::try_from((i64::from(percent) * i64::from(whole) + 99) / 100).unwrap_or(i32::MAX)
+}

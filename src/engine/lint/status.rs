@@ -1,0 +1,108 @@
+//! Rules on the status: steps one at a time and only when done, and no promotion without pods.
+
+use jiff::SignedDuration;
+use tidegate_api::phase::AnalysisPhase;
+use tidegate_api::rollout::{CanaryStep, RolloutPause, RolloutStatus};
+
+use super::scale::available;
+use super::{Judge, Rule};
+use crate::plan::StatusWrite;
+use crate::rollout::world::HASH_LABEL;
+
+const STEP_INDEX: &str = "step-index";
+const PAUSE_STEP: &str = "CanaryPauseStep";
+
+impl Judge<'_> {
+    /// Judges what a status says to have happened.
+    pub(super) fn status(&mut self, write: &StatusWrite) {
+        let StatusWrite { from, to } = write;
+        if !from.stable_rs.is_empty() && from.stable_rs != to.stable_rs {
+            self.promoted(to);
+        }
+        let (Some(before), Some(after)) = (from.current_step_index, to.current_step_index) else { return };
+        let started = from.current_pod_hash != to.current_pod_hash || from.current_step_hash != to.current_step_hash;
+        if before == after || started || from.current_pod_hash.is_empty() {
+            return;
+        }
+        let steps = self.facts.canary.map(|canary| canary.steps.as_slice()).unwrap_or_default();
+        let end = i32::try_from(steps.len()).unwrap_or(i32::MAX);
+        let back_to_start = after == 0 && to.abort;
+        let window = self.seen.rollout.spec.rollback_window.is_some();
+        let to_the_end =
+            after == end && (to.current_pod_hash == to.stable_rs || from.promote_full || to.promote_full || window);
+        if back_to_start || to_the_end || (before > end && after == end) {
+            return;
+        }
+        if after != before + 1 {
+            self.blame(Rule::StepJump, format!("the step index goes from {before} to {after}"));
+            return;
+        }
+        if self.seen.rollout.spec.paused {
+            self.blame(Rule::StepNotDone, format!("spec.paused is true, but step {before} counts as done"));
+        }
+        let step = usize::try_from(before).ok().and_then(|index| steps.get(index)).cloned();
+        if let Some(why) = step.and_then(|step| self.not_done(&step, before, from)) {
+            self.blame(Rule::StepNotDone, format!("step {before} counts as done, but {why}"));
+        }
+    }
+
+    fn promoted(&mut self, to: &RolloutStatus) {
+        let need = self.facts.threshold(self.facts.replicas);
+        let available = available(&self.live, &to.stable_rs);
+        if available < need {
+            let why = format!("{} becomes stable with {available} available pods, {need} are needed", to.stable_rs);
+            self.blame(Rule::PromotedWithoutPods, why);
+        }
+        if to.abort || self.aborting {
+            self.blame(Rule::PromotedWithoutPods, format!("{} becomes stable although it is aborted", to.stable_rs));
+        }
+    }
+
+    /// What speaks against a step being done, if anything.
+    fn not_done(&self, step: &CanaryStep, index: i32, from: &RolloutStatus) -> Option<String> {
+        if let Some(pause) = &step.pause {
+            return self.still_paused(pause, from);
+        }
+        if let Some(weight) = step.set_weight {
+            let shown = self.facts.weight(&self.live, &self.live.routes);
+            let routed = self.facts.router.is_some() && self.facts.replicas > 0;
+            return (routed && shown != weight).then(|| format!("the routes show weight {shown}, not {weight}"));
+        }
+        if step.analysis.is_some() {
+            let index = index.to_string();
+            let successful = self.seen.runs.iter().any(|run| {
+                let label = |key: &str| run.metadata.labels.as_ref().and_then(|labels| labels.get(key));
+                run.status.as_ref().and_then(|status| status.phase) == Some(AnalysisPhase::Successful)
+                    && label(HASH_LABEL) == Some(&from.current_pod_hash)
+                    && label(STEP_INDEX) == Some(&index)
+            });
+            return (!successful).then(|| "no AnalysisRun of this step is Successful".to_owned());
+        }
+        None
+    }
+
+    /// A pause is over after its duration, or when somebody emptied the pause conditions.
+    fn still_paused(&self, pause: &RolloutPause, from: &RolloutStatus) -> Option<String> {
+        let Some(condition) = from.pause_conditions.iter().find(|condition| condition.reason == PAUSE_STEP) else {
+            return (!from.controller_pause).then(|| "its pause never started".to_owned());
+        };
+        let start = condition.start_time.as_ref()?.0;
+        let Some(seconds) = pause.duration.as_ref().and_then(seconds) else {
+            return Some("nobody has ended the pause".to_owned());
+        };
+        let end = start.checked_add(SignedDuration::from_secs(seconds)).ok()?;
+        (self.seen.now < end).then(|| format!("the pause lasts until {end}"))
+    }
+}
+
+/// Whole seconds of a pause: a number, or a text of digits, or one number with a unit.
+fn seconds(duration: &impl serde::Serialize) -> Option<i64> {
+    let value = serde_json::to_value(duration).ok()?;
+    if let Some(number) = value.as_i64() {
+        return Some(number);
+    }
+    let text = value.as_str()?;
+    let unit = |suffix: &str, factor: i64| text.strip_suffix(suffix)?.parse::<i64>().ok().map(|n| n * factor);
+    // A duration of several units is not worth a second parser here: it counts as its least, no time at all.
+    Some(text.parse().ok().or_else(|| unit("s", 1)).or_else(|| unit("m", 60)).or_else(|| unit("h", 3600)).unwrap_or(0))
+}

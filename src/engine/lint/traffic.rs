@@ -1,0 +1,142 @@
+//! Rules on weights and Services: weight only where endpoints are ready, and an abort before anything else.
+
+use super::facts::{kept, set_of};
+use super::{Judge, Rule};
+use crate::plan::{Plan, RouteWrite, Write};
+use crate::rollout::world::{Endpoints, MANAGED_BY};
+
+impl Judge<'_> {
+    /// While an update is aborted, or by this very plan, the first write takes the weight from the canary.
+    ///
+    /// Not while the stable revision has no ready endpoint: then the better side keeps the traffic.
+    pub(super) fn abort_comes_first(&mut self, plan: &Plan) {
+        let status = &self.facts.status;
+        let updating = !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash;
+        let by_plan = plan.status().is_some_and(|to| to.abort && !status.abort);
+        self.aborting = updating && (status.abort || by_plan);
+        let weight = self.facts.weight(self.seen, &self.seen.routes);
+        if !self.aborting || weight == 0 || self.ready_behind_stable() == 0 {
+            return;
+        }
+        let lowers = match plan.writes.first().map(|planned| &planned.write) {
+            Some(Write::Route(route)) => self.shown(route).1 < self.shown(route).0,
+            _ => false,
+        };
+        if !lowers {
+            let why = format!("the update is aborted and the canary has weight {weight}, but the first write does not lower it");
+            self.blame(Rule::AbortNotFirst, why);
+        }
+    }
+
+    /// After the plan of an abort no object gives the canary weight.
+    pub(super) fn abort_is_complete(&mut self) {
+        let weight = self.facts.weight(&self.live, &self.live.routes);
+        if self.aborting && weight > 0 && self.ready_behind_stable() > 0 {
+            self.blame(Rule::AbortIncomplete, format!("the canary still has weight {weight} at the end of the plan"));
+        }
+    }
+
+    /// Judges a write to a routing object.
+    pub(super) fn route(&mut self, route: &RouteWrite) {
+        let (before, after) = self.shown(route);
+        if after != route.weight {
+            self.blame(Rule::WeightMisstated, format!("{} shows {after}, not {}", route.reference, route.weight));
+        }
+        if after > before {
+            self.raised(after);
+        } else if after < before {
+            self.lowered(after);
+        }
+    }
+
+    fn raised(&mut self, weight: i32) {
+        if self.aborting {
+            self.blame(Rule::AbortRaises, format!("an abort raises the weight of the canary to {weight}"));
+        }
+        let Some(service) = self.facts.canary_service() else { return };
+        let Some(hash) = self.live.services.get(service).and_then(|known| known.hash().map(str::to_owned)) else {
+            self.blame(Rule::RaisedWithoutEndpoints, format!("Service {service} selects no revision"));
+            return;
+        };
+        let ready = self.seen.endpoints.get(service).map_or(0, |endpoints| endpoints.of(&hash));
+        // Endpoints that are still listed do not count when the ReplicaSet has already been told to go below them.
+        let wanted = set_of(&self.live, &hash).map_or(0, |set| set.replicas);
+        let need = self.facts.endpoints_for(weight);
+        if ready.min(wanted) < need {
+            let why = format!(
+                "weight {weight} of {} needs {need} ready endpoints of {hash} in Service {service}: {ready} are ready, \
+                 the ReplicaSet keeps {wanted}",
+                self.facts.max_weight
+            );
+            self.blame(Rule::RaisedWithoutEndpoints, why);
+        }
+    }
+
+    fn lowered(&mut self, weight: i32) {
+        let canary = self.facts.canary_service().and_then(|service| self.seen.endpoints.get(service));
+        if self.ready_behind_stable() == 0 && canary.is_some_and(|endpoints| total(endpoints) > 0) {
+            let why = format!("weight {weight} sends traffic to the stable Service, which has no ready endpoint");
+            self.blame(Rule::LoweredOntoNothing, why);
+        }
+    }
+
+    /// Judges a Service that is pointed at another revision.
+    pub(super) fn point(&mut self, service: &str, to: &str) {
+        let carried = self.carried(service);
+        let available = set_of(&self.live, to).map_or(0, kept);
+        let stable = self.facts.stable_service() == Some(service);
+        let Some(known) = self.live.services.get(service).cloned() else {
+            self.blame(Rule::PointedAtNothing, format!("Service {service} does not exist"));
+            return;
+        };
+        if (carried > 0 || stable) && available == 0 {
+            let why = format!("Service {service} with weight {carried} would select {to}, which has no available pod");
+            self.blame(Rule::PointedAtNothing, why);
+            return;
+        }
+        let need = self.facts.threshold(self.facts.share(carried));
+        let ready_now = self.seen.endpoints.get(service).map_or(0, total);
+        if available < need && available < ready_now {
+            let why = format!(
+                "Service {service} with weight {carried} needs {need} pods and has {ready_now}: {to} has {available}"
+            );
+            self.blame(Rule::PointedAtNothing, why);
+        }
+        let replicas = set_of(&self.live, to).map_or(0, |set| set.replicas);
+        if stable && !known.annotations.contains_key(MANAGED_BY) && available < replicas {
+            let why = format!("Service {service} is adopted while {to} has {available} of {replicas} pods available");
+            self.blame(Rule::PointedAtNothing, why);
+        }
+    }
+
+    /// The most weight that a Service may carry at this point: as it was seen, or as it is after the writes so far.
+    pub(super) fn carried(&self, service: &str) -> i32 {
+        if self.facts.router.is_none() {
+            return 0;
+        }
+        let seen = self.facts.weight(self.seen, &self.seen.routes);
+        let live = self.facts.weight(&self.live, &self.live.routes);
+        let canary = if self.facts.canary_service() == Some(service) { seen.max(live) } else { 0 };
+        let stable =
+            if self.facts.stable_service() == Some(service) { self.facts.max_weight - seen.min(live) } else { 0 };
+        canary.max(stable)
+    }
+
+    /// Weight that one routing object shows before and after a write.
+    fn shown(&self, route: &RouteWrite) -> (i32, i32) {
+        let before = self.live.routes.get(&route.reference).map(AsRef::as_ref);
+        (
+            self.facts.weight_of(self.seen, &route.reference, before),
+            self.facts.weight_of(self.seen, &route.reference, Some(&route.to)),
+        )
+    }
+
+    fn ready_behind_stable(&self) -> i32 {
+        let service = self.facts.stable_service();
+        service.and_then(|service| self.seen.endpoints.get(service)).map_or(0, total)
+    }
+}
+
+fn total(endpoints: &Endpoints) -> i32 {
+    endpoints.ready.values().sum()
+}
