@@ -5,7 +5,12 @@
 //! of its dependencies can.
 
 pub mod analysis;
+pub mod fence;
+pub mod lint;
 pub mod plan;
 pub mod rollout;
 pub mod route;
 pub mod view;
+
+#[cfg(test)]
+mod cases;

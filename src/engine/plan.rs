@@ -205,9 +205,13 @@ impl fmt::Display for Because {
             Self::Settled => write!(f, "everything is as wanted"),
             Self::Deleting => write!(f, "the Rollout is being deleted"),
             Self::InvalidSpec { message } => write!(f, "the spec must be changed: {message}"),
-            Self::Unserved { what } => write!(f, "left untouched, because this version does not serve it: {what}"),
+            Self::Unserved { what } => {
+                write!(f, "left untouched, because this version does not serve it: {what}")
+            }
             Self::NewTemplate { hash } => write!(f, "no ReplicaSet has the template {hash}"),
-            Self::UpdateStarted { hash } => write!(f, "the template or the steps changed: update to {hash} starts"),
+            Self::UpdateStarted { hash } => {
+                write!(f, "the template or the steps changed: update to {hash} starts")
+            }
             Self::ScalingEvent { replicas } => write!(f, "spec.replicas is now {replicas}"),
             Self::Resize { set, from, to } => write!(f, "ReplicaSet {set} goes from {from} to {to}"),
             Self::WaitingForPods { set, ready, need, trouble } => {
@@ -217,7 +221,9 @@ impl fmt::Display for Because {
             Self::WaitingForEndpoints { service, ready, need } => {
                 write!(f, "waiting for endpoints of Service {service}: {ready} of {need} ready")
             }
-            Self::WeightNotYetSeen { router, want } => write!(f, "waiting for {router} to show weight {want}"),
+            Self::WeightNotYetSeen { router, want } => {
+                write!(f, "waiting for {router} to show weight {want}")
+            }
             Self::Weight { from: Some(from), to, of } => write!(f, "canary weight {from} to {to} of {of}"),
             Self::Weight { from: None, to, of } => write!(f, "canary weight {to} of {of}"),
             Self::PointService { service, hash } => write!(f, "Service {service} selects revision {hash}"),

@@ -45,7 +45,9 @@ pub fn plan(world: &World) -> Plan {
     let none = RolloutStatus::default();
     let status = world.rollout.status.as_ref().unwrap_or(&none);
     let strategy = world.rollout.spec.strategy.canary.as_ref();
-    let held = strategy.filter(|_| pause::abort_asked(status)).and_then(|strategy| traffic::abort(world, strategy, &mut plan));
+    let held = strategy
+        .filter(|_| pause::abort_asked(status))
+        .and_then(|strategy| traffic::abort(world, strategy, &mut plan));
     match (&world.spec.valid, strategy) {
         (Ok(valid), Some(strategy)) => match &valid.strategy {
             ValidStrategy::Canary(canary) => match references::fault(world, strategy) {
@@ -186,7 +188,13 @@ fn aborted_because(wishes: &Wishes) -> Because {
 }
 
 /// What the Rollout is doing or waiting for, in one reason.
-fn reason(facts: &Facts<'_>, wishes: &Wishes, runs: &runs::Runs, traffic: &traffic::Traffic, plan: &Plan) -> Because {
+fn reason(
+    facts: &Facts<'_>,
+    wishes: &Wishes,
+    runs: &runs::Runs,
+    traffic: &traffic::Traffic,
+    plan: &Plan,
+) -> Because {
     if wishes.aborted(facts.status) {
         return traffic.wait.clone().unwrap_or_else(|| aborted_because(wishes));
     }
@@ -194,7 +202,8 @@ fn reason(facts: &Facts<'_>, wishes: &Wishes, runs: &runs::Runs, traffic: &traff
         return Because::UserPaused;
     }
     if pause::find(facts.status, pause::INCONCLUSIVE).is_some() {
-        let run = runs.step.as_ref().or(runs.background.as_ref()).map(|run| run.name.clone()).unwrap_or_default();
+        let run =
+            runs.step.as_ref().or(runs.background.as_ref()).map(|run| run.name.clone()).unwrap_or_default();
         return Because::Inconclusive { run };
     }
     let resize = plan.writes.iter().rev().find(|planned| matches!(planned.because, Because::Resize { .. }));
@@ -210,7 +219,8 @@ fn reason(facts: &Facts<'_>, wishes: &Wishes, runs: &runs::Runs, traffic: &traff
     match facts.step() {
         Some(Step::Pause(length)) => Because::Paused {
             step: facts.status.current_step_index,
-            until: pause::until(facts.status, length.duration_seconds),
+            until: pause::until(facts.status, length.duration_seconds)
+                .or(plan.wake.filter(|_| length.duration_seconds.is_some())),
         },
         Some(Step::Analysis(_)) => {
             let run = runs.step.as_ref().map(|run| run.name.clone());
@@ -225,7 +235,11 @@ fn reason(facts: &Facts<'_>, wishes: &Wishes, runs: &runs::Runs, traffic: &traff
             | Step::SetMirrorRoute(_)
             | Step::Plugin(_),
         )
-        | None => delayed_set(facts).unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved }),
+        | None => delayed_set(facts).unwrap_or(if plan.writes.is_empty() {
+            Because::Settled
+        } else {
+            Because::StatusMoved
+        }),
     }
 }
 
@@ -251,7 +265,8 @@ fn waiting_for_pods(facts: &Facts<'_>) -> Option<Because> {
         return Some(short(new, want.new));
     }
     let stable = facts.distinct_stable()?;
-    (stable.status.replicas != want.stable || stable.status.available < want.stable).then(|| short(stable, want.stable))
+    (stable.status.replicas != want.stable || stable.status.available < want.stable)
+        .then(|| short(stable, want.stable))
 }
 
 /// What the spec asks for that this version does not serve; such a Rollout is left exactly as it is.

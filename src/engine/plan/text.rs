@@ -29,18 +29,28 @@ impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DefaultReplicas { replicas } => write!(f, "set spec.replicas to {replicas}"),
-            Self::AnnotateRollout { annotations } => write!(f, "annotate the rollout: {}", pairs(annotations)),
+            Self::AnnotateRollout { annotations } => {
+                write!(f, "annotate the rollout: {}", pairs(annotations))
+            }
             Self::CreateSet(set) => write!(f, "create ReplicaSet {} (revision {})", set.name, set.revision()),
             Self::PatchSet(patch) => patch_text(patch, f),
             Self::AdoptSet { name, .. } => write!(f, "adopt ReplicaSet {name}"),
             Self::ReleaseSet { name, .. } => write!(f, "release ReplicaSet {name}"),
             Self::DeleteSet { name, .. } => write!(f, "delete ReplicaSet {name}"),
             Self::PointService { service, from, to, .. } => {
-                write!(f, "point Service {service} from {} to {to}", from.as_deref().unwrap_or("all revisions"))
+                write!(
+                    f,
+                    "point Service {service} from {} to {to}",
+                    from.as_deref().unwrap_or("all revisions")
+                )
             }
             Self::Route(route) => {
                 let verb = if route.from.is_some() { "update" } else { "create" };
-                write!(f, "{verb} {}: canary weight {} of {}", route.reference, route.weight, route.max_weight)
+                write!(
+                    f,
+                    "{verb} {}: canary weight {} of {}",
+                    route.reference, route.weight, route.max_weight
+                )
             }
             Self::CreateRun(run) => {
                 write!(f, "create AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default())

@@ -49,8 +49,11 @@ impl<'w> Facts<'w> {
         let all = revision::owned(world);
         let own_hash = hash::pod_template_hash(&world.spec.canonical, status.collision_count);
         let new = revision::find_new(&all, &own_hash, &rollout.spec.template.0);
-        let stable = all.iter().copied().find(|set| !status.stable_rs.is_empty() && set.hash() == status.stable_rs);
-        let is = |set: &Set, role: Option<&Set>| role.is_some_and(|role| role.uid == set.uid && role.name == set.name);
+        let stable =
+            all.iter().copied().find(|set| !status.stable_rs.is_empty() && set.hash() == status.stable_rs);
+        let is = |set: &Set, role: Option<&Set>| {
+            role.is_some_and(|role| role.uid == set.uid && role.name == set.name)
+        };
         let others = all.iter().copied().filter(|set| !is(set, new) && !is(set, stable)).collect();
         Self {
             world,
@@ -113,7 +116,8 @@ impl<'w> Facts<'w> {
 
     /// Whether the pod template or the steps differ from those the status speaks of.
     pub(crate) fn changed(&self) -> bool {
-        self.status.current_pod_hash != self.hash || self.status.current_step_hash != self.world.spec.steps_hash
+        self.status.current_pod_hash != self.hash
+            || self.status.current_step_hash != self.world.spec.steps_hash
     }
 
     /// Pods of the new ReplicaSet that are available.
@@ -142,7 +146,8 @@ impl<'w> Facts<'w> {
     /// What the pods of a ReplicaSet complain about, if anything.
     pub(crate) fn trouble(&self, set: &Set) -> Option<String> {
         let reported = self.world.troubles.get(set.hash()).cloned();
-        reported.or_else(|| set.status.failure.as_ref().map(|(reason, message)| format!("{reason}: {message}")))
+        reported
+            .or_else(|| set.status.failure.as_ref().map(|(reason, message)| format!("{reason}: {message}")))
     }
 }
 

@@ -90,7 +90,9 @@ mod tests {
         assert_eq!(phase(&rollout, &short).1, "more replicas need to be updated");
 
         let mut paused = short.clone();
-        paused.pause_conditions.push(PauseCondition { reason: "CanaryPauseStep".to_owned(), start_time: None });
+        paused
+            .pause_conditions
+            .push(PauseCondition { reason: "CanaryPauseStep".to_owned(), start_time: None });
         assert_eq!(phase(&rollout, &paused), (RolloutPhase::Paused, "CanaryPauseStep".to_owned()));
 
         let mut aborted = paused;

@@ -58,7 +58,8 @@ fn unmatched_label<'s>(
 fn ingress_fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
     let nginx = strategy.traffic_routing.as_ref()?.nginx.as_ref()?;
     let service = strategy.stable_service.as_deref().unwrap_or_default();
-    let single = nginx.stable_ingress.as_deref().filter(|name| !name.is_empty()).map(|name| ("stableIngress", name));
+    let single =
+        nginx.stable_ingress.as_deref().filter(|name| !name.is_empty()).map(|name| ("stableIngress", name));
     let several = nginx.stable_ingresses.iter().map(|name| ("stableIngresses", name.as_str()));
     single.into_iter().chain(several).find_map(|(field, name)| {
         let reference = Reference {
@@ -70,8 +71,9 @@ fn ingress_fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
         let Some(ingress) = world.routes.get(&reference) else {
             return Some(invalid(&path, name, &format!("ingress.networking.k8s.io {name:?} not found")));
         };
-        (!reaches(ingress, service))
-            .then(|| invalid(&path, name, &format!("ingress `{name}` has no rules using service {service} backend")))
+        (!reaches(ingress, service)).then(|| {
+            invalid(&path, name, &format!("ingress `{name}` has no rules using service {service} backend"))
+        })
     })
 }
 
@@ -89,7 +91,8 @@ fn analyses_fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
     let background = strategy.analysis.as_ref().map(|background| &background.analysis);
     let background = background.filter(|analysis| !analysis.templates.is_empty());
     if let Some(analysis) = background
-        && let Some(fault) = analysis_fault(world, analysis, "spec.strategy.canary.analysis.templates", RunKind::Background)
+        && let Some(fault) =
+            analysis_fault(world, analysis, "spec.strategy.canary.analysis.templates", RunKind::Background)
     {
         return Some(fault);
     }
@@ -105,7 +108,8 @@ fn analysis_fault(world: &World, analysis: &RolloutAnalysis, path: &str, kind: R
     if let Err((name, why)) = collect(world, &analysis.templates, &mut found) {
         return Some(invalid(path, &name, &why));
     }
-    let names: Vec<&str> = analysis.templates.iter().map(|template| template.template_name.as_str()).collect();
+    let names: Vec<&str> =
+        analysis.templates.iter().map(|template| template.template_name.as_str()).collect();
     let request = RunRequest {
         rollout: &world.rollout,
         name: "dry".to_owned(),
@@ -115,7 +119,13 @@ fn analysis_fault(world: &World, analysis: &RolloutAnalysis, path: &str, kind: R
         stable_hash: "",
         latest_hash: "",
         revision: 0,
-        instance_id: world.rollout.metadata.labels.as_ref().and_then(|labels| labels.get(INSTANCE_ID)).cloned(),
+        instance_id: world
+            .rollout
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(INSTANCE_ID))
+            .cloned(),
     };
     if let Err(why) = new_run(&request) {
         let value = format!("templateNames: [{}]", names.join(" "));
@@ -135,7 +145,11 @@ fn analysis_fault(world: &World, analysis: &RolloutAnalysis, path: &str, kind: R
 }
 
 /// Collects templates and those nested in them, each once, or names the one that is missing.
-fn collect(world: &World, wanted: &[AnalysisTemplateRef], found: &mut Vec<TemplateKey>) -> Result<(), (String, String)> {
+fn collect(
+    world: &World,
+    wanted: &[AnalysisTemplateRef],
+    found: &mut Vec<TemplateKey>,
+) -> Result<(), (String, String)> {
     for reference in wanted {
         let key = TemplateKey { cluster: reference.cluster_scope, name: reference.template_name.clone() };
         if found.contains(&key) {

@@ -60,7 +60,9 @@ pub(crate) fn desired(limits: Limits, weight: i32, distinct_stable: bool) -> Cou
     let zero_allowed = weight == 0 || weight == max_weight || (replicas == 1 && surge == 0);
     let ceil = share_ceil(weight, replicas, max_weight);
     let floor = share_floor(weight, replicas, max_weight);
-    let tied = |total: i32| (i64::from(total) * i64::from(weight) * 2) % (i64::from(max_weight) * 2) == i64::from(max_weight);
+    let tied = |total: i32| {
+        (i64::from(total) * i64::from(weight) * 2) % (i64::from(max_weight) * 2) == i64::from(max_weight)
+    };
     let mut options = Vec::with_capacity(4);
     if ceil < replicas || zero_allowed {
         options.push((ceil, replicas));
@@ -83,7 +85,10 @@ pub(crate) fn desired(limits: Limits, weight: i32, distinct_stable: bool) -> Cou
             best = Some(option);
         }
     }
-    best.map_or(Counts { new: 0, stable: replicas }, |(canary, total)| Counts { new: canary, stable: total - canary })
+    best.map_or(Counts { new: 0, stable: replicas }, |(canary, total)| Counts {
+        new: canary,
+        stable: total - canary,
+    })
 }
 
 /// The next sizes on the way to [`desired`]: up within the surge, down within what may be unavailable.
@@ -123,11 +128,13 @@ pub(crate) fn next(
     let budget_down = pool - min_available;
     if !increasing {
         counts.new = drain(new, want.new, budget_down, counts.new);
-        let (new_count, stable_count) = within(new, stable, counts.new, counts.stable, allowed, min_available);
+        let (new_count, stable_count) =
+            within(new, stable, counts.new, counts.stable, allowed, min_available);
         counts = Counts { new: new_count, stable: stable_count };
     } else if stable.is_some() {
         counts.stable = drain(stable, want.stable, budget_down, counts.stable);
-        let (stable_count, new_count) = within(stable, new, counts.stable, counts.new, allowed, min_available);
+        let (stable_count, new_count) =
+            within(stable, new, counts.stable, counts.new, allowed, min_available);
         counts = Counts { new: new_count, stable: stable_count };
     }
     counts

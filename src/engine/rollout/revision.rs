@@ -26,8 +26,12 @@ const NOT_COPIED: [&str; 5] = [
 /// The ReplicaSets that the Rollout controls, oldest first.
 pub(crate) fn owned(world: &World) -> Vec<&Set> {
     let uid = world.rollout.metadata.uid.as_deref();
-    let mut sets: Vec<&Set> =
-        world.sets.iter().map(AsRef::as_ref).filter(|set| set.owner.as_deref() == uid && !set.deleting).collect();
+    let mut sets: Vec<&Set> = world
+        .sets
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|set| set.owner.as_deref() == uid && !set.deleting)
+        .collect();
     sets.sort_by(|a, b| a.created.cmp(&b.created).then_with(|| a.name.cmp(&b.name)));
     sets
 }
@@ -72,7 +76,8 @@ pub(crate) fn selects(
     exact.into_iter().all(|(key, value)| labels.get(key) == Some(value))
         && expressions.into_iter().all(|expression| {
             let value = labels.get(&expression.key);
-            let listed = || value.is_some_and(|value| expression.values.iter().flatten().any(|known| known == value));
+            let listed =
+                || value.is_some_and(|value| expression.values.iter().flatten().any(|known| known == value));
             match expression.operator.as_str() {
                 "In" => listed(),
                 "NotIn" => !listed(),
@@ -96,7 +101,8 @@ pub(crate) fn create(facts: &Facts<'_>) -> Set {
     let labelled = template::with_hash_label(&rollout.spec.template.0, &facts.hash);
     let mut labels = rollout.spec.template.metadata("labels");
     labels.insert(HASH_LABEL.to_owned(), facts.hash.clone());
-    let mut selector = serde_json::to_value(rollout.spec.selector.clone().unwrap_or_default()).unwrap_or(json!({}));
+    let mut selector =
+        serde_json::to_value(rollout.spec.selector.clone().unwrap_or_default()).unwrap_or(json!({}));
     selector["matchLabels"][HASH_LABEL] = json!(facts.hash);
     let mut annotations = copied_annotations(facts);
     annotations.insert(REVISION.to_owned(), number(facts).to_string());
@@ -128,7 +134,8 @@ pub(crate) fn sync(facts: &Facts<'_>, plan: &mut Plan) {
             patch.annotations.insert(REVISION.to_owned(), Some(number.to_string()));
             if new.revision() > 0 {
                 let history = new.annotations.get(REVISION_HISTORY).filter(|text| !text.is_empty());
-                let former = history.map_or(new.revision().to_string(), |text| format!("{text},{}", new.revision()));
+                let former =
+                    history.map_or(new.revision().to_string(), |text| format!("{text},{}", new.revision()));
                 patch.annotations.insert(REVISION_HISTORY.to_owned(), Some(former));
             }
         }

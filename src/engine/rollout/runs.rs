@@ -53,8 +53,11 @@ impl Runs {
     pub(crate) fn notices(&self, facts: &Facts<'_>) -> Vec<Notice> {
         let canary = &facts.status.canary;
         let step = notice("Step", self.step.as_ref(), canary.current_step_analysis_run_status.as_ref());
-        let background =
-            notice("Background", self.background.as_ref(), canary.current_background_analysis_run_status.as_ref());
+        let background = notice(
+            "Background",
+            self.background.as_ref(),
+            canary.current_background_analysis_run_status.as_ref(),
+        );
         step.into_iter().chain(background).collect()
     }
 
@@ -79,7 +82,9 @@ pub(crate) fn judge(facts: &Facts<'_>, wishes: &mut Wishes) -> Runs {
     }
     judge_step(facts, wishes, &mut runs);
     judge_background(facts, wishes, &mut runs);
-    let needed = |run: &AnalysisRun| [&runs.step, &runs.background].into_iter().flatten().any(|kept| kept.name == name(run));
+    let needed = |run: &AnalysisRun| {
+        [&runs.step, &runs.background].into_iter().flatten().any(|kept| kept.name == name(run))
+    };
     let stop = unfinished(facts).filter(|run| !needed(run)).map(|run| name(run).to_owned()).collect();
     runs.stop = stop;
     forget(facts, &mut runs);
@@ -99,13 +104,16 @@ fn judge_step(facts: &Facts<'_>, wishes: &mut Wishes, runs: &mut Runs) {
             runs.step = Some(state(run));
             heed(run, "Step-based analysis phase error/failed", wishes);
         }
-        None => start(facts, analysis, RunKind::Step { index: i32::try_from(index).unwrap_or(i32::MAX) }, runs),
+        None => {
+            start(facts, analysis, RunKind::Step { index: i32::try_from(index).unwrap_or(i32::MAX) }, runs)
+        }
     }
 }
 
 fn judge_background(facts: &Facts<'_>, wishes: &mut Wishes, runs: &mut Runs) {
     let Some(background) = &facts.strategy.analysis else { return };
-    let started = background.starting_step.is_none_or(|start| facts.status.current_step_index.unwrap_or(0) >= start);
+    let started =
+        background.starting_step.is_none_or(|start| facts.status.current_step_index.unwrap_or(0) >= start);
     if background.analysis.templates.is_empty() || !started {
         return;
     }
@@ -129,7 +137,8 @@ fn heed(run: &AnalysisRun, cause: &str, wishes: &mut Wishes) {
     match status.phase {
         Some(AnalysisPhase::Inconclusive) => wishes.add.push(INCONCLUSIVE),
         Some(AnalysisPhase::Error | AnalysisPhase::Failed) if wishes.abort.is_none() => {
-            let detail = if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
+            let detail =
+                if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
             wishes.abort = Some(format!("{cause}{detail}"));
         }
         Some(
@@ -172,7 +181,13 @@ fn start(facts: &Facts<'_>, analysis: &RolloutAnalysis, kind: RunKind, runs: &mu
         stable_hash: &facts.status.stable_rs,
         latest_hash: &facts.hash,
         revision,
-        instance_id: facts.rollout.metadata.labels.as_ref().and_then(|labels| labels.get(INSTANCE_ID)).cloned(),
+        instance_id: facts
+            .rollout
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(INSTANCE_ID))
+            .cloned(),
     };
     for attempt in 0..=facts.world.runs.len() + facts.world.foreign_runs.len() {
         let name = if attempt == 0 { base.clone() } else { format!("{base}.{attempt}") };
@@ -189,7 +204,11 @@ fn start(facts: &Facts<'_>, analysis: &RolloutAnalysis, kind: RunKind, runs: &mu
         };
         let chosen = match taken {
             None => wanted.clone(),
-            Some(run) if !finished(run) && !run.spec.terminate && crate::analysis::semantically_equal(run, &wanted) => {
+            Some(run)
+                if !finished(run)
+                    && !run.spec.terminate
+                    && crate::analysis::semantically_equal(run, &wanted) =>
+            {
                 run.clone()
             }
             Some(_) => continue,
@@ -211,10 +230,14 @@ fn forget(facts: &Facts<'_>, runs: &mut Runs) {
     let successful = facts.valid.successful_run_history_limit();
     let unsuccessful = facts.valid.unsuccessful_run_history_limit();
     let (mut kept_successful, mut kept_unsuccessful) = (0, 0);
-    let needed = |run: &AnalysisRun| [&runs.step, &runs.background].into_iter().flatten().any(|kept| kept.name == name(run));
+    let needed = |run: &AnalysisRun| {
+        [&runs.step, &runs.background].into_iter().flatten().any(|kept| kept.name == name(run))
+    };
     let mut candidates: Vec<&Arc<AnalysisRun>> =
         facts.world.runs.iter().filter(|run| finished(run) && !needed(run)).collect();
-    candidates.sort_by(|a, b| b.metadata.creation_timestamp.cmp(&a.metadata.creation_timestamp).then_with(|| name(b).cmp(name(a))));
+    candidates.sort_by(|a, b| {
+        b.metadata.creation_timestamp.cmp(&a.metadata.creation_timestamp).then_with(|| name(b).cmp(name(a)))
+    });
     let mut delete = Vec::new();
     for run in candidates {
         let orphan = label(run, HASH_LABEL).is_none_or(|hash| facts.all.iter().all(|set| set.hash() != hash));

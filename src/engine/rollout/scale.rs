@@ -56,7 +56,10 @@ fn clear_deadlines(facts: &Facts<'_>, delay: AbortDelay, plan: &mut Plan) {
 
 fn annotate(plan: &mut Plan, set: &Set, key: &str, value: Option<String>, because: Because) {
     let annotations = BTreeMap::from([(key.to_owned(), value)]);
-    plan.push(Write::PatchSet(SetPatch { name: set.name.clone(), annotations, ..SetPatch::default() }), because);
+    plan.push(
+        Write::PatchSet(SetPatch { name: set.name.clone(), annotations, ..SetPatch::default() }),
+        because,
+    );
 }
 
 /// Without a router both counts come from one formula, so that they never add up to more than the surge.
@@ -115,7 +118,9 @@ fn deadline(facts: &Facts<'_>, set: &Set, seconds: i32, plan: &mut Plan) -> Dead
             Deadline::Running
         }
         None => {
-            let until = whole(facts.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(facts.now));
+            let until = whole(
+                facts.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(facts.now),
+            );
             let because = Because::ScaleDownDelay { set: set.name.clone(), until };
             annotate(plan, set, SCALE_DOWN_DEADLINE, Some(until.to_string()), because);
             plan.wake_at(until);
@@ -181,12 +186,9 @@ fn referenced(facts: &Facts<'_>, set: &Set) -> bool {
         .into_iter()
         .flatten()
         .any(|name| facts.world.services.get(name).is_some_and(|service| service.hash() == Some(hash)));
-    let weighted = facts
-        .status
-        .canary
-        .weights
-        .as_ref()
-        .is_some_and(|weights| weights.canary.pod_template_hash == hash || weights.stable.pod_template_hash == hash);
+    let weighted = facts.status.canary.weights.as_ref().is_some_and(|weights| {
+        weights.canary.pod_template_hash == hash || weights.stable.pod_template_hash == hash
+    });
     selected || weighted || hash == facts.status.stable_rs || hash == facts.status.current_pod_hash
 }
 
@@ -235,7 +237,8 @@ pub(crate) fn forget(facts: &Facts<'_>, plan: &mut Plan) {
     let limit = usize::try_from(facts.valid.revision_history_limit()).unwrap_or(0);
     let excess = facts.others.len().saturating_sub(limit);
     for set in facts.others.iter().take(excess) {
-        let empty = set.replicas == 0 && set.status.replicas == 0 && set.status.observed_generation >= set.generation;
+        let empty =
+            set.replicas == 0 && set.status.replicas == 0 && set.status.observed_generation >= set.generation;
         if empty && !referenced(facts, set) {
             let because = Because::History { name: set.name.clone() };
             plan.push(Write::DeleteSet { name: set.name.clone(), uid: set.uid.clone() }, because);
@@ -245,6 +248,8 @@ pub(crate) fn forget(facts: &Facts<'_>, plan: &mut Plan) {
 
 /// Whether `spec.replicas` changed since the new or the stable ReplicaSet was last sized.
 pub(crate) fn scaling_event(facts: &Facts<'_>) -> bool {
-    let stale = |set: &&Set| set.replicas > 0 && set.desired_replicas().is_some_and(|desired| desired != facts.replicas);
+    let stale = |set: &&Set| {
+        set.replicas > 0 && set.desired_replicas().is_some_and(|desired| desired != facts.replicas)
+    };
     facts.new.iter().chain(facts.stable.iter()).any(stale)
 }

@@ -9,8 +9,8 @@ use tidegate_api::rollout::{CanaryStatus, RolloutStatus, TrafficWeights};
 use tidegate_api::valid::Step;
 
 use super::condition::{
-    self, AVAILABLE, COMPLETED, HEALTHY, INVALID_SPEC, NEW_SET_AVAILABLE, PAUSED, PROGRESSING, REPLICA_FAILURE,
-    ROLLOUT_ABORTED, ROLLOUT_PAUSED, TIMED_OUT,
+    self, AVAILABLE, COMPLETED, HEALTHY, INVALID_SPEC, NEW_SET_AVAILABLE, PAUSED, PROGRESSING,
+    REPLICA_FAILURE, ROLLOUT_ABORTED, ROLLOUT_PAUSED, TIMED_OUT,
 };
 use super::facts::Facts;
 use super::pause::{CANARY_STEP, Wishes};
@@ -43,8 +43,9 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
         next.current_step_index = step_count(facts);
     }
     if let Some(why) = promotion(facts, aborted, next.current_step_index, outcome.traffic) {
-        promote(facts, &why, &mut next, &mut wishes, &mut notices);
-        plan.because = Because::Promoted { why };
+        if promote(facts, &why, &mut next, &mut wishes, &mut notices) {
+            plan.because = Because::Promoted { why };
+        }
     } else if aborted {
         next.promote_full = false;
         next.current_step_index =
@@ -70,10 +71,16 @@ pub(crate) fn reset(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
     let name = facts.new.map_or_else(|| format!("{}-{}", facts.name, facts.hash), |set| set.name.clone());
     if created {
         let message = format!("Created new replica set \"{name}\"");
-        condition::set(&mut next, condition::new(facts.now, PROGRESSING, "True", "NewReplicaSetCreated", message));
+        condition::set(
+            &mut next,
+            condition::new(facts.now, PROGRESSING, "True", "NewReplicaSetCreated", message),
+        );
     } else if condition::get(&next, PROGRESSING).is_none() {
         let message = format!("Found new replica set \"{name}\"");
-        condition::set(&mut next, condition::new(facts.now, PROGRESSING, "True", "FoundNewReplicaSet", message));
+        condition::set(
+            &mut next,
+            condition::new(facts.now, PROGRESSING, "True", "FoundNewReplicaSet", message),
+        );
     }
     let wishes = Wishes { clear: true, drop_abort: true, ..Wishes::default() };
     conclude(facts, next, &wishes, notices, plan);
@@ -98,18 +105,25 @@ pub(crate) fn notice_pause(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     let aborted = condition::has_reason(status, PROGRESSING, ROLLOUT_ABORTED);
     let mut next = status.clone();
     if paused != shown && !aborted {
-        let (reason, message) =
-            if paused { (ROLLOUT_PAUSED, "Rollout is paused") } else { ("RolloutResumed", "Rollout is resumed") };
+        let (reason, message) = if paused {
+            (ROLLOUT_PAUSED, "Rollout is paused")
+        } else {
+            ("RolloutResumed", "Rollout is resumed")
+        };
         condition::set(&mut next, condition::new(facts.now, PROGRESSING, "Unknown", reason, message));
     }
     if !status.abort && aborted {
-        let retried = condition::new(facts.now, PROGRESSING, "Unknown", "RolloutRetry", "Retrying Rollout after abort");
+        let retried =
+            condition::new(facts.now, PROGRESSING, "Unknown", "RolloutRetry", "Retrying Rollout after abort");
         condition::set(&mut next, retried);
     }
     let shown = condition::get(status, PAUSED).is_some_and(|known| known.status == "True");
     if paused != shown && !aborted {
         let truth = if paused { "True" } else { "False" };
-        condition::set(&mut next, condition::new(facts.now, PAUSED, truth, ROLLOUT_PAUSED, "Rollout is paused"));
+        condition::set(
+            &mut next,
+            condition::new(facts.now, PAUSED, truth, ROLLOUT_PAUSED, "Rollout is paused"),
+        );
     }
     if next == *status {
         return false;
@@ -197,27 +211,27 @@ fn available(facts: &Facts<'_>) -> bool {
         || (facts.strategy.replica_progress_threshold.is_some() && facts.threshold_met(facts.replicas))
 }
 
+/// Makes the new revision the stable one; false when it already was.
 fn promote(
     facts: &Facts<'_>,
     why: &str,
     next: &mut RolloutStatus,
     wishes: &mut Wishes,
     notices: &mut Vec<Notice>,
-) {
+) -> bool {
     wishes.clear = true;
     wishes.drop_abort = true;
     wishes.abort = None;
     next.promote_full = false;
     next.current_step_index = step_count(facts);
-    if next.stable_rs != next.current_pod_hash {
-        next.stable_rs.clone_from(&next.current_pod_hash);
-        let message = format!(
-            "Rollout completed update to revision {} ({}): {why}",
-            revision::number(facts),
-            next.current_pod_hash
-        );
-        notices.push(Notice::normal("RolloutCompleted", message));
+    if next.stable_rs == next.current_pod_hash {
+        return false;
     }
+    next.stable_rs.clone_from(&next.current_pod_hash);
+    let (revision, hash) = (revision::number(facts), &next.current_pod_hash);
+    let message = format!("Rollout completed update to revision {revision} ({hash}): {why}");
+    notices.push(Notice::normal("RolloutCompleted", message));
+    true
 }
 
 /// Whether the current step has done what it is for.
@@ -258,7 +272,13 @@ fn advance(
 }
 
 /// Conditions, pauses, phase: the last words on a status; then the write, if anything differs.
-fn conclude(facts: &Facts<'_>, mut next: RolloutStatus, wishes: &Wishes, mut notices: Vec<Notice>, plan: &mut Plan) {
+fn conclude(
+    facts: &Facts<'_>,
+    mut next: RolloutStatus,
+    wishes: &Wishes,
+    mut notices: Vec<Notice>,
+    plan: &mut Plan,
+) {
     conditions(facts, &mut next, wishes, &mut notices);
     wishes.apply(facts.status, &mut next, facts.now);
     next.observed_generation = generation(facts);
@@ -308,7 +328,8 @@ fn conditions(facts: &Facts<'_>, next: &mut RolloutStatus, wishes: &Wishes, noti
         ("False", "Rollout does not have minimum availability")
     };
     condition::set(next, condition::new(now, AVAILABLE, truth, "AvailableReason", message));
-    let failure = facts.new.into_iter().chain(facts.all.iter().copied()).find_map(|set| set.status.failure.clone());
+    let failure =
+        facts.new.into_iter().chain(facts.all.iter().copied()).find_map(|set| set.status.failure.clone());
     match failure {
         Some((reason, message)) => {
             condition::set(next, condition::new(now, REPLICA_FAILURE, "True", &reason, message));
@@ -320,8 +341,10 @@ fn conditions(facts: &Facts<'_>, next: &mut RolloutStatus, wishes: &Wishes, noti
 fn completed(facts: &Facts<'_>, next: &mut RolloutStatus, notices: &mut Vec<Notice>) {
     let done = !next.stable_rs.is_empty() && next.stable_rs == next.current_pod_hash;
     let truth = if done { "True" } else { "False" };
-    let changed =
-        condition::set(next, condition::new(facts.now, COMPLETED, truth, "RolloutCompleted", "RolloutCompleted"));
+    let changed = condition::set(
+        next,
+        condition::new(facts.now, COMPLETED, truth, "RolloutCompleted", "RolloutCompleted"),
+    );
     if changed && !done {
         let message = format!(
             "Rollout not completed, started update to revision {} ({})",
@@ -334,7 +357,7 @@ fn completed(facts: &Facts<'_>, next: &mut RolloutStatus, notices: &mut Vec<Noti
 
 /// The Progressing condition of an update that is not aborted: done, moving, or out of time.
 fn progressing(facts: &Facts<'_>, next: &mut RolloutStatus, healthy: bool, became_unhealthy: bool) {
-    let known = condition::get(facts.status, PROGRESSING);
+    let known = condition::get(next, PROGRESSING);
     let resting = next.replicas == next.available_replicas
         && known.is_some_and(|known| known.reason == NEW_SET_AVAILABLE && known.status != "Unknown");
     if resting {
@@ -423,7 +446,8 @@ pub(crate) fn out_of_time(facts: &Facts<'_>) -> Option<String> {
     let observed = base(facts, None);
     let stuck = !progressed(facts.status, &observed) && !waits_without_limit(facts);
     let name = facts.new.map_or("", |set| set.name.as_str());
-    (stuck && timed_out(facts, facts.status)).then(|| format!("ReplicaSet \"{name}\" has timed out progressing."))
+    (stuck && timed_out(facts, facts.status))
+        .then(|| format!("ReplicaSet \"{name}\" has timed out progressing."))
 }
 
 /// A label selector as `kubectl` writes it: `app=web,tier in (a,b)`.

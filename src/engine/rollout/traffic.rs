@@ -53,7 +53,8 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     }
     let status = world.rollout.status.clone().unwrap_or_default();
     let (stable, canary) = services(strategy);
-    let ready = |service: &str, hash: &str| world.endpoints.get(service).map_or(0, |endpoints| endpoints.of(hash));
+    let ready =
+        |service: &str, hash: &str| world.endpoints.get(service).map_or(0, |endpoints| endpoints.of(hash));
     if ready(stable, &status.stable_rs) == 0 && ready(canary, &status.current_pod_hash) > 0 {
         return Some(Because::StableNotReady { service: stable.to_owned() });
     }
@@ -69,7 +70,10 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
 }
 
 fn services(strategy: &CanaryStrategy) -> (&str, &str) {
-    (strategy.stable_service.as_deref().unwrap_or_default(), strategy.canary_service.as_deref().unwrap_or_default())
+    (
+        strategy.stable_service.as_deref().unwrap_or_default(),
+        strategy.canary_service.as_deref().unwrap_or_default(),
+    )
 }
 
 fn wanted<'w>(world: &'w World, strategy: &'w CanaryStrategy, canary: i32) -> Weights<'w> {
@@ -278,7 +282,8 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str) -> i32 {
         return 0;
     }
     let (stable_service, canary_service) = services(facts.strategy);
-    let selects = |service: &str| facts.world.services.get(service).is_some_and(|known| known.hash() == Some(hash));
+    let selects =
+        |service: &str| facts.world.services.get(service).is_some_and(|known| known.hash() == Some(hash));
     let max = facts.limits.max_weight;
     let canary = observed(facts.world, facts.strategy).min(max);
     let share = |service: &str, weight: i32| {

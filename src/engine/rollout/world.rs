@@ -69,7 +69,8 @@ impl Parsed {
     /// Parses the spec of a Rollout.
     #[must_use]
     pub fn new(rollout: &Rollout) -> Self {
-        let steps = rollout.spec.strategy.canary.as_ref().map(|canary| canary.steps.as_slice()).unwrap_or_default();
+        let steps =
+            rollout.spec.strategy.canary.as_ref().map(|canary| canary.steps.as_slice()).unwrap_or_default();
         let steps: Vec<Value> =
             steps.iter().map(|step| serde_json::to_value(step).unwrap_or(Value::Null)).collect();
         let steps = (!steps.is_empty()).then_some(Value::Array(steps));
@@ -193,10 +194,11 @@ impl Set {
     /// Reads a ReplicaSet from its JSON; absent or malformed fields count as zero or empty.
     #[must_use]
     pub fn parse(object: &Value) -> Self {
-        let owner = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).and_then(|owners| {
-            let controller = owners.iter().find(|owner| owner["controller"] == json!(true))?;
-            Some(controller["uid"].as_str()?.to_owned())
-        });
+        let owner =
+            object.pointer("/metadata/ownerReferences").and_then(Value::as_array).and_then(|owners| {
+                let controller = owners.iter().find(|owner| owner["controller"] == json!(true))?;
+                Some(controller["uid"].as_str()?.to_owned())
+            });
         Self {
             name: text(object, "/metadata/name"),
             uid: text(object, "/metadata/uid"),
@@ -242,7 +244,10 @@ impl SetStatus {
         let failure = object.pointer("/status/conditions").and_then(Value::as_array).and_then(|conditions| {
             let failed = |c: &&Value| c["type"] == "ReplicaFailure" && c["status"] == "True";
             let condition = conditions.iter().find(failed)?;
-            Some((condition["reason"].as_str()?.to_owned(), condition["message"].as_str().unwrap_or("").to_owned()))
+            Some((
+                condition["reason"].as_str()?.to_owned(),
+                condition["message"].as_str().unwrap_or("").to_owned(),
+            ))
         });
         Self {
             observed_generation: int(object, "/status/observedGeneration"),

@@ -40,9 +40,13 @@ impl<'a> Nginx<'a> {
 
     /// Annotations of the canary Ingress; those that somebody else added to it stay.
     fn annotations(&self, stable: &Value, now: Option<&Value>, want: &Weights<'_>) -> Map<String, Value> {
-        let mut annotations: Map<String, Value> =
-            now.and_then(|now| now.pointer("/metadata/annotations")).and_then(Value::as_object).cloned().unwrap_or_default();
-        if let Some(class) = stable.pointer("/metadata/annotations").and_then(|all| all.get(CLASS_ANNOTATION)) {
+        let mut annotations: Map<String, Value> = now
+            .and_then(|now| now.pointer("/metadata/annotations"))
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        if let Some(class) = stable.pointer("/metadata/annotations").and_then(|all| all.get(CLASS_ANNOTATION))
+        {
             annotations.insert(CLASS_ANNOTATION.to_owned(), class.clone());
         }
         for (name, value) in &self.spec.additional_ingress_annotations {
@@ -62,7 +66,13 @@ impl<'a> Nginx<'a> {
     }
 
     /// The canary Ingress as it should be, or what keeps it from being written.
-    fn wanted(&self, name: &str, stable: &Value, now: Option<&Value>, want: &Weights<'_>) -> Result<Value, String> {
+    fn wanted(
+        &self,
+        name: &str,
+        stable: &Value,
+        now: Option<&Value>,
+        want: &Weights<'_>,
+    ) -> Result<Value, String> {
         if let Some(now) = now
             && !controlled_by(now, want.rollout)
         {
@@ -73,7 +83,10 @@ impl<'a> Nginx<'a> {
         let rules = canary_rules(stable, want);
         if rules.is_empty() {
             let ingress = stable.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            return Err(format!("ingress `{ingress}` has no rules using service {} backend", want.stable_service));
+            return Err(format!(
+                "ingress `{ingress}` has no rules using service {} backend",
+                want.stable_service
+            ));
         }
         let mut object = now.cloned().unwrap_or_else(|| {
             json!({
@@ -145,7 +158,11 @@ impl Router for Nginx<'_> {
 }
 
 fn ingress(name: &str) -> Reference {
-    Reference { api_version: "networking.k8s.io/v1".to_owned(), kind: "Ingress".to_owned(), name: name.to_owned() }
+    Reference {
+        api_version: "networking.k8s.io/v1".to_owned(),
+        kind: "Ingress".to_owned(),
+        name: name.to_owned(),
+    }
 }
 
 /// `<rollout>-<ingress>-canary`, its beginning cut so that the whole is a valid name.
@@ -158,7 +175,10 @@ fn canary_name(rollout: &Rollout, stable: &str) -> String {
 /// The weight that a canary Ingress shows; one without the canary mark takes no share.
 fn weight_of(canary: &Value, prefix: &str) -> i32 {
     let annotation = |name: &str| {
-        canary.pointer("/metadata/annotations").and_then(|all| all.get(format!("{prefix}/{name}"))).and_then(Value::as_str)
+        canary
+            .pointer("/metadata/annotations")
+            .and_then(|all| all.get(format!("{prefix}/{name}")))
+            .and_then(Value::as_str)
     };
     if annotation("canary") != Some("true") {
         return 0;
@@ -167,7 +187,9 @@ fn weight_of(canary: &Value, prefix: &str) -> i32 {
 }
 
 fn controlled_by(object: &Value, rollout: &Rollout) -> bool {
-    let Some(owners) = object.pointer("/metadata/ownerReferences").and_then(Value::as_array) else { return false };
+    let Some(owners) = object.pointer("/metadata/ownerReferences").and_then(Value::as_array) else {
+        return false;
+    };
     owners.iter().any(|owner| {
         owner["controller"] == json!(true) && owner["uid"].as_str() == rollout.metadata.uid.as_deref()
     })
@@ -244,7 +266,14 @@ mod tests {
     }
 
     fn want(rollout: &Rollout, canary: i32) -> Weights<'_> {
-        Weights { rollout, canary_service: "shop-canary", stable_service: "shop-stable", canary, max: 100, max_named: false }
+        Weights {
+            rollout,
+            canary_service: "shop-canary",
+            stable_service: "shop-stable",
+            canary,
+            max: 100,
+            max_named: false,
+        }
     }
 
     fn objects(canary: Option<Value>) -> Objects {
@@ -276,7 +305,10 @@ mod tests {
             })
         );
         assert_eq!(to["spec"]["rules"].as_array().map(Vec::len), Some(1));
-        assert_eq!(to.pointer("/spec/rules/0/http/paths/0/backend/service/name"), Some(&json!("shop-canary")));
+        assert_eq!(
+            to.pointer("/spec/rules/0/http/paths/0/backend/service/name"),
+            Some(&json!("shop-canary"))
+        );
         assert_eq!(to.pointer("/spec/rules/0/http/paths/1/backend/service/name"), Some(&json!("help")));
         assert_eq!(to["spec"]["tls"], json!([{"hosts": ["shop.test"]}]));
     }

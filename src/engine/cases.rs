@@ -1,0 +1,149 @@
+//! Golden cases: a World as a person would write it, and the plan that follows, as a person would read it.
+//!
+//! Each folder in `cases/rollout` holds `world.yaml` and `plan.txt`. The first document of a world names the time, a
+//! base of common objects, and what is not an object (endpoints, troubles); the others are objects, merged over those
+//! of the base with the same kind and name. A step hash of `STEPS` stands for that of the spec. `UPDATE=1 cargo test -p tidegate-engine` writes the plans.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidegate_api::rollout::Rollout;
+
+use crate::lint::lint;
+use crate::plan::Reference;
+use crate::rollout::plan;
+use crate::rollout::world::{Endpoints, Parsed, Service, Set, TemplateKey, World};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    now: Option<jiff::Timestamp>,
+    base: Option<String>,
+    #[serde(default)]
+    endpoints: BTreeMap<String, BTreeMap<String, i32>>,
+    #[serde(default)]
+    troubles: BTreeMap<String, String>,
+}
+
+fn documents(path: &Path) -> (Header, Vec<Value>) {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let header: Header = serde_json::from_value(documents.remove(0)).unwrap();
+    let mut objects = Vec::new();
+    if let Some(base) = &header.base {
+        objects = documents_of_base(path, base);
+    }
+    for document in documents {
+        let same = |known: &&mut Value| {
+            known["kind"] == document["kind"] && known["metadata"]["name"] == document["metadata"]["name"]
+        };
+        match objects.iter_mut().find(same) {
+            Some(known) => merge(known, &document),
+            None => objects.push(document),
+        }
+    }
+    (header, objects)
+}
+
+fn documents_of_base(path: &Path, base: &str) -> Vec<Value> {
+    let folder = path.ancestors().find(|folder| folder.join(base).is_file());
+    documents(&folder.unwrap_or_else(|| panic!("{}: no base {base} above it", path.display())).join(base)).1
+}
+
+/// A JSON merge patch, as an API server applies one.
+fn merge(target: &mut Value, patch: &Value) {
+    let (Some(target_map), Some(patch)) = (target.as_object_mut(), patch.as_object()) else {
+        *target = patch.clone();
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            target_map.remove(key);
+        } else {
+            merge(target_map.entry(key.clone()).or_insert(json!({})), value);
+        }
+    }
+}
+
+fn world(path: &Path) -> World {
+    let (header, objects) = documents(path);
+    let of_kind = |kind: &'static str| objects.iter().filter(move |object| object["kind"] == kind);
+    let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
+    let mut rollout: Rollout = serde_json::from_value(of_kind("Rollout").next().unwrap().clone()).unwrap();
+    let spec = Parsed::new(&rollout);
+    if let Some(status) = rollout.status.as_mut().filter(|status| status.current_step_hash == "STEPS") {
+        status.current_step_hash.clone_from(&spec.steps_hash);
+    }
+    let decode = |object: &Value| serde_json::from_value(object.clone()).unwrap();
+    let templates = of_kind("AnalysisTemplate").map(|object| {
+        let key = TemplateKey { cluster: false, name: name(object) };
+        (key, Arc::new(serde_json::from_value(object["spec"].clone()).unwrap()))
+    });
+    let ingress = |object: &Value| {
+        let reference = Reference {
+            api_version: object["apiVersion"].as_str().unwrap().to_owned(),
+            kind: "Ingress".to_owned(),
+            name: name(object),
+        };
+        (reference, Arc::new(object.clone()))
+    };
+    World {
+        now: header.now.unwrap_or_else(|| "2026-01-01T12:00:00Z".parse().unwrap()),
+        spec: Arc::new(spec),
+        rollout: Arc::new(rollout),
+        sets: of_kind("ReplicaSet").map(|object| Arc::new(Set::parse(object))).collect(),
+        services: of_kind("Service").map(|object| (name(object), Arc::new(Service::parse(object)))).collect(),
+        endpoints: header
+            .endpoints
+            .into_iter()
+            .map(|(service, ready)| (service, Endpoints { ready }))
+            .collect(),
+        routes: of_kind("Ingress").map(ingress).collect(),
+        runs: of_kind("AnalysisRun").map(|object| Arc::new(decode(object))).collect(),
+        foreign_runs: BTreeSet::new(),
+        templates: templates.collect(),
+        troubles: header.troubles,
+    }
+}
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/rollout");
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn plans_are_as_written() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut wrong = Vec::new();
+    for folder in folders() {
+        let world = world(&folder.join("world.yaml"));
+        let text = plan(&world).to_string();
+        let golden = folder.join("plan.txt");
+        if update {
+            std::fs::write(&golden, &text).unwrap();
+        } else if std::fs::read_to_string(&golden).unwrap_or_default() != text {
+            wrong.push(format!("{}:\n{text}", folder.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "these plans differ from plan.txt:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn plans_are_the_same_every_time_and_pass_lint() {
+    for folder in folders() {
+        let world = world(&folder.join("world.yaml"));
+        let first = plan(&world);
+        assert_eq!(first, plan(&world), "{} plans differently the second time", folder.display());
+        let breaches = lint(&world, &first);
+        assert!(breaches.is_empty(), "{}: {breaches:?}", folder.display());
+    }
+}
