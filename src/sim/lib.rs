@@ -1,1 +1,27 @@
-//! Placeholder.
+//! A deterministic simulator: one Rollout, a model of Kubernetes around it, faults, people, and virtual time.
+//!
+//! Input: seeds. Output: the seeds that break a safety rule or never come to rest, and stories. Everything that
+//! happens follows from the seed, so a failure can be told again line by line.
+
+mod analysis;
+mod campaign;
+mod cluster;
+mod controller;
+mod fixed;
+mod laws;
+mod network;
+mod pods;
+mod random;
+mod rest;
+mod shape;
+mod shelf;
+mod simulation;
+mod tale;
+mod users;
+
+pub use campaign::{Campaign, Failure, Report, run, story};
+pub use controller::Sabotage;
+pub use simulation::Settings;
+
+#[cfg(test)]
+mod tests;

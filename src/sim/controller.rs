@@ -1,0 +1,173 @@
+//! The controller's shell in small: fence, observe, plan, and apply until something fails.
+//!
+//! Input: the caches. Output: writes to the API server, and when to look again. Every plan is judged before its first
+//! write and every write again on the true state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tidegate_api::analysis::AnalysisTemplateSpec;
+use tidegate_engine::fence::{Fence, Verdict};
+use tidegate_engine::plan::{Plan, Reference, Write};
+use tidegate_engine::rollout::world::{TemplateKey, World};
+
+use crate::cluster::{Cluster, time};
+use crate::pods::image;
+use crate::shape::{BAD_IMAGES, ROLLOUT, TEMPLATE};
+
+/// How plans are spoilt on purpose, to see that it is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Capacity goes before everything else.
+    ShrinksFirst,
+    /// All writes in the opposite order.
+    Backwards,
+    /// Every ReplicaSet gets one pod less than it needs.
+    OnePodShort,
+    /// Endpoints count as ready that are not.
+    BelievesInEndpoints,
+}
+
+/// The controller's memory between two rounds.
+#[derive(Debug, Default)]
+pub(crate) struct Controller {
+    pub(crate) fence: Fence,
+    /// When the next round is due, in milliseconds.
+    pub(crate) due: Option<i64>,
+    templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+}
+
+impl Controller {
+    pub(crate) fn new(template: AnalysisTemplateSpec) -> Self {
+        let key = TemplateKey { cluster: false, name: TEMPLATE.to_owned() };
+        Self { templates: BTreeMap::from([(key, Arc::new(template))]), ..Self::default() }
+    }
+
+    /// Whether the caches have all of our own writes; asks the API server where they cannot tell.
+    pub(crate) fn caches_are_fresh(&mut self, cluster: &Cluster) -> bool {
+        let now = time(cluster.now);
+        for _ in 0..100 {
+            match self.fence.check(now, |object| cluster.shown(object)) {
+                Verdict::Fresh => return true,
+                Verdict::Stale { .. } => return false,
+                Verdict::Ask { object } => {
+                    let found = cluster.asked(&object);
+                    self.fence.answered(&object, found.as_ref(), now);
+                }
+            }
+        }
+        false
+    }
+
+    /// Builds the World from the caches; `None` while the Rollout is not in them.
+    pub(crate) fn observe(&self, cluster: &Cluster) -> Option<(World, u64)> {
+        let held = cluster.rollouts.cached(ROLLOUT)?;
+        let routes = cluster.routes.all_cached().map(|(name, held)| (ingress(name), held.object.clone()));
+        let sets: Vec<_> = cluster.sets.all_cached().map(|(_, held)| held.object.clone()).collect();
+        let crashing = sets.iter().filter(|set| set.replicas > 0 && BAD_IMAGES.contains(&image(set)));
+        let troubles = crashing.map(|set| (set.hash().to_owned(), "CrashLoopBackOff: back-off 10s".to_owned())).collect();
+        let world = World {
+            now: time(cluster.now),
+            rollout: held.object.rollout.clone(),
+            spec: held.object.spec.clone(),
+            services: cluster.services.all_cached().map(|(name, held)| (name.clone(), held.object.clone())).collect(),
+            endpoints: cluster.endpoints.all_cached().map(|(name, held)| (name.clone(), (*held.object).clone())).collect(),
+            routes: routes.collect(),
+            runs: cluster.runs.all_cached().map(|(_, held)| held.object.clone()).collect(),
+            foreign_runs: Default::default(),
+            templates: self.templates.clone(),
+            troubles,
+            sets,
+        };
+        Some((world, held.version))
+    }
+
+    /// Notes a write that was answered.
+    pub(crate) fn wrote(&mut self, write: &Write, version: u64, now: Timestamp) {
+        if let Write::DeleteSet { uid, .. } = write {
+            self.fence.deleted(object(write), uid, now);
+        } else if let Write::DeleteRun { .. } = write {
+            self.fence.doubted(object(write));
+        } else {
+            self.fence.wrote(object(write), &version.to_string(), now);
+        }
+    }
+
+    /// Notes a write whose answer was lost.
+    pub(crate) fn doubt(&mut self, write: &Write) {
+        self.fence.doubted(object(write));
+    }
+}
+
+fn ingress(name: &str) -> Reference {
+    reference("networking.k8s.io/v1", "Ingress", name)
+}
+
+fn reference(api_version: &str, kind: &str, name: &str) -> Reference {
+    Reference { api_version: api_version.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
+}
+
+/// The object that a write changes.
+fn object(write: &Write) -> Reference {
+    match write {
+        Write::DefaultReplicas { .. } | Write::AnnotateRollout { .. } | Write::Status(_) => {
+            reference("argoproj.io/v1alpha1", "Rollout", ROLLOUT)
+        }
+        Write::CreateSet(set) => reference("apps/v1", "ReplicaSet", &set.name),
+        Write::PatchSet(patch) => reference("apps/v1", "ReplicaSet", &patch.name),
+        Write::AdoptSet { name, .. } | Write::ReleaseSet { name, .. } | Write::DeleteSet { name, .. } => {
+            reference("apps/v1", "ReplicaSet", name)
+        }
+        Write::PointService { service, .. } => reference("v1", "Service", service),
+        Write::Route(route) => route.reference.clone(),
+        Write::CreateRun(run) => {
+            reference("argoproj.io/v1alpha1", "AnalysisRun", run.metadata.name.as_deref().unwrap_or_default())
+        }
+        Write::StopRun { name } | Write::DeleteRun { name } => reference("argoproj.io/v1alpha1", "AnalysisRun", name),
+    }
+}
+
+/// Spoils what the planner sees: a bug that only this planner has.
+pub(crate) fn blind(world: &mut World, how: Sabotage) {
+    if how == Sabotage::BelievesInEndpoints {
+        for endpoints in world.endpoints.values_mut() {
+            for set in &world.sets {
+                endpoints.ready.insert(set.hash().to_owned(), i32::MAX);
+            }
+        }
+    }
+}
+
+/// Spoils the order of a plan.
+pub(crate) fn shuffle(plan: &mut Plan, how: Sabotage) {
+    let shrinks = |write: &Write| match write {
+        Write::PatchSet(patch) => patch.replicas.is_some_and(|(from, to)| to < from),
+        Write::DefaultReplicas { .. }
+        | Write::AnnotateRollout { .. }
+        | Write::CreateSet(_)
+        | Write::AdoptSet { .. }
+        | Write::ReleaseSet { .. }
+        | Write::DeleteSet { .. }
+        | Write::PointService { .. }
+        | Write::Route(_)
+        | Write::CreateRun(_)
+        | Write::StopRun { .. }
+        | Write::DeleteRun { .. }
+        | Write::Status(_) => false,
+    };
+    match how {
+        Sabotage::ShrinksFirst => plan.writes.sort_by_key(|planned| !shrinks(&planned.write)),
+        Sabotage::Backwards => plan.writes.reverse(),
+        Sabotage::OnePodShort => {
+            for planned in &mut plan.writes {
+                if let Write::PatchSet(patch) = &mut planned.write
+                    && let Some((_, to)) = &mut patch.replicas
+                {
+                    *to = (*to - 1).max(0);
+                }
+            }
+        }
+        Sabotage::BelievesInEndpoints => {}
+    }
+}

@@ -1,0 +1,196 @@
+//! Safety as it is, not as the controller sees it: judged on the live objects and pods at every write.
+//!
+//! Input: a write that is about to happen, and the true state. Output: what is wrong with it, if anything. Pods that
+//! lost their readiness after the controller last heard of them are nobody's fault and count as there.
+
+use tidegate_api::rollout::{CanaryStrategy, ReplicaProgressThreshold};
+use tidegate_engine::plan::{RouteWrite, SetPatch, Write};
+use tidegate_engine::rollout::world::{Service, Set, World};
+
+use crate::cluster::Cluster;
+use crate::network;
+use crate::pods::Pods;
+use crate::shape::{CANARY_SERVICE, STABLE_SERVICE};
+
+/// How long a router may take before delays shorter than that are the user's own risk, in seconds.
+const SAFE_DELAY: i32 = 5;
+
+/// The true state at one write.
+pub(crate) struct Truth<'s> {
+    pub(crate) cluster: &'s Cluster,
+    pub(crate) pods: &'s Pods,
+    /// The weight that the data plane gives the canary right now.
+    pub(crate) data_weight: i32,
+    /// What the controller planned on.
+    pub(crate) world: &'s World,
+    pub(crate) routed: bool,
+}
+
+impl Truth<'_> {
+    /// What is wrong with a write, if anything.
+    pub(crate) fn objection(&self, write: &Write) -> Option<String> {
+        match write {
+            Write::Route(route) => self.raise(route),
+            Write::PatchSet(patch) => self.resize(patch),
+            Write::PointService { service, to, .. } => self.point(service, to),
+            Write::DeleteSet { name, .. } => {
+                let pods = self.cluster.sets.object(name).map_or(0, |set| set.status.replicas.max(set.replicas));
+                (pods > 0).then(|| format!("{name} is deleted with {pods} pods"))
+            }
+            Write::DefaultReplicas { .. }
+            | Write::AnnotateRollout { .. }
+            | Write::CreateSet(_)
+            | Write::AdoptSet { .. }
+            | Write::ReleaseSet { .. }
+            | Write::CreateRun(_)
+            | Write::StopRun { .. }
+            | Write::DeleteRun { .. }
+            | Write::Status(_) => None,
+        }
+    }
+
+    fn strategy(&self) -> Option<&CanaryStrategy> {
+        self.world.rollout.spec.strategy.canary.as_ref()
+    }
+
+    fn max_weight(&self) -> i32 {
+        let routing = self.strategy().and_then(|canary| canary.traffic_routing.as_ref());
+        routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100)
+    }
+
+    /// Replicas by what the controller knows and by what is true: the kinder of the two.
+    fn replicas(&self, least: bool) -> i32 {
+        let known = self.world.rollout.spec.replicas.unwrap_or(1);
+        let live = self.cluster.rollout().and_then(|held| held.object.rollout.spec.replicas).unwrap_or(1);
+        if least { known.min(live) } else { known.max(live) }
+    }
+
+    fn share(&self, weight: i32) -> i32 {
+        let max = self.max_weight();
+        (weight * self.replicas(true) + max - 1) / max
+    }
+
+    /// A Service that nobody else changed behind the controller's back.
+    fn settled_service(&self, name: &str) -> Option<&Service> {
+        let known = self.world.services.get(name)?;
+        self.cluster.services.object(name).filter(|live| live.hash() == known.hash() || known.hash().is_none())
+    }
+
+    fn raise(&self, route: &RouteWrite) -> Option<String> {
+        let before = network::weight(self.cluster);
+        if route.weight <= before {
+            return None;
+        }
+        let live = self.cluster.services.object(CANARY_SERVICE)?;
+        let hash = live.hash()?;
+        let heard = self.cluster.endpoints.cached(CANARY_SERVICE).map_or(0, |held| held.since);
+        let ready = self.pods.ready(self.cluster, hash);
+        let lost = self.pods.lost_since(heard, Some(hash));
+        let need = self.threshold(self.share(route.weight)).max(1);
+        (ready + lost < need).then(|| {
+            format!("weight goes from {before} to {}, which needs {need} ready pods of {hash}: {ready} are", route.weight)
+        })
+    }
+
+    fn threshold(&self, desired: i32) -> i32 {
+        match self.strategy().and_then(|canary| canary.replica_progress_threshold.as_ref()) {
+            Some(ReplicaProgressThreshold { type_, value }) if type_ == "Pods" => desired.min(*value),
+            Some(ReplicaProgressThreshold { value, .. }) => (desired * value + 99) / 100,
+            None => desired,
+        }
+    }
+
+    fn point(&self, service: &str, to: &str) -> Option<String> {
+        let carried = self.carried(service, 0);
+        let available = self.pods.available(self.cluster, to);
+        let heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);
+        let lost = self.pods.lost_since(heard, Some(to));
+        (carried > 0 && available + lost == 0)
+            .then(|| format!("Service {service} with weight {carried} is pointed at {to}, which has no available pod"))
+    }
+
+    /// The weight that a Service carries, by its object and, past the safe delay, by the data plane.
+    fn carried(&self, service: &str, delay: i32) -> i32 {
+        if !self.routed {
+            return 0;
+        }
+        let live = network::weight(self.cluster);
+        let effective = if delay >= SAFE_DELAY { self.data_weight } else { live };
+        match service {
+            CANARY_SERVICE => live.max(effective),
+            _ => self.max_weight() - live.min(effective),
+        }
+    }
+
+    fn resize(&self, patch: &SetPatch) -> Option<String> {
+        let (_, to) = patch.replicas?;
+        let set = self.cluster.sets.object(&patch.name)?;
+        if to > set.replicas {
+            return self.grow(set, to);
+        }
+        let ready = self.pods.ready(self.cluster, set.hash());
+        if to >= ready {
+            return None; // pods that are not ready go first
+        }
+        if self.routed { self.shrink_weighted(set, to, ready) } else { self.shrink_unweighted(set, to) }
+    }
+
+    fn grow(&self, set: &Set, to: i32) -> Option<String> {
+        if self.routed {
+            return None;
+        }
+        let total: i32 = self.cluster.sets.all().map(|(_, held)| held.object.replicas).sum();
+        let total = total - set.replicas + to;
+        let replicas = self.replicas(false);
+        let limit = replicas + self.percentage(|canary| canary.max_surge.as_ref(), replicas, true);
+        (total > limit).then(|| format!("{} goes to {to}, which makes {total} pods: {limit} are allowed", set.name))
+    }
+
+    fn shrink_weighted(&self, set: &Set, to: i32, ready: i32) -> Option<String> {
+        let canary = self.strategy()?;
+        let delay = canary.scale_down_delay_seconds.unwrap_or(30).min(canary.abort_scale_down_delay_seconds.unwrap_or(30));
+        for service in [CANARY_SERVICE, STABLE_SERVICE] {
+            if self.settled_service(service).is_none_or(|live| live.hash() != Some(set.hash())) {
+                continue;
+            }
+            let weight = self.carried(service, delay);
+            let need = self.share(weight);
+            if to < need {
+                return Some(format!(
+                    "{} goes to {to} of {ready} ready pods, but Service {service} sends it weight {weight}: {need} needed",
+                    set.name
+                ));
+            }
+        }
+        None
+    }
+
+    fn shrink_unweighted(&self, set: &Set, to: i32) -> Option<String> {
+        let available = |set: &Set| self.pods.available(self.cluster, set.hash()).min(set.replicas);
+        let before: i32 = self.cluster.sets.all().map(|(_, held)| available(&held.object)).sum();
+        let after = before - available(set) + available(set).min(to);
+        let heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);
+        let lost = self.pods.lost_since(heard, None);
+        let replicas = self.replicas(true);
+        let surge = self.percentage(|canary| canary.max_surge.as_ref(), replicas, true);
+        let away = self.percentage(|canary| canary.max_unavailable.as_ref(), replicas, false);
+        let floor = replicas - if surge == 0 && away == 0 { 1 } else { away };
+        (after < before && after + lost < floor)
+            .then(|| format!("{} goes to {to}, which leaves {after} available pods: {floor} are needed", set.name))
+    }
+
+    fn percentage<'w, T: serde::Serialize + 'w>(
+        &'w self,
+        field: impl Fn(&'w CanaryStrategy) -> Option<&'w T>,
+        replicas: i32,
+        up: bool,
+    ) -> i32 {
+        let value = self.strategy().and_then(field).and_then(|field| serde_json::to_value(field).ok());
+        if let Some(number) = value.as_ref().and_then(serde_json::Value::as_i64) {
+            return i32::try_from(number).unwrap_or(i32::MAX);
+        }
+        let text = value.as_ref().and_then(|value| value.as_str()).unwrap_or("25%");
+        let percent: i32 = text.trim_end_matches('%').parse().unwrap_or(25);
+        (percent * replicas + if up { 99 } else { 0 }) / 100
+    }
+}

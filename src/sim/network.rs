@@ -1,0 +1,56 @@
+//! A model of EndpointSlices and of the ingress controller: what Services reach, and the weight that is in effect.
+//!
+//! Input: Services, pods, the canary Ingress. Output: ready endpoints by revision, and the data plane's weight. Both
+//! follow late; that is what makes the order of writes matter.
+
+use serde_json::{Value, json};
+use tidegate_engine::rollout::world::Endpoints;
+
+use crate::cluster::Cluster;
+use crate::pods::Pods;
+use crate::shape::{CANARY_SERVICE, INGRESS, ROLLOUT, STABLE_SERVICE};
+
+/// The Services that may exist.
+pub(crate) const SERVICES: [&str; 2] = [CANARY_SERVICE, STABLE_SERVICE];
+
+/// Writes the ready endpoints of a Service, if they changed.
+pub(crate) fn sync_endpoints(cluster: &mut Cluster, pods: &Pods, service: &str) {
+    let Some(known) = cluster.services.object(service).cloned() else { return };
+    let mut endpoints = Endpoints::default();
+    for (_, held) in cluster.sets.all() {
+        let hash = held.object.hash();
+        if known.hash().is_none_or(|selected| selected == hash) {
+            let ready = pods.ready(cluster, hash);
+            if ready > 0 {
+                endpoints.ready.insert(hash.to_owned(), ready);
+            }
+        }
+    }
+    if cluster.endpoints.object(service) != Some(&endpoints) {
+        cluster.put_endpoints(service, endpoints);
+    }
+}
+
+/// The Ingress that users made.
+pub(crate) fn stable_ingress() -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": { "name": INGRESS, "namespace": "sim" },
+        "spec": { "rules": [{ "host": "shop.test", "http": { "paths": [
+            { "path": "/", "pathType": "Prefix", "backend": { "service": { "name": STABLE_SERVICE, "port": { "number": 80 } } } },
+        ] } }] },
+    })
+}
+
+/// Name of the Ingress that takes the canary's share.
+pub(crate) fn canary_ingress() -> String {
+    format!("{ROLLOUT}-{INGRESS}-canary")
+}
+
+/// The weight that the canary Ingress asks for.
+pub(crate) fn weight(cluster: &Cluster) -> i32 {
+    let Some(ingress) = cluster.routes.object(&canary_ingress()) else { return 0 };
+    let weight = ingress.pointer("/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight");
+    weight.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0)
+}

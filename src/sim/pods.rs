@@ -1,0 +1,118 @@
+//! A model of the ReplicaSet controller and of pods: they start late, crash, flap, and die when told to.
+//!
+//! Input: ReplicaSets. Output: their status, and when to look again. Pods that are not ready are deleted first,
+//! then the youngest, as Kubernetes does.
+
+use std::collections::BTreeMap;
+
+use tidegate_engine::rollout::world::{Set, SetStatus};
+
+use crate::cluster::Cluster;
+use crate::random::Random;
+use crate::shape::{BAD_IMAGES, Temper};
+
+/// One pod; times in milliseconds, `None` for what never happens.
+#[derive(Clone, Debug)]
+struct Pod {
+    number: u64,
+    ready_from: Option<i64>,
+    ready: bool,
+}
+
+/// All pods, by ReplicaSet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pods {
+    sets: BTreeMap<String, Vec<Pod>>,
+    born: u64,
+    /// When readiness was lost without our doing: time and revision.
+    losses: Vec<(i64, String)>,
+}
+
+impl Pods {
+    /// Brings the pods of a ReplicaSet to its size and its status up to date; the times to look again.
+    pub(crate) fn sync(&mut self, cluster: &mut Cluster, name: &str, temper: &Temper, random: &mut Random) -> Vec<i64> {
+        let Some(set) = cluster.sets.object(name).cloned() else {
+            self.sets.remove(name);
+            return Vec::new();
+        };
+        let now = cluster.now;
+        let wanted = usize::try_from(set.replicas).unwrap_or(0);
+        let crashes = BAD_IMAGES.contains(&image(&set));
+        let pods = self.sets.entry(name.to_owned()).or_default();
+        for pod in pods.iter_mut() {
+            pod.ready = pod.ready_from.is_some_and(|from| from <= now);
+        }
+        pods.sort_by_key(|pod| (!pod.ready, pod.number));
+        pods.truncate(wanted);
+        while pods.len() < wanted {
+            self.born += 1;
+            let start = now + 1 + random.between(0, temper.pod_start);
+            pods.push(Pod { number: self.born, ready_from: (!crashes).then_some(start), ready: false });
+        }
+        let available_after = i64::from(set.min_ready_seconds) * 1000;
+        let available = pods.iter().filter(|pod| pod.ready && pod.ready_from.is_some_and(|from| from + available_after <= now));
+        let status = SetStatus {
+            observed_generation: set.generation,
+            replicas: count(pods.len()),
+            ready: count(pods.iter().filter(|pod| pod.ready).count()),
+            available: count(available.count()),
+            failure: None,
+        };
+        let next = pods
+            .iter()
+            .filter_map(|pod| pod.ready_from)
+            .flat_map(|from| [from, from + available_after])
+            .filter(|time| *time > now);
+        let next = next.min().into_iter().collect();
+        if status != set.status {
+            cluster.put_set(Set { status, ..set });
+        }
+        next
+    }
+
+    /// Takes the readiness of some pods: they come back later, or are replaced at once when killed.
+    pub(crate) fn fail(&mut self, cluster: &Cluster, name: &str, how_many: u64, temper: &Temper, random: &mut Random) {
+        let Some(set) = cluster.sets.object(name) else { return };
+        let Some(pods) = self.sets.get_mut(name) else { return };
+        let many = usize::try_from(how_many).unwrap_or(0);
+        for pod in pods.iter_mut().filter(|pod| pod.ready).take(many) {
+            pod.ready = false;
+            pod.ready_from = Some(cluster.now + 1 + random.between(500, temper.pod_start.max(501) * 3));
+            self.losses.push((cluster.now, set.hash().to_owned()));
+        }
+    }
+
+    /// Ready pods of a revision.
+    pub(crate) fn ready(&self, cluster: &Cluster, hash: &str) -> i32 {
+        self.of(cluster, hash, |pod, _| pod.ready)
+    }
+
+    /// Available pods of a revision: ready for its minReadySeconds.
+    pub(crate) fn available(&self, cluster: &Cluster, hash: &str) -> i32 {
+        self.of(cluster, hash, |pod, set| {
+            let wait = i64::from(set.min_ready_seconds) * 1000;
+            pod.ready && pod.ready_from.is_some_and(|from| from + wait <= cluster.now)
+        })
+    }
+
+    fn of(&self, cluster: &Cluster, hash: &str, counts: impl Fn(&Pod, &Set) -> bool) -> i32 {
+        let sets = cluster.sets.all().filter(|(_, held)| held.object.hash() == hash);
+        let pods = sets.filter_map(|(name, held)| Some((self.sets.get(name)?, held.object.as_ref())));
+        count(pods.map(|(pods, set)| pods.iter().filter(|pod| counts(pod, set)).count()).sum())
+    }
+
+    /// Pods of a revision, or of any, that lost their readiness since a time without our doing.
+    pub(crate) fn lost_since(&self, time: i64, hash: Option<&str>) -> i32 {
+        let lost = self.losses.iter().rev().take_while(|(when, _)| *when >= time);
+        count(lost.filter(|(_, whose)| hash.is_none_or(|hash| whose == hash)).count())
+    }
+}
+
+/// The image of a ReplicaSet's pods, which is how users call a version.
+pub(crate) fn image(set: &Set) -> &str {
+    set.template.pointer("/spec/containers/0/image").and_then(|image| image.as_str()).unwrap_or_default()
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,107 @@
+//! What a Rollout at rest must look like, and what a careful person does next to bring it to its end.
+//!
+//! Input: a simulation without faults and without anything left to happen. Output: what is wrong, or the next act.
+
+use tidegate_api::phase::RolloutPhase;
+use tidegate_api::rollout::RolloutStatus;
+use tidegate_engine::plan::Because;
+
+use crate::network;
+use crate::pods::image;
+use crate::shape::{BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES, STABLE_SERVICE};
+use crate::simulation::Simulation;
+use crate::users::Act;
+
+/// What is wrong with a Rollout at rest, if anything.
+pub(crate) fn objection(simulation: &Simulation) -> Option<String> {
+    let status = simulation.cluster.status();
+    if simulation.because == Because::Settled && status.phase != Some(RolloutPhase::Healthy) {
+        return Some(format!("at rest in phase {:?} without a reason", status.phase));
+    }
+    match status.phase {
+        Some(RolloutPhase::Healthy) => healthy(simulation, &status),
+        Some(RolloutPhase::Degraded) if status.abort => aborted(simulation, &status),
+        Some(RolloutPhase::Degraded | RolloutPhase::Paused | RolloutPhase::Progressing | RolloutPhase::Unknown) | None => None,
+    }
+}
+
+fn replicas(simulation: &Simulation) -> i32 {
+    simulation.cluster.rollout().and_then(|held| held.object.rollout.spec.replicas).unwrap_or(1)
+}
+
+fn size(simulation: &Simulation, hash: &str) -> i32 {
+    let sets = simulation.cluster.sets.all().filter(|(_, held)| held.object.hash() == hash);
+    sets.map(|(_, held)| held.object.replicas).sum()
+}
+
+fn healthy(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
+    let wanted = replicas(simulation);
+    if status.stable_rs != status.current_pod_hash {
+        return Some("Healthy, but the current template is not the stable one".to_owned());
+    }
+    let all: i32 = simulation.cluster.sets.all().map(|(_, held)| held.object.replicas).sum();
+    let stable = size(simulation, &status.stable_rs);
+    if (all, stable) != (wanted, wanted) {
+        return Some(format!("Healthy with {stable} pods of the stable revision and {all} in all; {wanted} are wanted"));
+    }
+    routed_to_stable(simulation, status, wanted > 0)
+}
+
+fn routed_to_stable(simulation: &Simulation, status: &RolloutStatus, pods: bool) -> Option<String> {
+    let weight = network::weight(&simulation.cluster);
+    if weight != 0 || simulation.data_weight != 0 {
+        return Some(format!("at rest with weight {weight}, {} at the data plane", simulation.data_weight));
+    }
+    if !simulation.shape.services || !pods {
+        return None;
+    }
+    [STABLE_SERVICE, CANARY_SERVICE].into_iter().find_map(|name| {
+        let hash = simulation.cluster.services.object(name).and_then(|service| service.hash().map(str::to_owned));
+        let fine = hash.as_deref() == Some(status.stable_rs.as_str()) || (hash.is_none() && name == CANARY_SERVICE);
+        (!fine).then(|| format!("at rest, but Service {name} selects {hash:?}"))
+    })
+}
+
+fn aborted(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
+    if status.stable_rs.is_empty() || status.stable_rs == status.current_pod_hash {
+        return None;
+    }
+    let wanted = replicas(simulation);
+    let paused = simulation.cluster.rollout().is_some_and(|held| held.object.rollout.spec.paused);
+    let stable = size(simulation, &status.stable_rs);
+    let stable_works = stable_works(simulation, status);
+    if stable != wanted && !paused && stable_works {
+        return Some(format!("aborted with {stable} of {wanted} pods of the stable revision"));
+    }
+    let weight = network::weight(&simulation.cluster);
+    (weight > 0 && stable > 0 && stable_works).then(|| format!("aborted with weight {weight} still on the canary"))
+}
+
+/// Whether the stable revision has an image that starts.
+fn stable_works(simulation: &Simulation, status: &RolloutStatus) -> bool {
+    let mut sets = simulation.cluster.sets.all();
+    sets.any(|(_, held)| held.object.hash() == status.stable_rs && !BAD_IMAGES.contains(&image(&held.object)))
+}
+
+/// What a careful person does next; `None` when the Rollout is Healthy and there is nothing left to do.
+pub(crate) fn next_act(simulation: &Simulation) -> Option<Act> {
+    let held = simulation.cluster.rollout()?;
+    let rollout = &held.object.rollout;
+    let status = simulation.cluster.status();
+    let running = rollout.spec.template.0.pointer("/spec/containers/0/image").and_then(|image| image.as_str());
+    if rollout.spec.paused {
+        return Some(Act::Pause(false));
+    }
+    if running.is_some_and(|image| BAD_IMAGES.contains(&image)) {
+        let choice = usize::try_from(simulation.rounds).unwrap_or(0) % GOOD_IMAGES.len();
+        return Some(Act::Image(GOOD_IMAGES[choice]));
+    }
+    if status.abort {
+        return Some(Act::Retry);
+    }
+    if !status.pause_conditions.is_empty() {
+        return Some(Act::Promote);
+    }
+    // A person who sees neither a pause nor an end skips the step, which must not hang for ever either.
+    (status.phase != Some(RolloutPhase::Healthy)).then_some(Act::Promote)
+}

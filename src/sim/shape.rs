@@ -1,0 +1,194 @@
+//! Which Rollout a seed is about: its strategy, steps, limits and delays, and how kind its world is.
+//!
+//! Input: chance. Output: a Rollout, its templates, and the temper of the cluster around it.
+
+use serde_json::{Value, json};
+use tidegate_api::rollout::Rollout;
+
+use crate::random::Random;
+
+pub(crate) const ROLLOUT: &str = "shop";
+pub(crate) const CANARY_SERVICE: &str = "shop-canary";
+pub(crate) const STABLE_SERVICE: &str = "shop-stable";
+pub(crate) const INGRESS: &str = "shop";
+pub(crate) const TEMPLATE: &str = "check";
+/// Images that start; the others crash.
+pub(crate) const GOOD_IMAGES: [&str; 4] = ["v1", "v2", "v3", "v4"];
+pub(crate) const BAD_IMAGES: [&str; 2] = ["crash", "huge"];
+
+/// What a simulation is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) rollout: Rollout,
+    pub(crate) routed: bool,
+    /// Whether Services exist at all.
+    pub(crate) services: bool,
+    pub(crate) temper: Temper,
+}
+
+/// How the world around the controller behaves; times in milliseconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Temper {
+    /// Longest usual lag of a cache; one in twenty takes ten times as long.
+    pub(crate) cache_lag: i64,
+    pub(crate) endpoints_lag: i64,
+    pub(crate) set_lag: i64,
+    pub(crate) ingress_lag: i64,
+    pub(crate) pod_start: i64,
+    pub(crate) run_length: i64,
+    /// Longest time between two actions of users.
+    pub(crate) user_rest: i64,
+    /// Permille of writes that are refused or whose answer is lost, and of plans that a crash cuts short.
+    pub(crate) write_failures: u64,
+    pub(crate) crashes: u64,
+    /// Permille of pods that lose their readiness once in a while.
+    pub(crate) flaps: u64,
+    /// Permille of analysis runs that do not end well.
+    pub(crate) bad_runs: u64,
+}
+
+impl Temper {
+    /// A world in which nothing fails and everything takes the same short time.
+    pub(crate) fn calm() -> Self {
+        Self {
+            cache_lag: 0,
+            endpoints_lag: 200,
+            set_lag: 100,
+            ingress_lag: 500,
+            pod_start: 3_000,
+            run_length: 20_000,
+            user_rest: 0,
+            write_failures: 0,
+            crashes: 0,
+            flaps: 0,
+            bad_runs: 0,
+        }
+    }
+
+    fn random(random: &mut Random) -> Self {
+        Self {
+            cache_lag: *random.pick(&[5, 50, 300, 1_000]),
+            endpoints_lag: *random.pick(&[50, 500, 2_000]),
+            set_lag: *random.pick(&[20, 200, 1_000]),
+            ingress_lag: *random.pick(&[100, 1_000, 3_000]),
+            pod_start: *random.pick(&[500, 3_000, 20_000]),
+            run_length: *random.pick(&[1_000, 10_000, 60_000]),
+            user_rest: *random.pick(&[3_000, 20_000, 90_000]),
+            write_failures: *random.pick(&[0, 10, 60]),
+            crashes: *random.pick(&[0, 10, 60]),
+            flaps: *random.pick(&[0, 20, 150]),
+            bad_runs: *random.pick(&[0, 100, 400]),
+        }
+    }
+}
+
+impl Shape {
+    /// The shape that a seed stands for.
+    pub(crate) fn random(random: &mut Random) -> Self {
+        let routed = random.chance(600);
+        let services = routed || random.chance(400);
+        let temper = Temper::random(random);
+        let mut canary = json!({ "steps": steps(random) });
+        if services {
+            canary["canaryService"] = json!(CANARY_SERVICE);
+            canary["stableService"] = json!(STABLE_SERVICE);
+        }
+        if routed {
+            canary["trafficRouting"] = json!({ "nginx": { "stableIngress": INGRESS } });
+            delays(random, &mut canary);
+        }
+        limits(random, &mut canary);
+        if random.chance(200) {
+            canary["analysis"] = json!({ "templates": [{ "templateName": TEMPLATE }], "startingStep": random.int(0, 2) });
+        }
+        let mut spec = json!({
+            "replicas": random.int(0, 12),
+            "strategy": { "canary": canary },
+            "progressDeadlineSeconds": *random.pick(&[20, 60, 600]),
+            "progressDeadlineAbort": random.chance(500),
+            "minReadySeconds": *random.pick(&[0, 0, 0, 2, 10]),
+            "revisionHistoryLimit": *random.pick(&[0, 1, 3, 10]),
+        });
+        if random.chance(100) {
+            spec["replicas"] = Value::Null;
+        }
+        if random.chance(150) {
+            spec["rollbackWindow"] = json!({ "revisions": random.int(1, 3) });
+        }
+        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, services, temper }
+    }
+}
+
+/// A Rollout with a spec and the pod template of an image.
+pub(crate) fn rollout(mut spec: Value, image: &str) -> Rollout {
+    spec["selector"] = json!({ "matchLabels": { "app": "shop" } });
+    spec["template"] = template(image);
+    if spec["replicas"].is_null()
+        && let Some(fields) = spec.as_object_mut()
+    {
+        fields.remove("replicas");
+    }
+    let object = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": { "name": ROLLOUT, "namespace": "sim", "uid": "rollout-1", "generation": 1 },
+        "spec": spec,
+    });
+    serde_json::from_value(object).unwrap_or_default()
+}
+
+/// The pod template of an image.
+pub(crate) fn template(image: &str) -> Value {
+    json!({
+        "metadata": { "labels": { "app": "shop" } },
+        "spec": { "containers": [{ "name": "shop", "image": image }] },
+    })
+}
+
+/// Steps as a user may write them: weights, pauses with and without an end, analyses; sometimes none.
+pub(crate) fn steps(random: &mut Random) -> Value {
+    let count = random.int(0, 6);
+    let steps = (0..count).map(|_| match random.below(10) {
+        0..=4 => json!({ "setWeight": *random.pick(&[0, 1, 5, 10, 20, 25, 40, 50, 60, 80, 99, 100]) }),
+        5 | 6 => json!({ "pause": { "duration": *random.pick(&[1, 5, 30]) } }),
+        7 => json!({ "pause": {} }),
+        _ => json!({ "analysis": { "templates": [{ "templateName": TEMPLATE }] } }),
+    });
+    Value::Array(steps.collect())
+}
+
+fn limits(random: &mut Random, canary: &mut Value) {
+    let choices = [json!(0), json!(1), json!(3), json!("10%"), json!("25%"), json!("100%")];
+    if random.chance(700) {
+        canary["maxSurge"] = random.pick(&choices).clone();
+    }
+    if random.chance(700) {
+        canary["maxUnavailable"] = random.pick(&choices).clone();
+    }
+    if canary["maxSurge"] == json!(0) && canary["maxUnavailable"] == json!(0) {
+        canary["maxUnavailable"] = json!(1);
+    }
+    if random.chance(100) {
+        let kind = *random.pick(&["Percent", "Pods"]);
+        canary["replicaProgressThreshold"] = json!({ "type": kind, "value": random.int(1, if kind == "Pods" { 3 } else { 100 }) });
+    }
+}
+
+fn delays(random: &mut Random, canary: &mut Value) {
+    if random.chance(600) {
+        canary["scaleDownDelaySeconds"] = json!(*random.pick(&[0, 1, 5, 30, 120]));
+    }
+    if random.chance(600) {
+        canary["abortScaleDownDelaySeconds"] = json!(*random.pick(&[0, 1, 5, 30, 120]));
+    }
+    if random.chance(150) {
+        canary["scaleDownDelayRevisionLimit"] = json!(random.int(0, 2));
+    }
+    if random.chance(150) {
+        canary["minPodsPerReplicaSet"] = json!(random.int(1, 3));
+    }
+    if random.chance(150) {
+        canary["trafficRouting"]["maxTrafficWeight"] = json!(1000);
+        canary["steps"] = json!([{ "setWeight": 10 }, { "pause": { "duration": 5 } }, { "setWeight": 500 }]);
+    }
+}

@@ -1,0 +1,426 @@
+//! One seed: events in virtual time around one Rollout, with every plan judged.
+//!
+//! Input: a shape and chance. Output: a verdict, and the story when somebody wants it. Time jumps from event to event.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use tidegate_engine::lint::lint;
+use tidegate_engine::plan::{Because, Plan, Planned, Write};
+use tidegate_engine::rollout;
+use tidegate_engine::rollout::world::{Parsed, World};
+
+use crate::analysis::{self, Verdicts};
+use crate::cluster::{Change, Cluster, Kind, milliseconds};
+use crate::controller::{Controller, Sabotage, blind, shuffle};
+use crate::laws::Truth;
+use crate::network::{self, SERVICES};
+use crate::pods::Pods;
+use crate::random::Random;
+use crate::shape::{ROLLOUT, Shape};
+use crate::tale::Tale;
+use crate::users::{self, Act};
+use crate::{fixed, rest};
+
+/// More events than this within one seed mean that something runs in circles.
+const EVENTS_LIMIT: u32 = 400_000;
+/// More rounds than this without faults and users mean that the Rollout never comes to rest.
+const CALM_ROUNDS_LIMIT: u32 = 400;
+
+/// What a simulation may be told to do wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Whether the controller refuses to plan on caches that are older than its own writes.
+    pub fence: bool,
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { fence: true, sabotage: None }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    Round(i64),
+    Cache(Kind, u64),
+    Set(String),
+    Endpoints(&'static str),
+    Ingress,
+    Run(String),
+    Flap,
+    People,
+    Act(Act),
+}
+
+/// One Rollout, its cluster, its controller, and time.
+pub(crate) struct Simulation {
+    pub(crate) cluster: Cluster,
+    pub(crate) pods: Pods,
+    pub(crate) shape: Shape,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) data_weight: i32,
+    pub(crate) tale: Tale,
+    pub(crate) rounds: u32,
+    /// What the last plan said it is doing or waiting for.
+    pub(crate) because: Because,
+    /// What broke, if anything did.
+    pub(crate) broken: Option<String>,
+    controller: Controller,
+    random: Random,
+    settings: Settings,
+    queue: BinaryHeap<Reverse<(i64, u64, Event)>>,
+    sequence: u64,
+    events: u32,
+    calm: bool,
+    writes: u32,
+}
+
+impl Simulation {
+    pub(crate) fn new(shape: Shape, random: Random, settings: Settings, tale: Tale) -> Self {
+        let mut simulation = Self {
+            cluster: Cluster::default(),
+            pods: Pods::default(),
+            verdicts: Verdicts::default(),
+            data_weight: 0,
+            tale,
+            rounds: 0,
+            because: Because::Settled,
+            broken: None,
+            controller: Controller::new(analysis::template()),
+            random,
+            settings,
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            events: 0,
+            calm: false,
+            writes: 0,
+            shape,
+        };
+        simulation.begin();
+        simulation
+    }
+
+    fn begin(&mut self) {
+        let rollout = self.shape.rollout.clone();
+        let spec = Arc::new(Parsed::new(&rollout));
+        if self.shape.services {
+            for name in SERVICES {
+                self.cluster.put_service(users::service(name));
+            }
+        }
+        if self.shape.routed {
+            self.cluster.put_route(crate::shape::INGRESS, network::stable_ingress());
+        }
+        self.cluster.put_rollout(rollout, spec);
+        self.cluster.relist();
+        self.react();
+        self.schedule_round(0);
+    }
+
+    /// Chaos until a number of rounds: people act, pods flap, writes fail, the controller crashes.
+    pub(crate) fn chaos(&mut self, rounds: u32) {
+        self.calm = false;
+        self.schedule(1, Event::People);
+        self.schedule(1000, Event::Flap);
+        let until = self.rounds + rounds;
+        while self.rounds < until && self.broken.is_none() {
+            self.step();
+        }
+    }
+
+    /// No faults and nobody acting, until everything is at rest.
+    pub(crate) fn calm(&mut self) {
+        self.calm = true;
+        self.queue = std::mem::take(&mut self.queue)
+            .into_iter()
+            .filter(|Reverse((_, _, event))| !matches!(event, Event::People | Event::Flap | Event::Act(_)))
+            .collect();
+        for name in SERVICES.into_iter().filter(|_| self.shape.services) {
+            Act::RestoreService(name).carry_out(&mut self.cluster);
+        }
+        self.react();
+        self.schedule_round(0);
+        let limit = self.rounds + CALM_ROUNDS_LIMIT;
+        while !self.queue.is_empty() && self.broken.is_none() {
+            self.step();
+            if self.rounds > limit {
+                self.fail(format!("no rest after {CALM_ROUNDS_LIMIT} rounds without faults"));
+            }
+        }
+        let before = self.writes;
+        self.schedule_round(900_000);
+        while !self.queue.is_empty() && self.broken.is_none() {
+            self.step();
+        }
+        if self.writes > before && self.broken.is_none() {
+            self.fail("a look at a Rollout at rest made it move again".to_owned());
+        }
+    }
+
+    /// A person acts now.
+    pub(crate) fn act(&mut self, act: &Act) {
+        self.tale.tell(&self.cluster, || format!("user      {}", act.told()));
+        if let Act::KillPods(many) = act {
+            let names: Vec<String> = self.cluster.sets.all().map(|(name, _)| name.clone()).collect();
+            for name in names {
+                self.pods.fail(&self.cluster, &name, *many, &self.shape.temper, &mut self.random);
+                self.schedule(0, Event::Set(name));
+            }
+        } else {
+            act.carry_out(&mut self.cluster);
+        }
+        if let Act::DeleteService(name) = act {
+            let rest = self.random.between(1_000, 60_000);
+            self.schedule(rest, Event::Act(Act::RestoreService(name)));
+        }
+        self.react();
+    }
+
+    pub(crate) fn schedule(&mut self, delay: i64, event: Event) {
+        self.sequence += 1;
+        self.queue.push(Reverse((self.cluster.now + delay, self.sequence, event)));
+    }
+
+    fn schedule_round(&mut self, delay: i64) {
+        let at = self.cluster.now + delay;
+        if self.controller.due.is_none_or(|due| at < due || due < self.cluster.now) {
+            self.controller.due = Some(at);
+            self.schedule(delay, Event::Round(at));
+        }
+    }
+
+    pub(crate) fn fail(&mut self, why: String) {
+        self.tale.tell(&self.cluster, || format!("BROKEN    {why}"));
+        self.broken.get_or_insert(format!("round {}: {why}", self.rounds));
+    }
+
+    /// Takes the next event; false when nothing is left to happen.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(Reverse((at, _, event))) = self.queue.pop() else { return false };
+        self.events += 1;
+        if self.events > EVENTS_LIMIT {
+            self.fail(format!("{EVENTS_LIMIT} events"));
+        }
+        self.cluster.now = self.cluster.now.max(at);
+        match event {
+            Event::Round(due) if self.controller.due == Some(due) => self.round(),
+            Event::Round(_) => {}
+            Event::Cache(kind, version) => {
+                if self.cluster.catch_up(kind, version) {
+                    let delay = self.random.between(0, 5);
+                    self.schedule_round(delay);
+                }
+            }
+            Event::Set(name) => {
+                let again = self.pods.sync(&mut self.cluster, &name, &self.shape.temper, &mut self.random);
+                for at in again {
+                    self.schedule(at - self.cluster.now, Event::Set(name.clone()));
+                }
+            }
+            Event::Endpoints(service) => network::sync_endpoints(&mut self.cluster, &self.pods, service),
+            Event::Ingress => self.data_weight = network::weight(&self.cluster),
+            Event::Run(name) => {
+                let calm = crate::shape::Temper { bad_runs: 0, ..self.shape.temper.clone() };
+                let temper = if self.calm { &calm } else { &self.shape.temper };
+                let again = self.verdicts.sync(&mut self.cluster, &name, temper, &mut self.random);
+                if let Some(at) = again {
+                    self.schedule(at - self.cluster.now, Event::Run(name));
+                }
+            }
+            Event::Flap => self.flap(),
+            Event::People => {
+                let act = Act::random(&mut self.random, self.shape.services);
+                self.act(&act);
+                let rest = self.random.between(0, self.shape.temper.user_rest);
+                self.schedule(rest, Event::People);
+            }
+            Event::Act(act) => self.act(&act),
+        }
+        self.react();
+        true
+    }
+
+    fn flap(&mut self) {
+        let names: Vec<String> = self.cluster.sets.all().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if self.random.chance(self.shape.temper.flaps) {
+                let many = self.random.below(3) + 1;
+                self.pods.fail(&self.cluster, &name, many, &self.shape.temper, &mut self.random);
+                self.schedule(0, Event::Set(name));
+            }
+        }
+        let rest = self.random.between(1_000, 20_000);
+        self.schedule(rest, Event::Flap);
+    }
+
+    fn lag(&mut self, usual: i64) -> i64 {
+        let longest = if self.random.chance(50) { usual * 10 } else { usual };
+        self.random.between(0, longest)
+    }
+
+    /// Lets caches and Kubernetes' controllers know what changed.
+    fn react(&mut self) {
+        for Change { kind, version, name } in self.cluster.take_changes() {
+            let lag = self.lag(self.shape.temper.cache_lag);
+            self.schedule(lag, Event::Cache(kind, version));
+            match kind {
+                Kind::Set => {
+                    let lag = self.lag(self.shape.temper.set_lag);
+                    self.schedule(lag + 1, Event::Set(name));
+                    self.endpoints_follow();
+                }
+                Kind::Service => self.endpoints_follow(),
+                Kind::Route => {
+                    let lag = self.random.between(0, self.shape.temper.ingress_lag);
+                    self.schedule(lag + 1, Event::Ingress);
+                }
+                Kind::Run => self.schedule(100, Event::Run(name)),
+                Kind::Rollout | Kind::Endpoints => {}
+            }
+        }
+    }
+
+    fn endpoints_follow(&mut self) {
+        let count = if self.shape.services { SERVICES.len() } else { 0 };
+        for service in SERVICES.into_iter().take(count) {
+            let lag = self.lag(self.shape.temper.endpoints_lag);
+            self.schedule(lag + 1, Event::Endpoints(service));
+        }
+    }
+
+    /// One round of the controller.
+    fn round(&mut self) {
+        self.controller.due = None;
+        if self.settings.fence && !self.controller.caches_are_fresh(&self.cluster) {
+            self.schedule_round(100);
+            return;
+        }
+        let Some((world, read)) = self.controller.observe(&self.cluster) else { return };
+        self.rounds += 1;
+        let plan = self.planned(&world);
+        let breaches = lint(&world, &plan);
+        self.tale.told_plan(&self.cluster, &plan, &self.because);
+        self.because = plan.because.clone();
+        if let Some(breach) = breaches.first() {
+            self.fail(format!("lint: {breach}"));
+            return;
+        }
+        if self.settings.sabotage.is_none()
+            && let Some(why) = fixed::objection(&world, &plan, self.rounds)
+        {
+            self.fail(why);
+            return;
+        }
+        self.apply(&world, &plan, read);
+    }
+
+    fn planned(&self, world: &World) -> Plan {
+        let Some(sabotage) = self.settings.sabotage else { return rollout::plan(world) };
+        let mut seen = world.clone();
+        blind(&mut seen, sabotage);
+        let mut plan = rollout::plan(&seen);
+        shuffle(&mut plan, sabotage);
+        plan
+    }
+
+    /// Writes in order until one fails or a crash ends it.
+    fn apply(&mut self, world: &World, plan: &Plan, mut read: u64) {
+        let temper = self.shape.temper.clone();
+        let crash = !self.calm && self.random.chance(temper.crashes);
+        let crash = crash.then(|| self.random.below(plan.writes.len() as u64 + 1));
+        for (index, Planned { write, .. }) in plan.writes.iter().enumerate() {
+            if crash == Some(index as u64) {
+                self.crash();
+                return;
+            }
+            if !self.calm && self.random.chance(temper.write_failures / 2) {
+                let act = Act::random(&mut self.random, self.shape.services);
+                self.act(&act);
+            }
+            if !self.write(world, write, &mut read, &temper) {
+                let back_off = self.random.between(5, 1_000);
+                self.schedule_round(back_off);
+                return;
+            }
+        }
+        if crash.is_some() {
+            self.crash();
+        } else if let Some(wake) = plan.wake {
+            self.schedule_round((milliseconds(wake) - self.cluster.now).max(1));
+        }
+    }
+
+    /// One write; whether the next may follow.
+    fn write(&mut self, world: &World, write: &Write, read: &mut u64, temper: &crate::shape::Temper) -> bool {
+        let failing = !self.calm && self.random.chance(temper.write_failures);
+        let lost = failing && self.random.chance(500);
+        if failing && !lost {
+            self.tale.tell(&self.cluster, || "fault     the next write is refused".to_owned());
+            return false;
+        }
+        let truth = Truth {
+            cluster: &self.cluster,
+            pods: &self.pods,
+            data_weight: self.data_weight,
+            world,
+            routed: self.shape.routed,
+        };
+        if let Some(objection) = truth.objection(write) {
+            self.fail(format!("truth: {objection}"));
+            return false;
+        }
+        self.writes += 1;
+        let answer = self.cluster.write(write, read);
+        if lost {
+            self.tale.tell(&self.cluster, || "fault     the answer to the next write is lost".to_owned());
+            self.controller.doubt(write);
+            return false;
+        }
+        match answer {
+            Ok(version) => {
+                self.controller.wrote(write, version, crate::cluster::time(self.cluster.now));
+                true
+            }
+            Err(refusal) => {
+                self.tale.tell(&self.cluster, || format!("server    refuses a write: {refusal:?}"));
+                false
+            }
+        }
+    }
+
+    fn crash(&mut self) {
+        self.tale.tell(&self.cluster, || "fault     the controller crashes and starts again".to_owned());
+        self.controller.fence = Default::default();
+        self.cluster.relist();
+        let pause = self.random.between(100, 20_000);
+        self.controller.due = None;
+        self.schedule_round(pause);
+    }
+
+    /// Lets a careful person bring the Rollout to its end; what is wrong if that cannot be done.
+    pub(crate) fn finish(&mut self) {
+        for _ in 0..60 {
+            self.calm();
+            if self.broken.is_some() {
+                return;
+            }
+            if let Some(why) = rest::objection(self) {
+                self.fail(why);
+                return;
+            }
+            match rest::next_act(self) {
+                Some(act) => self.act(&act),
+                None => return,
+            }
+        }
+        self.fail("sixty acts of a careful person did not make the Rollout Healthy".to_owned());
+    }
+
+    /// A random good image.
+    pub(crate) fn name(&self) -> &'static str {
+        ROLLOUT
+    }
+}

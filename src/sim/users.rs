@@ -1,0 +1,141 @@
+//! People: they ship, roll back, scale, pause, promote, abort, retry, and delete what they should not.
+//!
+//! Input: chance, or a script. Output: the same small writes that kubectl and its plugin send.
+
+use serde_json::Value;
+use tidegate_api::rollout::CanaryStep;
+use tidegate_engine::rollout::world::Service;
+
+use crate::cluster::Cluster;
+use crate::random::Random;
+use crate::shape::{self, BAD_IMAGES, GOOD_IMAGES};
+
+/// Something that a person does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Act {
+    Image(&'static str),
+    Replicas(i32),
+    /// Writes other steps.
+    Steps(u64),
+    Promote,
+    PromoteFull,
+    Abort,
+    Retry,
+    Pause(bool),
+    DeleteService(&'static str),
+    RestoreService(&'static str),
+    KillPods(u64),
+}
+
+impl Act {
+    /// What people do when nobody watches them.
+    pub(crate) fn random(random: &mut Random, services: bool) -> Self {
+        match random.below(100) {
+            0..=24 => Self::Image(*random.pick::<&'static str>(&GOOD_IMAGES)),
+            25..=30 => Self::Image(*random.pick::<&'static str>(&BAD_IMAGES)),
+            31..=42 => Self::Replicas(random.int(0, 12)),
+            43..=45 => Self::Steps(random.next()),
+            46..=62 => Self::Promote,
+            63..=66 => Self::PromoteFull,
+            67..=74 => Self::Abort,
+            75..=82 => Self::Retry,
+            83..=85 => Self::Pause(true),
+            86..=89 => Self::Pause(false),
+            90 if services => Self::DeleteService(shape::CANARY_SERVICE),
+            91 if services => Self::DeleteService(shape::STABLE_SERVICE),
+            _ => Self::KillPods(random.below(4) + 1),
+        }
+    }
+
+    /// Does it. Killing pods is the caller's, who has the pods.
+    pub(crate) fn carry_out(&self, cluster: &mut Cluster) {
+        match self {
+            Self::Image(image) => {
+                cluster.edit_rollout(|rollout| rollout.spec.template.0 = shape::template(image));
+            }
+            Self::Replicas(replicas) => {
+                cluster.edit_rollout(|rollout| rollout.spec.replicas = Some(*replicas));
+            }
+            Self::Steps(seed) => {
+                let steps = steps(*seed);
+                cluster.edit_rollout(|rollout| {
+                    if let Some(canary) = &mut rollout.spec.strategy.canary {
+                        canary.steps = steps;
+                    }
+                });
+            }
+            Self::Promote => promote(cluster),
+            Self::PromoteFull => {
+                cluster.edit_rollout(|rollout| rollout.spec.paused = false);
+                cluster.edit_rollout(|rollout| {
+                    let status = rollout.status.get_or_insert_default();
+                    status.promote_full |= status.current_pod_hash != status.stable_rs;
+                });
+            }
+            Self::Abort => {
+                cluster.edit_rollout(|rollout| rollout.status.get_or_insert_default().abort = true);
+            }
+            Self::Retry => {
+                cluster.edit_rollout(|rollout| rollout.status.get_or_insert_default().abort = false);
+            }
+            Self::Pause(paused) => {
+                cluster.edit_rollout(|rollout| rollout.spec.paused = *paused);
+            }
+            Self::DeleteService(name) => cluster.remove_service(name),
+            Self::RestoreService(name) => {
+                if cluster.services.get(name).is_none() {
+                    cluster.put_service(service(name));
+                }
+            }
+            Self::KillPods(_) => {}
+        }
+    }
+
+    /// How a story tells it.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Image(image) => format!("sets the image to {image}"),
+            Self::Replicas(replicas) => format!("sets spec.replicas to {replicas}"),
+            Self::Steps(seed) => format!("writes {} other steps", steps(*seed).len()),
+            Self::Promote => "promotes".to_owned(),
+            Self::PromoteFull => "promotes in full".to_owned(),
+            Self::Abort => "aborts".to_owned(),
+            Self::Retry => "retries".to_owned(),
+            Self::Pause(true) => "sets spec.paused".to_owned(),
+            Self::Pause(false) => "takes spec.paused away".to_owned(),
+            Self::DeleteService(name) => format!("deletes Service {name}"),
+            Self::RestoreService(name) => format!("creates Service {name} again"),
+            Self::KillPods(many) => format!("kills up to {many} pods of each ReplicaSet"),
+        }
+    }
+}
+
+/// A Service as users write it: it selects all pods of the application.
+pub(crate) fn service(name: &str) -> Service {
+    let selector = [("app".to_owned(), "shop".to_owned())].into();
+    Service { name: name.to_owned(), selector, ..Service::default() }
+}
+
+fn steps(seed: u64) -> Vec<CanaryStep> {
+    let Value::Array(steps) = shape::steps(&mut Random::new(seed)) else { return Vec::new() };
+    steps.into_iter().filter_map(|step| serde_json::from_value(step).ok()).collect()
+}
+
+/// What the plugin's promote sends: it ends a pause, or else skips the step.
+fn promote(cluster: &mut Cluster) {
+    cluster.edit_rollout(|rollout| rollout.spec.paused = false);
+    cluster.edit_rollout(|rollout| {
+        let steps = rollout.spec.strategy.canary.as_ref().map_or(0, |canary| canary.steps.len());
+        let steps = i32::try_from(steps).unwrap_or(i32::MAX);
+        let status = rollout.status.get_or_insert_default();
+        let next = status.current_step_index.map(|index| (index + 1).min(steps));
+        let inconclusive = status.pause_conditions.iter().any(|pause| pause.reason == "InconclusiveAnalysisRun");
+        if status.pause_conditions.is_empty() {
+            status.current_step_index = next;
+        } else if inconclusive && status.canary.current_step_analysis_run_status.is_some() {
+            status.controller_pause = false;
+            status.current_step_index = next;
+        }
+        status.pause_conditions.clear();
+    });
+}
