@@ -10,6 +10,7 @@ mod place;
 mod process;
 mod removal;
 mod surroundings;
+pub(crate) mod traces;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

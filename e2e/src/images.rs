@@ -14,6 +14,7 @@ use crate::image::{Config, Entry, write_archive};
 /// The sandbox of every pod.
 pub(crate) const PAUSE: &str = "tidegate.dev/pause:1";
 /// A shell with the usual small programs, for Jobs, hooks and looking around.
+/// Debian's build of it crashes in `wget -T`: leave the timeout to the test.
 pub(crate) const BUSYBOX: &str = "tidegate.dev/busybox:1";
 /// The versions of the test application: `tidegate.dev/app:v1` and so on.
 pub(crate) const APP: &str = "tidegate.dev/app";
@@ -30,6 +31,8 @@ pub(crate) struct Images {
 /// The image of Tidegate itself.
 #[derive(Clone, Debug)]
 pub(crate) struct TidegateImage {
+    /// The program itself, which is the kubectl plugin as well.
+    pub(crate) program: PathBuf,
     pub(crate) archive: PathBuf,
     pub(crate) repository: String,
     pub(crate) tag: String,
@@ -111,7 +114,7 @@ pub(crate) fn tidegate() -> Result<TidegateImage> {
         user: NOBODY.to_owned(),
     };
     let archive = archive("tidegate", &tag, &entries, &[config])?;
-    Ok(TidegateImage { archive, repository, tag })
+    Ok(TidegateImage { program, archive, repository, tag })
 }
 
 /// Writes an archive unless it is there; older ones of that name are removed.

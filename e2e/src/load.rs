@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -58,7 +58,30 @@ pub(crate) struct Answers {
 pub(crate) struct Running {
     stop: watch::Sender<bool>,
     answers: JoinHandle<Result<Answers>>,
-    sent: Arc<AtomicU64>,
+    record: Arc<Record>,
+}
+
+/// What a load has sent and got so far.
+struct Record {
+    began: Timestamp,
+    start: Instant,
+    sent: AtomicU64,
+    samples: Mutex<Vec<Sample>>,
+}
+
+impl Record {
+    fn new() -> Arc<Self> {
+        let (began, start) = (Timestamp::now(), Instant::now());
+        Arc::new(Self { began, start, sent: AtomicU64::new(0), samples: Mutex::default() })
+    }
+
+    /// Everything that was sent since `from`, in the order of sending.
+    fn answers(&self, from: Duration) -> Answers {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut samples: Vec<Sample> = samples.iter().filter(|sample| sample.at >= from).cloned().collect();
+        samples.sort_by_key(|sample| sample.at);
+        Answers { began: self.began, samples }
+    }
 }
 
 impl Load {
@@ -69,45 +92,58 @@ impl Load {
     /// Sends exactly `count` requests.
     pub(crate) async fn send(&self, count: u64) -> Result<Answers> {
         let (_stop, stopped) = watch::channel(false);
-        self.clone().run(count, stopped, Arc::default()).await
+        self.clone().run(count, stopped, Record::new()).await
     }
 
     /// Sends requests until `Running::stop`.
     pub(crate) fn start(&self) -> Running {
         let (stop, stopped) = watch::channel(false);
-        let sent = Arc::new(AtomicU64::new(0));
-        let answers = tokio::spawn(self.clone().run(u64::MAX, stopped, Arc::clone(&sent)));
-        Running { stop, answers, sent }
+        let record = Record::new();
+        let answers = tokio::spawn(self.clone().run(u64::MAX, stopped, Arc::clone(&record)));
+        Running { stop, answers, record }
     }
 
-    async fn run(self, count: u64, stopped: watch::Receiver<bool>, sent: Arc<AtomicU64>) -> Result<Answers> {
+    /// Sends small bursts until one of them is answered as wanted: a data plane
+    /// learns of a route some time after the API server does.
+    pub(crate) async fn until_answers(&self, holds: impl Fn(&Answers) -> bool) -> Result<Answers> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answers = self.send(u64::from(self.per_second.min(50))).await?;
+            if holds(&answers) {
+                return Ok(answers);
+            }
+            if Instant::now() > deadline {
+                bail!("{}: the last answers were {:?}, the first bad one {:?}", self.host, answers.counts(), answers.first_bad());
+            }
+        }
+    }
+
+    async fn run(self, count: u64, stopped: watch::Receiver<bool>, record: Arc<Record>) -> Result<Answers> {
         let client = reqwest::Client::builder()
             .timeout(PATIENCE)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .context("cannot make a load generator")?;
-        let (began, start) = (Timestamp::now(), Instant::now());
         let turn = Arc::new(AtomicU64::new(0));
         let mut workers = JoinSet::new();
         for _worker in 0..self.workers {
-            let (load, client, turn, sent) = (self.clone(), client.clone(), Arc::clone(&turn), Arc::clone(&sent));
+            let (load, client, turn, record) = (self.clone(), client.clone(), Arc::clone(&turn), Arc::clone(&record));
             let mut stopped = stopped.clone();
             workers.spawn(async move {
-                let mut samples = Vec::new();
                 loop {
                     let mine = turn.fetch_add(1, Ordering::Relaxed);
-                    if mine >= count || !load.wait_for_turn(start, mine, &mut stopped).await {
-                        return samples;
+                    if mine >= count || !load.wait_for_turn(record.start, mine, &mut stopped).await {
+                        return;
                     }
-                    sent.fetch_add(1, Ordering::Relaxed);
-                    samples.push(load.ask(&client, start).await);
+                    record.sent.fetch_add(1, Ordering::Relaxed);
+                    let sample = load.ask(&client, record.start).await;
+                    record.samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
                 }
             });
         }
-        let mut samples: Vec<Sample> = workers.join_all().await.into_iter().flatten().collect();
-        samples.sort_by_key(|sample| sample.at);
-        Ok(Answers { began, samples })
+        workers.join_all().await;
+        Ok(record.answers(Duration::ZERO))
     }
 
     /// Waits until request number `turn` is due; false when the load is stopped before.
@@ -141,7 +177,17 @@ impl Load {
 impl Running {
     /// How many requests have been sent so far.
     pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
+        self.record.sent.load(Ordering::Relaxed)
+    }
+
+    /// What came back of the requests of the last `span`, for whoever watches.
+    pub(crate) fn recent(&self, span: Duration) -> Answers {
+        self.record.answers(self.record.start.elapsed().saturating_sub(span))
+    }
+
+    /// What came back so far.
+    pub(crate) fn so_far(&self) -> Answers {
+        self.record.answers(Duration::ZERO)
     }
 
     /// Ends the load and returns what came back.

@@ -4,18 +4,21 @@
 //! `cargo verify` runs every check; `cargo run -p e2e -- cluster up` starts a
 //! cluster to look around in; `cargo run -p e2e -- test FILTER` runs tests on it.
 
-#![expect(dead_code, reason="x")]
 mod cache;
 mod cluster;
 mod command;
 mod git;
 mod image;
 mod images;
+mod install;
 mod load;
 mod manifest;
 mod packages;
+mod scene;
 mod scrape;
+mod tests;
 mod tools;
+mod verify;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -23,6 +26,7 @@ use std::os::unix::process::CommandExt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -42,6 +46,19 @@ enum Action {
     Cluster {
         #[command(subcommand)]
         action: ClusterAction,
+    },
+    /// Runs every check there is.
+    Verify(verify::Options),
+    /// Runs the tests on a cluster whose names contain FILTER.
+    Test {
+        #[arg(default_value = "")]
+        filter: String,
+        /// A cluster that `cluster up` has started; without it, one is started and removed.
+        #[arg(long)]
+        cluster: Option<String>,
+        /// A cluster that somebody else runs.
+        #[arg(long, env = "KUBECONFIG", conflicts_with = "cluster")]
+        kubeconfig: Option<PathBuf>,
     },
     /// Serves the bare repositories below a directory over HTTP.
     GitServer {
@@ -78,6 +95,9 @@ enum ClusterAction {
     /// Removes a cluster when its standard input ends.
     #[command(hide = true)]
     Guard { name: String },
+    /// Starts a cluster and holds it until this process ends.
+    #[command(hide = true)]
+    Hold { name: String },
 }
 
 #[tokio::main]
@@ -103,6 +123,18 @@ async fn main() -> ExitCode {
 async fn act(action: Action) -> Result<()> {
     match action {
         Action::Cluster { action } => act_on_cluster(action).await,
+        Action::Verify(options) => verify::run(options).await,
+        Action::Test { filter, cluster, kubeconfig } => {
+            let cluster = match (cluster, kubeconfig) {
+                (Some(name), _) => Cluster::attach(&name).await?,
+                (None, Some(kubeconfig)) => verify::use_given(&kubeconfig).await?,
+                (None, None) => {
+                    let parts = tokio::task::spawn_blocking(Parts::build).await??;
+                    Cluster::start(&format!("test-{}", std::process::id()), Life::Process, &parts).await?
+                }
+            };
+            verify::summary(&tests::run(Arc::new(cluster), &filter).await?)
+        }
         Action::GitServer { root, listen, credentials } => git::serve(root, listen, credentials).await,
         Action::ScrapeTargets { kubeconfig, targets } => {
             scrape::follow(cluster::connect(&kubeconfig).await?, targets).await
@@ -142,6 +174,7 @@ async fn act_on_cluster(action: ClusterAction) -> Result<()> {
             Ok(())
         }
         ClusterAction::Guard { name } => tokio::task::spawn_blocking(move || Guard::stand(&name)).await?,
+        ClusterAction::Hold { name } => verify::hold(&name).await,
     }
 }
 

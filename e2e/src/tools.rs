@@ -81,6 +81,12 @@ impl Tools {
     }
 }
 
+/// Builds every tool there is.
+pub(crate) fn build_all() -> Result<()> {
+    Tools::build()?;
+    helm().map(drop)
+}
+
 /// Builds Helm, which `verify` and the demo need but the cluster does not.
 pub(crate) fn helm() -> Result<PathBuf> {
     Ok(HELM.build()?.join("helm"))

@@ -40,6 +40,11 @@ pub(crate) fn host_groups(place: &Place) -> Vec<String> {
     tracked().map(|dir| dir.join(place.cgroup()).join(HOST).display().to_string()).into_iter().collect()
 }
 
+/// The cluster's group in every hierarchy.
+pub(crate) fn dirs(place: &Place) -> Vec<PathBuf> {
+    hierarchies().into_iter().map(|hierarchy| hierarchy.join(place.cgroup())).collect()
+}
+
 /// Every process in the cluster's group or below.
 pub(crate) fn pids(place: &Place) -> Vec<u32> {
     let mut pids = Vec::new();

@@ -50,6 +50,8 @@ pub(crate) fn start_api(place: &Place, tools: &Tools, processes: &Processes) -> 
             ("service-account-key-file", &file("accounts.pub")),
             ("service-cluster-ip-range", SERVICES),
             ("authorization-mode", "Node,RBAC"),
+            // The node has no name that a resolver knows.
+            ("kubelet-preferred-address-types", "InternalIP"),
             ("enable-admission-plugins", "NodeRestriction"),
             ("allow-privileged", "true"),
         ]),
@@ -73,6 +75,7 @@ pub(crate) fn start_controllers(place: &Place, tools: &Tools, processes: &Proces
             ("root-ca-file", &file("ca.crt")),
             ("service-account-private-key-file", &file("accounts.key")),
             ("use-service-account-credentials", "true"),
+            ("flex-volume-plugin-dir", &place.data_dir().join("volume-plugins").display().to_string()),
             ("leader-elect", "false"),
             ("kube-api-qps", "200"),
             ("kube-api-burst", "400"),

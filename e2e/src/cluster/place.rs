@@ -9,10 +9,12 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::process::{self, Identity};
-use crate::command::exists;
+use crate::command::{exists, run};
 
 const RUN: &str = "/run/tidegate";
 const DATA: &str = "/var/lib/tidegate";
+const NETNS: &str = "/run/netns";
+const KUBELET: &str = "/var/lib/kubelet";
 
 /// One cluster's record, kept until the last trace of it is removed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -146,14 +148,33 @@ pub(crate) fn lock() -> Result<File> {
     Ok(file)
 }
 
-/// Removes the directories of all clusters when the last one is gone.
+/// Removes what all clusters share when the last one is gone.
 pub(crate) fn tidy() {
-    if Place::list().is_ok_and(|places| places.is_empty()) {
-        let _lock = fs::remove_file(Path::new(RUN).join("lock"));
-        // Directories that are not empty stay.
-        let _run = fs::remove_dir(RUN);
-        let _data = fs::remove_dir(DATA);
+    if !Place::list().is_ok_and(|places| places.is_empty()) {
+        return;
     }
+    let _lock = fs::remove_file(Path::new(RUN).join("lock"));
+    // Directories that are not empty stay.
+    for dir in [RUN, DATA] {
+        let _stays = fs::remove_dir(dir);
+    }
+    // `ip netns` mounts this directory on itself and never lets go of it.
+    if is_empty(Path::new(NETNS)) && run("umount", &[NETNS]).is_ok() {
+        let _stays = fs::remove_dir(NETNS);
+    }
+    // kubelet puts this one socket where it cannot be told otherwise. A kubelet
+    // of the machine's own would have more here.
+    let plugins = Path::new(KUBELET).join("device-plugins");
+    let only_ours = |dir: &Path, name: &str| {
+        fs::read_dir(dir).is_ok_and(|entries| entries.filter_map(Result::ok).all(|entry| entry.file_name() == name))
+    };
+    if only_ours(Path::new(KUBELET), "device-plugins") && only_ours(&plugins, "kubelet.sock") {
+        let _gone = fs::remove_dir_all(KUBELET);
+    }
+}
+
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn link(index: u8) -> String {

@@ -1,0 +1,53 @@
+//! Installs Tidegate on a cluster the way a user would: its kinds, then its
+//! chart, with an image built from this workspace.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::cluster::Cluster;
+use crate::command::{command, output};
+use crate::images::{self, TidegateImage};
+use crate::{say, tools};
+
+/// The namespace that Tidegate is installed into.
+pub(crate) const NAMESPACE: &str = "tidegate";
+
+/// Installs or upgrades Tidegate and waits until it is ready.
+pub(crate) async fn tidegate(cluster: &Cluster) -> Result<()> {
+    with_values(cluster, &[]).await
+}
+
+/// As `tidegate`, with chart values given as `name=value`.
+pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()> {
+    let (image, helm) = tokio::task::spawn_blocking(|| anyhow::Ok((images::tidegate()?, tools::helm()?))).await??;
+    if cluster.node_address().is_ok() {
+        cluster.import(&image.archive)?;
+    } else {
+        say(format!("the cluster must know the image {}:{}; its archive is {}", image.repository, image.tag, image.archive.display()));
+    }
+    let mut install = command(helm, &["upgrade", "--install", "tidegate"]);
+    install
+        .arg(chart())
+        .args(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"])
+        .arg("--kubeconfig")
+        .arg(cluster.kubeconfig());
+    for value in image_values(&image).iter().map(String::as_str).chain(values.iter().copied()) {
+        install.args(["--set", value]);
+    }
+    tokio::task::spawn_blocking(move || output(&mut install)).await?.context("helm cannot install the chart")?;
+    Ok(())
+}
+
+/// The chart's directory.
+pub(crate) fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/tidegate")
+}
+
+fn image_values(image: &TidegateImage) -> [String; 3] {
+    [
+        format!("image.repository={}", image.repository),
+        format!("image.tag={}", image.tag),
+        "image.pullPolicy=IfNotPresent".to_owned(),
+    ]
+}

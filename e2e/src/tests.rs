@@ -1,0 +1,183 @@
+//! The tests on a real cluster, and how they are run: all at once, each in a
+//! namespace of its own.
+//!
+//! # Adding a test
+//! Write an `async fn name(scene: Arc<Scene>) -> Result<()>` in a file below
+//! `tests/` and add it to `all` with what it needs of the cluster. A test says
+//! its steps with `scene.given`, `when` and `then`, applies YAML with
+//! `scene.apply`, waits with `scene.until…` (a watch, never a sleep), sends
+//! requests with `scene.load(host, per_second)`, and asks Prometheus or Git
+//! through `scene.cluster()`. When it fails, its steps, the objects' states, the
+//! events and the controller's log are printed.
+//!
+//! A test that lists `Need::Tidegate` finds Tidegate installed by its chart
+//! (`install.rs`): built from this workspace, once for all tests of a run.
+//!
+//! `cargo run -p e2e -- cluster up` and then `cargo run -p e2e -- test FILTER
+//! --cluster dev` runs tests again and again on one cluster.
+
+mod smoke;
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt};
+
+use crate::cluster::Cluster;
+use crate::install;
+use crate::say;
+use crate::scene::Scene;
+
+/// No test takes longer.
+const LIMIT: Duration = Duration::from_secs(300);
+/// So many run at once: waiting is most of what they do.
+const AT_ONCE: usize = 8;
+
+/// Something not every cluster has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// The harness's own cluster, with Prometheus, Git and a network to enter.
+    OwnCluster,
+    /// A data plane that reads NGINX's Ingress annotations.
+    Ingress,
+    /// Tidegate, installed by its chart.
+    Tidegate,
+}
+
+type Run = fn(Arc<Scene>) -> LocalBoxFuture<'static, Result<()>>;
+
+/// One test.
+pub(crate) struct Case {
+    name: &'static str,
+    needs: &'static [Need],
+    run: Run,
+}
+
+/// How one test ended.
+pub(crate) struct Outcome {
+    pub(crate) name: String,
+    pub(crate) took: Duration,
+    pub(crate) result: Result<()>,
+}
+
+macro_rules! cases {
+    ($($module:ident::$name:ident $needs:expr),* $(,)?) => {
+        vec![$(Case {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            needs: &$needs,
+            run: |scene| $module::$name(scene).boxed_local(),
+        }),*]
+    };
+}
+
+/// Every test there is.
+fn all() -> Vec<Case> {
+    use Need::{Ingress, OwnCluster};
+    cases![
+        smoke::a_deployment_becomes_ready [],
+        smoke::a_service_answers_through_kube_proxy [OwnCluster],
+        smoke::a_canary_ingress_splits_the_traffic [Ingress],
+        smoke::names_resolve_inside_pods [],
+        smoke::prometheus_counts_what_the_application_answered [OwnCluster],
+        smoke::a_repository_can_be_cloned_over_http [OwnCluster],
+    ]
+}
+
+/// Runs the tests whose names contain `filter`.
+pub(crate) async fn run(cluster: Arc<Cluster>, filter: &str) -> Result<Vec<Outcome>> {
+    let mut chosen: Vec<Case> = all().into_iter().filter(|case| case.name.contains(filter)).collect();
+    let lacks = lacks(&cluster);
+    chosen.retain(|case| {
+        let missing: Vec<&Need> = case.needs.iter().filter(|need| lacks.contains(need)).collect();
+        if !missing.is_empty() {
+            say(format!("  skip {} (this cluster lacks {missing:?})", case.name));
+        }
+        missing.is_empty()
+    });
+    if chosen.iter().any(|case| case.needs.contains(&Need::Tidegate)) {
+        install::tidegate(&cluster).await.context("cannot install Tidegate")?;
+    }
+    let outcomes = futures::stream::iter(chosen)
+        .map(|case| run_case(Arc::clone(&cluster), case))
+        .buffer_unordered(AT_ONCE)
+        .inspect(tell)
+        .collect()
+        .await;
+    Ok(outcomes)
+}
+
+fn lacks(cluster: &Cluster) -> BTreeSet<Need> {
+    let mut lacks = BTreeSet::new();
+    if cluster.node_address().is_err() {
+        lacks.insert(Need::OwnCluster);
+    }
+    if cluster.ingress().is_err() {
+        lacks.insert(Need::Ingress);
+    }
+    lacks
+}
+
+async fn run_case(cluster: Arc<Cluster>, case: Case) -> Outcome {
+    let start = Instant::now();
+    let result = match Scene::open(cluster, &namespace_of(case.name)).await {
+        Ok(scene) => play(Arc::new(scene), &case).await,
+        Err(error) => Err(error),
+    };
+    Outcome { name: case.name.to_owned(), took: start.elapsed(), result }
+}
+
+async fn play(scene: Arc<Scene>, case: &Case) -> Result<()> {
+    let run = AssertUnwindSafe((case.run)(Arc::clone(&scene))).catch_unwind();
+    let result = match tokio::time::timeout(LIMIT, run).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err(anyhow!("{}", text.unwrap_or_else(|| "it panicked".to_owned())))
+        }
+        Err(_late) => Err(anyhow!("it did not end within {} s", LIMIT.as_secs())),
+    };
+    let result = match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(anyhow!("{error:#}\n{}", scene.report().await)),
+    };
+    match scene.close().await {
+        Ok(()) => result,
+        Err(error) => result.and(Err(error)),
+    }
+}
+
+/// A namespace's name: the test's, short enough, and different in each run, so
+/// that a run need not wait until the last one's namespaces are gone.
+fn namespace_of(name: &str) -> String {
+    let text: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let text = text.replace("--", "-").replace("--", "-");
+    let short: String = text.chars().take(48).collect();
+    let unique = jiff::Timestamp::now().as_millisecond() % 1_000_000_000;
+    format!("{}-{unique}", short.trim_end_matches('-'))
+}
+
+fn tell(outcome: &Outcome) {
+    let seconds = outcome.took.as_secs_f64();
+    match &outcome.result {
+        Ok(()) => say(format!("  ok   {} ({seconds:.1} s)", outcome.name)),
+        Err(error) => say(format!("  FAIL {} ({seconds:.1} s)\n{error:#}\n", outcome.name)),
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::{all, namespace_of};
+
+    #[test]
+    fn every_name_makes_a_namespace() {
+        for case in all() {
+            let namespace = namespace_of(case.name);
+            assert!(namespace.len() <= 63 && !namespace.contains("--") && !namespace.contains(':'), "{namespace}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! `cargo verify`: everything that must hold before a change lands, as a list
+//! of named, timed parts. A part that fails does not stop the next one.
+//!
+//! To add a part, write a function here or elsewhere and add it to `PARTS`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+
+use crate::cluster::{self, Cluster, Life, Parts, Place, traces};
+use crate::command::{command, last_lines, output};
+use crate::{cache, install, packages, say, tests, tools};
+
+/// What `verify` is asked to do.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only the parts whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Not the parts whose name contains this.
+    #[arg(long)]
+    skip: Vec<String>,
+    /// Runs the cluster tests on this cluster instead of one of its own.
+    #[arg(long, env = "KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
+}
+
+type Run = for<'a> fn(&'a Verification) -> LocalBoxFuture<'a, Result<()>>;
+
+/// One thing that must hold.
+struct Part {
+    name: &'static str,
+    run: Run,
+}
+
+/// In order: what fails quickly comes first, and Rust is compiled before Go,
+/// whose builds then run beside the parts that leave a processor idle.
+const PARTS: [Part; 9] = [
+    Part { name: "format", run: |_| async { cargo(&["fmt", "--all", "--check"]) }.boxed_local() },
+    Part { name: "clippy", run: |v| clippy(v).boxed_local() },
+    Part { name: "engine fence", run: |_| async { engine_fence() }.boxed_local() },
+    Part { name: "unit tests", run: |_| async { unit_tests() }.boxed_local() },
+    Part { name: "dependencies", run: |_| async { cargo_deny() }.boxed_local() },
+    Part { name: "chart", run: |_| async { chart() }.boxed_local() },
+    Part { name: "Go tools", run: |v| go_tools(v).boxed_local() },
+    Part { name: "cluster after a crash", run: |v| cluster_after_a_crash(v).boxed_local() },
+    Part { name: "cluster tests", run: |v| cluster_tests(v).boxed_local() },
+];
+
+/// What the parts of one run share.
+struct Verification {
+    options: Options,
+    go_tools: OnceCell<JoinHandle<Result<()>>>,
+}
+
+/// Runs every part and says how many held.
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let verification = Verification { options, go_tools: OnceCell::new() };
+    let start = Instant::now();
+    let (mut passed, mut failed, mut times) = (0, Vec::new(), Vec::new());
+    for part in PARTS.iter().filter(|part| verification.wants(part.name)) {
+        say(format!("== {}", part.name));
+        let start = Instant::now();
+        let result = (part.run)(&verification).await;
+        let seconds = start.elapsed().as_secs_f64();
+        times.push((part.name, seconds, result.is_ok()));
+        match result {
+            Ok(()) => {
+                passed += 1;
+                say(format!("   {} passed in {seconds:.1} s", part.name));
+            }
+            Err(error) => {
+                failed.push(part.name);
+                say(format!("   {} FAILED after {seconds:.1} s: {error:#}", part.name));
+            }
+        }
+    }
+    say("");
+    for (name, seconds, held) in times {
+        say(format!("{:24} {seconds:8.1} s  {}", name, if held { "passed" } else { "FAILED" }));
+    }
+    say(format!("{passed} passed, {} failed in {:.0} s", failed.len(), start.elapsed().as_secs_f64()));
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+impl Verification {
+    fn wants(&self, name: &str) -> bool {
+        self.options.only.as_ref().is_none_or(|only| name.contains(only))
+            && !self.options.skip.iter().any(|skip| name.contains(skip))
+    }
+
+    /// Whether the harness runs clusters of its own in this run.
+    fn has_own_clusters(&self) -> bool {
+        self.options.kubeconfig.is_none() && packages::is_root()
+    }
+
+    /// Starts the Go builds, once, beside whatever comes next.
+    async fn start_go_tools(&self) -> &JoinHandle<Result<()>> {
+        self.go_tools.get_or_init(|| async { tokio::task::spawn_blocking(tools::build_all) }).await
+    }
+}
+
+/// Compiles everything once with all warnings denied; from then on the machine
+/// has idle moments for the Go builds.
+async fn clippy(verification: &Verification) -> Result<()> {
+    let result =
+        blocking(|| cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])).await;
+    if verification.wants("cluster") {
+        verification.start_go_tools().await;
+    }
+    result
+}
+
+/// The engine decides everything and must not be able to do anything: no I/O
+/// crate may be among its dependencies.
+fn engine_fence() -> Result<()> {
+    let args = ["tree", "--package", "tidegate-engine", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+    let tree = output(&mut cargo_command(&args))?;
+    let names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    ensure!(names.contains(&"tidegate-engine"), "cargo tree does not list the engine itself: {tree}");
+    let forbidden: Vec<_> = ["tokio", "hyper", "kube-client", "kube", "reqwest", "rustls"]
+        .into_iter()
+        .filter(|name| names.contains(name))
+        .collect();
+    ensure!(forbidden.is_empty(), "the engine depends on {}: see `cargo tree -p tidegate-engine`", forbidden.join(", "));
+    Ok(())
+}
+
+/// Every test that needs no cluster: those of the workspace, and the harness's own.
+fn unit_tests() -> Result<()> {
+    cargo(&["test", "--quiet", "--workspace"])
+}
+
+/// Licences, duplicate versions and sources of the dependencies. Advisories
+/// need a database from the network and are the hosted workflow's part.
+fn cargo_deny() -> Result<()> {
+    const VERSION: &str = "0.20.2";
+    let root = cache::dir()?.join(format!("tools/cargo-deny-{VERSION}"));
+    let program = root.join("bin/cargo-deny");
+    if !program.is_file() {
+        say(format!("   installing cargo-deny (once; kept in {})", root.display()));
+        let root = root.display().to_string();
+        // Unoptimised, it is built in a third of the time and fast enough.
+        let args = ["install", "--quiet", "--locked", "--debug", "--root", &root, "cargo-deny", "--version", VERSION];
+        output(&mut cargo_command(&args))?;
+    }
+    output(command(program, &["--log-level", "warn", "check", "bans", "licenses", "sources"]).current_dir(workspace()))?;
+    Ok(())
+}
+
+/// The chart is well-formed with its own values and with the ones that change most.
+fn chart() -> Result<()> {
+    let helm = tools::helm()?;
+    let chart = install::chart().display().to_string();
+    output(&mut command(&helm, &["lint", "--strict", &chart]))?;
+    output(&mut command(&helm, &["template", "tidegate", &chart, "--namespace", install::NAMESPACE]))?;
+    Ok(())
+}
+
+async fn go_tools(verification: &Verification) -> Result<()> {
+    verification.start_go_tools().await;
+    let running = verification.go_tools.get().context("the Go builds have not started")?;
+    while !running.is_finished() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // What is built is found in the cache; what failed fails again, at once and with its reason.
+    blocking(tools::build_all).await
+}
+
+/// A cluster whose owner is killed is removed without a trace, while another
+/// one next to it goes on working.
+async fn cluster_after_a_crash(verification: &Verification) -> Result<()> {
+    if !verification.has_own_clusters() {
+        say("   left out: needs root and a cluster of one's own");
+        return Ok(());
+    }
+    let parts = blocking(Parts::build).await?;
+    let name = format!("crash-{}", std::process::id());
+    let mut owner = tokio::process::Command::new(std::env::current_exe()?)
+        .args(["cluster", "hold", &name])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(owner.stdout.take().context("no output")?).lines();
+    let neighbour = Cluster::start(&format!("beside-{}", std::process::id()), Life::Process, &parts).await?;
+    while let Some(line) = lines.next_line().await? {
+        say(format!("   {line}"));
+        if line.starts_with("holding") {
+            break;
+        }
+    }
+    let place = Place::find(&name)?.with_context(|| format!("the cluster {name} did not start"))?;
+    owner.kill().await?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let left = traces::find(&place);
+        if left.is_empty() {
+            break;
+        }
+        if Instant::now() > deadline {
+            bail!("the cluster {name} left behind:\n{}", left.join("\n"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let outcomes = tests::run(Arc::new(neighbour), "smoke::a_deployment").await?;
+    summary(&outcomes)
+}
+
+/// The tests on a real cluster.
+async fn cluster_tests(verification: &Verification) -> Result<()> {
+    let cluster = match &verification.options.kubeconfig {
+        Some(kubeconfig) => use_given(kubeconfig).await?,
+        None => {
+            let parts = blocking(Parts::build).await?;
+            Cluster::start(&format!("verify-{}", std::process::id()), Life::Process, &parts).await?
+        }
+    };
+    summary(&tests::run(Arc::new(cluster), "").await?)
+}
+
+/// Connects to somebody's cluster and says what will happen to it.
+pub(crate) async fn use_given(kubeconfig: &Path) -> Result<Cluster> {
+    let cluster = Cluster::given(kubeconfig).await?;
+    say(format!("   using the cluster of {}", kubeconfig.display()));
+    say("   creating there: one namespace per test (label tidegate.dev/e2e), removed afterwards;");
+    say("   for the tests of Tidegate itself, its kinds (argoproj.io) and its chart in the namespace tidegate");
+    let images = blocking(crate::images::Images::build).await?;
+    for archive in &images.archives {
+        say(format!("   the cluster must know the images of {} (kind load image-archive FILE)", archive.display()));
+    }
+    Ok(cluster)
+}
+
+/// Turns failed tests into one error that names them.
+pub(crate) fn summary(outcomes: &[tests::Outcome]) -> Result<()> {
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|outcome| outcome.result.is_err()).map(|outcome| outcome.name.as_str()).collect();
+    say(format!("   {} tests passed, {} failed", outcomes.len() - failed.len(), failed.len()));
+    ensure!(!outcomes.is_empty(), "no test was run");
+    ensure!(failed.is_empty(), "tests failed: {}", failed.join(", "));
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| anyhow!(error))?
+}
+
+fn cargo_command(args: &[&str]) -> Command {
+    let mut cargo = command(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args);
+    cargo.current_dir(workspace());
+    cargo
+}
+
+/// Runs cargo in the workspace and keeps the end of what it said for the error.
+fn cargo(args: &[&str]) -> Result<()> {
+    let done = cargo_command(args).output().context("cannot start cargo")?;
+    if !done.status.success() {
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        bail!("`cargo {}` failed:\n{}", args.join(" "), last_lines(&said, 80));
+    }
+    Ok(())
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Holds a cluster until this process is ended; the other half of `cluster_after_a_crash`.
+pub(crate) async fn hold(name: &str) -> Result<()> {
+    let parts = blocking(Parts::build).await?;
+    let _cluster = Cluster::start(name, Life::Process, &parts).await?;
+    cluster::remove_orphans()?;
+    say(format!("holding {name}"));
+    std::future::pending().await
+}
