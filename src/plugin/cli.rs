@@ -1,0 +1,160 @@
+//! The commands and their arguments, in both grammars.
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::Grammar;
+use crate::connection::Connection;
+use crate::verb::{
+    abort::Abort, completion::Completion, get::Get, later::Later, list::List, pause::Pause, promote::Promote,
+    restart::Restart, retry::Retry, set::Set, status::Status, terminate::Terminate, undo::Undo,
+    version::Version,
+};
+
+/// Follow and steer progressive delivery on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(disable_version_flag = true, no_binary_name = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) ignored: Ignored,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags of the Argo Rollouts plugin that have no effect here, so that scripts that use them go on working.
+#[derive(Debug, Args)]
+pub(crate) struct Ignored {
+    #[arg(short = 'v', long, global = true, hide = true)]
+    kloglevel: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    loglevel: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    cache_dir: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    disable_compression: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Get(Get),
+    List(List),
+    Status(Status),
+    Promote(Promote),
+    Abort(Abort),
+    Retry(Retry),
+    Pause(Pause),
+    Restart(Restart),
+    Undo(Undo),
+    Set(Set),
+    Terminate(Terminate),
+    Version(Version),
+    Completion(Completion),
+    /// Commands of the Argo Rollouts plugin that are not part of this version.
+    #[command(flatten)]
+    Later(Later),
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// More columns.
+    Wide,
+    Json,
+    Yaml,
+}
+
+/// Names one or more objects.
+#[derive(Debug, Args)]
+pub(crate) struct Names {
+    /// Names of the objects.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Describes the commands of a grammar.
+pub(crate) fn command(grammar: Grammar) -> clap::Command {
+    let command = Cli::command().name(grammar.program()).bin_name(grammar.typed());
+    match grammar {
+        Grammar::Tidegate => command,
+        Grammar::Argo => command.about("Manage rollouts, in the words of the Argo Rollouts plugin"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, Verb, command};
+    use crate::Grammar;
+    use clap::FromArgMatches;
+
+    fn parse(grammar: Grammar, line: &str) -> Result<Cli, clap::Error> {
+        Cli::from_arg_matches(&command(grammar).try_get_matches_from(line.split_whitespace())?)
+    }
+
+    #[test]
+    fn the_description_is_consistent() {
+        command(Grammar::Tidegate).debug_assert();
+        command(Grammar::Argo).debug_assert();
+    }
+
+    /// Every line that the Argo Rollouts plugin documents for the verbs that exist here.
+    #[test]
+    fn the_lines_that_people_know_are_understood() {
+        let lines = [
+            "get rollout guestbook",
+            "get rollout guestbook -w",
+            "get rollout guestbook -w --timeout-seconds 60 --no-color",
+            "get ro guestbook",
+            "list rollouts",
+            "list rollouts --name my-rollout",
+            "list rollouts --all-namespaces --watch --timestamps",
+            "status guestbook",
+            "status guestbook --watch=false",
+            "status --timeout 60s guestbook",
+            "promote guestbook",
+            "promote guestbook --full",
+            "promote guestbook -c",
+            "abort guestbook",
+            "retry rollout guestbook",
+            "retry experiment my-experiment",
+            "pause guestbook",
+            "restart guestbook --in 10s",
+            "undo guestbook --to-revision=3",
+            "set image my-rollout containerName=imageName",
+            "set image my-rollout *=imageName",
+            "terminate analysisrun guestbook-877894d5b-4-success-rate.1",
+            "version --short",
+            "completion bash",
+            "-n shop -v 4 --loglevel debug --context one get rollout guestbook",
+            "get rollout guestbook --kubeconfig /tmp/k --as me --request-timeout 5s",
+            "lint -f rollout.yaml",
+            "dashboard -p 3100",
+            "create analysisrun --from x -a a=b",
+        ];
+        for line in lines {
+            for grammar in [Grammar::Tidegate, Grammar::Argo] {
+                assert!(parse(grammar, line).is_ok(), "{line}: {}", parse(grammar, line).unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for line in
+            ["", "get", "promote", "promote a b", "status", "abort", "set image a", "frobnicate", "retry"]
+        {
+            assert!(parse(Grammar::Tidegate, line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_rollout_is_retried_with_or_without_its_kind() {
+        for line in ["retry web", "retry rollout web", "retry ro web"] {
+            let Ok(Cli { verb: Verb::Retry(retry), .. }) = parse(Grammar::Tidegate, line) else {
+                panic!("{line}");
+            };
+            assert_eq!(retry.rollouts(), Some(["web".to_owned()].as_slice()), "{line}");
+        }
+    }
+}
