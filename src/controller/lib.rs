@@ -1,1 +1,229 @@
-//! Placeholder.
+//! The controller as a process: watches, election, loops, and how they end.
+//!
+//! Everything that touches the world is in this crate, one outside thing per file; every decision is in
+//! `tidegate-engine`.
+
+mod apply;
+mod client;
+mod difference;
+mod events;
+mod facts;
+mod failure;
+mod gauges;
+mod kinds;
+mod lease;
+mod metrics;
+#[cfg(test)]
+mod mock;
+mod observe;
+mod options;
+mod rollout;
+mod serve;
+mod store;
+mod telemetry;
+mod watch;
+mod work;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::Config;
+use kube::api::Api;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch as channel;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::apply::Hand;
+use crate::client::{Gate, Limit};
+use crate::gauges::Gauges;
+use crate::lease::Election;
+use crate::metrics::Metrics;
+use crate::rollout::Rollouts;
+use crate::watch::{Scene, Scope};
+
+pub use crate::options::{LogFormat, Options, SyncOptions};
+pub use crate::serve::ServeError;
+
+/// What is in progress when the process is asked to end gets this long.
+const FINISH_WITHIN: Duration = Duration::from_secs(15);
+/// Events that still wait then get this long.
+const FLUSH_WITHIN: Duration = Duration::from_secs(3);
+
+/// Why the controller cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The kubeconfig cannot be used.
+    #[error("cannot read the kubeconfig")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// There is no cluster to be found.
+    #[error("cannot find a cluster: neither in-cluster credentials nor a kubeconfig")]
+    NoCluster(#[from] kube::config::InferConfigError),
+    /// The client cannot be built.
+    #[error("cannot build the Kubernetes client")]
+    Client(#[from] kube::Error),
+    /// A port cannot be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// Signals cannot be received.
+    #[error("cannot listen for signals")]
+    Signals(#[from] std::io::Error),
+}
+
+/// Runs the controller until it is asked to end.
+///
+/// # Errors
+/// Fails when it cannot start; afterwards it tries for ever whatever fails.
+pub async fn run(options: Options) -> Result<(), RunError> {
+    telemetry::install(&options.loglevel, options.kloglevel, options.logformat);
+    for flag in options.accepted.given() {
+        warn!(flag, "flag is accepted and has no effect");
+    }
+    let stop = signals()?;
+    let config = cluster(&options).await?;
+    let metrics = Arc::new(Metrics::default());
+    let scene = Arc::new(Scene::default());
+    let gate = if options.leader_elect { Gate::default() } else { Gate::always_open() };
+    let limit = || Limit::new(options.qps, options.burst);
+    let client = client::build(&config, limit(), gate.clone(), Arc::clone(&metrics))?;
+    // Events never wait for decisions, nor decisions for events, and neither for the lease.
+    let talk = client::build(&config, limit(), Gate::always_open(), Arc::clone(&metrics))?;
+    let claim = client::build(&config, Limit::new(0.0, 1), Gate::always_open(), Arc::clone(&metrics))?;
+
+    let mut background = JoinSet::new();
+    serve(&options, &scene, &metrics, &gate, &mut background).await?;
+    let own_namespace = options.own_namespace();
+    let namespace =
+        options.namespaced.then(|| options.namespace.clone().unwrap_or_else(|| own_namespace.clone()));
+    let scope = Scope { namespace, instance_id: options.instance_id.clone() };
+    info!(version = env!("CARGO_PKG_VERSION"), ?scope, own_namespace, cluster = %config.cluster_url, "starting");
+    let watches = watch::start(&client, &scope, &scene, &metrics);
+    let (recorder, writer) = events::channel(talk, Arc::clone(&metrics));
+    let writer = tokio::spawn(writer.run());
+
+    let rollouts = Arc::new(Rollouts {
+        scene: Arc::clone(&scene),
+        hand: Hand::new(client, recorder.clone()),
+        recorder,
+        metrics: Arc::clone(&metrics),
+        resync: Duration::from_secs(options.rollout_resync.max(1)),
+        memories: Mutex::default(),
+    });
+    let shell = Shell { options, scene, metrics, rollouts };
+    let election = Election::new(
+        Api::namespaced(claim, &own_namespace),
+        lease::name(scope.instance_id.as_deref()),
+        lease::identity(),
+        shell.options.timing(),
+        gate,
+    );
+    shell.live(election, stop).await;
+    drop((watches, shell));
+    if tokio::time::timeout(FLUSH_WITHIN, writer).await.is_err() {
+        warn!("some events are lost, because the API server is slow");
+    }
+    info!("ended");
+    Ok(())
+}
+
+/// What the loops need, and the loops.
+struct Shell {
+    options: Options,
+    scene: Arc<Scene>,
+    metrics: Arc<Metrics>,
+    rollouts: Arc<Rollouts>,
+}
+
+impl Shell {
+    /// Leads whenever the Lease can be had, until `stop`; keeps caches warm in between.
+    async fn live(&self, mut election: Election, stop: channel::Receiver<bool>) {
+        let stopped = || {
+            let mut stop = stop.clone();
+            async move { drop(stop.wait_for(|stop| *stop).await) }
+        };
+        tokio::select! {
+            () = self.scene.stores.wait_listed() => info!("caches are complete, ready to lead"),
+            () = stopped() => return,
+        }
+        if !self.options.leader_elect {
+            self.work(stopped).await;
+            return;
+        }
+        loop {
+            tokio::select! {
+                () = election.win() => {}
+                () = stopped() => break,
+            }
+            tokio::select! {
+                // What is in progress ends at once when the Lease is lost; the gate stopped its writes before.
+                () = election.keep() => {}
+                () = self.work(stopped) => break,
+            }
+        }
+        election.release().await;
+    }
+
+    /// Runs every loop until `stopped`, and then gives what is in progress some time.
+    async fn work<F: Future<Output = ()>>(&self, stopped: impl Fn() -> F) {
+        let loops = async {
+            let first = self.scene.stores.rollouts.all().into_iter().map(|(key, _)| key).collect();
+            let attend = |key| Arc::clone(&self.rollouts).attend(key);
+            let panicked = |key: &store::Key| self.metrics.panicked(key);
+            let limit = self.options.rollout_threads.max(1);
+            self.scene.rollouts.work(first, limit, stopped(), attend, panicked).await;
+        };
+        let overdue = async {
+            stopped().await;
+            tokio::time::sleep(FINISH_WITHIN).await;
+        };
+        tokio::select! {
+            () = loops => {}
+            () = overdue => warn!("what is in progress takes too long, ending anyway"),
+        }
+    }
+}
+
+async fn cluster(options: &Options) -> Result<Config, RunError> {
+    let named = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
+    match &options.kubeconfig {
+        Some(path) => Ok(Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &named).await?),
+        None if options.context.is_some() => Ok(Config::from_kubeconfig(&named).await?),
+        None => Ok(Config::infer().await?),
+    }
+}
+
+async fn serve(
+    options: &Options,
+    scene: &Arc<Scene>,
+    metrics: &Arc<Metrics>,
+    gate: &Gate,
+    background: &mut JoinSet<std::io::Result<()>>,
+) -> Result<(), RunError> {
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let gauges = Gauges { scene: Arc::clone(scene), metrics: Arc::clone(metrics), gate: gate.clone() };
+    registry.register_collector(Box::new(gauges));
+    let listener = serve::listen("health", options.healthz_port).await?;
+    background.spawn(serve::health(listener, Arc::clone(scene)));
+    let listener = serve::listen("metrics", options.metrics_port).await?;
+    background.spawn(serve::metrics(listener, Arc::new(registry)));
+    Ok(())
+}
+
+/// Turns SIGTERM and SIGINT into a flag.
+fn signals() -> Result<channel::Receiver<bool>, RunError> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, receiver) = channel::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => info!(signal = "SIGTERM", "asked to end"),
+            _ = interrupt.recv() => info!(signal = "SIGINT", "asked to end"),
+        }
+        sender.send_replace(true);
+        // A receiver that waits must not see a closed channel as a request.
+        sender.closed().await;
+    });
+    Ok(receiver)
+}

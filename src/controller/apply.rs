@@ -1,0 +1,451 @@
+//! Turns a plan into API requests, in order, and stops at the first failure.
+//!
+//! Input: a plan and the world it was made from. Output: requests, marks in the fence, events. Each write is one
+//! request with a field manager and a precondition. It has no choice left to make, and makes none.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+    PropagationPolicy, Resource,
+};
+use kube::core::{ObjectMeta, Request};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidegate_engine::fence::{Fence, Seen};
+use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
+use tidegate_engine::rollout::template;
+use tidegate_engine::rollout::world::{HASH_LABEL, MANAGED_BY, Set, World, owner_reference};
+use tracing::info;
+
+use crate::difference::merge_patch;
+use crate::events::{Recorder, Subject};
+use crate::failure::{Class, chain, was_refused};
+use crate::kinds;
+use crate::observe::Observed;
+use crate::store::Key;
+
+/// Owner of the fields that Tidegate writes.
+pub(crate) const FIELD_MANAGER: &str = "tidegate";
+/// One write, its answer's body included, takes no longer than this.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// A request that failed, and what was being done.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing}: {}", chain(.source))]
+pub(crate) struct Failed {
+    pub(crate) doing: String,
+    pub(crate) class: Class,
+    pub(crate) source: kube::Error,
+}
+
+/// What one request did to one object.
+enum Done {
+    Wrote(Reference, String),
+    Deleted(Reference, String),
+    /// The object is as wanted already, so the events of the write have been told before.
+    AsWanted(Reference, Seen),
+    Nothing,
+}
+
+/// The part of any answer that matters.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    metadata: ObjectMeta,
+}
+
+/// Carries out plans.
+#[derive(Clone)]
+pub(crate) struct Hand {
+    client: Client,
+    recorder: Recorder,
+}
+
+impl Hand {
+    /// Builds the executor of plans.
+    pub(crate) fn new(client: Client, recorder: Recorder) -> Self {
+        Self { client, recorder }
+    }
+
+    /// Carries out a plan; says how many writes were made.
+    ///
+    /// # Errors
+    /// Fails with the first request that fails; the writes before it have happened, those after it have not.
+    pub(crate) async fn apply(
+        &self,
+        observed: &Observed,
+        plan: Plan,
+        fence: &mut Fence,
+    ) -> Result<usize, Failed> {
+        let world = &observed.world;
+        let metadata = &world.rollout.metadata;
+        let key = Key::new(
+            metadata.namespace.clone().unwrap_or_default(),
+            metadata.name.clone().unwrap_or_default(),
+        );
+        let subject = Subject::rollout(&world.rollout);
+        let mut version = metadata.resource_version.clone().unwrap_or_default();
+        let mut made = 0;
+        for Planned { write, because, notices } in plan.writes {
+            let one = One { hand: self, observed, key: &key, version: &version };
+            let doing = describe(&write);
+            let done = match one.send(&write).await {
+                Ok(done) => done,
+                Err((object, source)) => {
+                    let class = Class::of(&source);
+                    if class == Class::Unreachable && !was_refused(&source) {
+                        fence.doubted(object);
+                    }
+                    self.tell_refusal(&subject, &write, class, &source);
+                    return Err(Failed { doing, class, source });
+                }
+            };
+            let now = Timestamp::now();
+            let notices = match done {
+                Done::Wrote(object, new) => {
+                    if object.kind == "Rollout" {
+                        version.clone_from(&new);
+                    }
+                    fence.wrote(object, &new, now);
+                    notices
+                }
+                Done::Deleted(object, uid) => {
+                    fence.deleted(object, &uid, now);
+                    notices
+                }
+                Done::AsWanted(object, seen) => {
+                    fence.wrote(object, &seen.version, now);
+                    Vec::new()
+                }
+                Done::Nothing => notices,
+            };
+            made += 1;
+            info!(rollout = %key, write = doing, because = %because, "written");
+            for notice in notices {
+                self.recorder.record(&subject, notice);
+            }
+        }
+        Ok(made)
+    }
+
+    /// Reads what the API server has of an object, for a fence that the cache cannot settle.
+    ///
+    /// # Errors
+    /// Fails when the API server gives no usable answer.
+    pub(crate) async fn look_up(&self, namespace: &str, object: &Reference) -> Result<Option<Seen>, Failed> {
+        let kind = kind_of(object);
+        let request = Request::new(DynamicObject::url_path(&kind, Some(namespace)));
+        let request = request.get(&object.name, &Default::default()).map_err(kube::Error::BuildRequest);
+        let answer = match request {
+            Ok(request) => self.client.request::<Answer>(request).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => Ok(Some(seen(&answer))),
+            Err(source) => match Class::of(&source) {
+                Class::Gone => Ok(None),
+                class @ (Class::Conflict
+                | Class::Throttled(_)
+                | Class::Denied
+                | Class::Unreachable
+                | Class::Bug) => Err(Failed { doing: format!("read {object}"), class, source }),
+            },
+        }
+    }
+
+    /// A ReplicaSet that the API server will not have is for the user to mend, so the user is told.
+    fn tell_refusal(&self, subject: &Subject, write: &Write, class: Class, source: &kube::Error) {
+        if let (Write::CreateSet(set), Class::Denied) = (write, class) {
+            let message = format!("Failed to create new replica set \"{}\": {}", set.name, chain(source));
+            self.recorder.record(subject, Notice::warning("ReplicaSetCreateError", message));
+        }
+    }
+}
+
+/// One write under way.
+struct One<'a> {
+    hand: &'a Hand,
+    observed: &'a Observed,
+    key: &'a Key,
+    /// The newest known version of the Rollout: a write before this one in the same plan may have moved it.
+    version: &'a str,
+}
+
+type Sent = Result<Done, (Reference, kube::Error)>;
+
+impl One<'_> {
+    async fn send(&self, write: &Write) -> Sent {
+        match write {
+            Write::DefaultReplicas { replicas } => {
+                self.patch_rollout(json!({"spec": {"replicas": replicas}})).await
+            }
+            Write::AnnotateRollout { annotations } => {
+                self.patch_rollout(json!({"metadata": {"annotations": annotations}})).await
+            }
+            Write::Status(status) => {
+                let value = |status| serde_json::to_value(status).unwrap_or_default();
+                match merge_patch(&value(&status.from), &value(&status.to)) {
+                    Some(difference) => self.patch_status(difference).await,
+                    None => Ok(Done::Nothing),
+                }
+            }
+            Write::CreateSet(set) => self.create_set(set).await,
+            Write::PatchSet(patch) => self.patch_set(patch).await,
+            Write::AdoptSet { name, uid } => {
+                let owners = json!([owner_reference(&self.world().rollout)]);
+                let body = json!({"metadata": {"uid": uid, "ownerReferences": owners}});
+                self.patch(&kinds::replica_set(), name, &Patch::Strategic(body)).await
+            }
+            Write::ReleaseSet { name, uid } => {
+                let owner = json!({"$patch": "delete", "uid": self.world().rollout.metadata.uid});
+                let body = json!({"metadata": {"uid": uid, "ownerReferences": [owner]}});
+                self.patch(&kinds::replica_set(), name, &Patch::Strategic(body)).await
+            }
+            Write::DeleteSet { name, uid } => self.delete(&kinds::replica_set(), name, Some(uid)).await,
+            Write::PointService { service, to, rollout, from: _ } => self.point(service, to, rollout).await,
+            Write::Route(route) => self.route(route).await,
+            Write::CreateRun(run) => self.create_run(&serde_json::to_value(run).unwrap_or_default()).await,
+            Write::StopRun { name } => {
+                let body = json!({"spec": {"terminate": true}});
+                gone_is_done(self.patch(&kinds::analysis_run(), name, &Patch::Merge(body)).await)
+            }
+            Write::DeleteRun { name } => {
+                let run = self.world().runs.iter().find(|run| run.metadata.name.as_ref() == Some(name));
+                let uid = run.and_then(|run| run.metadata.uid.as_ref());
+                self.delete(&kinds::analysis_run(), name, uid).await
+            }
+        }
+    }
+
+    fn world(&self) -> &World {
+        &self.observed.world
+    }
+
+    async fn patch_rollout(&self, mut body: Value) -> Sent {
+        body["metadata"]["resourceVersion"] = self.version.into();
+        self.patch(&kinds::rollout(), &self.key.name, &Patch::Merge(body)).await
+    }
+
+    async fn patch_status(&self, difference: Value) -> Sent {
+        let body = json!({"metadata": {"resourceVersion": self.version}, "status": difference});
+        let kind = kinds::rollout();
+        let object = kinds::reference(&kind, &self.key.name);
+        let request =
+            self.path(&kind).patch_subresource("status", &self.key.name, &managed(), &Patch::Merge(body));
+        self.wrote(object, request).await
+    }
+
+    /// A name that is taken is either our own earlier attempt, or a collision of hashes that the next plan avoids.
+    async fn create_set(&self, set: &Set) -> Sent {
+        let kind = kinds::replica_set();
+        let failed = match self.create(&kind, &set.name, &set.object(&self.world().rollout)).await {
+            Err((object, error)) if already_exists(&error) => (object, error),
+            done => return done,
+        };
+        let (object, _) = failed;
+        let get = self.path(&kind).get(&set.name, &Default::default());
+        let live: Value = self.request(get).await.map_err(|error| (object.clone(), error))?;
+        let ours = Set::parse(&live);
+        if ours.owner == self.world().rollout.metadata.uid
+            && template::equal_ignoring_hash(&ours.template, &set.template)
+        {
+            let version =
+                live.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+            return Ok(Done::AsWanted(object, Seen { version: version.to_owned(), uid: ours.uid }));
+        }
+        let count =
+            self.world().rollout.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
+        self.patch_status(json!({"collisionCount": count + 1})).await?;
+        // The rest of the plan counts on a ReplicaSet that does not exist: plan again, under the new count.
+        Err((object, failed.1))
+    }
+
+    async fn create_run(&self, run: &Value) -> Sent {
+        let kind = kinds::analysis_run();
+        let name = run.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let (object, error) = match self.create(&kind, name, run).await {
+            Err((object, error)) if already_exists(&error) => (object, error),
+            done => return done,
+        };
+        let get = self.path(&kind).get(name, &Default::default());
+        let live: Value = self.request(get).await.map_err(|error| (object.clone(), error))?;
+        let owners =
+            live.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+        let uid = self.world().rollout.metadata.uid.as_deref();
+        let ours =
+            owners.filter(|owner| owner["controller"] == true).any(|owner| owner["uid"].as_str() == uid);
+        let text =
+            |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if ours {
+            let seen = Seen { version: text("/metadata/resourceVersion"), uid: text("/metadata/uid") };
+            return Ok(Done::AsWanted(object, seen));
+        }
+        Err((object, error))
+    }
+
+    /// Size and annotations go in one request, so that a size never appears without its annotation.
+    async fn patch_set(&self, patch: &SetPatch) -> Sent {
+        let mut body = json!({});
+        let set = self.world().sets.iter().find(|set| set.name == patch.name);
+        if let Some(set) = set {
+            // The API server answers Conflict when another ReplicaSet has the name by now.
+            body["metadata"]["uid"] = set.uid.clone().into();
+        }
+        if !patch.annotations.is_empty() {
+            body["metadata"]["annotations"] = json!(patch.annotations);
+        }
+        if let Some((_, replicas)) = patch.replicas {
+            body["spec"]["replicas"] = replicas.into();
+        }
+        if let Some(seconds) = patch.min_ready_seconds {
+            body["spec"]["minReadySeconds"] = seconds.into();
+        }
+        self.patch(&kinds::replica_set(), &patch.name, &Patch::Merge(body)).await
+    }
+
+    async fn point(&self, service: &str, hash: &str, rollout: &str) -> Sent {
+        let kind = kinds::service();
+        let mut body = json!({"spec": {"selector": {HASH_LABEL: hash}}});
+        if let Some(seen) = self.observed.seen.get(&kinds::reference(&kind, service)) {
+            body["metadata"]["resourceVersion"] = seen.version.clone().into();
+        }
+        let managed_by =
+            self.world().services.get(service).and_then(|service| service.annotations.get(MANAGED_BY));
+        if managed_by.is_none_or(|name| name != rollout) {
+            body["metadata"]["annotations"] = json!({MANAGED_BY: rollout});
+        }
+        self.patch(&kind, service, &Patch::Merge(body)).await
+    }
+
+    async fn route(&self, route: &RouteWrite) -> Sent {
+        let kind = kind_of(&route.reference);
+        let Some(from) = &route.from else {
+            return self.create(&kind, &route.reference.name, &route.to).await;
+        };
+        let Some(mut body) = merge_patch(from, &route.to) else { return Ok(Done::Nothing) };
+        if let Some(version) = from.pointer("/metadata/resourceVersion") {
+            body["metadata"]["resourceVersion"] = version.clone();
+        }
+        self.patch(&kind, &route.reference.name, &Patch::Merge(body)).await
+    }
+
+    fn path(&self, kind: &ApiResource) -> Request {
+        Request::new(DynamicObject::url_path(kind, Some(&self.key.namespace)))
+    }
+
+    async fn create(&self, kind: &ApiResource, name: &str, body: &Value) -> Sent {
+        let parameters =
+            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let request = self.path(kind).create(&parameters, body.to_string().into_bytes());
+        self.wrote(kinds::reference(kind, name), request).await
+    }
+
+    async fn patch(&self, kind: &ApiResource, name: &str, patch: &Patch<Value>) -> Sent {
+        self.wrote(kinds::reference(kind, name), self.path(kind).patch(name, &managed(), patch)).await
+    }
+
+    async fn delete(&self, kind: &ApiResource, name: &str, uid: Option<&String>) -> Sent {
+        let object = kinds::reference(kind, name);
+        let preconditions = Preconditions { uid: uid.cloned(), ..Preconditions::default() };
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
+        // The answer is the object or a Status, as the API server likes; neither tells more than that it is done.
+        match self.request::<Value>(self.path(kind).delete(name, &parameters)).await {
+            Ok(_) => Ok(Done::Deleted(object, uid.cloned().unwrap_or_default())),
+            Err(error) => gone_is_done(Err((object, error))),
+        }
+    }
+
+    async fn wrote(
+        &self,
+        object: Reference,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Sent {
+        match self.request::<Answer>(request).await {
+            Ok(answer) => Ok(Done::Wrote(object, seen(&answer).version)),
+            Err(error) => Err((object, error)),
+        }
+    }
+
+    async fn request<T: for<'de> Deserialize<'de>>(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<T, kube::Error> {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let answer = tokio::time::timeout(WRITE_WITHIN, self.hand.client.request::<T>(request)).await;
+        answer.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into())))
+    }
+}
+
+fn managed() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn seen(answer: &Answer) -> Seen {
+    let ObjectMeta { resource_version, uid, .. } = &answer.metadata;
+    Seen { version: resource_version.clone().unwrap_or_default(), uid: uid.clone().unwrap_or_default() }
+}
+
+fn already_exists(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
+}
+
+/// Stopping or deleting what does not exist any more is done.
+fn gone_is_done(sent: Sent) -> Sent {
+    match sent {
+        Err((_, error)) if Class::of(&error) == Class::Gone => Ok(Done::Nothing),
+        sent => sent,
+    }
+}
+
+fn kind_of(object: &Reference) -> ApiResource {
+    let known = [kinds::rollout(), kinds::analysis_run(), kinds::replica_set(), kinds::service()];
+    let known = known.into_iter().chain(kinds::routes());
+    let found =
+        known.into_iter().find(|kind| kind.api_version == object.api_version && kind.kind == object.kind);
+    // A router that names a kind missing from the list gets 404 from the API server, which names the path.
+    found.unwrap_or_else(|| {
+        let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
+        ApiResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            api_version: object.api_version.clone(),
+            kind: object.kind.clone(),
+            plural: format!("{}s", object.kind.to_lowercase()),
+        }
+    })
+}
+
+/// What a write does, in few words, for logs and errors.
+fn describe(write: &Write) -> String {
+    match write {
+        Write::DefaultReplicas { replicas } => format!("set spec.replicas to the default {replicas}"),
+        Write::AnnotateRollout { .. } => "annotate the Rollout".to_owned(),
+        Write::CreateSet(set) => format!("create ReplicaSet {}", set.name),
+        Write::PatchSet(SetPatch { name, replicas: Some((from, to)), .. }) => {
+            format!("scale ReplicaSet {name} from {from} to {to}")
+        }
+        Write::PatchSet(SetPatch { name, replicas: None, .. }) => format!("patch ReplicaSet {name}"),
+        Write::AdoptSet { name, .. } => format!("adopt ReplicaSet {name}"),
+        Write::ReleaseSet { name, .. } => format!("release ReplicaSet {name}"),
+        Write::DeleteSet { name, .. } => format!("delete ReplicaSet {name}"),
+        Write::PointService { service, to, .. } => format!("point Service {service} at {to}"),
+        Write::Route(route) => {
+            format!("route {}: weight {} of {}", route.reference, route.weight, route.max_weight)
+        }
+        Write::CreateRun(run) => {
+            format!("create AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default())
+        }
+        Write::StopRun { name } => format!("stop AnalysisRun {name}"),
+        Write::DeleteRun { name } => format!("delete AnalysisRun {name}"),
+        Write::Status(_) => "update status".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

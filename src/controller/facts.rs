@@ -1,0 +1,393 @@
+//! What is kept of each watched object: the few facts that decisions need, so that caches stay small.
+//!
+//! Input: one object as JSON. Output: facts. It must never know where objects come from or who reads the facts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::core::{Selector, SelectorExt};
+use serde_json::Value;
+use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec};
+use tidegate_api::rollout::Rollout;
+use tidegate_api::tolerant;
+use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::world::{HASH_LABEL, Parsed, Service, Set};
+use tidegate_engine::route;
+use tracing::warn;
+
+/// Facts of one kind of object.
+pub(crate) trait Facts: Sized + Send + Sync + 'static {
+    /// Takes the facts from an object; `old` are those of the same object before, for what can be kept.
+    ///
+    /// # Errors
+    /// Says what is wrong with an object of which nothing can be used.
+    fn keep(object: Value, old: Option<&Self>) -> Result<Self, String>;
+
+    /// Whether a change between the two concerns anybody.
+    fn differs(&self, old: &Self) -> bool;
+}
+
+/// A Rollout, its parsed spec, and the names of what it looks at.
+#[derive(Debug)]
+pub(crate) struct RolloutFacts {
+    pub(crate) rollout: Arc<Rollout>,
+    pub(crate) spec: Arc<Parsed>,
+    pub(crate) uses: Arc<Uses>,
+}
+
+/// Names of the objects that a spec refers to; computed once per generation.
+#[derive(Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) services: BTreeSet<String>,
+    pub(crate) routes: BTreeSet<Reference>,
+    /// Whether any analysis is named, so that templates matter.
+    pub(crate) analysis: bool,
+    /// Which ReplicaSets without an owner could belong to it.
+    selector: Option<Selector>,
+}
+
+impl Uses {
+    fn of(rollout: &Rollout) -> Self {
+        let strategy = &rollout.spec.strategy;
+        let selector = rollout.spec.selector.clone().and_then(|selector| Selector::try_from(selector).ok());
+        // An empty selector would claim everything in the namespace.
+        let mut uses =
+            Self { selector: selector.filter(|selector| !selector.selects_all()), ..Self::default() };
+        if let Some(canary) = &strategy.canary {
+            uses.services.extend(canary.canary_service.iter().chain(&canary.stable_service).cloned());
+            if let Some(pair) = &canary.ping_pong {
+                uses.services.extend([pair.ping_service.clone(), pair.pong_service.clone()]);
+            }
+            if let Some(router) = canary.traffic_routing.as_ref().and_then(route::router) {
+                uses.routes.extend(router.needs(rollout));
+            }
+            uses.analysis =
+                canary.analysis.is_some() || canary.steps.iter().any(|step| step.analysis.is_some());
+        }
+        if let Some(blue_green) = &strategy.blue_green {
+            uses.services.insert(blue_green.active_service.clone());
+            uses.services.extend(blue_green.preview_service.clone());
+            uses.analysis |=
+                blue_green.pre_promotion_analysis.is_some() || blue_green.post_promotion_analysis.is_some();
+        }
+        uses.services.remove("");
+        uses
+    }
+
+    /// Whether the selector claims a ReplicaSet that nobody controls.
+    pub(crate) fn claims(&self, set: &Set) -> bool {
+        set.owner.is_none() && self.selector.as_ref().is_some_and(|selector| selector.matches(&set.labels))
+    }
+}
+
+impl Facts for RolloutFacts {
+    fn keep(object: Value, old: Option<&Self>) -> Result<Self, String> {
+        let (rollout, dropped) = tolerant::decode::<Rollout>(object).map_err(|error| error.to_string())?;
+        let same_spec = |old: &&Self| {
+            let (old, new) = (&old.rollout.metadata, &rollout.metadata);
+            // fieldRef arguments read metadata, but the parsed spec and the names do not.
+            old.uid == new.uid && old.generation == new.generation && old.generation.is_some()
+        };
+        if let Some(old) = old.filter(same_spec) {
+            let (spec, uses) = (Arc::clone(&old.spec), Arc::clone(&old.uses));
+            return Ok(Self { rollout: Arc::new(rollout), spec, uses });
+        }
+        let name = rollout.metadata.name.as_deref().unwrap_or_default();
+        let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
+        for one in dropped {
+            warn!(rollout = %format!("{namespace}/{name}"), field = one.path, error = one.error, "field is malformed and ignored");
+        }
+        let (spec, uses) = (Arc::new(Parsed::new(&rollout)), Arc::new(Uses::of(&rollout)));
+        Ok(Self { rollout: Arc::new(rollout), spec, uses })
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self.rollout.metadata.resource_version != old.rollout.metadata.resource_version
+    }
+}
+
+impl Facts for Set {
+    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
+        Ok(Self::parse(&object))
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self != old
+    }
+}
+
+impl Facts for Service {
+    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
+        let mut service = Self::parse(&object);
+        // The largest annotation there is, and the least telling one.
+        service.annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        Ok(service)
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self != old
+    }
+}
+
+/// The endpoints of a Service in one EndpointSlice.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Slice {
+    pub(crate) service: String,
+    /// Names of the pods behind ready endpoints.
+    pub(crate) ready: BTreeSet<String>,
+}
+
+impl Facts for Slice {
+    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
+        let service = object.pointer("/metadata/labels/kubernetes.io~1service-name").and_then(Value::as_str);
+        let endpoints = object.get("endpoints").and_then(Value::as_array).into_iter().flatten();
+        // An absent condition means ready, by the API's definition.
+        let ready =
+            endpoints.filter(|endpoint| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false)));
+        let ready = ready.filter(|endpoint| endpoint.pointer("/targetRef/kind") == Some(&Value::from("Pod")));
+        let ready =
+            ready.filter_map(|endpoint| endpoint.pointer("/targetRef/name")?.as_str().map(str::to_owned));
+        Ok(Self { service: service.unwrap_or_default().to_owned(), ready: ready.collect() })
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self != old
+    }
+}
+
+/// A pod of a Rollout.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Pod {
+    pub(crate) hash: String,
+    /// The ReplicaSet that controls it.
+    pub(crate) set: String,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// What keeps a pod from running; the least variant is the worst.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trouble {
+    /// The container cannot be created as the template says.
+    Config(String),
+    /// The image cannot be had.
+    Image(String),
+    /// The container ends again and again.
+    Crash(String),
+    /// No node takes the pod.
+    Unschedulable(String),
+}
+
+impl Trouble {
+    /// The text that users see.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Config(text) | Self::Image(text) | Self::Crash(text) | Self::Unschedulable(text) => text,
+        }
+    }
+}
+
+impl Facts for Pod {
+    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let owners =
+            object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+        let set =
+            owners.filter(|owner| owner["kind"] == "ReplicaSet").find_map(|owner| owner["name"].as_str());
+        Ok(Self {
+            hash: object
+                .pointer("/metadata/labels")
+                .map_or("", |labels| labels[HASH_LABEL].as_str().unwrap_or(""))
+                .to_owned(),
+            set: set.unwrap_or_default().to_owned(),
+            trouble: trouble(&object, &text("/metadata/name")),
+        })
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self != old
+    }
+}
+
+/// The worst trouble that a pod reports. The text leaves out what changes while the trouble stays, such as the
+/// length of a back-off, so that nothing flaps.
+fn trouble(pod: &Value, name: &str) -> Option<Trouble> {
+    if pod.pointer("/metadata/deletionTimestamp").is_some() {
+        return None;
+    }
+    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let statuses = statuses.iter().filter_map(|pointer| pod.pointer(pointer)?.as_array()).flatten();
+    let waiting = statuses.filter_map(|status| of_container(status, name));
+    waiting.chain(unschedulable(pod, name)).min()
+}
+
+fn of_container(status: &Value, pod: &str) -> Option<Trouble> {
+    let waiting = status.pointer("/state/waiting")?;
+    let (reason, message) = (waiting["reason"].as_str()?, waiting["message"].as_str().unwrap_or_default());
+    let container = status["name"].as_str().unwrap_or_default();
+    let at = format!("pod {pod}, container {container}: {reason}");
+    match reason {
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" | "InvalidImageName" => {
+            Some(Trouble::Config(format!("{at}: {message}")))
+        }
+        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" => {
+            let image = status["image"].as_str().unwrap_or_default();
+            Some(Trouble::Image(format!("pod {pod}, container {container}: image {image} cannot be pulled")))
+        }
+        "CrashLoopBackOff" => {
+            let code = status.pointer("/lastState/terminated/exitCode").and_then(Value::as_i64);
+            Some(Trouble::Crash(code.map_or_else(|| at.clone(), |code| format!("{at}: exit code {code}"))))
+        }
+        _ => None,
+    }
+}
+
+fn unschedulable(pod: &Value, name: &str) -> Option<Trouble> {
+    let conditions = pod.pointer("/status/conditions")?.as_array()?;
+    let condition = conditions.iter().find(|condition| condition["type"] == "PodScheduled")?;
+    let refused = condition["status"] == "False" && condition["reason"] == "Unschedulable";
+    let message = condition["message"].as_str().unwrap_or_default();
+    refused.then(|| Trouble::Unschedulable(format!("pod {name}: Unschedulable: {message}")))
+}
+
+/// A routing object is kept whole: the router alone knows what matters in it.
+impl Facts for Value {
+    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
+        Ok(object)
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self.pointer("/metadata/resourceVersion") != old.pointer("/metadata/resourceVersion")
+    }
+}
+
+impl Facts for AnalysisRun {
+    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
+        tolerant::decode::<Self>(object).map(|(run, _)| run).map_err(|error| error.to_string())
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self.metadata.resource_version != old.metadata.resource_version
+    }
+}
+
+/// Templates of both scopes have the same spec.
+impl Facts for AnalysisTemplateSpec {
+    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
+        let decoded = tolerant::decode::<AnalysisTemplate>(object);
+        decoded.map(|(template, _)| template.spec).map_err(|error| error.to_string())
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self != old
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(status: Value) -> Option<Trouble> {
+        let object = json!({
+            "metadata": {"name": "shop-1", "labels": {HASH_LABEL: "abc"}, "ownerReferences": [{"kind": "ReplicaSet", "name": "shop-abc"}]},
+            "status": status,
+        });
+        let pod = Pod::keep(object, None).unwrap();
+        assert_eq!((pod.hash.as_str(), pod.set.as_str()), ("abc", "shop-abc"));
+        pod.trouble
+    }
+
+    fn waiting(reason: &str, message: &str) -> Value {
+        json!({"name": "app", "image": "shop:typo", "state": {"waiting": {"reason": reason, "message": message}}})
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_reads_the_same_in_both_of_its_phases() {
+        let first = pod(json!({"containerStatuses": [waiting("ErrImagePull", "rpc error")]}));
+        let second =
+            pod(json!({"containerStatuses": [waiting("ImagePullBackOff", "Back-off pulling image")]}));
+        assert_eq!(
+            first.as_ref().unwrap().text(),
+            "pod shop-1, container app: image shop:typo cannot be pulled"
+        );
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_crash_tells_its_exit_code_and_not_its_back_off() {
+        let mut status = waiting("CrashLoopBackOff", "back-off 40s restarting failed container");
+        status["lastState"] = json!({"terminated": {"exitCode": 137}});
+        let trouble = pod(json!({"containerStatuses": [status]})).unwrap();
+        assert_eq!(trouble.text(), "pod shop-1, container app: CrashLoopBackOff: exit code 137");
+    }
+
+    #[test]
+    fn the_worst_trouble_wins_and_a_starting_pod_has_none() {
+        assert_eq!(pod(json!({"containerStatuses": [waiting("ContainerCreating", "")]})), None);
+        let conditions = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]);
+        let both = json!({
+            "conditions": conditions,
+            "containerStatuses": [waiting("CreateContainerConfigError", "configmap \"x\" not found")],
+        });
+        assert_eq!(
+            pod(both).unwrap().text(),
+            "pod shop-1, container app: CreateContainerConfigError: configmap \"x\" not found"
+        );
+        assert_eq!(
+            pod(json!({"conditions": conditions})).unwrap().text(),
+            "pod shop-1: Unschedulable: 0/1 nodes"
+        );
+    }
+
+    #[test]
+    fn only_ready_endpoints_of_pods_count() {
+        let slice = json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": "shop"}},
+            "endpoints": [
+                {"conditions": {"ready": true}, "targetRef": {"kind": "Pod", "name": "a"}},
+                {"conditions": {}, "targetRef": {"kind": "Pod", "name": "b"}},
+                {"conditions": {"ready": false, "serving": true}, "targetRef": {"kind": "Pod", "name": "c"}},
+                {"conditions": {"ready": true}, "addresses": ["10.0.0.1"]},
+            ],
+        });
+        let slice = Slice::keep(slice, None).unwrap();
+        assert_eq!(slice.service, "shop");
+        assert_eq!(slice.ready, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn a_rollout_names_what_it_looks_at_and_claims_orphans_by_its_selector() {
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "shop", "namespace": "ns", "uid": "u", "generation": 3},
+            "spec": {
+                "selector": {"matchLabels": {"app": "shop"}},
+                "strategy": {"canary": {
+                    "canaryService": "shop-canary", "stableService": "shop-stable",
+                    "trafficRouting": {"nginx": {"stableIngress": "shop"}},
+                    "steps": [{"setWeight": 20}, {"analysis": {"templates": [{"templateName": "ok"}]}}],
+                }},
+            },
+        });
+        let facts = RolloutFacts::keep(rollout.clone(), None).unwrap();
+        assert_eq!(facts.uses.services, BTreeSet::from(["shop-canary".to_owned(), "shop-stable".to_owned()]));
+        assert!(facts.uses.analysis);
+        assert!(facts.uses.routes.iter().any(|route| route.name == "shop"));
+        let mut set = Set { labels: [("app".to_owned(), "shop".to_owned())].into(), ..Set::default() };
+        assert!(facts.uses.claims(&set));
+        set.owner = Some("other".to_owned());
+        assert!(!facts.uses.claims(&set));
+        let again = RolloutFacts::keep(rollout, Some(&facts)).unwrap();
+        assert!(Arc::ptr_eq(&again.spec, &facts.spec), "the same generation is parsed once");
+    }
+
+    #[test]
+    fn an_empty_selector_claims_nothing() {
+        let rollout =
+            json!({"metadata": {"name": "x"}, "spec": {"selector": {}, "strategy": {"canary": {}}}});
+        let facts = RolloutFacts::keep(rollout, None).unwrap();
+        assert!(!facts.uses.claims(&Set::default()));
+    }
+}

@@ -1,0 +1,132 @@
+//! What a failed request means for the loop: one enum, and one match from it to when to try again.
+//!
+//! Input: errors of the Kubernetes client. Output: a class and a text. It must never know what was requested.
+
+use std::error::Error;
+use std::time::Duration;
+
+use kube::core::Status;
+
+use crate::client::Refused;
+use crate::work::{BACKOFF_LONGEST, Next};
+
+/// Why a request failed, as far as it matters for what to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The object does not exist any more.
+    Gone,
+    /// Somebody else changed or created it first.
+    Conflict,
+    /// The API server asks to slow down, for at least this long.
+    Throttled(Duration),
+    /// The API server refuses it, and will again until somebody changes rights, quota or the object.
+    Denied,
+    /// No answer, or one that says nothing about the request: it may have happened or not.
+    Unreachable,
+    /// The request or its answer makes no sense: a mistake of ours.
+    Bug,
+}
+
+impl Class {
+    /// Classifies an error of the Kubernetes client.
+    pub(crate) fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status),
+            kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
+                Self::Bug
+            }
+            // Everything else is transport: connection, TLS, credentials that cannot be read just now.
+            _ => Self::Unreachable,
+        }
+    }
+
+    fn of_status(status: &Status) -> Self {
+        match status.code {
+            404 | 410 => Self::Gone,
+            409 => Self::Conflict,
+            429 | 503 => {
+                let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+                Self::Throttled(
+                    Duration::from_secs(seconds.into()).clamp(Duration::from_secs(1), BACKOFF_LONGEST),
+                )
+            }
+            400 | 405 | 415 => Self::Bug,
+            401 | 403 | 422 => Self::Denied,
+            _ => Self::Unreachable,
+        }
+    }
+
+    /// When the same key is to be tried again.
+    pub(crate) fn next(self) -> Next {
+        let at_least = match self {
+            // The cache is about to show what happened; a short delay lets it.
+            Self::Gone | Self::Conflict => Duration::from_millis(5),
+            Self::Throttled(delay) => delay,
+            Self::Denied => Duration::from_secs(1),
+            Self::Unreachable => Duration::from_millis(100),
+            Self::Bug => BACKOFF_LONGEST,
+        };
+        Next::Failed { at_least }
+    }
+
+    /// The word in logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Conflict => "conflict",
+            Self::Throttled(_) => "throttled",
+            Self::Denied => "denied",
+            Self::Unreachable => "unreachable",
+            Self::Bug => "bug",
+        }
+    }
+}
+
+/// Whether a request was stopped on our own side, so that it certainly did not happen.
+pub(crate) fn was_refused(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Service(cause) => cause.downcast_ref::<Refused>().is_some(),
+        _ => false,
+    }
+}
+
+/// An error and its causes in one line, without repeating what a cause already says.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(code: u16) -> Class {
+        Class::of(&kube::Error::Api(Box::new(Status { code, ..Status::default() })))
+    }
+
+    #[test]
+    fn codes_of_the_api_server_fall_into_classes() {
+        assert_eq!([api(404), api(410)], [Class::Gone; 2]);
+        assert_eq!(api(409), Class::Conflict);
+        assert_eq!(api(429), Class::Throttled(Duration::from_secs(1)));
+        assert_eq!([api(403), api(401), api(422)], [Class::Denied; 3]);
+        assert_eq!([api(500), api(502)], [Class::Unreachable; 2]);
+        assert_eq!(api(400), Class::Bug);
+    }
+
+    #[test]
+    fn a_server_that_asks_for_an_hour_gets_ten_seconds() {
+        let status = serde_json::json!({"code": 429, "details": {"retryAfterSeconds": 3600}});
+        let status: Status = serde_json::from_value(status).unwrap();
+        assert_eq!(Class::of(&kube::Error::Api(Box::new(status))), Class::Throttled(BACKOFF_LONGEST));
+    }
+}

@@ -1,0 +1,355 @@
+//! Gauges that are read from the stores when somebody scrapes them, under upstream's names.
+//!
+//! Input: stores. Output: series. Nothing is kept, so an object that is gone leaves no series behind.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, Metric};
+use tidegate_api::rollout::{Rollout, RolloutCondition};
+
+use crate::client::Gate;
+use crate::metrics::Metrics;
+use crate::store::Key;
+use crate::watch::Scene;
+
+/// Phases as upstream's metric has them: from the reason of the condition Progressing, not from status.phase.
+const ROLLOUT_PHASES: [&str; 7] =
+    ["Completed", "Progressing", "Paused", "Timeout", "Error", "Abort", "InvalidSpec"];
+const RUN_PHASES: [AnalysisPhase; 6] = [
+    AnalysisPhase::Pending,
+    AnalysisPhase::Running,
+    AnalysisPhase::Successful,
+    AnalysisPhase::Failed,
+    AnalysisPhase::Error,
+    AnalysisPhase::Inconclusive,
+];
+
+/// Reads the stores at each scrape.
+pub(crate) struct Gauges {
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) gate: Gate,
+}
+
+impl fmt::Debug for Gauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gauges").finish_non_exhaustive()
+    }
+}
+
+/// One series: labels and value.
+type Series = (Vec<(&'static str, String)>, f64);
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        let info = "Running Argo-rollouts version";
+        family(&mut encoder, "argo_rollouts_controller_info", info, vec![(version, 1.0)])?;
+        let leads = f64::from(u8::from(self.gate.is_open()));
+        family(
+            &mut encoder,
+            "tidegate_leader",
+            "Whether this controller holds the lease",
+            vec![(Vec::new(), leads)],
+        )?;
+        self.rollouts(&mut encoder)?;
+        self.runs(&mut encoder)?;
+        self.templates(&mut encoder)?;
+        self.standings(&mut encoder)?;
+        process(&mut encoder)
+    }
+}
+
+impl Gauges {
+    fn rollouts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut info = Vec::new();
+        let mut phases = Vec::new();
+        let mut replicas: [Vec<Series>; 4] = Default::default();
+        for (key, facts) in self.scene.stores.rollouts.all() {
+            let rollout = &facts.rollout;
+            let (strategy, router, phase) = (strategy(rollout), traffic_router(rollout), phase(rollout));
+            let mut labels = named(&key);
+            labels.extend([("strategy", strategy.to_owned()), ("traffic_router", router.to_owned())]);
+            labels.push(("phase", phase.to_owned()));
+            info.push((labels, 1.0));
+            for known in ROLLOUT_PHASES {
+                let mut labels = named(&key);
+                labels.extend([("strategy", strategy.to_owned()), ("phase", known.to_owned())]);
+                phases.push((labels, f64::from(u8::from(known == phase))));
+            }
+            let status = rollout.status.as_ref();
+            let count = |field: fn(&tidegate_api::rollout::RolloutStatus) -> i32| status.map_or(0, field);
+            let available = count(|status| status.available_replicas);
+            let counts = [
+                available,
+                count(|status| status.replicas) - available,
+                rollout.spec.replicas.unwrap_or(1),
+                count(|status| status.updated_replicas),
+            ];
+            for (series, count) in replicas.iter_mut().zip(counts) {
+                series.push((named(&key), f64::from(count)));
+            }
+        }
+        family(encoder, "rollout_info", "Information about rollout", info)?;
+        family(encoder, "rollout_phase", "Information on the state of the rollout (deprecated)", phases)?;
+        let [available, unavailable, desired, updated] = replicas;
+        let help = "The number of available replicas per rollout";
+        family(encoder, "rollout_info_replicas_available", help, available)?;
+        let help = "The number of unavailable replicas per rollout";
+        family(encoder, "rollout_info_replicas_unavailable", help, unavailable)?;
+        family(
+            encoder,
+            "rollout_info_replicas_desired",
+            "The number of desired replicas per rollout",
+            desired,
+        )?;
+        family(
+            encoder,
+            "rollout_info_replicas_updated",
+            "The number of updated replicas per rollout",
+            updated,
+        )
+    }
+
+    fn runs(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut info, mut phases, mut types, mut metric_phases) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (key, run) in self.scene.stores.runs.all() {
+            let phase = run.status.as_ref().and_then(|status| status.phase).unwrap_or(AnalysisPhase::Pending);
+            let mut labels = named(&key);
+            labels.push(("phase", phase.as_str().to_owned()));
+            info.push((labels, 1.0));
+            for known in RUN_PHASES {
+                let mut labels = named(&key);
+                labels.push(("phase", known.as_str().to_owned()));
+                phases.push((labels, f64::from(u8::from(known == phase))));
+            }
+            for metric in &run.spec.metrics {
+                let mut labels = named(&key);
+                labels.extend([("metric", metric.name.clone()), ("type", provider(metric).to_owned())]);
+                types.push((labels, 1.0));
+            }
+            metric_phases.extend(of_metrics(&key, &run));
+        }
+        family(encoder, "analysis_run_info", "Information about analysis run", info)?;
+        family(
+            encoder,
+            "analysis_run_phase",
+            "Information on the state of the Analysis Run (deprecated)",
+            phases,
+        )?;
+        let help = "Information on the type of a specific metric in the Analysis Runs";
+        family(encoder, "analysis_run_metric_type", help, types)?;
+        let help = "Information on the duration of a specific metric in the Analysis Run";
+        family(encoder, "analysis_run_metric_phase", help, metric_phases)
+    }
+
+    fn templates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut info, mut metrics) = (Vec::new(), Vec::new());
+        let stores = &self.scene.stores;
+        for (key, template) in stores.templates.all().into_iter().chain(stores.cluster_templates.all()) {
+            info.push((named(&key), 1.0));
+            for metric in &template.metrics {
+                let mut labels = named(&key);
+                labels.extend([("type", provider(metric).to_owned()), ("metric", metric.name.clone())]);
+                metrics.push((labels, 1.0));
+            }
+        }
+        family(encoder, "analysis_template_info", "Information about analysis templates", info)?;
+        family(
+            encoder,
+            "analysis_template_metric_info",
+            "Information on metrics in analysis templates",
+            metrics,
+        )
+    }
+
+    fn standings(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut reasons: BTreeMap<String, f64> = BTreeMap::new();
+        let mut stuck = 0.0;
+        for standing in self.metrics.standings() {
+            stuck += f64::from(u8::from(standing.is_stuck()));
+            if !standing.reason.is_empty() {
+                *reasons.entry(standing.reason).or_default() += 1.0;
+            }
+        }
+        let reasons = reasons.into_iter().map(|(reason, count)| (vec![("reason", reason)], count)).collect();
+        family(encoder, "tidegate_rollout_waiting", "Rollouts by what they wait for", reasons)?;
+        let help = "Rollouts that fail again and again, or whose decision does not end";
+        family(encoder, "tidegate_rollout_stuck", help, vec![(Vec::new(), stuck)])
+    }
+}
+
+fn family(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, series: Vec<Series>) -> fmt::Result {
+    if series.is_empty() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in series {
+        let value = ConstGauge::new(value);
+        value.encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn named(key: &Key) -> Vec<(&'static str, String)> {
+    vec![("namespace", key.namespace.clone()), ("name", key.name.clone())]
+}
+
+fn of_metrics(key: &Key, run: &AnalysisRun) -> Vec<Series> {
+    let mut series = Vec::new();
+    for result in run.status.iter().flat_map(|status| &status.metric_results) {
+        let of = run.spec.metrics.iter().find(|metric| metric.name == result.name);
+        for known in RUN_PHASES {
+            let mut labels = named(key);
+            labels.extend([("metric", result.name.clone()), ("type", of.map_or("", provider).to_owned())]);
+            labels.extend([("dry_run", result.dry_run.to_string()), ("phase", known.as_str().to_owned())]);
+            series.push((labels, f64::from(u8::from(result.phase == Some(known)))));
+        }
+    }
+    series
+}
+
+fn strategy(rollout: &Rollout) -> &'static str {
+    let strategy = &rollout.spec.strategy;
+    match (&strategy.canary, &strategy.blue_green) {
+        (_, Some(_)) => "blueGreen",
+        (Some(_), None) => "canary",
+        (None, None) => "none",
+    }
+}
+
+/// Upstream's label knows these routers only, and is empty for the others.
+fn traffic_router(rollout: &Rollout) -> &'static str {
+    let canary = rollout.spec.strategy.canary.as_ref();
+    let Some(routing) = canary.and_then(|canary| canary.traffic_routing.as_ref()) else { return "" };
+    let known = [
+        (routing.alb.is_some(), "ALB"),
+        (routing.ambassador.is_some(), "Ambassador"),
+        (routing.istio.is_some(), "Istio"),
+        (routing.nginx.is_some(), "Nginx"),
+        (routing.smi.is_some(), "SMI"),
+        (routing.app_mesh.is_some(), "AppMesh"),
+    ];
+    known.into_iter().find(|(named, _)| *named).map_or("", |(_, name)| name)
+}
+
+fn phase(rollout: &Rollout) -> &'static str {
+    let conditions = rollout.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let find = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
+    if find("InvalidSpec").is_some() {
+        return "InvalidSpec";
+    }
+    let reason = |condition: &RolloutCondition| match condition.reason.as_str() {
+        "NewReplicaSetAvailable" => "Completed",
+        "RolloutPaused" => "Paused",
+        "ServiceNotFound" | "ReplicaSetCreateError" => "Error",
+        "ProgressDeadlineExceeded" => "Timeout",
+        "RolloutAborted" => "Abort",
+        _ => "Progressing",
+    };
+    find("Progressing").map_or("Progressing", reason)
+}
+
+/// The provider of a metric, as upstream names it.
+fn provider(metric: &Metric) -> &'static str {
+    let provider = &metric.provider;
+    let known = [
+        (provider.prometheus.is_some(), "Prometheus"),
+        (provider.job.is_some(), "Job"),
+        (provider.kayenta.is_some(), "Kayenta"),
+        (provider.web.is_some(), "WebMetric"),
+        (provider.datadog.is_some(), "Datadog"),
+        (provider.wavefront.is_some(), "Wavefront"),
+        (provider.new_relic.is_some(), "NewRelic"),
+        (provider.cloud_watch.is_some(), "CloudWatch"),
+        (provider.graphite.is_some(), "Graphite"),
+        (provider.influxdb.is_some(), "Influxdb"),
+        (provider.skywalking.is_some(), "SkyWalking"),
+        (!provider.plugin.is_empty(), "RPCPlugin"),
+    ];
+    known.into_iter().find(|(named, _)| *named).map_or("", |(_, name)| name)
+}
+
+/// Memory and processor time of this process, from /proc; left out where there is none.
+fn process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    if let Some(kibibytes) = resident(&status) {
+        let help = "Resident memory size in bytes";
+        family(encoder, "process_resident_memory_bytes", help, vec![(Vec::new(), kibibytes * 1024.0)])?;
+    }
+    if let Some(ticks) = processor_ticks(&stat) {
+        // Linux shows a hundred ticks per second to user space, whatever it counts itself.
+        let help = "Total user and system CPU time spent in seconds";
+        family(encoder, "process_cpu_seconds_total", help, vec![(Vec::new(), ticks / 100.0)])?;
+    }
+    Ok(())
+}
+
+fn resident(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// User and system time are the 14th and 15th field; the second is the program's name and may hold blanks.
+fn processor_ticks(stat: &str) -> Option<f64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::registry::Registry;
+    use serde_json::json;
+    use tidegate_engine::fence::Seen;
+
+    use super::*;
+    use crate::facts::{Facts, RolloutFacts};
+
+    #[test]
+    fn a_scrape_shows_rollouts_as_upstream_does() {
+        let scene = Arc::new(Scene::default());
+        let object = json!({
+            "metadata": {"name": "shop", "namespace": "ns"},
+            "spec": {"replicas": 5, "strategy": {"canary": {"trafficRouting": {"nginx": {"stableIngress": "shop"}}}}},
+            "status": {"replicas": 4, "availableReplicas": 3, "updatedReplicas": 1, "conditions": [
+                {"type": "Progressing", "status": "Unknown", "reason": "RolloutPaused", "message": ""},
+            ]},
+        });
+        let seen = Seen { version: "1".to_owned(), uid: "u".to_owned() };
+        scene.stores.rollouts.apply(Key::new("ns", "shop"), seen, RolloutFacts::keep(object, None).unwrap());
+        let mut registry = Registry::default();
+        let metrics = Arc::new(Metrics::default());
+        registry.register_collector(Box::new(Gauges { scene, metrics, gate: Gate::always_open() }));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"rollout_info{namespace="ns",name="shop",strategy="canary",traffic_router="Nginx",phase="Paused"} 1.0"#,
+            r#"rollout_info_replicas_available{namespace="ns",name="shop"} 3.0"#,
+            r#"rollout_info_replicas_unavailable{namespace="ns",name="shop"} 1.0"#,
+            r#"rollout_info_replicas_desired{namespace="ns",name="shop"} 5.0"#,
+            r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Abort"} 0.0"#,
+            "tidegate_leader 1.0",
+            "tidegate_rollout_stuck 0.0",
+            "process_resident_memory_bytes ",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn processor_time_is_read_past_a_name_with_blanks() {
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 4 0 100 1 2";
+        assert_eq!(processor_ticks(stat), Some(300.0));
+        assert_eq!(resident("VmPeak: 9 kB\nVmRSS:\t  2048 kB\n"), Some(2048.0));
+    }
+}

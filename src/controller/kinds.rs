@@ -1,0 +1,62 @@
+//! The kinds that the controller reads and writes, with their plurals. One list, so that the chart's rights can
+//! be compared with it.
+
+use kube::api::ApiResource;
+use tidegate_engine::plan::Reference;
+
+fn kind(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version,
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+pub(crate) fn rollout() -> ApiResource {
+    kind("argoproj.io", "v1alpha1", "Rollout", "rollouts")
+}
+
+pub(crate) fn analysis_run() -> ApiResource {
+    kind("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns")
+}
+
+pub(crate) fn analysis_template() -> ApiResource {
+    kind("argoproj.io", "v1alpha1", "AnalysisTemplate", "analysistemplates")
+}
+
+pub(crate) fn cluster_analysis_template() -> ApiResource {
+    kind("argoproj.io", "v1alpha1", "ClusterAnalysisTemplate", "clusteranalysistemplates")
+}
+
+pub(crate) fn replica_set() -> ApiResource {
+    kind("apps", "v1", "ReplicaSet", "replicasets")
+}
+
+pub(crate) fn service() -> ApiResource {
+    kind("", "v1", "Service", "services")
+}
+
+pub(crate) fn pod() -> ApiResource {
+    kind("", "v1", "Pod", "pods")
+}
+
+pub(crate) fn endpoint_slice() -> ApiResource {
+    kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+}
+
+pub(crate) fn ingress() -> ApiResource {
+    kind("networking.k8s.io", "v1", "Ingress", "ingresses")
+}
+
+/// Kinds of routing objects that routers ask for.
+pub(crate) fn routes() -> [ApiResource; 1] {
+    [ingress()]
+}
+
+/// Names an object of a kind, as plans do.
+pub(crate) fn reference(kind: &ApiResource, name: impl Into<String>) -> Reference {
+    Reference { api_version: kind.api_version.clone(), kind: kind.kind.clone(), name: name.into() }
+}

@@ -1,0 +1,325 @@
+//! What the controller counts about itself, under upstream's names where they exist.
+//!
+//! Input: calls from the loops. Output: families for the registry. What can be read from the stores at the time of
+//! a scrape is in `gauges.rs` instead, so that nothing here must be kept in step with objects.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::{MetricType, TypedMetric};
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+
+use crate::store::Key;
+
+/// A Rollout that fails for this long, or is decided on for as long as a minute, is stuck.
+const STUCK_FAILING: Duration = Duration::from_secs(300);
+const STUCK_BUSY: Duration = Duration::from_secs(60);
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// A count whose name must not get the ending `_total`, because upstream's has none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally(Arc<AtomicU64>);
+
+impl TypedMetric for Tally {
+    const TYPE: MetricType = MetricType::Unknown;
+}
+
+impl EncodeMetric for Tally {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.encode_gauge(&self.0.load(Ordering::Relaxed))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+/// How the decisions about one Rollout go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    /// The variant of the last reason.
+    pub(crate) reason: String,
+    failing_since: Option<Instant>,
+    busy_since: Option<Instant>,
+}
+
+impl Standing {
+    /// Whether somebody should look at the controller's log.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let longer = |since: Option<Instant>, limit| since.is_some_and(|since| since.elapsed() > limit);
+        longer(self.failing_since, STUCK_FAILING) || longer(self.busy_since, STUCK_BUSY)
+    }
+}
+
+/// The two loops whose duration and failures upstream measures per object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loop {
+    Rollout,
+    Run,
+}
+
+/// Every family.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    rollout_reconcile: Family<Labels<2>, Histogram>,
+    rollout_reconcile_error: Family<Labels<2>, Tally>,
+    run_reconcile: Family<Labels<2>, Histogram>,
+    run_reconcile_error: Family<Labels<2>, Tally>,
+    rollout_events: Family<Labels<4>, Counter>,
+    requests: Family<Labels<3>, Counter>,
+    failures: Family<Labels<1>, Counter>,
+    panics: Counter,
+    breaches: Family<Labels<1>, Counter>,
+    watch_failures: Family<Labels<1>, Counter>,
+    malformed: Family<Labels<1>, Counter>,
+    events_dropped: Counter,
+    standings: Mutex<BTreeMap<Key, Standing>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        // Upstream's buckets, so that dashboards fit.
+        let reconcile = || Histogram::new([0.01, 0.15, 0.25, 0.5, 1.0]);
+        Self {
+            rollout_reconcile: Family::new_with_constructor(reconcile as fn() -> Histogram),
+            rollout_reconcile_error: Family::default(),
+            run_reconcile: Family::new_with_constructor(reconcile as fn() -> Histogram),
+            run_reconcile_error: Family::default(),
+            rollout_events: Family::default(),
+            requests: Family::default(),
+            failures: Family::default(),
+            panics: Counter::default(),
+            breaches: Family::default(),
+            watch_failures: Family::default(),
+            malformed: Family::default(),
+            events_dropped: Counter::default(),
+            standings: Mutex::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Adds every family to a registry.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "rollout_reconcile",
+            "Rollout reconciliation performance",
+            self.rollout_reconcile.clone(),
+        );
+        let errors = "Errors occurring during the rollout";
+        registry.register("rollout_reconcile_error", errors, self.rollout_reconcile_error.clone());
+        registry.register(
+            "analysis_run_reconcile",
+            "Analysis Run reconciliation performance",
+            self.run_reconcile.clone(),
+        );
+        let errors = "Errors occurring during the analysis run";
+        registry.register("analysis_run_reconcile_error", errors, self.run_reconcile_error.clone());
+        registry.register("rollout_events", "Count of rollout events", self.rollout_events.clone());
+        let requests = "Number of kubernetes requests executed by the controller";
+        registry.register("controller_clientset_k8s_request", requests, self.requests.clone());
+        registry.register(
+            "tidegate_rollout_failures",
+            "Failed rounds by class of error",
+            self.failures.clone(),
+        );
+        registry.register("tidegate_panics", "Decisions that panicked", self.panics.clone());
+        registry.register("tidegate_plan_breaches", "Safety rules that a plan broke", self.breaches.clone());
+        registry.register(
+            "tidegate_watch_failures",
+            "Watches that failed and were started again",
+            self.watch_failures.clone(),
+        );
+        registry.register(
+            "tidegate_malformed_objects",
+            "Objects of which nothing could be used",
+            self.malformed.clone(),
+        );
+        registry.register(
+            "tidegate_events_dropped",
+            "Events that could not be written",
+            self.events_dropped.clone(),
+        );
+    }
+
+    /// Notes that a round of a loop begins.
+    pub(crate) fn round_begins(&self, key: &Key) {
+        self.stand(key, |standing| standing.busy_since = Some(Instant::now()));
+    }
+
+    /// Notes how a round about a Rollout went: its reason, or the class of its failure.
+    pub(crate) fn round_ended(&self, key: &Key, took: Duration, outcome: Result<String, &'static str>) {
+        self.took(Loop::Rollout, key, took);
+        if let Err(class) = &outcome {
+            self.failed(Loop::Rollout, key);
+            self.failures.get_or_create(&[("class", (*class).to_owned())]).inc();
+        }
+        self.stand(key, |standing| {
+            standing.busy_since = None;
+            match outcome {
+                Ok(reason) => {
+                    standing.reason = reason;
+                    standing.failing_since = None;
+                }
+                Err(_) => {
+                    standing.failing_since.get_or_insert_with(Instant::now);
+                }
+            }
+        });
+    }
+
+    /// Forgets the series of an object that is gone.
+    pub(crate) fn forget(&self, which: Loop, key: &Key) {
+        let labels = labels(key);
+        match which {
+            Loop::Rollout => {
+                self.rollout_reconcile.remove(&labels);
+                self.rollout_reconcile_error.remove(&labels);
+                self.standings.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            }
+            Loop::Run => {
+                self.run_reconcile.remove(&labels);
+                self.run_reconcile_error.remove(&labels);
+            }
+        }
+    }
+
+    /// Notes how long a round took.
+    pub(crate) fn took(&self, which: Loop, key: &Key, took: Duration) {
+        let family = match which {
+            Loop::Rollout => &self.rollout_reconcile,
+            Loop::Run => &self.run_reconcile,
+        };
+        family.get_or_create(&labels(key)).observe(took.as_secs_f64());
+    }
+
+    /// Notes that a round failed.
+    pub(crate) fn failed(&self, which: Loop, key: &Key) {
+        let family = match which {
+            Loop::Rollout => &self.rollout_reconcile_error,
+            Loop::Run => &self.run_reconcile_error,
+        };
+        family.get_or_create(&labels(key)).0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a decision panicked.
+    pub(crate) fn panicked(&self, key: &Key) {
+        self.panics.inc();
+        self.stand(key, |standing| standing.busy_since = None);
+    }
+
+    /// Notes that a plan broke a safety rule.
+    pub(crate) fn breached(&self, rule: String) {
+        self.breaches.get_or_create(&[("rule", rule)]).inc();
+    }
+
+    /// Notes an Event, written or not yet.
+    pub(crate) fn event(&self, about: &str, key: &Key, kind: &str, reason: &str) {
+        if about == "Rollout" {
+            let [namespace, name] = labels(key);
+            let labels = [namespace, name, ("type", kind.to_owned()), ("reason", reason.to_owned())];
+            self.rollout_events.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Notes that an Event was lost.
+    pub(crate) fn event_dropped(&self) {
+        self.events_dropped.inc();
+    }
+
+    /// Notes a request to the API server; status 0 means that there was no answer.
+    pub(crate) fn requested(&self, kind: &str, verb: &'static str, status: u16) {
+        let labels =
+            [("kind", kind.to_owned()), ("verb", verb.to_owned()), ("status_code", status.to_string())];
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    /// Notes that a watch failed.
+    pub(crate) fn watch_failed(&self, kind: &str) {
+        self.watch_failures.get_or_create(&[("kind", kind.to_owned())]).inc();
+    }
+
+    /// Notes an object of which nothing could be used.
+    pub(crate) fn malformed(&self, kind: &str) {
+        self.malformed.get_or_create(&[("kind", kind.to_owned())]).inc();
+    }
+
+    /// Returns how the decisions about each Rollout go.
+    pub(crate) fn standings(&self) -> Vec<Standing> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn stand(&self, key: &Key, change: impl FnOnce(&mut Standing)) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        change(standings.entry(key.clone()).or_default());
+    }
+}
+
+fn labels(key: &Key) -> Labels<2> {
+    [("namespace", key.namespace.clone()), ("name", key.name.clone())]
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_are_those_that_dashboards_know() {
+        let metrics = Metrics::default();
+        let key = Key::new("ns", "shop");
+        metrics.round_begins(&key);
+        metrics.round_ended(&key, Duration::from_millis(2), Err("conflict"));
+        metrics.event("Rollout", &key, "Normal", "RolloutUpdated");
+        metrics.event("AnalysisRun", &key, "Normal", "MetricSuccessful");
+        metrics.requested("rollouts", "Patch", 200);
+        let written = text(&metrics);
+        for line in [
+            r#"rollout_reconcile_error{namespace="ns",name="shop"} 1"#,
+            r#"rollout_reconcile_bucket{le="0.01",namespace="ns",name="shop"} 1"#,
+            r#"rollout_events_total{namespace="ns",name="shop",type="Normal",reason="RolloutUpdated"} 1"#,
+            r#"controller_clientset_k8s_request_total{kind="rollouts",verb="Patch",status_code="200"} 1"#,
+            r#"tidegate_rollout_failures_total{class="conflict"} 1"#,
+        ] {
+            assert!(written.contains(line), "{line} is missing in\n{written}");
+        }
+        assert!(!written.contains("MetricSuccessful"));
+        metrics.forget(Loop::Rollout, &key);
+        assert!(!text(&metrics).contains("rollout_reconcile_error{"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rollout_is_stuck_when_it_keeps_failing_or_never_ends() {
+        let metrics = Metrics::default();
+        let key = Key::new("ns", "shop");
+        let stuck = || metrics.standings().iter().any(Standing::is_stuck);
+        metrics.round_begins(&key);
+        tokio::time::advance(STUCK_BUSY * 2).await;
+        assert!(stuck(), "a round that does not end");
+        metrics.round_ended(&key, Duration::ZERO, Err("denied"));
+        assert!(!stuck());
+        tokio::time::advance(STUCK_FAILING * 2).await;
+        assert!(stuck(), "rounds that keep failing");
+        metrics.round_begins(&key);
+        metrics.round_ended(&key, Duration::ZERO, Ok("Settled".to_owned()));
+        assert!(!stuck());
+    }
+}

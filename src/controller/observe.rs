@@ -1,0 +1,268 @@
+//! Assembles the World of one Rollout from the stores: no request, no decision.
+//!
+//! Input: stores, a key, the time. Output: a World, and the versions of the objects in it. It must never filter
+//! by what a decision might want: it shows what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use tidegate_engine::fence::Seen;
+use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::world::{Endpoints, TemplateKey, World};
+
+use crate::facts::{RolloutFacts, Trouble};
+use crate::kinds;
+use crate::store::Key;
+use crate::watch::Stores;
+
+/// A World, with the versions of the objects that it shows: the preconditions of writes.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub(crate) world: World,
+    pub(crate) seen: BTreeMap<Reference, Seen>,
+}
+
+/// Builds the World of a Rollout; `None` when there is no such Rollout.
+pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Observed> {
+    let facts = stores.rollouts.value(&key.namespace, &key.name)?;
+    let mut seen = BTreeMap::new();
+    let mut world = World {
+        now,
+        rollout: facts.rollout.clone(),
+        spec: facts.spec.clone(),
+        sets: Vec::new(),
+        services: BTreeMap::new(),
+        endpoints: BTreeMap::new(),
+        routes: BTreeMap::new(),
+        runs: Vec::new(),
+        foreign_runs: BTreeSet::new(),
+        templates: BTreeMap::new(),
+        troubles: BTreeMap::new(),
+    };
+    add_sets(stores, key, &facts, &mut world);
+    add_services(stores, key, &facts, &mut world, &mut seen);
+    add_runs(stores, key, &facts, &mut world);
+    add_troubles(stores, key, &mut world);
+    for reference in &facts.uses.routes {
+        let route = Key::new(&key.namespace, &reference.name);
+        if let Some(kept) = stores.ingresses.get(&route).filter(|_| is_ingress(reference)) {
+            world.routes.insert(reference.clone(), kept.value);
+        }
+    }
+    Some(Observed { world, seen })
+}
+
+fn is_ingress(reference: &Reference) -> bool {
+    let ingress = kinds::ingress();
+    reference.kind == ingress.kind && reference.api_version == ingress.api_version
+}
+
+fn add_sets(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World) {
+    let uid = &facts.rollout.metadata.uid;
+    stores.sets.visit(&key.namespace, |_, set| {
+        if set.owner.is_some() && set.owner == *uid || facts.uses.claims(set) {
+            world.sets.push(set.clone());
+        }
+    });
+}
+
+fn add_services(
+    stores: &Stores,
+    key: &Key,
+    facts: &RolloutFacts,
+    world: &mut World,
+    seen: &mut BTreeMap<Reference, Seen>,
+) {
+    if facts.uses.services.is_empty() {
+        return;
+    }
+    for name in &facts.uses.services {
+        if let Some(kept) = stores.services.get(&Key::new(&key.namespace, name)) {
+            seen.insert(kinds::reference(&kinds::service(), name), kept.seen);
+            world.services.insert(name.clone(), kept.value);
+        }
+    }
+    // A pod with two addresses is in two slices, and still is one endpoint.
+    let mut ready: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    stores.slices.visit(&key.namespace, |_, slice| {
+        if facts.uses.services.contains(&slice.service) {
+            ready.entry(slice.service.clone()).or_default().extend(slice.ready.iter().cloned());
+        }
+    });
+    for (service, pods) in ready {
+        let endpoints: &mut Endpoints = world.endpoints.entry(service).or_default();
+        for pod in pods {
+            if let Some(pod) = stores.pods.value(&key.namespace, &pod) {
+                *endpoints.ready.entry(pod.hash.clone()).or_default() += 1;
+            }
+        }
+    }
+}
+
+fn add_runs(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World) {
+    let uid = facts.rollout.metadata.uid.as_deref().unwrap_or_default();
+    stores.runs.visit(&key.namespace, |name, run| {
+        let mut owners = run.metadata.owner_references.iter().flatten();
+        if owners.any(|owner| owner.controller == Some(true) && owner.uid == uid) {
+            world.runs.push(run.clone());
+        } else {
+            world.foreign_runs.insert(name.to_owned());
+        }
+    });
+    if !facts.uses.analysis {
+        return;
+    }
+    stores.templates.visit(&key.namespace, |name, template| {
+        world.templates.insert(TemplateKey { cluster: false, name: name.to_owned() }, template.clone());
+    });
+    stores.cluster_templates.visit("", |name, template| {
+        world.templates.insert(TemplateKey { cluster: true, name: name.to_owned() }, template.clone());
+    });
+}
+
+/// The worst trouble of each revision: what its pods report, else why its pods cannot be created.
+fn add_troubles(stores: &Stores, key: &Key, world: &mut World) {
+    let names: BTreeMap<&str, &str> = world.sets.iter().map(|set| (set.name.as_str(), set.hash())).collect();
+    let mut worst: BTreeMap<&str, Trouble> = BTreeMap::new();
+    stores.pods.visit(&key.namespace, |_, pod| {
+        let (Some(hash), Some(trouble)) = (names.get(pod.set.as_str()), &pod.trouble) else { return };
+        let known = worst.entry(hash).or_insert_with(|| trouble.clone());
+        if trouble < known {
+            *known = trouble.clone();
+        }
+    });
+    let mut troubles: BTreeMap<String, String> =
+        worst.into_iter().map(|(hash, trouble)| (hash.to_owned(), trouble.text().to_owned())).collect();
+    for set in &world.sets {
+        if let Some((reason, message)) = &set.status.failure {
+            troubles.entry(set.hash().to_owned()).or_insert_with(|| format!("{reason}: {message}"));
+        }
+    }
+    world.troubles = troubles;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::facts::Facts;
+    use crate::store::Store;
+
+    fn put<T: Facts>(store: &Store<T>, object: Value) {
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let key = Key::new(text("/metadata/namespace"), text("/metadata/name"));
+        let seen = Seen { version: text("/metadata/resourceVersion"), uid: text("/metadata/uid") };
+        store.apply(key, seen, T::keep(object, None).unwrap());
+    }
+
+    fn owner(kind: &str, name: &str, uid: &str) -> Value {
+        json!([{"apiVersion": "x", "kind": kind, "name": name, "uid": uid, "controller": true}])
+    }
+
+    fn pod(name: &str, set: &str, hash: &str, status: Value) -> Value {
+        json!({
+            "metadata": {"name": name, "namespace": "ns", "labels": {"rollouts-pod-template-hash": hash}, "ownerReferences": owner("ReplicaSet", set, set)},
+            "status": status,
+        })
+    }
+
+    fn scene() -> Stores {
+        let stores = Stores::default();
+        put(
+            &stores.rollouts,
+            json!({
+                "metadata": {"name": "shop", "namespace": "ns", "uid": "r1", "generation": 1, "resourceVersion": "7"},
+                "spec": {
+                    "selector": {"matchLabels": {"app": "shop"}},
+                    "strategy": {"canary": {
+                        "stableService": "shop", "canaryService": "shop-canary",
+                        "steps": [{"analysis": {"templates": [{"templateName": "ok"}]}}],
+                        "trafficRouting": {"nginx": {"stableIngress": "shop"}},
+                    }},
+                },
+            }),
+        );
+        let set = |name: &str, owner: Value, app: &str| {
+            json!({"metadata": {"name": name, "namespace": "ns", "uid": name, "ownerReferences": owner,
+                "labels": {"app": app, "rollouts-pod-template-hash": &name[5..]}}})
+        };
+        put(&stores.sets, set("shop-aa", owner("Rollout", "shop", "r1"), "shop"));
+        put(&stores.sets, set("shop-bb", json!([]), "shop"));
+        put(&stores.sets, set("shop-cc", owner("Rollout", "other", "r2"), "shop"));
+        put(
+            &stores.services,
+            json!({"metadata": {"name": "shop", "namespace": "ns", "resourceVersion": "5", "uid": "s"}}),
+        );
+        put(&stores.services, json!({"metadata": {"name": "unrelated", "namespace": "ns"}}));
+        put(&stores.ingresses, json!({"metadata": {"name": "shop", "namespace": "ns"}}));
+        stores
+    }
+
+    fn world(stores: &Stores) -> Observed {
+        observe(stores, &Key::new("ns", "shop"), Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn a_world_holds_what_the_rollout_controls_claims_and_names() {
+        let observed = world(&scene());
+        let names: Vec<&str> = observed.world.sets.iter().map(|set| set.name.as_str()).collect();
+        assert_eq!(names, ["shop-aa", "shop-bb"]);
+        assert_eq!(observed.world.services.keys().collect::<Vec<_>>(), ["shop"]);
+        assert_eq!(observed.seen[&kinds::reference(&kinds::service(), "shop")].version, "5");
+        assert!(observed.world.routes.contains_key(&kinds::reference(&kinds::ingress(), "shop")));
+    }
+
+    #[test]
+    fn endpoints_are_counted_once_per_pod_and_by_revision() {
+        let stores = scene();
+        for (name, hash) in [("p1", "aa"), ("p2", "aa"), ("p3", "bb")] {
+            put(&stores.pods, pod(name, &format!("shop-{hash}"), hash, json!({})));
+        }
+        let slice = |name: &str, pods: &[&str]| {
+            let endpoints: Vec<Value> =
+                pods.iter().map(|pod| json!({"targetRef": {"kind": "Pod", "name": pod}})).collect();
+            json!({"metadata": {"name": name, "namespace": "ns", "labels": {"kubernetes.io/service-name": "shop"}}, "endpoints": endpoints})
+        };
+        put(&stores.slices, slice("shop-v4", &["p1", "p2", "p3", "not-seen-yet"]));
+        put(&stores.slices, slice("shop-v6", &["p1"]));
+        let endpoints = &world(&stores).world.endpoints["shop"];
+        assert_eq!((endpoints.of("aa"), endpoints.of("bb")), (2, 1));
+    }
+
+    #[test]
+    fn runs_of_others_only_leave_their_names() {
+        let stores = scene();
+        let run = |name: &str, uid: &str| json!({"metadata": {"name": name, "namespace": "ns", "ownerReferences": owner("Rollout", "shop", uid)}, "spec": {}});
+        put(&stores.runs, run("ours", "r1"));
+        put(&stores.runs, run("theirs", "r0"));
+        put(&stores.templates, json!({"metadata": {"name": "ok", "namespace": "ns"}, "spec": {}}));
+        let world = world(&stores).world;
+        assert_eq!(world.runs.len(), 1);
+        assert_eq!(world.foreign_runs, BTreeSet::from(["theirs".to_owned()]));
+        assert!(world.templates.contains_key(&TemplateKey { cluster: false, name: "ok".to_owned() }));
+    }
+
+    #[test]
+    fn troubles_come_from_pods_first_and_then_from_the_set() {
+        let stores = scene();
+        let waiting = json!({"containerStatuses": [{"name": "app", "image": "x", "state": {"waiting": {"reason": "ErrImagePull"}}}]});
+        put(&stores.pods, pod("p1", "shop-aa", "aa", waiting));
+        put(
+            &stores.sets,
+            json!({
+                "metadata": {"name": "shop-bb", "namespace": "ns", "labels": {"app": "shop", "rollouts-pod-template-hash": "bb"}},
+                "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]},
+            }),
+        );
+        let troubles = world(&stores).world.troubles;
+        assert_eq!(troubles["aa"], "pod p1, container app: image x cannot be pulled");
+        assert_eq!(troubles["bb"], "FailedCreate: exceeded quota");
+    }
+
+    #[test]
+    fn what_is_not_there_has_no_world() {
+        assert!(observe(&Stores::default(), &Key::new("ns", "shop"), Timestamp::UNIX_EPOCH).is_none());
+    }
+}

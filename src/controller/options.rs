@@ -1,0 +1,270 @@
+//! What the controller can be told on its command line: upstream's flags and defaults, and those of the Git side.
+//!
+//! Input: arguments and environment. Output: typed options. Flags of upstream that name something which does not
+//! exist here are accepted, so that its manifests start this controller, and have no effect.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+use tidegate_api::go_duration;
+
+use crate::lease::Timing;
+
+/// Where the namespace of a pod is written by Kubernetes.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Options of `tidegate controller`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Seconds after which a Rollout is looked at again when nothing is heard of it
+    #[arg(long, default_value_t = 900)]
+    pub rollout_resync: u64,
+    /// Work in one namespace only, without any right to cluster-wide objects
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub namespaced: bool,
+    /// The namespace to work in with --namespaced; the controller's own by default
+    #[arg(long, short)]
+    pub namespace: Option<String>,
+    /// debug, info, warn or error
+    #[arg(long, default_value = "info")]
+    pub loglevel: String,
+    /// text or json
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub logformat: LogFormat,
+    /// Verbosity of the Kubernetes client, as klog counts it
+    #[arg(long, default_value_t = 0)]
+    pub kloglevel: u8,
+    /// Port of /metrics
+    #[arg(long = "metricsPort", alias = "metricsport", default_value_t = 8090)]
+    pub metrics_port: u16,
+    /// Port of /healthz and /readyz
+    #[arg(long = "healthzPort", default_value_t = 8080)]
+    pub healthz_port: u16,
+    /// See only objects whose label argo-rollouts.argoproj.io/controller-instance-id has this value
+    #[arg(long)]
+    pub instance_id: Option<String>,
+    /// Requests per second to the API server
+    #[arg(long, default_value_t = 40.0)]
+    pub qps: f64,
+    /// Requests that may go out at once
+    #[arg(long, default_value_t = 80)]
+    pub burst: u32,
+    /// Rollouts looked at at once
+    #[arg(long, default_value_t = 10)]
+    pub rollout_threads: usize,
+    /// AnalysisRuns looked at at once
+    #[arg(long, default_value_t = 30)]
+    pub analysis_threads: usize,
+    /// Act only while holding the Lease
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub leader_elect: bool,
+    /// How long others wait for a holder that does not renew
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    pub leader_election_lease_duration: Duration,
+    /// How long a holder that cannot renew goes on
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub leader_election_renew_deadline: Duration,
+    /// The pause between attempts to get or renew the Lease
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub leader_election_retry_period: Duration,
+    /// Path of a kubeconfig; the pod's own credentials by default
+    #[arg(long, env = "KUBECONFIG_PATH")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long)]
+    pub context: Option<String>,
+    /// Address of Prometheus for metrics that name none
+    #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
+    pub prometheus_address: Option<String>,
+    #[command(flatten)]
+    pub sync: SyncOptions,
+    #[command(flatten)]
+    pub(crate) accepted: Accepted,
+}
+
+/// Options of the Git side.
+#[derive(Clone, Debug, Args)]
+pub struct SyncOptions {
+    /// Bring Applications in line with Git
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub sync_enabled: bool,
+    /// Namespaces that Applications may write to; repeatable, comma-separated
+    #[arg(long, value_delimiter = ',')]
+    pub sync_namespaces: Vec<String>,
+    /// Let Applications write to every namespace and to cluster-wide objects
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub sync_cluster_wide: bool,
+    /// Directory for clones of repositories
+    #[arg(long, default_value = "/var/cache/tidegate")]
+    pub git_cache: PathBuf,
+    /// Seconds between looks at a repository
+    #[arg(long, default_value_t = 180)]
+    pub sync_poll_seconds: u32,
+    /// Allow repositories on the controller's own disk
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub sync_allow_file_repositories: bool,
+}
+
+/// Flags of upstream that are accepted and have no effect here.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Accepted {
+    #[arg(long, hide = true)]
+    experiment_threads: Option<String>,
+    #[arg(long, hide = true)]
+    service_threads: Option<String>,
+    #[arg(long, hide = true)]
+    ingress_threads: Option<String>,
+    #[arg(long, hide = true)]
+    ephemeral_metadata_threads: Option<String>,
+    #[arg(long, hide = true)]
+    ephemeral_metadata_update_pod_retries: Option<String>,
+    #[arg(long, hide = true)]
+    aws_target_group_binding_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    alb_tag_key_resource_id: Option<String>,
+    #[arg(long, hide = true)]
+    istio_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    ambassador_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    traffic_split_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    traefik_api_group: Option<String>,
+    #[arg(long, hide = true)]
+    traefik_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    ingress_api_version: Option<String>,
+    #[arg(long, hide = true)]
+    appmesh_crd_version: Option<String>,
+    #[arg(long, hide = true)]
+    alb_ingress_classes: Vec<String>,
+    /// An Ingress is found by its name, so its class does not matter
+    #[arg(long, hide = true)]
+    nginx_ingress_classes: Vec<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    alb_verify_weight: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    aws_verify_target_group: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    self_service_notification_enabled: Option<String>,
+    #[arg(long, hide = true)]
+    enable_pprof_address: Option<String>,
+}
+
+impl Accepted {
+    /// Names of the flags that were given and have no effect.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        let flags = [
+            (self.experiment_threads.is_some(), "--experiment-threads"),
+            (self.service_threads.is_some(), "--service-threads"),
+            (self.ingress_threads.is_some(), "--ingress-threads"),
+            (self.ephemeral_metadata_threads.is_some(), "--ephemeral-metadata-threads"),
+            (self.ephemeral_metadata_update_pod_retries.is_some(), "--ephemeral-metadata-update-pod-retries"),
+            (self.aws_target_group_binding_api_version.is_some(), "--aws-target-group-binding-api-version"),
+            (self.alb_tag_key_resource_id.is_some(), "--alb-tag-key-resource-id"),
+            (self.istio_api_version.is_some(), "--istio-api-version"),
+            (self.ambassador_api_version.is_some(), "--ambassador-api-version"),
+            (self.traffic_split_api_version.is_some(), "--traffic-split-api-version"),
+            (self.traefik_api_group.is_some(), "--traefik-api-group"),
+            (self.traefik_api_version.is_some(), "--traefik-api-version"),
+            (self.ingress_api_version.is_some(), "--ingress-api-version"),
+            (self.appmesh_crd_version.is_some(), "--appmesh-crd-version"),
+            (!self.alb_ingress_classes.is_empty(), "--alb-ingress-classes"),
+            (!self.nginx_ingress_classes.is_empty(), "--nginx-ingress-classes"),
+            (self.alb_verify_weight.is_some(), "--alb-verify-weight"),
+            (self.aws_verify_target_group.is_some(), "--aws-verify-target-group"),
+            (self.self_service_notification_enabled.is_some(), "--self-service-notification-enabled"),
+            (self.enable_pprof_address.is_some(), "--enable-pprof-address"),
+        ];
+        flags.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect()
+    }
+}
+
+impl Options {
+    /// The namespace that the controller itself lives in: its Lease and the credentials of metric providers are there.
+    pub(crate) fn own_namespace(&self) -> String {
+        let named =
+            std::env::var("POD_NAMESPACE").ok().or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
+        let named = named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        named.or_else(|| self.namespace.clone()).unwrap_or_else(|| "argo-rollouts".to_owned())
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        Timing {
+            duration: self.leader_election_lease_duration,
+            deadline: self.leader_election_renew_deadline,
+            retry: self.leader_election_retry_period,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let nanoseconds = go_duration::parse_nanoseconds(text)?;
+    u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| format!("{text} is negative"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(arguments: &[&str]) -> Options {
+        Line::try_parse_from([&["tidegate"], arguments].concat()).unwrap().options
+    }
+
+    #[test]
+    fn defaults_are_upstreams() {
+        let options = parse(&[]);
+        assert_eq!((options.metrics_port, options.healthz_port), (8090, 8080));
+        assert_eq!(
+            (options.rollout_resync, options.rollout_threads, options.analysis_threads),
+            (900, 10, 30)
+        );
+        assert!(options.leader_elect && !options.namespaced && !options.sync.sync_enabled);
+        assert_eq!(options.timing().deadline, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn upstreams_command_lines_are_understood() {
+        let options = parse(&[
+            "--namespaced",
+            "--instance-id=blue",
+            "--leader-elect=false",
+            "--metricsport",
+            "9000",
+            "--istio-api-version=v1beta1",
+            "--leader-election-lease-duration=1m30s",
+            "--loglevel",
+            "debug",
+        ]);
+        assert!(options.namespaced && !options.leader_elect);
+        assert_eq!((options.metrics_port, options.instance_id.as_deref()), (9000, Some("blue")));
+        assert_eq!(options.timing().duration, Duration::from_secs(90));
+        assert_eq!(options.accepted.given(), ["--istio-api-version"]);
+    }
+
+    #[test]
+    fn namespaces_of_the_git_side_may_be_listed_either_way() {
+        let options = parse(&["--sync-enabled", "--sync-namespaces=a,b", "--sync-namespaces", "c"]);
+        assert_eq!(options.sync.sync_namespaces, ["a", "b", "c"]);
+        assert!(options.sync.sync_enabled);
+    }
+}

@@ -1,0 +1,175 @@
+//! The loop over Rollouts: fence, observe, plan, apply, and when to look again.
+//!
+//! Input: keys from the queue. Output: applied plans. All decisions are the engine's; all requests are `apply`'s.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidegate_engine::fence::{Fence, Verdict};
+use tidegate_engine::lint::lint;
+use tidegate_engine::plan::{Because, Notice, Plan};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::apply::{Failed, Hand};
+use crate::events::{Recorder, Subject};
+use crate::failure::{Class, was_refused};
+use crate::metrics::{Loop, Metrics};
+use crate::observe::{Observed, observe};
+use crate::store::Key;
+use crate::watch::Scene;
+use crate::work::Next;
+
+/// How long to give a cache that is behind our own write.
+const STALE_PAUSE: Duration = Duration::from_millis(100);
+/// A plan that asks for the past is looked at again after this, so that a mistake never spins.
+const WAKE_SOONEST: Duration = Duration::from_millis(20);
+
+/// The loop's tools and memory.
+pub(crate) struct Rollouts {
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) hand: Hand,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Arc<Metrics>,
+    /// How often to look at a Rollout about which nothing is heard.
+    pub(crate) resync: Duration,
+    pub(crate) memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
+}
+
+/// What is remembered of one Rollout between rounds: nothing that cannot be lost.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    fence: Fence,
+    /// The uid that was greeted, so that a Rollout is greeted once.
+    greeted: String,
+    /// The generation that was told to be unserved.
+    unserved: Option<i64>,
+    reason: String,
+}
+
+impl Rollouts {
+    /// Makes one round for one Rollout.
+    pub(crate) async fn attend(self: Arc<Self>, key: Key) -> Next {
+        let begun = Instant::now();
+        let memory = self.memory(&key);
+        // One round per key runs at a time, so this never waits; it survives a panic, which a std Mutex would not.
+        let mut memory = memory.lock().await;
+        let Some(observed) = observe(&self.scene.stores, &key, Timestamp::now()) else {
+            self.metrics.forget(Loop::Rollout, &key);
+            self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            return Next::Idle;
+        };
+        self.metrics.round_begins(&key);
+        let outcome = self.round(&key, &observed, &mut memory).await;
+        let took = begun.elapsed();
+        match outcome {
+            Ok(next) => {
+                self.metrics.round_ended(&key, took, Ok(memory.reason.clone()));
+                next
+            }
+            Err(failed) => {
+                self.metrics.round_ended(&key, took, Err(failed.class.name()));
+                tell_failure(&key, &failed);
+                failed.class.next()
+            }
+        }
+    }
+
+    async fn round(&self, key: &Key, observed: &Observed, memory: &mut Memory) -> Result<Next, Failed> {
+        let world = &observed.world;
+        match memory.fence.check(world.now, |object| self.scene.stores.seen(&key.namespace, object)) {
+            Verdict::Fresh => {}
+            Verdict::Stale { object } => {
+                debug!(rollout = %key, %object, "cache is behind our own write");
+                return Ok(Next::After(STALE_PAUSE));
+            }
+            Verdict::Ask { object } => {
+                let found = self.hand.look_up(&key.namespace, &object).await?;
+                memory.fence.answered(&object, found.as_ref(), Timestamp::now());
+                return Ok(Next::After(WAKE_SOONEST));
+            }
+        }
+        self.greet(observed, key, memory);
+        let plan = tidegate_engine::rollout::plan(world);
+        for breach in lint(world, &plan) {
+            self.metrics.breached(format!("{:?}", breach.rule));
+            error!(rollout = %key, %breach, "plan breaks a safety rule: this is a bug, please report it");
+        }
+        self.tell_reason(observed, key, &plan, memory);
+        let wake = plan.wake;
+        self.hand.apply(observed, plan, &mut memory.fence).await?;
+        let until =
+            wake.map(|wake| Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default());
+        Ok(Next::After(until.map_or(self.resync, |until| until.clamp(WAKE_SOONEST, self.resync))))
+    }
+
+    /// Says that this controller has taken a Rollout up, once per start, as upstream does.
+    fn greet(&self, observed: &Observed, key: &Key, memory: &mut Memory) {
+        let rollout = &observed.world.rollout;
+        let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
+        if memory.greeted != uid {
+            uid.clone_into(&mut memory.greeted);
+            let message = format!("Rollout resource added to informer: {key}");
+            self.recorder
+                .record(&Subject::rollout(rollout), Notice::normal("RolloutAddedToInformer", message));
+        }
+    }
+
+    /// Logs the reason when it becomes another one, and tells the user once per generation what is not served.
+    fn tell_reason(&self, observed: &Observed, key: &Key, plan: &Plan, memory: &mut Memory) {
+        let reason = reason(&plan.because);
+        if memory.reason != reason {
+            info!(rollout = %key, because = %plan.because, "decided");
+            memory.reason = reason;
+        }
+        let Because::Unserved { what } = &plan.because else { return };
+        let rollout = &observed.world.rollout;
+        if memory.unserved != rollout.metadata.generation {
+            memory.unserved = rollout.metadata.generation;
+            warn!(rollout = %key, what, "left untouched");
+            let message = format!("Rollout left untouched: {what}");
+            self.recorder.record(&Subject::rollout(rollout), Notice::warning("RolloutNotServed", message));
+        }
+    }
+
+    fn memory(&self, key: &Key) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memories.entry(key.clone()).or_default())
+    }
+}
+
+/// The name of a reason's variant: few values, so that it can be a label.
+fn reason(because: &Because) -> String {
+    let text = format!("{because:?}");
+    text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+fn tell_failure(key: &Key, failed: &Failed) {
+    match failed.class {
+        Class::Unreachable if was_refused(&failed.source) => {
+            debug!(rollout = %key, error = %failed, "stopped")
+        }
+        // Somebody was faster; the next round sees what they did.
+        Class::Gone | Class::Conflict => debug!(rollout = %key, error = %failed, "planning again"),
+        Class::Throttled(_) | Class::Denied | Class::Unreachable => {
+            warn!(rollout = %key, class = failed.class.name(), error = %failed, "round failed");
+        }
+        Class::Bug => {
+            error!(rollout = %key, error = %failed, "round failed: this is a bug, please report it")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_the_name_of_its_variant() {
+        assert_eq!(reason(&Because::Settled), "Settled");
+        assert_eq!(reason(&Because::UserPaused), "UserPaused");
+        assert_eq!(reason(&Because::WaitingForRun { run: "x y".to_owned() }), "WaitingForRun");
+    }
+}

@@ -1,0 +1,369 @@
+//! Watches: every object that matters lands in a store, and wakes the Rollouts and AnalysisRuns that it concerns.
+//!
+//! Input: watch streams. Output: stores, and keys in the queues. One malformed object is left out and told;
+//! the others go on. It must never decide anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch_stream};
+use kube::{Client, ResourceExt};
+use serde_json::Value;
+use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use tidegate_engine::fence::Seen;
+use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, Service, Set};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::facts::{Facts, Pod, RolloutFacts, Slice};
+use crate::kinds;
+use crate::metrics::Metrics;
+use crate::store::{Change, Key, Store};
+use crate::work::Queue;
+
+/// Everything that the watches keep.
+#[derive(Debug, Default)]
+pub(crate) struct Stores {
+    pub(crate) rollouts: Store<RolloutFacts>,
+    pub(crate) sets: Store<Set>,
+    pub(crate) services: Store<Service>,
+    pub(crate) slices: Store<Slice>,
+    pub(crate) pods: Store<Pod>,
+    pub(crate) ingresses: Store<Value>,
+    pub(crate) runs: Store<AnalysisRun>,
+    pub(crate) templates: Store<AnalysisTemplateSpec>,
+    pub(crate) cluster_templates: Store<AnalysisTemplateSpec>,
+}
+
+impl Stores {
+    /// What the stores show of one object that plans write, by its reference.
+    pub(crate) fn seen(&self, namespace: &str, object: &Reference) -> Option<Seen> {
+        match (object.api_version.as_str(), object.kind.as_str()) {
+            ("argoproj.io/v1alpha1", "Rollout") => self.rollouts.seen(namespace, &object.name),
+            ("argoproj.io/v1alpha1", "AnalysisRun") => self.runs.seen(namespace, &object.name),
+            ("apps/v1", "ReplicaSet") => self.sets.seen(namespace, &object.name),
+            ("v1", "Service") => self.services.seen(namespace, &object.name),
+            ("networking.k8s.io/v1", "Ingress") => self.ingresses.seen(namespace, &object.name),
+            _ => None,
+        }
+    }
+
+    /// Whether each store has read a first complete list.
+    pub(crate) fn are_listed(&self) -> bool {
+        self.rollouts.is_listed()
+            && self.sets.is_listed()
+            && self.services.is_listed()
+            && self.slices.is_listed()
+            && self.pods.is_listed()
+            && self.ingresses.is_listed()
+            && self.runs.is_listed()
+            && self.templates.is_listed()
+            && self.cluster_templates.is_listed()
+    }
+
+    /// Returns once each store has read a first complete list.
+    pub(crate) async fn wait_listed(&self) {
+        self.rollouts.wait_listed().await;
+        self.sets.wait_listed().await;
+        self.services.wait_listed().await;
+        self.slices.wait_listed().await;
+        self.pods.wait_listed().await;
+        self.ingresses.wait_listed().await;
+        self.runs.wait_listed().await;
+        self.templates.wait_listed().await;
+        self.cluster_templates.wait_listed().await;
+    }
+}
+
+/// The stores, and the queues of the loops that live from them.
+#[derive(Debug, Default)]
+pub(crate) struct Scene {
+    pub(crate) stores: Stores,
+    pub(crate) rollouts: Queue<Key>,
+    pub(crate) runs: Queue<Key>,
+}
+
+/// Which objects to watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    /// The one namespace to watch; `None` for all.
+    pub(crate) namespace: Option<String>,
+    /// The controller instance whose objects are watched.
+    pub(crate) instance_id: Option<String>,
+}
+
+impl Scope {
+    /// Objects of other instances are invisible; without an id, so are all that name one.
+    fn instance_selector(&self) -> String {
+        self.instance_id
+            .as_ref()
+            .map_or_else(|| format!("!{INSTANCE_ID}"), |id| format!("{INSTANCE_ID}={id}"))
+    }
+
+    fn api(&self, client: &Client, kind: &ApiResource) -> Api<DynamicObject> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+            None => Api::all_with(client.clone(), kind),
+        }
+    }
+}
+
+/// Starts all watches. They live until the returned set is dropped, whoever leads.
+pub(crate) fn start(
+    client: &Client,
+    scope: &Scope,
+    scene: &Arc<Scene>,
+    metrics: &Arc<Metrics>,
+) -> JoinSet<()> {
+    let ours = watcher::Config::default().labels(&scope.instance_selector());
+    let hashed = watcher::Config::default().labels(HASH_LABEL);
+    let every = watcher::Config::default();
+    let mut watches = JoinSet::new();
+    let mut watch = Watches { client, scope, scene, metrics, tasks: &mut watches };
+    watch.add(kinds::rollout(), &ours, |scene| &scene.stores.rollouts, wake_by_rollout);
+    watch.add(kinds::replica_set(), &hashed, |scene| &scene.stores.sets, wake_by_set);
+    watch.add(kinds::service(), &every, |scene| &scene.stores.services, wake_by_service);
+    watch.add(kinds::endpoint_slice(), &every, |scene| &scene.stores.slices, wake_by_slice);
+    watch.add(kinds::pod(), &hashed, |scene| &scene.stores.pods, wake_by_pod);
+    watch.add(kinds::ingress(), &every, |scene| &scene.stores.ingresses, wake_by_ingress);
+    watch.add(kinds::analysis_run(), &ours, |scene| &scene.stores.runs, wake_by_run);
+    watch.add(kinds::analysis_template(), &ours, |scene| &scene.stores.templates, wake_by_template);
+    if scope.namespace.is_none() {
+        let kind = kinds::cluster_analysis_template();
+        watch.add(kind, &ours, |scene| &scene.stores.cluster_templates, wake_by_template);
+    } else {
+        // A controller of one namespace has no right to cluster-wide objects, and no use for them.
+        scene.stores.cluster_templates.list_ends();
+    }
+    watches
+}
+
+struct Watches<'a> {
+    client: &'a Client,
+    scope: &'a Scope,
+    scene: &'a Arc<Scene>,
+    metrics: &'a Arc<Metrics>,
+    tasks: &'a mut JoinSet<()>,
+}
+
+impl Watches<'_> {
+    fn add<T: Facts>(
+        &mut self,
+        kind: ApiResource,
+        config: &watcher::Config,
+        store: fn(&Scene) -> &Store<T>,
+        wake: fn(&Scene, &Change<T>),
+    ) {
+        let api = self.scope.api(self.client, &kind);
+        let (scene, metrics, config) = (Arc::clone(self.scene), Arc::clone(self.metrics), config.clone());
+        self.tasks.spawn(async move { follow(api, &kind, config, &scene, store, wake, &metrics).await });
+    }
+}
+
+/// Follows one kind for ever.
+async fn follow<T: Facts>(
+    api: Api<DynamicObject>,
+    kind: &ApiResource,
+    config: watcher::Config,
+    scene: &Scene,
+    store: fn(&Scene) -> &Store<T>,
+    wake: fn(&Scene, &Change<T>),
+    metrics: &Metrics,
+) {
+    let mut events = watch_stream(api, config).backoff(Delay::default()).boxed();
+    let store = store(scene);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => store.list_begins(),
+            Ok(Event::InitApply(object)) => {
+                store.list_holds(&key(&object));
+                take_in(object, kind, store, scene, wake, metrics);
+            }
+            Ok(Event::InitDone) => {
+                for change in store.list_ends() {
+                    wake(scene, &change);
+                }
+                info!(kind = kind.kind, "caches are complete");
+            }
+            Ok(Event::Apply(object)) => take_in(object, kind, store, scene, wake, metrics),
+            Ok(Event::Delete(object)) => wake(scene, &store.delete(key(&object))),
+            Err(error) => {
+                metrics.watch_failed(&kind.kind);
+                warn!(kind = kind.kind, error = %crate::failure::chain(&error), "watch failed, starting it again");
+            }
+        }
+    }
+}
+
+fn take_in<T: Facts>(
+    object: DynamicObject,
+    kind: &ApiResource,
+    store: &Store<T>,
+    scene: &Scene,
+    wake: fn(&Scene, &Change<T>),
+    metrics: &Metrics,
+) {
+    let key = key(&object);
+    let seen = Seen {
+        version: object.resource_version().unwrap_or_default(),
+        uid: object.uid().unwrap_or_default(),
+    };
+    let old = store.get(&key);
+    match T::keep(whole(object, kind), old.as_ref().map(|kept| &*kept.value)) {
+        Ok(facts) => {
+            let differs = old.is_none_or(|old| facts.differs(&old.value));
+            let change = store.apply(key, seen, facts);
+            if differs {
+                wake(scene, &change);
+            }
+        }
+        Err(error) => {
+            metrics.malformed(&kind.kind);
+            warn!(kind = kind.kind, object = %key, error, "object is malformed and left alone");
+            store.delete(key);
+        }
+    }
+}
+
+fn key(object: &DynamicObject) -> Key {
+    Key::new(object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The whole object as JSON: items of a list lack their kind, and managedFields is half of an object's size.
+fn whole(object: DynamicObject, kind: &ApiResource) -> Value {
+    let DynamicObject { mut metadata, mut data, .. } = object;
+    metadata.managed_fields = None;
+    if !data.is_object() {
+        data = Value::Object(serde_json::Map::new());
+    }
+    data["apiVersion"] = Value::from(kind.api_version.clone());
+    data["kind"] = Value::from(kind.kind.clone());
+    data["metadata"] = serde_json::to_value(metadata).unwrap_or_default();
+    data
+}
+
+/// Waits 0.2 s to 5 s between attempts of a watch: kube's own 30 s would leave an abort waiting that long after
+/// the API server is back.
+#[derive(Debug, Default)]
+struct Delay {
+    attempts: u32,
+    failed: Option<Instant>,
+}
+
+/// Each attempt begins with a success (the start of a list), so only a quiet time makes delays short again.
+const QUIET: Duration = Duration::from_secs(30);
+
+impl Iterator for Delay {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.failed.replace(Instant::now()).is_none_or(|failed| failed.elapsed() > QUIET) {
+            self.attempts = 0;
+        }
+        self.attempts = self.attempts.saturating_add(1);
+        Some(Duration::from_millis(100 << self.attempts.min(6)).min(Duration::from_secs(5)))
+    }
+}
+
+impl Backoff for Delay {
+    fn reset(&mut self) {}
+}
+
+fn wake_by_rollout(scene: &Scene, change: &Change<RolloutFacts>) {
+    scene.rollouts.push(change.key.clone());
+}
+
+/// Wakes the Rollout that controls a ReplicaSet, or those that could claim it.
+fn wake_by_set(scene: &Scene, change: &Change<Set>) {
+    for set in change.old.iter().chain(&change.new) {
+        wake_where(scene, &change.key.namespace, |facts| {
+            set.owner.is_some() && set.owner == facts.rollout.metadata.uid || facts.uses.claims(set)
+        });
+    }
+}
+
+fn wake_by_service(scene: &Scene, change: &Change<Service>) {
+    wake_where(scene, &change.key.namespace, |facts| facts.uses.services.contains(&change.key.name));
+}
+
+fn wake_by_slice(scene: &Scene, change: &Change<Slice>) {
+    for slice in change.old.iter().chain(&change.new) {
+        wake_where(scene, &change.key.namespace, |facts| facts.uses.services.contains(&slice.service));
+    }
+}
+
+fn wake_by_pod(scene: &Scene, change: &Change<Pod>) {
+    let Some(pod) = change.new.as_ref().or(change.old.as_ref()) else { return };
+    let Some(set) = scene.stores.sets.value(&change.key.namespace, &pod.set) else { return };
+    wake_where(scene, &change.key.namespace, |facts| {
+        set.owner.is_some() && set.owner == facts.rollout.metadata.uid
+    });
+}
+
+fn wake_by_ingress(scene: &Scene, change: &Change<Value>) {
+    wake_where(scene, &change.key.namespace, |facts| {
+        facts.uses.routes.iter().any(|route| route.kind == "Ingress" && route.name == change.key.name)
+    });
+}
+
+fn wake_by_run(scene: &Scene, change: &Change<AnalysisRun>) {
+    scene.runs.push(change.key.clone());
+    let Some(run) = change.new.as_ref().or(change.old.as_ref()) else { return };
+    let owner = run.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let Some(owner) = owner.filter(|owner| owner.kind == "Rollout") else { return };
+    scene.rollouts.push(Key::new(&change.key.namespace, &owner.name));
+}
+
+/// A template may be included by another one, so it concerns every Rollout with an analysis.
+fn wake_by_template(scene: &Scene, change: &Change<AnalysisTemplateSpec>) {
+    if change.key.namespace.is_empty() {
+        for (key, facts) in scene.stores.rollouts.all() {
+            if facts.uses.analysis {
+                scene.rollouts.push(key);
+            }
+        }
+    } else {
+        wake_where(scene, &change.key.namespace, |facts| facts.uses.analysis);
+    }
+}
+
+fn wake_where(scene: &Scene, namespace: &str, concerned: impl Fn(&RolloutFacts) -> bool) {
+    scene.stores.rollouts.visit(namespace, |name, facts| {
+        if concerned(facts) {
+            scene.rollouts.push(Key::new(namespace, name));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_see_their_own_objects_only() {
+        let scope = |id: Option<&str>| Scope { namespace: None, instance_id: id.map(str::to_owned) };
+        assert_eq!(scope(None).instance_selector(), "!argo-rollouts.argoproj.io/controller-instance-id");
+        assert_eq!(
+            scope(Some("a")).instance_selector(),
+            "argo-rollouts.argoproj.io/controller-instance-id=a"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watches_start_again_within_five_seconds() {
+        let mut delay = Delay::default();
+        let first: Vec<u64> =
+            delay.by_ref().take(7).map(|delay| u64::try_from(delay.as_millis()).unwrap()).collect();
+        assert_eq!(first, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        delay.reset();
+        assert_eq!(delay.next(), Some(Duration::from_secs(5)), "the start of a list is no success yet");
+        tokio::time::advance(QUIET * 2).await;
+        assert_eq!(delay.next(), Some(Duration::from_millis(200)));
+    }
+}

@@ -1,0 +1,207 @@
+//! The queue of one loop: keys wait for their time, one at a time per key, so many at once in all.
+//!
+//! Input: keys from watches and the delay that each decision asks for. Output: calls of the loop's function.
+//! kube's scheduler drops duplicates and holds delays. It must never know what the keys name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::channel::mpsc::{self, UnboundedSender};
+use futures::{FutureExt, StreamExt};
+use kube::runtime::scheduler::{ScheduleRequest, scheduler};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::error;
+
+/// First delay after a failure; each further one in a row doubles it.
+const BACKOFF_FIRST: Duration = Duration::from_millis(1);
+/// Longest delay after a failure: it bounds how long a cause that was removed goes unnoticed.
+pub(crate) const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
+
+/// When one key is to be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// After this time, or earlier when a watch says so.
+    After(Duration),
+    /// The attempt failed: after a delay that grows with failures in a row, and is at least this long.
+    Failed { at_least: Duration },
+    /// Only when a watch says so.
+    Idle,
+}
+
+/// The way into one queue. While nobody works it off, keys are dropped: whoever starts looks at everything.
+#[derive(Debug)]
+pub(crate) struct Queue<K> {
+    sender: Mutex<Option<UnboundedSender<ScheduleRequest<K>>>>,
+}
+
+impl<K> Default for Queue<K> {
+    fn default() -> Self {
+        Self { sender: Mutex::new(None) }
+    }
+}
+
+impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
+    /// Asks for a key to be looked at as soon as there is room.
+    pub(crate) fn push(&self, key: K) {
+        if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // A closed queue means that the loop just ended; the next one looks at everything.
+            let _ = sender.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() });
+        }
+    }
+
+    /// Works the queue off until `stop`: starts with `first`, and keeps at most `limit` keys in progress.
+    ///
+    /// On `stop` nothing new is started, and what is in progress is finished. A panic counts as a failure of
+    /// its key alone. Dropping the future ends everything at once.
+    pub(crate) async fn work<F>(
+        &self,
+        first: Vec<K>,
+        limit: usize,
+        stop: impl Future<Output = ()>,
+        attend: impl Fn(K) -> F,
+        panicked: impl Fn(&K),
+    ) where
+        F: Future<Output = Next> + Send + 'static,
+    {
+        let (sender, requests) = mpsc::unbounded();
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        for key in first {
+            self.push(key);
+        }
+        let mut due = pin!(scheduler(requests));
+        let mut stop = pin!(stop);
+        let mut busy: BTreeSet<K> = BTreeSet::new();
+        let mut failures: BTreeMap<K, u32> = BTreeMap::new();
+        let mut tasks: JoinSet<(K, Option<Next>)> = JoinSet::new();
+        loop {
+            let full = busy.len() >= limit;
+            let mut free = due.as_mut().hold_unless(|key| !full && !busy.contains(key));
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(Ok((key, next))) = tasks.join_next() => {
+                    busy.remove(&key);
+                    if next.is_none() {
+                        error!(key = %key, "a decision panicked: this is a bug, please report it");
+                        panicked(&key);
+                    }
+                    self.later(key, next.unwrap_or(Next::Failed { at_least: BACKOFF_LONGEST }), &mut failures);
+                }
+                Some(key) = free.next() => {
+                    busy.insert(key.clone());
+                    let attempt = AssertUnwindSafe(attend(key.clone())).catch_unwind();
+                    tasks.spawn(async move { (key, attempt.await.ok()) });
+                }
+            }
+        }
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn later(&self, key: K, next: Next, failures: &mut BTreeMap<K, u32>) {
+        let delay = match next {
+            Next::After(delay) => {
+                failures.remove(&key);
+                delay
+            }
+            Next::Idle => {
+                failures.remove(&key);
+                return;
+            }
+            Next::Failed { at_least } => {
+                let in_a_row = failures.entry(key.clone()).or_default();
+                *in_a_row += 1;
+                backoff(*in_a_row).max(at_least)
+            }
+        };
+        if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            let _ = sender.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() + delay });
+        }
+    }
+}
+
+/// The delay after so many failures in a row: 1 ms, 2 ms, 4 ms up to 10 s.
+fn backoff(in_a_row: u32) -> Duration {
+    BACKOFF_FIRST.saturating_mul(1 << in_a_row.saturating_sub(1).min(16)).min(BACKOFF_LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::{mpsc as channel, oneshot};
+
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_ten_seconds() {
+        assert_eq!(backoff(1), Duration::from_millis(1));
+        assert_eq!(backoff(4), Duration::from_millis(8));
+        assert_eq!(backoff(14), Duration::from_millis(8192));
+        assert_eq!(backoff(15), BACKOFF_LONGEST);
+        assert_eq!(backoff(u32::MAX), BACKOFF_LONGEST);
+    }
+
+    /// A key that is pushed while it is in progress runs once more afterwards, and never twice at once.
+    #[tokio::test(start_paused = true)]
+    async fn one_key_is_never_looked_at_twice_at_once() {
+        let queue = Arc::new(Queue::<String>::default());
+        let (calls, mut called) = channel::unbounded_channel();
+        let running = Arc::new(AtomicUsize::new(0));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let worker = Arc::clone(&queue);
+        let loop_task = tokio::spawn(async move {
+            let attend = move |_key: String| {
+                let (running, calls) = (Arc::clone(&running), calls.clone());
+                async move {
+                    assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0);
+                    let (go, gone) = oneshot::channel::<()>();
+                    let _ = calls.send(go);
+                    let _ = gone.await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    Next::Idle
+                }
+            };
+            worker.work(vec!["a".to_owned()], 4, async { drop(stopped.await) }, attend, |_| {}).await;
+        });
+        let first = called.recv().await.unwrap();
+        queue.push("a".to_owned());
+        queue.push("a".to_owned());
+        first.send(()).unwrap();
+        let second = called.recv().await.unwrap();
+        second.send(()).unwrap();
+        stop.send(()).unwrap();
+        loop_task.await.unwrap();
+        assert!(called.try_recv().is_err(), "two pushes while in progress make one more look");
+    }
+
+    /// A panic in one key is counted, and neither stops the others nor the key's next attempt.
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_concerns_its_key_alone() {
+        let queue = Queue::<String>::default();
+        let (done, finished) = oneshot::channel::<()>();
+        let done = Arc::new(Mutex::new(Some(done)));
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let panics = AtomicUsize::new(0);
+        let attend = |_key: String| {
+            let (attempts, done) = (Arc::clone(&attempts), Arc::clone(&done));
+            async move {
+                assert!(attempts.fetch_add(1, Ordering::SeqCst) > 0, "planted");
+                if let Some(done) = done.lock().unwrap().take() {
+                    let _ = done.send(());
+                }
+                Next::After(Duration::from_secs(900))
+            }
+        };
+        let count = |_: &String| drop(panics.fetch_add(1, Ordering::SeqCst));
+        queue.work(vec!["a".to_owned()], 1, async { drop(finished.await) }, attend, count).await;
+        assert_eq!((attempts.load(Ordering::SeqCst), panics.load(Ordering::SeqCst)), (2, 1));
+    }
+}
