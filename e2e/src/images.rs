@@ -142,11 +142,11 @@ fn archive(name: &str, key: &str, entries: &[Entry], configs: &[Config]) -> Resu
 fn cargo_build(package: &str, args: &[&str], env: &[(&str, &str)]) -> Result<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut build =
-        command(cargo, &["build", "--quiet", "--package", package, "--message-format=json-render-diagnostics"]);
+        command(cargo, &["build", "--quiet", "--bin", package, "--message-format=json-render-diagnostics"]);
     build.args(args).envs(env.iter().copied()).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     let done = build.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !done.status.success() {
-        bail!("cargo build --package {package} failed");
+        bail!("cargo build --bin {package} failed");
     }
     let program = String::from_utf8_lossy(&done.stdout)
         .lines()
