@@ -5,12 +5,15 @@
 //! here does I/O or knows a cluster.
 
 pub mod analysis;
+pub mod crds;
 pub mod experiment;
 pub mod go_duration;
 mod omit;
 pub mod phase;
 pub mod raw;
 pub mod rollout;
+#[cfg(test)]
+mod round_trip;
 pub mod source;
 pub mod tolerant;
 pub mod valid;

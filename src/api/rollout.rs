@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Desired state of a Rollout.
+#[expect(clippy::duplicated_attributes, reason = "each printed column has a type of its own")]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "argoproj.io",
@@ -74,7 +75,7 @@ pub struct RolloutSpec {
     pub replicas: Option<i32>,
     /// Selects the pods of this Rollout; immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "selector is immutable"}]))]
+    #[schemars(extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": ".spec.selector is immutable"}]))]
     pub selector: Option<LabelSelector>,
     /// Pod template; absent when workloadRef names one.
     #[serde(skip_serializing_if = "PodTemplate::is_absent")]

@@ -1,8 +1,13 @@
 //! Providers of metrics and their settings.
 
+mod cloud_watch;
+mod kayenta;
+
+pub use cloud_watch::*;
+pub use kayenta::*;
+
 use crate::omit::{blank, empty};
 use crate::raw::free_object;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -292,87 +297,6 @@ pub struct JobMetadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Queries to Amazon CloudWatch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(extend("required" = ["metricDataQueries"]))]
-pub struct CloudWatchMetric {
-    /// Time that the queries cover; 5m when absent.
-    #[serde(skip_serializing_if = "blank")]
-    pub interval: Option<String>,
-    /// Queries.
-    pub metric_data_queries: Vec<CloudWatchMetricDataQuery>,
-}
-
-/// One query to Amazon CloudWatch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CloudWatchMetricDataQuery {
-    /// Id.
-    #[serde(skip_serializing_if = "blank")]
-    pub id: Option<String>,
-    /// Expression over other queries.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expression: Option<String>,
-    /// Label.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    /// Metric to read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metric_stat: Option<CloudWatchMetricStat>,
-    /// Seconds between data points.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub period: Option<IntOrString>,
-    /// Whether the result is wanted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub return_data: Option<bool>,
-}
-
-/// Metric of Amazon CloudWatch and how to sum it up.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CloudWatchMetricStat {
-    /// Metric.
-    #[serde(skip_serializing_if = "empty")]
-    pub metric: CloudWatchMetricStatMetric,
-    /// Seconds between data points.
-    #[serde(skip_serializing_if = "empty")]
-    pub period: IntOrString,
-    /// Statistic, such as Sum.
-    #[serde(skip_serializing_if = "blank")]
-    pub stat: Option<String>,
-    /// Unit.
-    #[serde(skip_serializing_if = "blank")]
-    pub unit: Option<String>,
-}
-
-/// Metric of Amazon CloudWatch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CloudWatchMetricStatMetric {
-    /// Dimensions.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub dimensions: Vec<CloudWatchMetricStatMetricDimension>,
-    /// Name of the metric.
-    #[serde(skip_serializing_if = "blank")]
-    pub metric_name: Option<String>,
-    /// Namespace of the metric.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-}
-
-/// Dimension of a metric of Amazon CloudWatch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CloudWatchMetricStatMetricDimension {
-    /// Name.
-    #[serde(skip_serializing_if = "blank")]
-    pub name: Option<String>,
-    /// Value.
-    #[serde(skip_serializing_if = "blank")]
-    pub value: Option<String>,
-}
-
 /// Query to Graphite.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -410,74 +334,4 @@ pub struct SkyWalkingMetric {
     /// Time that the query covers.
     #[serde(skip_serializing_if = "blank")]
     pub interval: Option<String>,
-}
-
-/// Comparison by Kayenta.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(extend("required" = [
-    "address", "application", "canaryConfigName", "metricsAccountName", "configurationAccountName",
-    "storageAccountName", "threshold", "scopes"
-]))]
-pub struct KayentaMetric {
-    /// Address of the server.
-    pub address: String,
-    /// Application.
-    pub application: String,
-    /// Name of the canary configuration.
-    pub canary_config_name: String,
-    /// Account for metrics.
-    pub metrics_account_name: String,
-    /// Account for configuration.
-    pub configuration_account_name: String,
-    /// Account for storage.
-    pub storage_account_name: String,
-    /// Scores that pass.
-    pub threshold: KayentaThreshold,
-    /// What to compare.
-    pub scopes: Vec<KayentaScope>,
-    /// Compares with the time before.
-    #[serde(skip_serializing_if = "empty")]
-    pub lookback: bool,
-}
-
-/// Scores that pass.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(extend("required" = ["pass", "marginal"]))]
-pub struct KayentaThreshold {
-    /// Least score of a success.
-    pub pass: i64,
-    /// Least score that is not a failure.
-    pub marginal: i64,
-}
-
-/// What to compare.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(extend("required" = ["name", "controlScope", "experimentScope"]))]
-pub struct KayentaScope {
-    /// Name.
-    pub name: String,
-    /// The stable side.
-    pub control_scope: ScopeDetail,
-    /// The canary side.
-    pub experiment_scope: ScopeDetail,
-}
-
-/// One side of a comparison.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(extend("required" = ["scope", "region", "step", "start", "end"]))]
-pub struct ScopeDetail {
-    /// Scope.
-    pub scope: String,
-    /// Region.
-    pub region: String,
-    /// Seconds between samples.
-    pub step: i64,
-    /// Start of the time.
-    pub start: String,
-    /// End of the time.
-    pub end: String,
 }

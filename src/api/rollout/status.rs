@@ -225,18 +225,20 @@ pub struct WeightDestination {
 /// State of one step plugin.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(extend("required" = ["index", "name"]))]
+#[schemars(extend("required" = ["index", "name", "operation"]))]
 pub struct StepPluginStatus {
     /// Index of the step.
     pub index: i32,
     /// Name of the plugin.
     pub name: String,
-    /// Message of the plugin.
-    #[serde(skip_serializing_if = "empty")]
-    pub message: String,
+    /// Operation: Run, Terminate or Abort.
+    pub operation: String,
     /// Phase: Running, Successful, Failed or Error.
     #[serde(skip_serializing_if = "empty")]
     pub phase: String,
+    /// Message of the plugin.
+    #[serde(skip_serializing_if = "empty")]
+    pub message: String,
     /// When it started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
@@ -252,9 +254,6 @@ pub struct StepPluginStatus {
     /// Calls so far.
     #[serde(skip_serializing_if = "empty")]
     pub executions: i32,
-    /// Operation: Run, Terminate or Abort.
-    #[serde(skip_serializing_if = "empty")]
-    pub operation: String,
     /// The plugin is switched off.
     #[serde(skip_serializing_if = "empty")]
     pub disabled: bool,

@@ -51,8 +51,7 @@ fn needs_services(canary: &CanaryStrategy) -> bool {
     let Some(routing) = &canary.traffic_routing else { return false };
     let no_ping_pong = canary.ping_pong.is_none();
     let by_host = routing.istio.as_ref().is_some_and(|istio| istio.destination_rule.is_none());
-    (routing.alb.is_some() && no_ping_pong)
-        || (by_host && no_ping_pong)
+    (no_ping_pong && (routing.alb.is_some() || by_host))
         || routing.smi.is_some()
         || routing.apisix.is_some()
         || routing.ambassador.is_some()

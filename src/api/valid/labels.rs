@@ -117,7 +117,7 @@ pub(crate) fn label_name_problems(text: &str) -> Vec<String> {
     if name.is_empty() {
         problems.push("name part must be non-empty".to_owned());
     } else if name.len() > PART_LENGTH_MAX {
-        problems.push(format!("name part must be no more than {PART_LENGTH_MAX} bytes"));
+        problems.push(format!("name part must be no more than {PART_LENGTH_MAX} characters"));
     }
     if !is_name(name) {
         problems.push(format!("name part {NAME_RULE}"));
@@ -128,7 +128,7 @@ pub(crate) fn label_name_problems(text: &str) -> Vec<String> {
 fn label_value_problems(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if text.len() > PART_LENGTH_MAX {
-        problems.push(format!("must be no more than {PART_LENGTH_MAX} bytes"));
+        problems.push(format!("must be no more than {PART_LENGTH_MAX} characters"));
     }
     if !text.is_empty() && !is_name(text) {
         problems.push(VALUE_RULE.to_owned());
@@ -140,7 +140,7 @@ fn label_value_problems(text: &str) -> Vec<String> {
 pub(crate) fn dns_label_problems(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if text.len() > PART_LENGTH_MAX {
-        problems.push(format!("must be no more than {PART_LENGTH_MAX} bytes"));
+        problems.push(format!("must be no more than {PART_LENGTH_MAX} characters"));
     }
     if !is_dns_label(text) {
         problems.push(DNS_LABEL_RULE.to_owned());
@@ -151,7 +151,7 @@ pub(crate) fn dns_label_problems(text: &str) -> Vec<String> {
 fn subdomain_problems(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if text.len() > SUBDOMAIN_LENGTH_MAX {
-        problems.push(format!("must be no more than {SUBDOMAIN_LENGTH_MAX} bytes"));
+        problems.push(format!("must be no more than {SUBDOMAIN_LENGTH_MAX} characters"));
     }
     if !text.split('.').all(is_dns_label) {
         problems.push(SUBDOMAIN_RULE.to_owned());
@@ -169,5 +169,5 @@ fn is_dns_label(text: &str) -> bool {
 
 /// Tells whether a text starts and ends with an outer character and has nothing else but outer and inner ones.
 fn is_bounded(text: &str, outer: impl Fn(char) -> bool, inner: impl Fn(char) -> bool) -> bool {
-    text.starts_with(&outer) && text.ends_with(|c| outer(c)) && text.chars().all(|c| outer(c) || inner(c))
+    text.starts_with(&outer) && text.ends_with(&outer) && text.chars().all(|c| outer(c) || inner(c))
 }

@@ -273,9 +273,9 @@ impl ProgressThreshold {
     fn new(threshold: Option<&ReplicaProgressThreshold>) -> Self {
         let Some(threshold) = threshold else { return Self::All };
         match (threshold.type_.as_str(), threshold.value) {
-            ("Percent", value) if value >= 0 => Self::Percent(value),
-            ("Pods", value) if value >= 0 => Self::Pods(value),
-            (_, _) => Self::All,
+            (_, ..0) => Self::All,
+            ("Percent", value) => Self::Percent(value),
+            (_, value) => Self::Pods(value),
         }
     }
 }
