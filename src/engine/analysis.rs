@@ -4,8 +4,18 @@
 //! Nothing in here may talk to a server; whoever calls does what the plan says and reports back.
 
 mod args;
+mod assess;
 mod build;
+mod condition;
+mod expression;
+mod functions;
+mod limits;
+mod resolve;
+mod run;
+mod schedule;
 mod template;
 
-pub use args::rollout_args;
+pub use args::{Secrets, rollout_args};
 pub use build::{RunKind, RunRequest, new_run, semantically_equal};
+pub(crate) use condition::evaluate_time;
+pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};

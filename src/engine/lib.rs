@@ -7,9 +7,11 @@
 pub mod analysis;
 pub mod fence;
 pub mod lint;
+pub mod metric;
 pub mod plan;
 pub mod rollout;
 pub mod route;
+pub mod sync;
 pub mod view;
 
 #[cfg(test)]

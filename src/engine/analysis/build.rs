@@ -11,7 +11,7 @@ use serde_json::Value;
 use tidegate_api::analysis::{AnalysisRun, AnalysisRunSpec, AnalysisTemplateSpec};
 use tidegate_api::rollout::{Rollout, RolloutAnalysis};
 
-use super::{args, template};
+use super::{args, limits, template};
 use crate::rollout::world::{HASH_LABEL, INSTANCE_ID, REVISION, TemplateKey, owner_reference};
 
 /// What a run is for within its Rollout.
@@ -64,6 +64,12 @@ pub struct RunRequest<'a> {
 pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
     let analysis = request.analysis;
     let template = template::flatten(&analysis.templates, request.templates)?;
+    if request.kind != RunKind::Background
+        && let Some(metric) = template.metrics.iter().find(|metric| limits::is_endless(metric))
+    {
+        // Nothing but the background ends with the update: a step would wait for ever.
+        return Err(format!("metric '{}' runs indefinitely. Invalid value for count: <nil>", metric.name));
+    }
     let rollout = serde_json::to_value(request.rollout).unwrap_or(Value::Null);
     let given = args::rollout_args(&rollout, &analysis.args, request.stable_hash, request.latest_hash)?;
     let mut spec = AnalysisRunSpec {

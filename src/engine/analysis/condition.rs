@@ -1,0 +1,189 @@
+//! What a measured value means: success and failure conditions in the expr language.
+//!
+//! Input: a metric's conditions and the value. Output: a phase and, where it is an error, why.
+//!
+//! Two rules differ from Argo Rollouts on purpose:
+//! - Missing data never passes. Where Argo would say Successful although the result is NaN or holds no data, the
+//!   measurement is an Error, unless the condition itself names the case: `isNaN` for NaN; `len`, `default` or
+//!   `isNil` for no data.
+//! - A Prometheus vector with exactly one sample may be compared as a number: `result >= 0.95` means
+//!   `result[0] >= 0.95`. Argo fails there with mismatched types.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use expr::{Context, Environment, Value};
+use jiff::Timestamp;
+use tidegate_api::analysis::{AnalysisPhase, Metric};
+
+use super::expression::{self, Expression, Vocabulary};
+use super::functions;
+use crate::metric::MetricValue;
+
+/// Argo's words for a result without data.
+pub(crate) const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
+
+/// The phase of a measurement and, for an error, its message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) phase: AnalysisPhase,
+    pub(crate) message: String,
+}
+
+/// Judges a value by the conditions of its metric.
+pub(crate) fn judge(metric: &Metric, value: &MetricValue, now: Timestamp) -> Verdict {
+    match verdict(metric, value, now) {
+        Ok(phase) => Verdict { phase, message: String::new() },
+        Err(message) => Verdict { phase: AnalysisPhase::Error, message },
+    }
+}
+
+fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp) -> Result<AnalysisPhase, String> {
+    let success = metric.success_condition.as_deref().filter(|text| !text.is_empty());
+    let failure = metric.failure_condition.as_deref().filter(|text| !text.is_empty());
+    let evaluate = |name: &str, text: Option<&str>| {
+        text.map(|text| evaluate(text, value, now).map_err(|why| refusal(name, text, &why))).transpose()
+    };
+    let failed = evaluate("failureCondition", failure)?;
+    let succeeded = evaluate("successCondition", success)?;
+    let phase = match (succeeded, failed) {
+        (_, Some(true)) | (Some(false), None) => AnalysisPhase::Failed,
+        (Some(false), Some(false)) => AnalysisPhase::Inconclusive,
+        (Some(true), _) | (None, None | Some(false)) => AnalysisPhase::Successful,
+    };
+    if phase == AnalysisPhase::Successful
+        && let Some(missing) = missing(value, success.or(failure))
+    {
+        let (name, text) = match (success, failure) {
+            (Some(text), _) => ("successCondition", text),
+            (None, Some(text)) => ("failureCondition", text),
+            (None, None) => return Err(missing.to_owned()),
+        };
+        return Err(refusal(name, text, missing));
+    }
+    Ok(phase)
+}
+
+fn refusal(name: &str, text: &str, why: &str) -> String {
+    format!("could not evaluate {name} \"{text}\": {why}")
+}
+
+/// Why a value proves nothing, unless the condition that accepted it names that case.
+fn missing(value: &MetricValue, condition: Option<&str>) -> Option<&'static str> {
+    let names = |functions: &[&str]| {
+        let prepared = condition.map(|text| expression::prepare(text, vocabulary(value)));
+        matches!(prepared, Some(Ok(expression)) if expression.calls(functions))
+    };
+    if value.is_empty() {
+        (!names(&["len", "default", "isNil"])).then_some(NO_DATA)
+    } else if value.has_nan() {
+        (!names(&["isNaN"]))
+            .then_some("metric result is NaN, which proves nothing: name isNaN in the condition to accept it")
+    } else {
+        None
+    }
+}
+
+fn vocabulary(value: &MetricValue) -> Vocabulary {
+    Vocabulary::Condition { samples: matches!(value, MetricValue::Samples(_)) }
+}
+
+/// Evaluates one condition.
+///
+/// # Errors
+/// Fails with the reason when the text is no expression, names something unknown, does not fit the value or
+/// yields anything but a bool.
+pub(crate) fn evaluate(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, String> {
+    let expression = expression::prepare(text, vocabulary(value))?;
+    let mut context = Context::default();
+    context.insert("result", to_expr(value));
+    let mut environment = functions::language(now);
+    functions::add_argo(&mut environment, value, &to_expr(value));
+    match run(&environment, &expression, &context) {
+        Ok(Value::Bool(verdict)) => Ok(verdict),
+        Ok(other) => Err(format!("expected bool, but got {}", go_type(&other))),
+        Err(_) if value.is_empty() => Err(NO_DATA.to_owned()),
+        Err(why) => Err(why),
+    }
+}
+
+/// Evaluates an expression for a point in time, such as `now() - duration("1h")`.
+///
+/// # Errors
+/// Fails when the text is no expression or does not yield a time.
+pub(crate) fn evaluate_time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let expression = expression::prepare(text, Vocabulary::Time)?;
+    let value = run(&functions::language(now), &expression, &Context::default())?;
+    let Some(seconds) = value.as_float() else {
+        return Err(format!("expected time.Time, but got {}", go_type(&value)));
+    };
+    let milliseconds = (seconds * 1000.0).round();
+    Timestamp::from_millisecond(milliseconds as i64).map_err(|error| error.to_string())
+}
+
+/// Runs an expression. The crate is not ours, so a panic in it counts as an error of the expression.
+fn run(
+    environment: &Environment<'_>,
+    expression: &Expression<'_>,
+    context: &Context,
+) -> Result<Value, String> {
+    let text = expression.text();
+    match catch_unwind(AssertUnwindSafe(|| environment.eval(&text, context))) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(expr::Error::PestError(error))) => Err(syntax_error(&error.to_string(), expression)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the expression cannot be evaluated".to_owned()),
+    }
+}
+
+/// Turns the parser's drawing, which starts with ` --> line:column`, into one line in the user's words.
+fn syntax_error(drawing: &str, expression: &Expression<'_>) -> String {
+    let position = drawing.split_once("--> ").and_then(|(_, rest)| rest.lines().next());
+    let column =
+        position.and_then(|position| position.split_once(':')).and_then(|(_, column)| column.parse().ok());
+    match column {
+        Some(column) => format!("syntax error at {:?}", expression.token_at(column)),
+        None => "syntax error".to_owned(),
+    }
+}
+
+/// The name that Go has for the type of a value.
+pub(super) fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "int",
+        Value::Float(_) => "float64",
+        Value::Bool(_) => "bool",
+        Value::Nil => "<nil>",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Bytes(_) => "[]uint8",
+        Value::Map(_) | Value::KeyedMap(_) => "map[string]interface {}",
+    }
+}
+
+/// Numbers are float64 throughout, as they are for Go's JSON decoder.
+fn to_expr(value: &MetricValue) -> Value {
+    match value {
+        MetricValue::Number(number) => Value::Float(*number),
+        MetricValue::Samples(samples) => {
+            Value::Array(samples.iter().map(|sample| Value::Float(*sample)).collect())
+        }
+        MetricValue::Json(json) => from_json(json),
+    }
+}
+
+fn from_json(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Nil,
+        serde_json::Value::Bool(flag) => Value::Bool(*flag),
+        serde_json::Value::Number(number) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        serde_json::Value::String(text) => Value::String(text.clone()),
+        serde_json::Value::Array(items) => Value::Array(items.iter().map(from_json).collect()),
+        serde_json::Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), from_json(value))).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "condition_tests.rs"]
+mod tests;

@@ -1,0 +1,344 @@
+use super::*;
+use serde_json::json;
+
+fn now() -> Timestamp {
+    "2026-11-21T08:00:00Z".parse().unwrap()
+}
+
+fn samples(samples: &[f64]) -> MetricValue {
+    MetricValue::Samples(samples.to_vec())
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn conditions_as_argo_users_write_them() {
+    let json = MetricValue::Json(json!({
+        "ok": true, "rate": 0.99, "text": "42", "items": [{"name": "a", "value": 1}, {"name": "b", "value": 7}],
+        "tags": {"env": "prod"}, "nothing": null,
+    }));
+    let one = samples(&[0.97]);
+    let three = samples(&[1.0, 5.0, 9.0]);
+    let cases: &[(&MetricValue, &str, bool)] = &[
+        (&one, "result[0] >= 0.95", true),
+        (&one, "result[0] > 0.99", false),
+        (&one, "result[0] >= 1", false),
+        (&one, "result >= 0.95", true),
+        (&one, "0.95 <= result && result <= 1", true),
+        (&one, "(result) < 0.5 or result > 0.96", true),
+        (&one, "result != 0.97", false),
+        (&one, "not (result < 0.5)", true),
+        (&one, "!(result[0] < 0.5)", true),
+        (&one, "abs(result - 1) < 0.05", true),
+        (&one, "result * 100 > 96.9", true),
+        (&one, "isNaN(result[0]) || result[0] >= 0.95", true),
+        (&one, "!isNaN(result) and !isInf(result)", true),
+        (&one, "asInt(result[0]) == 0", true),
+        (&one, "asFloat(result[0]) == 0.97", true),
+        (&one, "default(result, 0)[0] > 0.9", true),
+        (&one, "len(result) == 1 && result[0] > 0.9", true),
+        (&one, "len(result) == 0 || result[0] < 0.05", false),
+        (&one, "result[-1] > 0.9", true),
+        (&one, "result[0] in [0.97, 1]", true),
+        (&one, "result[0] not in [1, 2]", true),
+        (&one, "result[0] > 0.9 ? true : false", true),
+        (&one, "let x = result[0]; x > 0.9 && x < 1", true),
+        (&one, "now() - duration(\"1h\") > date(\"2026-11-21T06:59:59Z\")", true),
+        (&three, "all(result, # < 10)", true),
+        (&three, "all(result, {# < 9})", false),
+        (&three, "any(result, # > 8)", true),
+        (&three, "none(result, {# > 9})", true),
+        (&three, "one(result, # == 5)", true),
+        (&three, "count(result, # > 2) == 2", true),
+        (&three, "len(filter(result, {# > 2})) == 2", true),
+        (&three, "sum(result) == 15", true),
+        (&three, "mean(result) <= 5 and median(result) == 5", true),
+        (&three, "max(result) - min(result) == 8", true),
+        (&three, "map(result, # * 2)[2] == 18", true),
+        (&three, "reduce(result, #acc + #, 0) == 15", true),
+        (&three, "result | filter(# > 2) | len() == 2", true),
+        (&three, "result[1:] == [5, 9] and len(result[:2]) == 2", true),
+        (&three, "5 in result", true),
+        (&three, "first(result) == 1 && last(result) == 9", true),
+        (&json, "result.ok", true),
+        (&json, "result.ok && result.rate >= 0.95", true),
+        (&json, "result[\"rate\"] > 0.9", true),
+        (&json, "asInt(result.text) == 42", true),
+        (&json, "float(result.text) > 41.5", true),
+        (&json, "all(result.items, .value > 0)", true),
+        (&json, "any(result.items, {.name == 'b' && .value > 5})", true),
+        (&json, "filter(result.items, .value > 5)[0].name == \"b\"", true),
+        (&json, "result.tags.env matches '^pro' and result.tags.env startsWith \"p\"", true),
+        (&json, "'env' in result.tags", true),
+        (&json, "result.missing == nil", true),
+        (&json, "result.nothing ?? 5 == 5", true),
+        (&json, "len(result.items) in 1..3", true),
+        (&MetricValue::Number(3.0), "result == 3", true),
+        (&MetricValue::Number(3.0), "result % 2 == 1", false),
+        (&MetricValue::Number(f64::INFINITY), "isInf(result)", true),
+        (&MetricValue::Json(json!(null)), "isNil(result)", true),
+        (&MetricValue::Json(json!(null)), "default(result, 0) < 0.05", true),
+        (&MetricValue::Json(json!("up")), "result == 'up'", true),
+    ];
+    for (value, text, wanted) in cases {
+        let got = evaluate(text, value, now());
+        if text.contains('%') {
+            assert!(got.is_err(), "Go has no % for floats either: {got:?}");
+        } else {
+            assert_eq!(got, Ok(*wanted), "{text}");
+        }
+    }
+}
+
+#[test]
+fn conditions_that_fail_say_why() {
+    let one = samples(&[0.97]);
+    let two = samples(&[1.0, 2.0]);
+    let cases: &[(&MetricValue, &str, &str)] = &[
+        (&one, "result", "expected bool, but got []interface {}"),
+        (&one, "result[0]", "expected bool, but got float64"),
+        (&one, "len(result)", "expected bool, but got int"),
+        (&one, "'a'", "expected bool, but got string"),
+        (&one, "nil", "expected bool, but got <nil>"),
+        (&one, "result[1] != 5", "index out of range: 1 (array length is 1)"),
+        (&one, "true || foo", "unknown name foo"),
+        (&one, "result[0] >", "syntax error at \">\""),
+        (&one, "result[0] => 1", "syntax error at \"=\""),
+        (&one, "", "syntax error at \"the end\""),
+        (
+            &two,
+            "result >= 0.95",
+            "result has 2 samples and is used as a number: name one of them, such as result[0]",
+        ),
+        (
+            &two,
+            "result != 5",
+            "result has 2 samples and is used as a number: name one of them, such as result[0]",
+        ),
+        (&samples(&[]), "result[0] > 1", NO_DATA),
+        (&samples(&[]), "result > 1", NO_DATA),
+        (&MetricValue::Json(json!([])), "result[0].x > 1", NO_DATA),
+        (&two, "all(result, # + 1)", "predicate should return boolean (got float64)"),
+        (&one, "asInt('x') == 1", "strconv.ParseInt: parsing \"x\": invalid syntax"),
+        (&one, "duration('x') > 1", "time: invalid duration \"x\""),
+        (&one, "repeat('x', 100000) == ''", "a text is longer than 65536 bytes"),
+    ];
+    for (value, text, wanted) in cases {
+        assert_eq!(evaluate(text, value, now()), Err((*wanted).to_owned()), "{text}");
+    }
+}
+
+fn phase(success: &str, failure: &str, value: &MetricValue) -> (AnalysisPhase, String) {
+    let metric = Metric {
+        success_condition: (!success.is_empty()).then(|| success.to_owned()),
+        failure_condition: (!failure.is_empty()).then(|| failure.to_owned()),
+        ..Metric::default()
+    };
+    let verdict = judge(&metric, value, now());
+    (verdict.phase, verdict.message)
+}
+
+#[test]
+fn the_two_conditions_make_four_phases() {
+    use AnalysisPhase::{Error, Failed, Inconclusive, Successful};
+    let value = samples(&[5.0]);
+    for (success, failure, wanted) in [
+        ("", "", Successful),
+        ("result[0] == 5", "", Successful),
+        ("result[0] == 4", "", Failed),
+        ("", "result[0] == 5", Failed),
+        ("", "result[0] == 4", Successful),
+        ("result[0] == 5", "result[0] == 5", Failed),
+        ("result[0] == 5", "result[0] == 4", Successful),
+        ("result[0] == 4", "result[0] == 3", Inconclusive),
+        ("result[0] == 5", "result[1] == 3", Error),
+    ] {
+        assert_eq!(phase(success, failure, &value).0, wanted, "{success} / {failure}");
+    }
+    let (_, message) = phase("result[0] == 5", "result[1] == 3", &value);
+    assert_eq!(
+        message,
+        "could not evaluate failureCondition \"result[1] == 3\": index out of range: 1 (array length is 1)"
+    );
+}
+
+#[test]
+fn missing_data_never_passes_unless_the_condition_names_it() {
+    use AnalysisPhase::{Error, Failed, Successful};
+    let (nan, none) = (samples(&[f64::NAN]), samples(&[]));
+    let null = MetricValue::Json(json!(null));
+    for (value, success, failure, wanted) in [
+        (&nan, "", "", Error),
+        (&nan, "result[0] >= 0.95", "", Failed),
+        (&nan, "result >= 0.95", "", Failed),
+        (&nan, "", "result[0] > 0.05", Error),
+        (&nan, "!(result[0] > 0.05)", "", Error),
+        (&nan, "none(result, # > 0.05)", "", Error),
+        (&nan, "len(result) == 1", "", Error),
+        (&nan, "isNaN(result[0]) || result[0] >= 0.95", "", Successful),
+        (&nan, "", "!isNaN(result[0]) && result[0] > 0.05", Successful),
+        (&MetricValue::Number(f64::NAN), "", "result > 0.05", Error),
+        (&none, "", "", Error),
+        (&none, "all(result, # < 5)", "", Error),
+        (&none, "first(result) != 5", "", Error),
+        (&none, "", "any(result, # > 5)", Error),
+        (&none, "result[0] >= 0.95", "", Error),
+        (&none, "len(result) == 0 || result[0] >= 0.95", "", Successful),
+        (&none, "", "len(result) > 0 && result[0] > 0.05", Successful),
+        (&null, "", "result == 5", Error),
+        (&null, "default(result, 0) < 0.05", "", Successful),
+        (&null, "isNil(result)", "", Successful),
+    ] {
+        let (got, message) = phase(success, failure, value);
+        assert_eq!(got, wanted, "{value:?}: {success} / {failure}: {message}");
+        assert_eq!(message.is_empty(), wanted != Error);
+    }
+    let (_, message) = phase("all(result, # < 5)", "", &none);
+    assert_eq!(message, format!("could not evaluate successCondition \"all(result, # < 5)\": {NO_DATA}"));
+}
+
+#[test]
+fn times_are_relative_to_now() {
+    for (text, wanted) in [
+        ("now()", "2026-11-21T08:00:00Z"),
+        ("now() - duration(\"1h\")", "2026-11-21T07:00:00Z"),
+        ("date(\"2026-11-20\") + duration('90m')", "2026-11-20T01:30:00Z"),
+    ] {
+        assert_eq!(evaluate_time(text, now()), Ok(wanted.parse().unwrap()), "{text}");
+    }
+    for text in ["", "5", "result", "now() > now()", "duration(\"1000000000h\") * 1000000000.0"] {
+        assert!(evaluate_time(text, now()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn abuse_ends_in_an_error() {
+    let many = MetricValue::Samples(vec![1.0; 10_000]);
+    for text in [
+        "len(map(result, map(result, #))) > 0",
+        "len(concat(result, result, result, result, result, result)) > 0",
+        "reduce(1..900, #acc + #acc, \"x\") == \"\"",
+        "len(replace(repeat('a', 1000), 'a', repeat('b', 1000))) > 0",
+        "len(join(map(1..900, 'x'), repeat('b', 1000))) > 0",
+        "len(9223372036854775800..9223372036854775807) > 0",
+    ] {
+        assert!(evaluate(text, &many, now()).is_err(), "{text}");
+    }
+    let deep = format!("{}true{}", "(".repeat(16), ")".repeat(16));
+    assert_eq!(evaluate(&deep, &many, now()), Ok(true));
+    let long = format!("{}1 > 0", "1 + ".repeat(148));
+    assert_eq!(evaluate(&long, &many, now()), Ok(true));
+    let powers = format!("{}1 > 0", "1 ** ".repeat(148));
+    assert_eq!(evaluate(&powers, &many, now()), Ok(true));
+}
+
+mod any_text {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Pieces of the language in any order: far more of these parse than of random characters.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "result",
+            "[",
+            "]",
+            "(",
+            ")",
+            "{",
+            "}",
+            "0",
+            "1.5",
+            "1..3",
+            "\"a\"",
+            "'b'",
+            "`c`",
+            ".x",
+            "?.",
+            "??",
+            "?",
+            ":",
+            ",",
+            ";",
+            "let x =",
+            "x",
+            "all",
+            "map",
+            "filter",
+            "reduce",
+            "len",
+            "asInt",
+            "isNaN",
+            "default",
+            "now()",
+            "duration('1s')",
+            "==",
+            "!=",
+            ">",
+            ">=",
+            "<",
+            "+",
+            "-",
+            "*",
+            "/",
+            "%",
+            "**",
+            "and",
+            "or",
+            "not",
+            "in",
+            "matches",
+            "contains",
+            "#",
+            "#acc",
+            "|",
+            "!",
+            "nil",
+            "true",
+            "false",
+            "if",
+            "else",
+            "$env",
+            "b'\\x41'",
+            "é",
+            "0x",
+            "sort",
+            "sum",
+            "first",
+            "get",
+            "bitshl",
+            "split",
+            "/*",
+            "//",
+        ]);
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.join(" "))
+    }
+
+    fn value() -> impl Strategy<Value = MetricValue> {
+        prop_oneof![
+            any::<f64>().prop_map(MetricValue::Number),
+            prop::collection::vec(any::<f64>(), 0..4).prop_map(MetricValue::Samples),
+            Just(MetricValue::Json(json!(null))),
+            Just(MetricValue::Json(json!({"x": [1, {"x": "a"}], "y": true}))),
+            Just(MetricValue::Json(json!("text"))),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+        #[test]
+        fn yields_a_verdict(text in prop_oneof![pieces(), ".{0,60}"], other in pieces(), value in value()) {
+            let (got, message) = phase(&text, &other, &value);
+            prop_assert!(got.is_completed());
+            prop_assert_eq!(got == AnalysisPhase::Error, !message.is_empty());
+            let _ = evaluate_time(&text, now());
+        }
+
+        #[test]
+        fn missing_data_passes_only_where_it_is_named(text in pieces()) {
+            for (value, names) in [(samples(&[f64::NAN]), &["isNaN"][..]), (samples(&[]), &["len", "default", "isNil"])] {
+                if phase(&text, "", &value).0 == AnalysisPhase::Successful {
+                    prop_assert!(names.iter().any(|name| text.contains(name)), "{}", text);
+                }
+            }
+        }
+    }
+}

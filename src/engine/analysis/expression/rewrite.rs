@@ -1,0 +1,133 @@
+//! Says what the `expr` crate lacks, or answers differently from Go, in words that it has.
+//!
+//! Input: tokens that were checked. Output: tokens that mean the same to the crate as the text means to Go.
+
+use super::token::{Kind, Token, ends_operand, is_symbol};
+use super::{AT, NUMBER};
+
+const ARITHMETIC: &[&str] = &["!=", "%", "*", "**", "+", "-", "/", "<", "<=", "==", ">", ">=", "^"];
+
+/// Puts `#` before a `.` that no operand precedes: `.value` is short for `#.value`.
+pub(super) fn spell_out_shorthand<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    let mut spelled: Vec<Token<'a>> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        if is_symbol(Some(token), &["."]) && !spelled.last().is_some_and(ends_operand) {
+            spelled.push(Token { kind: Kind::Name, text: "#" });
+        }
+        spelled.push(*token);
+    }
+    spelled
+}
+
+/// Replaces a bare `result` that is compared or calculated with; `result[0]`, `len(result)` and the like stay.
+pub(super) fn number_from_samples<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    let tokens = without_brackets_around_result(tokens);
+    let mut replaced = Vec::with_capacity(tokens.len());
+    let list = |token: Option<&Token<'_>>| token.is_some_and(|token| matches!(token.text, "[" | "]" | "nil"));
+    for (index, token) in tokens.iter().enumerate() {
+        let before = |count: usize| index.checked_sub(count).and_then(|index| tokens.get(index));
+        let after = |count: usize| tokens.get(index + count);
+        let bare = *token == Token { kind: Kind::Name, text: "result" }
+            && !is_symbol(before(1), &[".", "?."])
+            && !is_symbol(after(1), &["[", ".", "?.", "|", "??"]);
+        let operand = is_symbol(after(1), ARITHMETIC) && !list(after(2))
+            || is_symbol(before(1), ARITHMETIC) && !list(before(2));
+        if bare && operand {
+            replaced.push(Token { kind: Kind::Name, text: NUMBER });
+            replaced.push(Token { kind: Kind::Symbol, text: "(" });
+            replaced.push(Token { kind: Kind::Symbol, text: ")" });
+        } else {
+            replaced.push(*token);
+        }
+    }
+    replaced
+}
+
+/// `(result) > 1` means `result > 1`, but `len(result)` needs its brackets.
+fn without_brackets_around_result<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    let mut tokens = tokens.to_vec();
+    let wrapped = |tokens: &[Token<'a>], index: usize| {
+        tokens[index].text == "("
+            && tokens[index + 1] == Token { kind: Kind::Name, text: "result" }
+            && tokens[index + 2].text == ")"
+            && !index.checked_sub(1).is_some_and(|before| ends_operand(&tokens[before]))
+    };
+    while let Some(index) = (0..tokens.len().saturating_sub(2)).find(|index| wrapped(&tokens, *index)) {
+        tokens.remove(index + 2);
+        tokens.remove(index);
+    }
+    tokens
+}
+
+/// Replaces `operand[index]` by `at(operand, index)`; slices `operand[a:b]` stay.
+pub(super) fn call_for_index<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    let mut out: Vec<Token<'a>> = Vec::with_capacity(tokens.len());
+    let mut open = Vec::new();
+    for (position, token) in tokens.iter().enumerate() {
+        if is_symbol(Some(token), &["["]) {
+            let index = out.last().is_some_and(ends_operand) && !is_slice(&tokens[position + 1..]);
+            open.push(index);
+            if index {
+                let start = operand_start(&out);
+                out.insert(start, Token { kind: Kind::Symbol, text: "(" });
+                out.insert(start, Token { kind: Kind::Name, text: AT });
+                out.push(Token { kind: Kind::Symbol, text: "," });
+                continue;
+            }
+        } else if is_symbol(Some(token), &["]"]) && open.pop() == Some(true) {
+            out.push(Token { kind: Kind::Symbol, text: ")" });
+            continue;
+        }
+        out.push(*token);
+    }
+    out
+}
+
+/// Whether the tokens behind a `[` hold a `:` before its `]` that no `?` asked for.
+fn is_slice(tokens: &[Token<'_>]) -> bool {
+    let (mut depth, mut questions) = (0_usize, 0_usize);
+    for token in tokens.iter().filter(|token| token.kind == Kind::Symbol) {
+        match token.text {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" if depth == 0 => return false,
+            ")" | "]" | "}" => depth -= 1,
+            "?" if depth == 0 => questions += 1,
+            ":" if depth == 0 && questions == 0 => return true,
+            ":" if depth == 0 => questions -= 1,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Where the operand that ends the list begins: `a.b(c)[d:e]` is one operand.
+fn operand_start(out: &[Token<'_>]) -> usize {
+    let mut start = out.len();
+    while let Some(last) = start.checked_sub(1) {
+        let closes = is_symbol(out.get(last), &[")", "]", "}"]);
+        start = if closes { opening(out, last) } else { last };
+        let Some(before) = start.checked_sub(1) else { break };
+        if is_symbol(out.get(before), &[".", "?."]) {
+            start = before;
+        } else if !(closes && ends_operand(&out[before])) {
+            break;
+        }
+    }
+    start
+}
+
+/// The bracket that the one at `closing` closes; brackets were checked to be balanced.
+fn opening(out: &[Token<'_>], closing: usize) -> usize {
+    let mut depth = 0_usize;
+    for index in (0..=closing).rev() {
+        if is_symbol(out.get(index), &[")", "]", "}"]) {
+            depth += 1;
+        } else if is_symbol(out.get(index), &["(", "[", "{"]) {
+            depth -= 1;
+            if depth == 0 {
+                return index;
+            }
+        }
+    }
+    0
+}

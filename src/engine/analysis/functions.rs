@@ -1,0 +1,312 @@
+//! The functions that conditions may call: those of the language as far as they need care, and those of Argo.
+//!
+//! Input: the time and the provider's result. Output: an environment for the `expr` crate. The crate's own
+//! functions are replaced where they leave something out, answer too freely, or build lists and texts without
+//! a bound: conditions come from users of the cluster, and the controller serves all of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use expr::{Context, ContextProvider, Environment, Program, Value};
+use jiff::Timestamp;
+use tidegate_api::go_duration;
+
+use super::condition::go_type;
+use super::expression::{AT, NUMBER};
+use crate::metric::MetricValue;
+
+/// Items that one evaluation may put into new lists.
+const MOST_ITEMS: usize = 50_000;
+/// Bytes of a text that a function may build.
+const MOST_TEXT: usize = 1 << 16;
+
+fn fail<T>(why: impl Into<String>) -> expr::Result<T> {
+    Err(expr::Error::ExprError(why.into()))
+}
+
+/// The language's functions, with those replaced that the crate leaves out or answers too freely.
+///
+/// Times are seconds since 1970 and durations are seconds, so that sums and comparisons of them just work.
+pub(super) fn language(now: Timestamp) -> Environment<'static> {
+    let mut environment = Environment::new();
+    add_times(&mut environment, now);
+    add_bounded_texts(&mut environment);
+    add_bounded_lists(&mut environment);
+    environment.add_function(AT, |call| match call.args.as_slice() {
+        [container, key] => at(container, key),
+        _ => fail("an index needs one operand and one key"),
+    });
+    for (name, passes) in [("all", true), ("none", false)] {
+        environment.add_function(name, move |call| {
+            let (items, predicate) = list_and_predicate(name, &call.args, call.predicate)?;
+            every(items, passes, |item| call.env.run(predicate, &Item { outer: call.ctx, item, total: None }))
+        });
+    }
+    environment
+}
+
+fn add_times(environment: &mut Environment<'static>, now: Timestamp) {
+    environment.add_function("now", move |_| Ok(Value::Float(seconds(now))));
+    environment.add_function("duration", |call| match call.args.as_slice() {
+        [Value::String(text)] => match go_duration::parse_nanoseconds(text) {
+            Ok(nanoseconds) => Ok(Value::Float(nanoseconds as f64 / 1e9)),
+            Err(why) => fail(why),
+        },
+        _ => fail("duration() takes a text such as \"1h30m\""),
+    });
+    environment.add_function("date", |call| match call.args.as_slice() {
+        [Value::String(text)] => match parse_date(text) {
+            Some(date) => Ok(Value::Float(seconds(date))),
+            None => fail(format!("invalid date {text}")),
+        },
+        _ => fail("date() takes a text such as \"2025-11-21\" or \"2025-11-21T08:00:00Z\""),
+    });
+}
+
+fn text(text: String) -> expr::Result<Value> {
+    if text.len() > MOST_TEXT {
+        fail(format!("a text is longer than {MOST_TEXT} bytes"))
+    } else {
+        Ok(Value::String(text))
+    }
+}
+
+fn add_bounded_texts(environment: &mut Environment<'static>) {
+    environment.add_function("repeat", |call| match call.args.as_slice() {
+        [Value::String(part), Value::Integer(count)] => match usize::try_from(*count) {
+            Ok(count) if part.len().saturating_mul(count) <= MOST_TEXT => text(part.repeat(count)),
+            Ok(_) => fail(format!("a text is longer than {MOST_TEXT} bytes")),
+            Err(_) => fail("repeat() needs a count that is not negative"),
+        },
+        _ => fail("repeat() takes a text and a count"),
+    });
+    environment.add_function("replace", |call| match call.args.as_slice() {
+        [Value::String(whole), Value::String(old), Value::String(new)] => {
+            let parts = whole.len().saturating_add(1).saturating_mul(new.len().max(1));
+            if parts > MOST_TEXT {
+                fail("replace() would build too long a text")
+            } else {
+                text(whole.replace(old, new))
+            }
+        }
+        _ => fail("replace() takes three texts"),
+    });
+    environment.add_function("join", |call| {
+        let (items, separator) = match call.args.as_slice() {
+            [Value::Array(items)] => (items, ""),
+            [Value::Array(items), Value::String(separator)] => (items, separator.as_str()),
+            _ => return fail("join() takes a list of texts and a separator"),
+        };
+        let Some(parts) = items.iter().map(Value::as_string).collect::<Option<Vec<_>>>() else {
+            return fail("join() takes a list of texts and a separator");
+        };
+        let length: usize = parts.iter().map(|part| part.len().saturating_add(separator.len())).sum();
+        if length > MOST_TEXT {
+            fail("join() would build too long a text")
+        } else {
+            text(parts.join(separator))
+        }
+    });
+}
+
+fn add_bounded_lists(environment: &mut Environment<'static>) {
+    let made = Arc::new(AtomicUsize::new(0));
+    let spend = move |items: usize| {
+        let sum = made.fetch_add(items, Ordering::Relaxed).saturating_add(items);
+        if sum > MOST_ITEMS {
+            fail(format!("memory budget exceeded: more than {MOST_ITEMS} items"))
+        } else {
+            Ok(())
+        }
+    };
+    let spend_on_map = spend.clone();
+    environment.add_function("map", move |call| {
+        let (items, predicate) = list_and_predicate("map", &call.args, call.predicate)?;
+        spend_on_map(items.len())?;
+        let each = |(index, item): (usize, &Value)| {
+            call.env.run(
+                predicate,
+                &Item { outer: call.ctx, item, total: Some((Value::from(index), Value::Nil)) },
+            )
+        };
+        items.iter().enumerate().map(each).collect::<expr::Result<Vec<_>>>().map(Value::Array)
+    });
+    environment.add_function("concat", move |call| {
+        let mut all = Vec::new();
+        for arg in &call.args {
+            let Value::Array(items) = arg else { return fail("concat() takes lists") };
+            spend(items.len())?;
+            all.extend_from_slice(items);
+        }
+        Ok(Value::Array(all))
+    });
+    environment.add_function("reduce", |call| {
+        let (Some(Value::Array(items)), Some(predicate)) = (call.args.first(), call.predicate) else {
+            return fail("reduce() takes a list, a predicate and an initial value");
+        };
+        let Some(initial) = call.args.get(1).or_else(|| items.first()) else {
+            return fail("reduce of empty array with no initial value");
+        };
+        let skipped = usize::from(call.args.len() == 1);
+        let mut total = initial.clone();
+        for (index, item) in items.iter().enumerate().skip(skipped) {
+            let scope = Item { outer: call.ctx, item, total: Some((Value::from(index), total)) };
+            total = call.env.run(predicate, &scope)?;
+            if !matches!(total, Value::Integer(_) | Value::Float(_) | Value::Bool(_)) {
+                return fail(format!("reduce() makes numbers and bools only, not {}", go_type(&total)));
+            }
+        }
+        Ok(total)
+    });
+}
+
+/// The two parts of a call such as `all(result, {# > 1})`.
+fn list_and_predicate<'a>(
+    name: &str,
+    args: &'a [Value],
+    predicate: Option<&'a Program>,
+) -> expr::Result<(&'a [Value], &'a Program)> {
+    match (args, predicate) {
+        ([Value::Array(items)], Some(predicate)) => Ok((items, predicate)),
+        _ => fail(format!("{name}() takes a list and a predicate")),
+    }
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
+}
+
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let utc = jiff::tz::TimeZone::UTC;
+    let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(utc.clone()).ok();
+    text.parse::<Timestamp>().ok().or_else(|| civil().map(|zoned| zoned.timestamp()))
+}
+
+/// Reads one element. Beyond the end of a list is an error, as in Go; a key that a map lacks is nil.
+fn at(container: &Value, key: &Value) -> expr::Result<Value> {
+    match (container, key) {
+        (Value::Array(items), Value::Integer(index)) => {
+            let found = if *index < 0 {
+                usize::try_from(index.unsigned_abs()).ok().and_then(|back| items.len().checked_sub(back))
+            } else {
+                usize::try_from(*index).ok()
+            };
+            match found.and_then(|found| items.get(found)) {
+                Some(item) => Ok(item.clone()),
+                None => fail(format!("index out of range: {index} (array length is {})", items.len())),
+            }
+        }
+        (Value::Map(fields), Value::String(name)) => Ok(fields.get(name).cloned().unwrap_or_default()),
+        (Value::KeyedMap(fields), key) => Ok(fields
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.clone())
+            .unwrap_or_default()),
+        (container, key) => fail(format!("cannot fetch {key} from {}", go_type(container))),
+    }
+}
+
+/// `all` and `none`: the crate counts a predicate that yields no bool as not false, which would pass.
+fn every(items: &[Value], passes: bool, ask: impl Fn(&Value) -> expr::Result<Value>) -> expr::Result<Value> {
+    for item in items {
+        let answer = ask(item)?;
+        match answer.as_bool() {
+            Some(answer) if answer == passes => {}
+            Some(_) => return Ok(Value::Bool(false)),
+            None => return fail(format!("predicate should return boolean (got {})", go_type(&answer))),
+        }
+    }
+    Ok(Value::Bool(true))
+}
+
+/// The names visible inside a closure: `#` is the item, `#index` its place and `#acc` the total so far.
+struct Item<'a> {
+    outer: &'a dyn ContextProvider,
+    item: &'a Value,
+    total: Option<(Value, Value)>,
+}
+
+impl ContextProvider for Item<'_> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        match (key, &self.total) {
+            ("#", _) => Some(self.item),
+            ("#index", Some((index, _))) => Some(index),
+            ("#acc", Some((_, total))) => Some(total),
+            _ => self.outer.get(key),
+        }
+    }
+
+    fn to_context(&self) -> Context {
+        self.outer.to_context()
+    }
+}
+
+/// The functions that Argo adds. `isNil` and `default` look at the provider's result, whatever their first argument is.
+pub(super) fn add_argo(environment: &mut Environment<'static>, value: &MetricValue, result: &Value) {
+    let samples = matches!(value, MetricValue::Samples(_));
+    let nil = result.is_nil();
+    let count = result.as_array().map_or(0, <[Value]>::len);
+    let result = result.clone();
+    let single = match (samples, result.as_array()) {
+        (true, Some([only])) => Some(only.clone()),
+        _ => None,
+    };
+    environment.add_function(NUMBER, move |_| match &single {
+        Some(sample) => Ok(sample.clone()),
+        None => fail(format!(
+            "result has {count} samples and is used as a number: name one of them, such as result[0]"
+        )),
+    });
+    environment.add_function("isNil", move |_| Ok(Value::Bool(nil)));
+    environment.add_function("default", move |call| match call.args.as_slice() {
+        [_, fallback] => Ok(if nil { fallback.clone() } else { result.clone() }),
+        _ => fail("default() takes a value and what stands for it when there is none"),
+    });
+    environment
+        .add_function("asFloat", move |call| as_float(&one_number(&call.args, samples)?).map(Value::Float));
+    environment
+        .add_function("asInt", move |call| as_int(&one_number(&call.args, samples)?).map(Value::Integer));
+    environment.add_function("isNaN", move |call| {
+        real("isNaN", &one_number(&call.args, samples)?).map(|number| Value::Bool(number.is_nan()))
+    });
+    environment.add_function("isInf", move |call| {
+        real("isInf", &one_number(&call.args, samples)?).map(|number| Value::Bool(number.is_infinite()))
+    });
+}
+
+/// The argument of a function for numbers; a vector with one sample counts as that sample.
+fn one_number(args: &[Value], samples: bool) -> expr::Result<Value> {
+    match args {
+        [Value::Array(items)] if samples && items.len() == 1 => Ok(items[0].clone()),
+        [value] => Ok(value.clone()),
+        _ => fail("the function takes exactly one argument"),
+    }
+}
+
+fn real(name: &str, value: &Value) -> expr::Result<f64> {
+    match (value.as_float(), value.as_integer()) {
+        (Some(number), _) => Ok(number),
+        (None, Some(number)) => Ok(number as f64),
+        (None, None) => fail(format!("{name}() not supported on {}", go_type(value))),
+    }
+}
+
+fn as_float(value: &Value) -> expr::Result<f64> {
+    let Some(text) = value.as_string() else { return real("asFloat", value) };
+    match text.parse() {
+        Ok(number) => Ok(number),
+        Err(_) => fail(format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
+    }
+}
+
+fn as_int(value: &Value) -> expr::Result<i64> {
+    if let Some(number) = value.as_integer() {
+        return Ok(number);
+    }
+    // A cast cuts off the fraction, as Go does.
+    let Some(text) = value.as_string() else { return real("asInt", value).map(|number| number as i64) };
+    match text.parse() {
+        Ok(number) => Ok(number),
+        Err(_) => fail(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")),
+    }
+}

@@ -1,0 +1,142 @@
+//! What a run's spec says once its arguments are filled in: metrics, and the rules that apply to each.
+//!
+//! Input: a run. Output: checked metrics with everything but the values of Secrets, or the message with which
+//! the run ends as Error.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use tidegate_api::analysis::{AnalysisRun, Metric};
+
+use super::args::{self, SecretValues, Secrets};
+use super::limits;
+
+/// Measurements that are kept of each metric when no rule says otherwise.
+const DEFAULT_KEPT: usize = 10;
+
+/// A run's spec, ready to be acted on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Resolved {
+    pub(super) metrics: Vec<ResolvedMetric>,
+}
+
+/// One metric with its rules.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ResolvedMetric {
+    /// The metric; where a Secret's value belongs there is a placeholder.
+    pub(super) metric: Metric,
+    /// Measured without effect on the run.
+    pub(super) dry_run: bool,
+    /// Measurements to keep.
+    pub(super) kept: usize,
+}
+
+/// Fills in the arguments and applies the rules of a run.
+pub(super) fn resolve(run: &AnalysisRun) -> Result<Resolved, String> {
+    let unresolved = |why: String| format!("Unable to resolve metric arguments: {why}");
+    let invalid = |why: String| format!("Analysis spec invalid: {why}");
+    let values = args::values(&run.spec.args, &SecretValues::Hidden).map_err(unresolved)?;
+    let metrics: Result<Vec<Metric>, String> =
+        run.spec.metrics.iter().map(|metric| args::substitute(metric, &values)).collect();
+    let metrics = metrics.map_err(unresolved)?;
+    limits::validate(&metrics).map_err(invalid)?;
+    let names: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+
+    let patterns = run.spec.dry_run.iter().map(|rule| rule.metric_name.as_str());
+    let dry_run = matches("dryRun", patterns, &names).map_err(invalid)?;
+    let patterns = run.spec.measurement_retention.iter().map(|rule| rule.metric_name.as_str());
+    let retention = matches("measurementRetention", patterns, &names).map_err(invalid)?;
+
+    let resolved = metrics.iter().map(|metric| {
+        let rule =
+            retention.get(metric.name.as_str()).and_then(|rule| run.spec.measurement_retention.get(*rule));
+        let kept = rule.and_then(|rule| usize::try_from(rule.limit).ok()).filter(|limit| *limit > 0);
+        ResolvedMetric {
+            metric: metric.clone(),
+            dry_run: dry_run.contains_key(metric.name.as_str()),
+            kept: kept.unwrap_or(DEFAULT_KEPT),
+        }
+    });
+    Ok(Resolved { metrics: resolved.collect() })
+}
+
+/// Fills the values of Secrets into the metrics that are about to be measured.
+pub(super) fn reveal(run: &AnalysisRun, secrets: &Secrets) -> Result<Vec<Metric>, String> {
+    let values = args::values(&run.spec.args, &SecretValues::Fetched(secrets))?;
+    run.spec.metrics.iter().map(|metric| args::substitute(metric, &values)).collect()
+}
+
+/// Which rule applies to which metric, the last one first; a rule that applies to none is a mistake.
+///
+/// Patterns are regular expressions that match anywhere in the name.
+fn matches<'a>(
+    field: &str,
+    patterns: impl Iterator<Item = &'a str>,
+    names: &[&'a str],
+) -> Result<BTreeMap<&'a str, usize>, String> {
+    let mut found = BTreeMap::new();
+    for (index, pattern) in patterns.enumerate() {
+        let matching: Vec<&str> = match Regex::new(pattern) {
+            Ok(pattern) => names.iter().copied().filter(|name| pattern.is_match(name)).collect(),
+            Err(_) => Vec::new(),
+        };
+        if matching.is_empty() {
+            return Err(format!("{field}[{index}]: Rule didn't match any metric name(s)"));
+        }
+        found.extend(matching.into_iter().map(|name| (name, index)));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn run(mut spec: Value) -> AnalysisRun {
+        if spec.get("metrics").is_none() {
+            let provider = json!({"prometheus": {"query": "{{args.q}}"}});
+            spec["metrics"] = json!([{"name": "error-rate", "provider": provider}, {"name": "latency", "provider": provider}]);
+        }
+        if spec.get("args").is_none() {
+            spec["args"] = json!([{"name": "q", "value": "up"}]);
+        }
+        serde_json::from_value(json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": {"name": "r"}, "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn rules_match_anywhere_in_the_name() {
+        let spec = json!({
+            "dryRun": [{"metricName": "rate"}],
+            "measurementRetention": [{"metricName": "^l.*y$", "limit": 3}, {"metricName": "error", "limit": 0}],
+        });
+        let resolved = resolve(&run(spec)).unwrap();
+        let rules: Vec<_> = resolved.metrics.iter().map(|metric| (metric.dry_run, metric.kept)).collect();
+        assert_eq!(rules, [(true, 10), (false, 3)]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (spec, wanted) in [
+            (json!({"args": []}), "Unable to resolve metric arguments: failed to resolve {{args.q}}"),
+            (
+                json!({"args": [{"name": "q"}]}),
+                "Unable to resolve metric arguments: argument \"q\" was not supplied",
+            ),
+            (json!({"metrics": []}), "Analysis spec invalid: no metrics specified"),
+            (
+                json!({"dryRun": [{"metricName": ".*"}, {"metricName": "none"}]}),
+                "Analysis spec invalid: dryRun[1]: Rule didn't match any metric name(s)",
+            ),
+            (
+                json!({"measurementRetention": [{"metricName": "(", "limit": 1}]}),
+                "Analysis spec invalid: measurementRetention[0]: Rule didn't match any metric name(s)",
+            ),
+        ] {
+            assert_eq!(resolve(&run(spec)), Err(wanted.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! One round for one AnalysisRun: what to ask, and what the answers make of the run.
+//!
+//! Input: the run, the time, Secrets, then answers. Output: requests, a status, events, and when to look again.
+//! Both functions are total: whatever a run holds, they return; what is wrong with it stands in its status.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tidegate_api::analysis::{
+    AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult, SecretKeyRef,
+};
+
+use super::args::{self, Secrets};
+use super::resolve::{self, Resolved};
+use super::schedule::{Due, due, is_terminating, later};
+use super::{assess, condition};
+use crate::metric::{self, Defaults, Request, Response};
+use crate::plan::Notice;
+
+/// Everything one decision about a run may know.
+#[derive(Clone, Debug)]
+pub struct RunWorld {
+    pub now: Timestamp,
+    pub run: Arc<AnalysisRun>,
+    /// A part of the run's spec that could not be read: its path and why. Judging by the rest could pass what
+    /// the user wanted to fail.
+    pub unreadable: Option<String>,
+    /// The Secret keys that [`needs`] names.
+    pub secrets: Secrets,
+    pub defaults: Defaults,
+}
+
+/// What to do for one run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunPlan {
+    /// Requests to make now, all at once; then [`record`] says what they mean. With requests there is no status.
+    pub requests: Vec<MeasureRequest>,
+    /// The status to write, if it differs from the one read, and the events that are true once it is written.
+    pub status: Option<AnalysisRunStatus>,
+    pub notices: Vec<Notice>,
+    /// When to look again even if nothing changes.
+    pub wake: Option<Timestamp>,
+    /// The run finished long enough ago.
+    pub delete: bool,
+    /// A provider that this build does not serve. The run is left untouched.
+    pub unserved: Option<Unserved>,
+}
+
+/// One measurement to take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasureRequest {
+    pub metric: String,
+    pub request: Request,
+}
+
+/// The answer to a [`MeasureRequest`], or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub metric: String,
+    pub answer: Result<Response, String>,
+}
+
+/// A metric whose provider is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unserved {
+    pub metric: String,
+    pub provider: &'static str,
+}
+
+impl std::fmt::Display for Unserved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "metric '{}' wants provider {}, which is not served yet: the run is left untouched",
+            self.metric, self.provider
+        )
+    }
+}
+
+/// The Secret keys to read before a plan: those that the arguments name, if a measurement is due.
+#[must_use]
+pub fn needs(run: &AnalysisRun, now: Timestamp) -> Vec<SecretKeyRef> {
+    let needed = args::needed_secrets(&run.spec.args);
+    let status = run.status.clone().unwrap_or_default();
+    if needed.is_empty() || is_finished(&status) {
+        return Vec::new();
+    }
+    match resolve::resolve(run) {
+        Ok(resolved) if !due_metrics(run, &resolved, &status, now).is_empty() => needed,
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+/// Decides what to do for a run.
+#[must_use]
+pub fn plan(world: &RunWorld) -> RunPlan {
+    let run = world.run.as_ref();
+    let before = run.status.clone().unwrap_or_default();
+    if run.metadata.deletion_timestamp.is_some() {
+        return RunPlan::default();
+    }
+    if is_finished(&before) {
+        return expire(run, &before, world.now);
+    }
+    let resolved = match &world.unreadable {
+        Some(why) => Err(format!("Analysis spec invalid: {why}")),
+        None => resolve::resolve(run),
+    };
+    let resolved = match resolved {
+        Ok(resolved) => resolved,
+        Err(message) => return finish(&before, refuse(&before, message), None),
+    };
+    if let Some(unserved) = unserved(&resolved, &world.defaults) {
+        return RunPlan { unserved: Some(unserved), ..RunPlan::default() };
+    }
+    if is_terminating(run, &before) {
+        return record(world, &[], world.now);
+    }
+    let due = due_metrics(run, &resolved, &before, world.now);
+    if due.is_empty() {
+        return record(world, &[], world.now);
+    }
+    let revealed = match resolve::reveal(run, &world.secrets) {
+        Ok(metrics) => metrics,
+        Err(why) => return finish(&before, refuse(&before, unresolvable(world, &why)), None),
+    };
+    let requests: Vec<MeasureRequest> = due
+        .iter()
+        .filter_map(|metric| {
+            let request = metric::request(revealed.get(metric.index)?, &world.defaults, world.now).ok()?;
+            Some(MeasureRequest { metric: metric.metric.name.clone(), request })
+        })
+        .collect();
+    if requests.is_empty() {
+        // No metric that is due makes a request: recording says in each measurement why not.
+        return record(world, &[], world.now);
+    }
+    RunPlan { requests, ..RunPlan::default() }
+}
+
+/// Decides what the answers make of a run. A metric that is due and has no outcome is not measured; one whose
+/// settings make no request is measured as an error.
+#[must_use]
+pub fn record(world: &RunWorld, outcomes: &[Outcome], finished: Timestamp) -> RunPlan {
+    let run = world.run.as_ref();
+    let before = run.status.clone().unwrap_or_default();
+    let resolved = match resolve::resolve(run) {
+        Ok(resolved) if !is_finished(&before) => resolved,
+        Ok(_) => return expire(run, &before, finished),
+        Err(message) => return finish(&before, refuse(&before, message), None),
+    };
+    let mut status = before.clone();
+    status.started_at.get_or_insert(Time(whole_seconds(world.now)));
+    if is_terminating(run, &before) {
+        assess::end_unfinished(&mut status, whole_seconds(finished));
+    } else {
+        let due = due_metrics(run, &resolved, &before, world.now);
+        if !due.is_empty() {
+            let revealed = match resolve::reveal(run, &world.secrets) {
+                Ok(metrics) => metrics,
+                Err(why) => return finish(&before, refuse(&before, unresolvable(world, &why)), None),
+            };
+            let times = (world.now, finished);
+            for metric in due {
+                let Some(revealed) = revealed.get(metric.index) else { continue };
+                let Some(measurement) = measure(world, revealed, outcomes, times) else { continue };
+                add(&mut status, &metric, measurement);
+            }
+        }
+    }
+    assess::assess(run, &resolved, &mut status, whole_seconds(finished));
+    assess::retain(&resolved, &mut status);
+    if is_finished(&status) && status.completed_at.is_none() {
+        status.completed_at = Some(Time(whole_seconds(finished)));
+    }
+    let wake = wake(run, &resolved, &status, finished);
+    finish(&before, status, wake)
+}
+
+/// Kubernetes writes times in whole seconds; a fraction would come back as something else.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn is_finished(status: &AnalysisRunStatus) -> bool {
+    status.phase.is_some_and(AnalysisPhase::is_completed)
+}
+
+/// A metric that is due, with its place in the spec.
+struct DueMetric<'a> {
+    index: usize,
+    metric: &'a Metric,
+    dry_run: bool,
+}
+
+fn due_metrics<'a>(
+    run: &AnalysisRun,
+    resolved: &'a Resolved,
+    status: &AnalysisRunStatus,
+    now: Timestamp,
+) -> Vec<DueMetric<'a>> {
+    let terminating = is_terminating(run, status);
+    let all = resolved.metrics.iter().enumerate();
+    all.filter(|(_, metric)| due(&metric.metric, status, terminating, now) == Due::Now)
+        .map(|(index, metric)| DueMetric { index, metric: &metric.metric, dry_run: metric.dry_run })
+        .collect()
+}
+
+fn unserved(resolved: &Resolved, defaults: &Defaults) -> Option<Unserved> {
+    resolved.metrics.iter().find_map(|metric| {
+        let provider = metric::unserved(&metric.metric, defaults)?;
+        Some(Unserved { metric: metric.metric.name.clone(), provider })
+    })
+}
+
+/// Takes one measurement from its outcome.
+fn measure(
+    world: &RunWorld,
+    metric: &Metric,
+    outcomes: &[Outcome],
+    (started, finished): (Timestamp, Timestamp),
+) -> Option<Measurement> {
+    let answer = match metric::request(metric, &world.defaults, world.now) {
+        Ok(_) => outcomes.iter().find(|outcome| outcome.metric == metric.name)?.answer.clone(),
+        Err(why) => Err(why),
+    };
+    let measured = answer.and_then(|response| metric::value(metric, &response));
+    let mut measurement = Measurement {
+        started_at: Some(Time(whole_seconds(started))),
+        finished_at: Some(Time(whole_seconds(finished))),
+        ..Measurement::default()
+    };
+    match measured {
+        Ok(measured) => {
+            let verdict = condition::judge(metric, &measured.value, finished);
+            measurement.phase = Some(verdict.phase);
+            measurement.message = verdict.message;
+            measurement.value = measured.text;
+            measurement.metadata = measured.metadata;
+        }
+        Err(why) => {
+            measurement.phase = Some(AnalysisPhase::Error);
+            measurement.message = why;
+        }
+    }
+    assess::redact(&mut measurement, &secret_values(world));
+    Some(measurement)
+}
+
+fn secret_values(world: &RunWorld) -> Vec<String> {
+    world.secrets.values().filter_map(|value| value.clone().ok()).collect()
+}
+
+/// Adds a measurement to its metric; one that somebody began and did not finish is replaced.
+fn add(status: &mut AnalysisRunStatus, metric: &DueMetric<'_>, measurement: Measurement) {
+    let name = &metric.metric.name;
+    let known = status.metric_results.iter().position(|result| result.name == *name);
+    let index = known.unwrap_or_else(|| {
+        status.metric_results.push(MetricResult {
+            name: name.clone(),
+            phase: Some(AnalysisPhase::Running),
+            dry_run: metric.dry_run,
+            ..MetricResult::default()
+        });
+        status.metric_results.len() - 1
+    });
+    let Some(result) = status.metric_results.get_mut(index) else { return };
+    // The metadata shows the query with placeholders for Secrets: it is for anybody to read.
+    result.metadata = metric::metadata(metric.metric);
+    if result.measurements.last().is_some_and(|last| last.finished_at.is_none()) {
+        result.measurements.pop();
+    }
+    assess::count(result, measurement.phase.unwrap_or(AnalysisPhase::Error));
+    result.measurements.push(measurement);
+}
+
+fn unresolvable(world: &RunWorld, why: &str) -> String {
+    let mut shown = Measurement { message: why.to_owned(), ..Measurement::default() };
+    assess::redact(&mut shown, &secret_values(world));
+    format!("Unable to resolve metric arguments: {}", shown.message)
+}
+
+/// Ends a run that cannot be measured. It gets no completion time, so no time to live ever deletes it.
+fn refuse(before: &AnalysisRunStatus, message: String) -> AnalysisRunStatus {
+    AnalysisRunStatus { phase: Some(AnalysisPhase::Error), message, ..before.clone() }
+}
+
+/// Puts a status into a plan, with the events that its writing makes true.
+fn finish(before: &AnalysisRunStatus, status: AnalysisRunStatus, wake: Option<Timestamp>) -> RunPlan {
+    if status == *before {
+        return RunPlan { wake, ..RunPlan::default() };
+    }
+    RunPlan { notices: notices(before, &status), wake, status: Some(status), ..RunPlan::default() }
+}
+
+/// When the next metric is due, or the finished run may be deleted.
+fn wake(
+    run: &AnalysisRun,
+    resolved: &Resolved,
+    status: &AnalysisRunStatus,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if is_finished(status) {
+        return expire(run, status, now).wake;
+    }
+    let terminating = is_terminating(run, status);
+    let times =
+        resolved.metrics.iter().filter_map(|metric| match due(&metric.metric, status, terminating, now) {
+            Due::Now => Some(now),
+            Due::At(time) => Some(time),
+            Due::Never => None,
+        });
+    times.min()
+}
+
+/// Deletes a finished run once its time to live has passed.
+fn expire(run: &AnalysisRun, status: &AnalysisRunStatus, now: Timestamp) -> RunPlan {
+    let seconds = run.spec.ttl_strategy.as_ref().and_then(|strategy| {
+        let own = match status.phase {
+            Some(AnalysisPhase::Successful) => strategy.seconds_after_success,
+            Some(AnalysisPhase::Failed) => strategy.seconds_after_failure,
+            Some(
+                AnalysisPhase::Error
+                | AnalysisPhase::Inconclusive
+                | AnalysisPhase::Pending
+                | AnalysisPhase::Running
+                | AnalysisPhase::Unknown,
+            )
+            | None => None,
+        };
+        own.or(strategy.seconds_after_completion)
+    });
+    let (Some(seconds), Some(Time(completed))) = (seconds, &status.completed_at) else {
+        return RunPlan::default();
+    };
+    let end = later(*completed, SignedDuration::from_secs(seconds.into()));
+    if now > end {
+        return RunPlan { delete: true, ..RunPlan::default() };
+    }
+    RunPlan { wake: Some(later(end, SignedDuration::from_secs(1))), ..RunPlan::default() }
+}
+
+/// The events that a change of status makes true: one for each metric that ended, one for the run.
+fn notices(before: &AnalysisRunStatus, after: &AnalysisRunStatus) -> Vec<Notice> {
+    let known: BTreeMap<&str, Option<AnalysisPhase>> =
+        before.metric_results.iter().map(|result| (result.name.as_str(), result.phase)).collect();
+    let changed = |result: &&MetricResult| known.get(result.name.as_str()).copied().flatten() != result.phase;
+    let metrics = after.metric_results.iter().filter(changed).filter_map(|result| {
+        let ended = ended(result.phase?)?;
+        let message = format!("Metric '{}' Completed. Result: {}", result.name, ended.phase);
+        Some(Notice { warning: ended.warning, reason: ended.metric_reason, message })
+    });
+    let run = after.phase.filter(|_| before.phase != after.phase).and_then(ended);
+    let run = run.map(|ended| {
+        let message = format!("Analysis Completed. Result: {}", ended.phase);
+        Notice { warning: ended.warning, reason: ended.run_reason, message }
+    });
+    metrics.chain(run).collect()
+}
+
+/// What the events about the end of a metric or run say.
+struct Ended {
+    warning: bool,
+    metric_reason: &'static str,
+    run_reason: &'static str,
+    phase: &'static str,
+}
+
+fn ended(phase: AnalysisPhase) -> Option<Ended> {
+    let (warning, metric_reason, run_reason) = match phase {
+        AnalysisPhase::Successful => (false, "MetricSuccessful", "AnalysisRunSuccessful"),
+        AnalysisPhase::Inconclusive => (false, "MetricInconclusive", "AnalysisRunInconclusive"),
+        AnalysisPhase::Failed => (true, "MetricFailed", "AnalysisRunFailed"),
+        AnalysisPhase::Error => (true, "MetricError", "AnalysisRunError"),
+        AnalysisPhase::Pending | AnalysisPhase::Running | AnalysisPhase::Unknown => return None,
+    };
+    Some(Ended { warning, metric_reason, run_reason, phase: phase.as_str() })
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,0 +1,414 @@
+//! Provider Prometheus: instant and range queries over the HTTP API.
+//!
+//! Input: the settings of a metric, then the JSON of `/api/v1/query` or `/api/v1/query_range`. Output: a query,
+//! then numbers: a scalar is one number, a vector one per series, a matrix all points of all series.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use tidegate_api::analysis::{Authentication, PrometheusMetric};
+use tidegate_api::go_duration;
+
+use super::{Defaults, Measured, MetricValue, Response};
+use crate::analysis::evaluate_time;
+
+/// Seconds to wait for an answer when the metric does not say.
+const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
+/// Numbers that one answer may hold; conditions are evaluated over all of them.
+const MOST_SAMPLES: usize = 10_000;
+/// What is shown of an answer that is no JSON.
+const SHOWN_BYTES: usize = 200;
+/// Addresses of Amazon's managed Prometheus contain this; they want signed requests.
+const AMAZON: &str = "aps-workspaces";
+
+/// One query.
+#[derive(Clone, PartialEq)]
+pub struct Query {
+    /// URL of the server, without `/api/v1`.
+    pub address: String,
+    /// The query in PromQL.
+    pub query: String,
+    /// The range to ask for; an instant query has none.
+    pub range: Option<Range>,
+    pub headers: Vec<(String, String)>,
+    pub timeout_seconds: u64,
+    /// Does not verify the server's certificate.
+    pub insecure: bool,
+    pub login: Login,
+}
+
+/// The range of a query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub step_seconds: f64,
+}
+
+/// How to authenticate.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    None,
+    Basic {
+        username: String,
+        password: String,
+    },
+    /// A token must be fetched first, by client credentials.
+    OAuth2 {
+        token_url: String,
+        client_id: String,
+        client_secret: String,
+        scopes: Vec<String>,
+    },
+}
+
+impl fmt::Debug for Query {
+    /// Leaves out headers and logins, which hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("address", &self.address)
+            .field("range", &self.range)
+            .field("timeout_seconds", &self.timeout_seconds)
+            .finish_non_exhaustive()
+    }
+}
+
+fn address<'a>(metric: &'a PrometheusMetric, defaults: &'a Defaults) -> &'a str {
+    let own = metric.address.as_deref().filter(|address| !address.is_empty());
+    own.or(defaults.prometheus_address.as_deref()).unwrap_or_default().trim_end_matches('/')
+}
+
+/// Names what a query needs that this build does not serve.
+pub(super) fn unserved(metric: &PrometheusMetric, defaults: &Defaults) -> Option<&'static str> {
+    address(metric, defaults).contains(AMAZON).then_some("prometheus with sigv4")
+}
+
+/// Describes the query of a metric.
+pub(super) fn request(
+    metric: &PrometheusMetric,
+    defaults: &Defaults,
+    now: Timestamp,
+) -> Result<Query, String> {
+    let address = address(metric, defaults);
+    if address.is_empty() {
+        return Err("prometheus address is required: set it in the metric, or in the environment of the \
+                    controller as ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
+            .to_owned());
+    }
+    let host = ["http://", "https://"].iter().find_map(|scheme| address.strip_prefix(scheme));
+    if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(char::is_whitespace))
+    {
+        return Err(format!("prometheus address {address:?} is not in url format"));
+    }
+    let query = metric.query.clone().filter(|query| !query.is_empty());
+    let timeout_seconds = match metric.timeout {
+        None | Some(0) => DEFAULT_TIMEOUT_SECONDS,
+        Some(seconds) => u64::try_from(seconds)
+            .map_err(|_| format!("prometheus timeout {seconds} must not be negative"))?,
+    };
+    Ok(Query {
+        address: address.to_owned(),
+        query: query.ok_or("prometheus query is required")?,
+        range: range(metric, now)?,
+        headers: metric.headers.iter().map(|header| (header.key.clone(), header.value.clone())).collect(),
+        timeout_seconds,
+        insecure: metric.insecure,
+        login: login(&metric.authentication)?,
+    })
+}
+
+fn range(metric: &PrometheusMetric, now: Timestamp) -> Result<Option<Range>, String> {
+    let Some(range) = &metric.range_query else { return Ok(None) };
+    let time = |name: &str, text: &Option<String>| {
+        let text = text.as_deref().unwrap_or_default();
+        evaluate_time(text, now).map_err(|why| format!("failed to parse rangeQuery.{name} {text:?}: {why}"))
+    };
+    let step = range.step.as_deref().unwrap_or_default();
+    let nanoseconds =
+        go_duration::parse_nanoseconds(step).map_err(|why| format!("rangeQuery.step: {why}"))?;
+    if nanoseconds <= 0 {
+        return Err(format!("rangeQuery.step {step:?} must be greater than zero"));
+    }
+    Ok(Some(Range {
+        start: time("start", &range.start)?,
+        end: time("end", &range.end)?,
+        step_seconds: nanoseconds as f64 / 1e9,
+    }))
+}
+
+fn login(authentication: &Authentication) -> Result<Login, String> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (basic, oauth2) = (&authentication.basic_auth, &authentication.oauth2);
+    let token_url = text(&oauth2.token_url);
+    if !token_url.is_empty() {
+        let (client_id, client_secret) = (text(&oauth2.client_id), text(&oauth2.client_secret));
+        if client_id.is_empty() || client_secret.is_empty() {
+            return Err(
+                "prometheus authentication.oauth2 needs clientId and clientSecret beside tokenUrl".to_owned()
+            );
+        }
+        return Ok(Login::OAuth2 { token_url, client_id, client_secret, scopes: oauth2.scopes.clone() });
+    }
+    let (username, password) = (text(&basic.username), text(&basic.password));
+    if username.is_empty() && password.is_empty() {
+        return Ok(Login::None);
+    }
+    Ok(Login::Basic { username, password })
+}
+
+/// The answer of the HTTP API.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Answer {
+    status: String,
+    data: Option<Data>,
+    error_type: String,
+    error: String,
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    result: Value,
+}
+
+/// Reads the numbers out of an answer.
+pub(super) fn value(response: &Response) -> Result<Measured, String> {
+    let answer: Answer = match serde_json::from_slice(&response.body) {
+        Ok(answer) => answer,
+        Err(_) if !(200..300).contains(&response.status) => {
+            return Err(format!("prometheus answered {}: {}", response.status, shown(&response.body)));
+        }
+        Err(error) => return Err(format!("prometheus did not answer JSON: {error}")),
+    };
+    if answer.status != "success" {
+        let kind = if answer.error_type.is_empty() { response.status.to_string() } else { answer.error_type };
+        let error = if answer.error.is_empty() { shown(&response.body) } else { answer.error };
+        return Err(format!("{kind}: {error}"));
+    }
+    let data = answer.data.ok_or("prometheus answered without data")?;
+    let malformed = || format!("prometheus answered a malformed {}", data.result_type);
+    let value = match data.result_type.as_str() {
+        "scalar" => MetricValue::Number(point(&data.result).ok_or_else(malformed)?),
+        "vector" => MetricValue::Samples(
+            samples(&data.result, |series| Some(vec![point(series.get("value")?)?])).ok_or_else(malformed)?,
+        ),
+        "matrix" => MetricValue::Samples(
+            samples(&data.result, |series| series.get("values")?.as_array()?.iter().map(point).collect())
+                .ok_or_else(malformed)?,
+        ),
+        other => return Err(format!("Prometheus metric type not supported: {other}")),
+    };
+    let text = match &value {
+        MetricValue::Number(number) => number_text(*number),
+        MetricValue::Samples(samples) if samples.len() > MOST_SAMPLES => {
+            return Err(format!(
+                "the query yields {} numbers, more than {MOST_SAMPLES}: aggregate it",
+                samples.len()
+            ));
+        }
+        MetricValue::Samples(samples) => {
+            format!("[{}]", samples.iter().map(|sample| number_text(*sample)).collect::<Vec<_>>().join(","))
+        }
+        MetricValue::Json(json) => json.to_string(),
+    };
+    Ok(Measured { value, text, metadata: warnings(&answer.warnings) })
+}
+
+/// A point is `[time, "value"]`.
+fn point(json: &Value) -> Option<f64> {
+    match json.get(1)?.as_str()? {
+        "NaN" => Some(f64::NAN),
+        "+Inf" | "Inf" => Some(f64::INFINITY),
+        "-Inf" => Some(f64::NEG_INFINITY),
+        text => text.parse().ok(),
+    }
+}
+
+/// The numbers of all series. A series of native histograms has none, so it makes the answer malformed.
+fn samples(result: &Value, numbers: impl Fn(&Value) -> Option<Vec<f64>>) -> Option<Vec<f64>> {
+    let series: Option<Vec<Vec<f64>>> = result.as_array()?.iter().map(numbers).collect();
+    Some(series?.concat())
+}
+
+/// A number in Go's words: never with an exponent, infinite with a sign.
+fn number_text(number: f64) -> String {
+    if number.is_infinite() {
+        return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    number.to_string()
+}
+
+fn warnings(warnings: &[String]) -> BTreeMap<String, String> {
+    if warnings.is_empty() {
+        return BTreeMap::new();
+    }
+    let text = warnings.iter().map(|warning| format!("\"{warning}\"")).collect::<Vec<_>>().join(", ");
+    BTreeMap::from([("warnings".to_owned(), text)])
+}
+
+fn shown(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: &str = "2026-11-21T08:00:00Z";
+
+    fn query(json: Value) -> Result<Query, String> {
+        let metric: PrometheusMetric = serde_json::from_value(json).unwrap();
+        let defaults = Defaults { prometheus_address: Some("http://default:9090/".into()) };
+        request(&metric, &defaults, NOW.parse().unwrap())
+    }
+
+    #[test]
+    fn a_query_has_what_the_metric_says() {
+        let got = query(json!({
+            "address": "https://prom:9090/prefix/", "query": "up", "timeout": 5, "insecure": true,
+            "headers": [{"key": "X-Scope-OrgID", "value": "tenant"}],
+            "authentication": {"basicAuth": {"username": "u", "password": "p"}},
+            "rangeQuery": {"start": "now() - duration(\"1h30m\")", "end": "now()", "step": "1m"},
+        }));
+        let wanted = Query {
+            address: "https://prom:9090/prefix".into(),
+            query: "up".into(),
+            range: Some(Range {
+                start: "2026-11-21T06:30:00Z".parse().unwrap(),
+                end: NOW.parse().unwrap(),
+                step_seconds: 60.0,
+            }),
+            headers: vec![("X-Scope-OrgID".into(), "tenant".into())],
+            timeout_seconds: 5,
+            insecure: true,
+            login: Login::Basic { username: "u".into(), password: "p".into() },
+        };
+        assert_eq!(got, Ok(wanted));
+    }
+
+    #[test]
+    fn what_the_metric_leaves_out_has_a_default() {
+        let got = query(json!({"query": "up"})).unwrap();
+        assert_eq!((got.address.as_str(), got.timeout_seconds), ("http://default:9090", 30));
+        assert!(got.login == Login::None && got.range.is_none());
+    }
+
+    #[test]
+    fn wrong_settings_are_named() {
+        for (metric, part) in [
+            (json!({"address": "prom:9090", "query": "up"}), "is not in url format"),
+            (json!({"address": "http://", "query": "up"}), "is not in url format"),
+            (json!({}), "query is required"),
+            (json!({"query": "up", "timeout": -1}), "timeout -1"),
+            (
+                json!({"query": "up", "rangeQuery": {"start": "now(", "end": "now()", "step": "1m"}}),
+                "rangeQuery.start",
+            ),
+            (
+                json!({"query": "up", "rangeQuery": {"start": "now()", "end": "1", "step": "1m"}}),
+                "rangeQuery.end",
+            ),
+            (json!({"query": "up", "rangeQuery": {"start": "now()", "end": "now()"}}), "rangeQuery.step"),
+            (json!({"query": "up", "authentication": {"oauth2": {"tokenUrl": "http://t"}}}), "clientId"),
+        ] {
+            let error = query(metric).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        let metric = PrometheusMetric { query: Some("up".into()), ..PrometheusMetric::default() };
+        let error = request(&metric, &Defaults::default(), NOW.parse().unwrap()).unwrap_err();
+        assert!(error.starts_with("prometheus address is required"), "{error}");
+    }
+
+    #[test]
+    fn debugging_shows_no_secrets() {
+        let got = query(json!({
+            "query": "up{token=\"hush\"}", "headers": [{"key": "Authorization", "value": "Bearer hush"}],
+            "authentication": {"basicAuth": {"username": "u", "password": "hush"}},
+        }));
+        assert!(!format!("{got:?}").contains("hush"));
+    }
+
+    fn answer(status: u16, body: &str) -> Result<Measured, String> {
+        value(&Response { status, body: body.as_bytes().to_vec() })
+    }
+
+    fn success(result_type: &str, result: &str) -> Result<Measured, String> {
+        answer(
+            200,
+            &format!(r#"{{"status":"success","data":{{"resultType":"{result_type}","result":{result}}}}}"#),
+        )
+    }
+
+    #[test]
+    fn answers_become_numbers() {
+        let series = r#"[{"metric":{"a":"b"},"value":[1,"0.5"]},{"metric":{},"value":[1.5,"1e21"]}]"#;
+        let cases = [
+            ("scalar", r#"[1,"-2.5"]"#, MetricValue::Number(-2.5), "-2.5"),
+            ("scalar", r#"[1,"+Inf"]"#, MetricValue::Number(f64::INFINITY), "+Inf"),
+            ("vector", series, MetricValue::Samples(vec![0.5, 1e21]), "[0.5,1000000000000000000000]"),
+            ("vector", "[]", MetricValue::Samples(vec![]), "[]"),
+            (
+                "matrix",
+                r#"[{"metric":{},"values":[[1,"1"],[2,"2"]]},{"metric":{},"values":[[1,"3"]]}]"#,
+                MetricValue::Samples(vec![1.0, 2.0, 3.0]),
+                "[1,2,3]",
+            ),
+        ];
+        for (result_type, result, value, text) in cases {
+            let got = success(result_type, result).unwrap();
+            assert_eq!((got.value, got.text.as_str()), (value, text));
+        }
+        let got = success("vector", r#"[{"metric":{},"value":[1,"NaN"]}]"#).unwrap();
+        assert!(got.value.has_nan() && got.text == "[NaN]");
+    }
+
+    #[test]
+    fn warnings_go_into_the_metadata() {
+        let body =
+            r#"{"status":"success","warnings":["one","two"],"data":{"resultType":"vector","result":[]}}"#;
+        assert_eq!(answer(200, body).unwrap().metadata["warnings"], "\"one\", \"two\"");
+    }
+
+    #[test]
+    fn errors_keep_the_servers_words() {
+        for (status, body, wanted) in [
+            (
+                400,
+                r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#,
+                "bad_data: parse error",
+            ),
+            (503, "<html>\n gone</html>", "prometheus answered 503: <html> gone</html>"),
+            (200, "<html>", "prometheus did not answer JSON: expected value at line 1 column 1"),
+            (200, r#"{"status":"success"}"#, "prometheus answered without data"),
+            (500, "{}", "500: {}"),
+        ] {
+            assert_eq!(answer(status, body).unwrap_err(), wanted);
+        }
+        assert_eq!(
+            success("string", "[1,\"a\"]").unwrap_err(),
+            "Prometheus metric type not supported: string"
+        );
+        assert_eq!(
+            success("vector", "[{\"histogram\":[]}]").unwrap_err(),
+            "prometheus answered a malformed vector"
+        );
+        let many = format!("[{}]", vec![r#"{"value":[1,"1"]}"#; MOST_SAMPLES + 1].join(","));
+        assert!(success("vector", &many).unwrap_err().contains("aggregate it"));
+    }
+
+    #[test]
+    fn amazons_signed_requests_are_not_served() {
+        let metric =
+            PrometheusMetric { address: Some("https://aps-workspaces.x/1".into()), ..Default::default() };
+        assert_eq!(unserved(&metric, &Defaults::default()), Some("prometheus with sigv4"));
+    }
+}
