@@ -1,1 +1,62 @@
-fn main() {}
+//! The one program: controller, kubectl plugin and printer of CRDs, told apart by its name or its first word.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use tidegate_controller::Options;
+use tidegate_plugin::Grammar;
+
+/// Progressive delivery for Kubernetes that shuts off bad releases by itself.
+#[derive(Parser)]
+#[command(name = "tidegate", version, max_term_width = 100)]
+enum Program {
+    /// Run the controller
+    Controller(Box<Options>),
+    /// Print the CustomResourceDefinitions, for kubectl apply
+    Crds,
+    /// Any other word is a command of `kubectl tidegate`: get, status, promote, abort, retry, ...
+    #[command(external_subcommand)]
+    Plugin(Vec<OsString>),
+}
+
+fn main() -> ExitCode {
+    // Both crypto users, kube and reqwest, take the process's provider. A second call could only repeat the first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut words = env::args_os();
+    if let Some(grammar) = words.next().and_then(|name| Grammar::of_program(&name)) {
+        return tidegate_plugin::main(words, grammar);
+    }
+    let outcome = match Program::parse() {
+        Program::Controller(options) => control(*options),
+        Program::Crds => print_crds(),
+        Program::Plugin(words) => return tidegate_plugin::main(words.into_iter(), Grammar::Tidegate),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when even this cannot be written.
+            let _ = writeln!(std::io::stderr(), "Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn control(options: Options) -> Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(tidegate_controller::run(options))?;
+    Ok(())
+}
+
+/// A stream of YAML documents; JSON is YAML, and kubectl reads both.
+fn print_crds() -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for definition in tidegate_api::crds::all() {
+        writeln!(out, "---\n{definition:#}").context("cannot write to standard output")?;
+    }
+    Ok(())
+}

@@ -52,12 +52,7 @@ impl Collector for Gauges {
         let info = "Running Argo-rollouts version";
         family(&mut encoder, "argo_rollouts_controller_info", info, vec![(version, 1.0)])?;
         let leads = f64::from(u8::from(self.gate.is_open()));
-        family(
-            &mut encoder,
-            "tidegate_leader",
-            "Whether this controller holds the lease",
-            vec![(Vec::new(), leads)],
-        )?;
+        single(&mut encoder, "tidegate_leader", "Whether this controller holds the lease", leads)?;
         self.rollouts(&mut encoder)?;
         self.runs(&mut encoder)?;
         self.templates(&mut encoder)?;
@@ -182,7 +177,7 @@ impl Gauges {
         let reasons = reasons.into_iter().map(|(reason, count)| (vec![("reason", reason)], count)).collect();
         family(encoder, "tidegate_rollout_waiting", "Rollouts by what they wait for", reasons)?;
         let help = "Rollouts that fail again and again, or whose decision does not end";
-        family(encoder, "tidegate_rollout_stuck", help, vec![(Vec::new(), stuck)])
+        single(encoder, "tidegate_rollout_stuck", help, stuck)
     }
 }
 
@@ -192,10 +187,14 @@ fn family(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, series: V
     }
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in series {
-        let value = ConstGauge::new(value);
-        value.encode(metric.encode_family(&labels)?)?;
+        ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
     }
     Ok(())
+}
+
+/// A family of one series without labels.
+fn single(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
 fn named(key: &Key) -> Vec<(&'static str, String)> {
@@ -283,12 +282,12 @@ fn process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     if let Some(kibibytes) = resident(&status) {
         let help = "Resident memory size in bytes";
-        family(encoder, "process_resident_memory_bytes", help, vec![(Vec::new(), kibibytes * 1024.0)])?;
+        single(encoder, "process_resident_memory_bytes", help, kibibytes * 1024.0)?;
     }
     if let Some(ticks) = processor_ticks(&stat) {
         // Linux shows a hundred ticks per second to user space, whatever it counts itself.
         let help = "Total user and system CPU time spent in seconds";
-        family(encoder, "process_cpu_seconds_total", help, vec![(Vec::new(), ticks / 100.0)])?;
+        single(encoder, "process_cpu_seconds_total", help, ticks / 100.0)?;
     }
     Ok(())
 }

@@ -51,6 +51,27 @@ pub(crate) fn ingress() -> ApiResource {
     kind("networking.k8s.io", "v1", "Ingress", "ingresses")
 }
 
+/// Kinds that the watches follow; the cluster-wide one only by a controller of all namespaces.
+#[cfg(test)]
+pub(crate) fn watched() -> [ApiResource; 9] {
+    [
+        rollout(),
+        replica_set(),
+        service(),
+        endpoint_slice(),
+        pod(),
+        ingress(),
+        analysis_run(),
+        analysis_template(),
+        cluster_analysis_template(),
+    ]
+}
+
+#[cfg(test)]
+pub(crate) fn event() -> ApiResource {
+    kind("", "v1", "Event", "events")
+}
+
 /// Kinds of routing objects that routers ask for.
 pub(crate) fn routes() -> [ApiResource; 1] {
     [ingress()]

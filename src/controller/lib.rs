@@ -17,6 +17,8 @@ mod metrics;
 mod mock;
 mod observe;
 mod options;
+#[cfg(test)]
+mod rights;
 mod rollout;
 mod serve;
 mod store;

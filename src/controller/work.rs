@@ -200,7 +200,9 @@ mod tests {
                 Next::After(Duration::from_secs(900))
             }
         };
-        let count = |_: &String| drop(panics.fetch_add(1, Ordering::SeqCst));
+        let count = |_: &String| {
+            panics.fetch_add(1, Ordering::SeqCst);
+        };
         queue.work(vec!["a".to_owned()], 1, async { drop(finished.await) }, attend, count).await;
         assert_eq!((attempts.load(Ordering::SeqCst), panics.load(Ordering::SeqCst)), (2, 1));
     }

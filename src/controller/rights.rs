@@ -1,0 +1,122 @@
+//! The rights that the controller needs, taken from what it watches and from every write that a plan can hold; the
+//! chart's rules are generated from here and compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use kube::api::ApiResource;
+use tidegate_engine::plan::{Reference, RouteWrite, SetPatch, StatusWrite, Write};
+
+use crate::kinds;
+
+/// The rules in the chart, and how to write them anew.
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/tidegate/files/rules/delivery.yaml");
+const HEADER: &str =
+    "  # Generated from src/controller/rights.rs by `UPDATE=1 cargo test -p tidegate-controller rights`.\n";
+
+/// One of each write. A new variant fails to compile in `right` below: add it here as well.
+fn writes() -> Vec<Write> {
+    let (name, uid) = (String::new, String::new);
+    let reference = |kind: &ApiResource| kinds::reference(kind, "x");
+    let route = |from, reference: Reference| {
+        Write::Route(RouteWrite { reference, from, to: serde_json::Value::Null, weight: 0, max_weight: 100 })
+    };
+    let status = StatusWrite { from: Default::default(), to: Default::default() };
+    let mut writes = vec![
+        Write::DefaultReplicas { replicas: 1 },
+        Write::AnnotateRollout { annotations: BTreeMap::new() },
+        Write::CreateSet(Box::default()),
+        Write::PatchSet(SetPatch::default()),
+        Write::AdoptSet { name: name(), uid: uid() },
+        Write::ReleaseSet { name: name(), uid: uid() },
+        Write::DeleteSet { name: name(), uid: uid() },
+        Write::PointService { service: name(), from: None, to: name(), rollout: name() },
+        Write::CreateRun(Box::default()),
+        Write::StopRun { name: name() },
+        Write::DeleteRun { name: name() },
+        Write::Status(Box::new(status)),
+    ];
+    for kind in kinds::routes() {
+        writes.push(route(None, reference(&kind)));
+        writes.push(route(Some(serde_json::Value::Null), reference(&kind)));
+    }
+    writes
+}
+
+/// The resource and the verb that one write needs.
+fn right(write: &Write) -> (ApiResource, &'static str, &'static str) {
+    match write {
+        Write::DefaultReplicas { .. } | Write::AnnotateRollout { .. } => (kinds::rollout(), "", "patch"),
+        Write::Status(_) => (kinds::rollout(), "/status", "patch"),
+        Write::CreateSet(_) => (kinds::replica_set(), "", "create"),
+        Write::PatchSet(_) | Write::AdoptSet { .. } | Write::ReleaseSet { .. } => {
+            (kinds::replica_set(), "", "patch")
+        }
+        Write::DeleteSet { .. } => (kinds::replica_set(), "", "delete"),
+        Write::PointService { .. } => (kinds::service(), "", "patch"),
+        Write::Route(route) => {
+            let kind = kinds::routes().into_iter().find(|kind| kind.kind == route.reference.kind);
+            (kind.unwrap(), "", if route.from.is_some() { "patch" } else { "create" })
+        }
+        Write::CreateRun(_) => (kinds::analysis_run(), "", "create"),
+        Write::StopRun { .. } => (kinds::analysis_run(), "", "patch"),
+        Write::DeleteRun { .. } => (kinds::analysis_run(), "", "delete"),
+    }
+}
+
+/// Every rule: resources of one group with the same verbs together.
+fn rules() -> String {
+    let mut verbs: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
+    let mut grant = |kind: &ApiResource, part: &str, granted: &[&'static str]| {
+        verbs.entry((kind.group.clone(), format!("{}{part}", kind.plural))).or_default().extend(granted);
+    };
+    for kind in kinds::watched() {
+        grant(&kind, "", &["list", "watch"]);
+    }
+    for write in writes() {
+        let (kind, part, verb) = right(&write);
+        grant(&kind, part, &[verb]);
+        if part.is_empty() {
+            // The fence asks for one object when the cache cannot settle what became of a write.
+            grant(&kind, "", &["get"]);
+        }
+    }
+    // An owner reference that blocks deletion needs the right to set the owner's finalizers, where that is checked.
+    grant(&kinds::rollout(), "/finalizers", &["update"]);
+    grant(&kinds::event(), "", &["create", "patch"]);
+    let mut rules: BTreeMap<(String, BTreeSet<&str>), Vec<String>> = BTreeMap::new();
+    for ((group, resource), verbs) in verbs {
+        rules.entry((group, verbs)).or_default().push(resource);
+    }
+    let mut text = HEADER.to_owned();
+    for ((group, verbs), resources) in rules {
+        let verbs: Vec<&str> = verbs.into_iter().collect();
+        text.push_str(&format!(
+            "  - apiGroups: [\"{group}\"]\n    resources: [{}]\n    verbs: [{}]\n",
+            resources.join(", "),
+            verbs.join(", ")
+        ));
+    }
+    text
+}
+
+#[test]
+fn the_chart_grants_what_is_needed_and_nothing_else() {
+    let rules = rules();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(Path::new(RULES), &rules).unwrap();
+    }
+    let chart = std::fs::read_to_string(RULES).unwrap();
+    assert_eq!(chart, rules, "run UPDATE=1 cargo test -p tidegate-controller rights");
+}
+
+#[test]
+fn the_chart_has_the_version_of_the_workspace() {
+    let chart =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/tidegate/Chart.yaml"));
+    let chart = chart.unwrap();
+    for field in ["version", "appVersion"] {
+        let line = format!("\n{field}: {}\n", env!("CARGO_PKG_VERSION"));
+        assert!(chart.contains(&line), "{field} in Chart.yaml is not {}", env!("CARGO_PKG_VERSION"));
+    }
+}
