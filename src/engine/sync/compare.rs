@@ -1,0 +1,377 @@
+//! Compares what Git wants with what the cluster has, and decides what follows when nobody has asked for a
+//! sync.
+
+use serde_json::Value;
+use tidegate_api::source::{AppProjectSpec, HealthCode, SyncCode};
+
+use super::adopt;
+use super::automate::{self, Decision};
+use super::delegate::Delegation;
+use super::diff;
+use super::health::{self, Health};
+use super::look::{Level, poll_at};
+use super::object::{Key, annotation, group_version, has_owner, text};
+use super::options::has;
+use super::plan::{Because, Plan};
+use super::project;
+use super::status;
+use super::subject::Subject;
+use super::target::{Target, Targets, targets};
+use super::tracking::{Owner, owner};
+use super::world::{Cluster, NamespaceFact, Prediction, World};
+
+/// How many of several problems a message names.
+const NAMED_PROBLEMS: usize = 5;
+
+/// One object as it should be, ready for a dry run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The object's key.
+    pub key: Key,
+    /// The version of its kind that Git names.
+    pub version: String,
+    /// The object, with what the delivery half owns copied from the live one.
+    pub object: Value,
+    /// Whether anything was copied from the live object.
+    pub pinned: bool,
+    /// Whether the server can be asked: the kind and the namespace are there.
+    pub can_dry_run: bool,
+    /// Why the server would refuse it, where that is plain without asking.
+    pub(super) refused: Option<String>,
+}
+
+/// One object on both sides.
+pub(super) struct Pair<'a> {
+    pub(super) key: Key,
+    pub(super) version: String,
+    pub(super) live: Option<&'a Value>,
+    pub(super) wanted: Option<Wanted>,
+    pub(super) status: SyncCode,
+    /// Whether its status counts for the Application's.
+    pub(super) counts: bool,
+    pub(super) health: Option<Health>,
+    /// Why the cluster cannot take it: it does not serve the kind or the version.
+    pub(super) unserved: Option<String>,
+    /// Why the server refuses it.
+    pub(super) refused: Option<String>,
+}
+
+impl Pair<'_> {
+    /// Whether the object is in the cluster and not in Git.
+    pub(super) fn requires_pruning(&self) -> bool {
+        self.wanted.is_none()
+    }
+}
+
+/// Both sides of an Application.
+pub(super) struct Comparison<'a> {
+    pub(super) pairs: Vec<Pair<'a>>,
+    pub(super) revision: String,
+    pub(super) sync: SyncCode,
+    pub(super) warnings: Vec<(&'static str, String)>,
+    /// Whether another Application's objects are among the wanted ones.
+    pub(super) shares: bool,
+}
+
+/// The objects as they should be. What the delivery half owns comes from the live objects.
+#[must_use]
+pub fn wanted(world: &World, targets: &Targets) -> Vec<Wanted> {
+    let (Ok(subject), Some(cluster)) = (Subject::read(&world.application), &world.cluster) else {
+        return Vec::new();
+    };
+    let options = subject.sync_options();
+    let respects = has(&options, "RespectIgnoreDifferences=true");
+    let rules = subject.spec.ignore_differences.as_deref();
+    let objects = targets.list.iter().map(|target| &target.object);
+    let delegation = Delegation::read(cluster.neighbours.iter().chain(objects));
+    let place = Place { subject: &subject, cluster, targets, creates: has(&options, "CreateNamespace=true") };
+    targets
+        .list
+        .iter()
+        .map(|target| {
+            let mut object = target.object.clone();
+            let mut pinned = false;
+            if let Some(live) = cluster.live.get(&target.key) {
+                pinned = delegation.settle(&mut object, live);
+                if respects {
+                    pinned |= diff::respect(&mut object, live, &diff::ignored(rules, &target.key));
+                }
+            }
+            let (can_dry_run, refused) = place.can_dry_run(target);
+            let (key, version) = (target.key.clone(), target.version.clone());
+            Wanted { key, version, object, pinned, can_dry_run, refused }
+        })
+        .collect()
+}
+
+/// What it takes to say whether a dry run makes sense.
+struct Place<'a> {
+    subject: &'a Subject<'a>,
+    cluster: &'a Cluster,
+    targets: &'a Targets,
+    creates: bool,
+}
+
+impl Place<'_> {
+    fn can_dry_run(&self, target: &Target) -> (bool, Option<String>) {
+        if target.defined_here || target.unserved.is_some() {
+            return (false, None);
+        }
+        let namespace = &target.key.namespace;
+        if !matches!(self.cluster.namespaces.get(namespace), Some(NamespaceFact::Missing)) {
+            return (true, None);
+        }
+        let is_made_by_option = self.creates && namespace == self.subject.namespace();
+        let is_in_git = self.targets.list.iter().any(|other| {
+            other.key.kind == "Namespace" && other.key.group.is_empty() && other.key.name == *namespace
+        });
+        let refused = (!is_made_by_option && !is_in_git).then(|| {
+            format!(
+                "namespaces \"{namespace}\" not found: create it, or add CreateNamespace=true to \
+                 spec.syncPolicy.syncOptions"
+            )
+        });
+        (false, refused)
+    }
+}
+
+/// Compares both sides.
+///
+/// # Errors
+/// One side could not be read in full; then nothing may be concluded from what is absent.
+pub(super) fn compare<'a>(world: &'a World, subject: &Subject) -> Result<Comparison<'a>, String> {
+    let load = |error: &dyn std::fmt::Display| format!("Failed to load target state: {error}");
+    let fetched = match &world.source {
+        Some(Ok(fetched)) => fetched,
+        Some(Err(error)) => return Err(load(error)),
+        None => return Err(load(&"the repository was not read")),
+    };
+    let render = fetched.render.as_ref().as_ref().map_err(|error| load(error))?;
+    let cluster = world.cluster.as_ref().ok_or("Failed to load live state: the cluster was not read")?;
+    if !cluster.unread.is_empty() {
+        return Err(format!("Failed to load live state: {}", listed(&cluster.unread)));
+    }
+    let targets = targets(world, render);
+    if !targets.problems.is_empty() {
+        return Err(listed(&targets.problems));
+    }
+    let rules = project::rules(subject.project(), world.project.as_ref())?;
+    let mut pairs = Vec::new();
+    let mut warnings = targets.warnings.clone();
+    let mut shares = false;
+    for (wanted, target) in wanted(world, &targets).into_iter().zip(&targets.list) {
+        let live = cluster.live.get(&target.key);
+        if let Some(other) = live.and_then(|live| other_owner(live, subject.name())) {
+            shares = true;
+            let Key { kind, name, .. } = &target.key;
+            let message = format!("{kind}/{name} is part of applications {} and {other}", subject.name());
+            warnings.push(("SharedResourceWarning", message));
+        }
+        pairs.push(target_pair(subject, cluster, target, wanted, live)?);
+    }
+    pairs.extend(extra_pairs(cluster, subject, &targets, &rules));
+    pairs.sort_by(|a, b| a.key.cmp(&b.key));
+    let differs = pairs.iter().any(|pair| pair.counts && pair.status == SyncCode::OutOfSync);
+    let sync =
+        if differs || namespace_differs(subject, cluster) { SyncCode::OutOfSync } else { SyncCode::Synced };
+    Ok(Comparison { pairs, revision: fetched.revision.clone(), sync, warnings, shares })
+}
+
+/// Several problems in one message.
+fn listed(problems: &[String]) -> String {
+    let more = problems.len().saturating_sub(NAMED_PROBLEMS);
+    let named = problems.iter().take(NAMED_PROBLEMS).cloned().collect::<Vec<_>>().join("; ");
+    if more > 0 { format!("{named}; and {more} more") } else { named }
+}
+
+/// The other Application whose mark an object carries.
+fn other_owner<'a>(live: &'a Value, own: &str) -> Option<&'a str> {
+    match owner(live) {
+        Owner::Application(name) if name != own => Some(name),
+        Owner::Application(_) | Owner::Nobody | Owner::Copied => None,
+    }
+}
+
+/// Pairs an object that Git wants.
+fn target_pair<'a>(
+    subject: &Subject,
+    cluster: &Cluster,
+    target: &Target,
+    wanted: Wanted,
+    live: Option<&'a Value>,
+) -> Result<Pair<'a>, String> {
+    let mut refused = wanted.refused.clone();
+    let mut is_same = false;
+    match (cluster.predicted.get(&target.key), live) {
+        (Some(Prediction::Unanswered(error)), _) => {
+            return Err(format!("Failed to compare desired state to live state: {}: {error}", target.key));
+        }
+        (Some(Prediction::Refused(error)), _) => refused = Some(error.clone()),
+        (Some(Prediction::Accepted(predicted)), Some(live)) => {
+            let ignored = diff::ignored(subject.spec.ignore_differences.as_deref(), &target.key);
+            is_same =
+                !diff::differs(live, predicted, &ignored) && !adopt::leaves_behind(live, &wanted.object);
+        }
+        (Some(Prediction::Accepted(_)), None) | (None, _) => {}
+    }
+    let status = if is_same { SyncCode::Synced } else { SyncCode::OutOfSync };
+    let missing = || Health { code: HealthCode::Missing, message: String::new() };
+    Ok(Pair {
+        key: target.key.clone(),
+        version: target.version.clone(),
+        live,
+        wanted: Some(wanted),
+        status,
+        counts: true,
+        health: live.map_or_else(|| Some(missing()), judged),
+        unserved: target.unserved.clone(),
+        refused,
+    })
+}
+
+/// Pairs the objects that carry the Application's mark and are not in Git.
+fn extra_pairs<'a>(
+    cluster: &'a Cluster,
+    subject: &Subject,
+    targets: &Targets,
+    rules: &AppProjectSpec,
+) -> Vec<Pair<'a>> {
+    let keys = targets.keys();
+    let is_extra = |(key, live): &(&Key, &Value)| {
+        let namespaced = !key.namespace.is_empty();
+        !keys.contains(*key)
+            && !targets.left_alone.contains(*key)
+            && owner(live) == Owner::Application(subject.name())
+            && !has_owner(live)
+            && project::permits_object(rules, key, namespaced)
+    };
+    let pair = |(key, live): (&'a Key, &'a Value)| Pair {
+        key: key.clone(),
+        version: group_version(live).1.to_owned(),
+        live: Some(live),
+        wanted: None,
+        status: SyncCode::OutOfSync,
+        counts: !is_ignored_when_extra(live),
+        health: judged(live),
+        unserved: None,
+        refused: None,
+    };
+    cluster.live.iter().filter(is_extra).map(pair).collect()
+}
+
+fn judged(live: &Value) -> Option<Health> {
+    if health::is_ignored(live) { None } else { health::of(live) }
+}
+
+fn is_ignored_when_extra(live: &Value) -> bool {
+    let options = annotation(live, "argocd.argoproj.io/compare-options").unwrap_or_default();
+    options.split(',').any(|option| option.trim() == "IgnoreExtraneous")
+}
+
+/// Whether the destination namespace lacks labels or annotations that the spec gives it.
+pub(super) fn namespace_differs(subject: &Subject, cluster: &Cluster) -> bool {
+    let policy = subject.spec.sync_policy.as_ref();
+    let Some(metadata) = policy.and_then(|policy| policy.managed_namespace_metadata.as_ref()) else {
+        return false;
+    };
+    let Some(NamespaceFact::There(live)) = cluster.namespaces.get(subject.namespace()) else { return false };
+    let lacks = |part: &str, given: &Option<std::collections::BTreeMap<String, String>>| {
+        let live = live.get("metadata").and_then(|metadata| metadata.get(part)).unwrap_or(&Value::Null);
+        given.iter().flatten().any(|(name, value)| live.get(name).and_then(Value::as_str) != Some(value))
+    };
+    has(&subject.sync_options(), "CreateNamespace=true")
+        && (lacks("labels", &metadata.labels) || lacks("annotations", &metadata.annotations))
+}
+
+/// Writes what a comparison found, and starts a sync where automation asks for one.
+pub(super) fn plan(world: &World, level: Level) -> Plan {
+    let subject = match Subject::read(&world.application) {
+        Ok(subject) => subject,
+        Err(error) => return status::invalid(world, vec![("InvalidSpecError", error)]),
+    };
+    let comparison = match compare(world, &subject) {
+        Ok(comparison) => comparison,
+        Err(message) => return failed(world, &subject, level, message),
+    };
+    let decision = automate::decide(world, &subject, &comparison);
+    let mut conditions = comparison.warnings.clone();
+    conditions.extend(status::unsupported(world, &subject));
+    let mut plan = Plan::nothing(because(&comparison));
+    let mut started = None;
+    match decision {
+        Decision::Nothing(because) => plan.because = because.unwrap_or(plan.because),
+        Decision::Later { until } => {
+            plan.wake_at(until);
+            plan.because = Because::HealLater { until };
+        }
+        Decision::Refuse { message, because } => {
+            conditions.push(("SyncError", message));
+            plan.because = because;
+        }
+        Decision::Start { operation } => {
+            plan.because = Because::SyncStarted { revision: comparison.revision.clone() };
+            started = Some(operation);
+        }
+    }
+    status::compared(world, &subject, &comparison, level, &conditions, started, &mut plan);
+    if let Some(at) = poll_at(&after(world, level), &subject).filter(|at| *at > world.now) {
+        plan.wake_at(at);
+    }
+    plan
+}
+
+/// The world in which the repository has just been read.
+fn after(world: &World, level: Level) -> World {
+    let mut after = world.clone();
+    if level > Level::SameRevision {
+        after.failing = None;
+    }
+    after
+}
+
+fn because(comparison: &Comparison) -> Because {
+    let revision = comparison.revision.clone();
+    if comparison.sync == SyncCode::Synced {
+        return Because::Synced { revision };
+    }
+    let objects =
+        comparison.pairs.iter().filter(|pair| pair.counts && pair.status == SyncCode::OutOfSync).count();
+    Because::OutOfSync { revision, objects }
+}
+
+/// Says that no comparison was possible. A repository that cannot be read is news only when that lasts, or
+/// when somebody asked.
+fn failed(world: &World, subject: &Subject, level: Level, message: String) -> Plan {
+    let hidden = match (&world.source, &world.failing) {
+        (Some(Err(_)), Some(failing)) => {
+            world.now.as_second() - failing.since.as_second() < world.install.grace_seconds
+        }
+        (Some(_) | None, Some(_) | None) => false,
+    };
+    let next = poll_at(world, subject).filter(|at| *at > world.now);
+    if hidden && level < Level::Force && subject.compared_revision().is_some() {
+        let mut plan = Plan::nothing(Because::Unknown { message });
+        plan.wake = next;
+        return plan;
+    }
+    let mut plan = Plan::nothing(Because::Unknown { message: message.clone() });
+    status::unknown(world, subject, message, &mut plan);
+    plan.wake = next.or_else(|| Some(status::next_poll(world, subject)));
+    plan
+}
+
+/// The objects whose health is to be read again although Git cannot be read: those of the last comparison.
+#[must_use]
+pub(super) fn known_keys(subject: &Subject) -> Vec<Key> {
+    let resources = subject.raw.pointer("/status/resources").and_then(Value::as_array);
+    resources
+        .into_iter()
+        .flatten()
+        .map(|resource| Key {
+            group: text(resource, "/group").to_owned(),
+            kind: text(resource, "/kind").to_owned(),
+            namespace: text(resource, "/namespace").to_owned(),
+            name: text(resource, "/name").to_owned(),
+        })
+        .collect()
+}

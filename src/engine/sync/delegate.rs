@@ -1,0 +1,182 @@
+//! What the delivery half owns in objects that Git holds too.
+//!
+//! A Rollout's controller writes the hash of a revision into Service selectors, weights into routes, and an
+//! autoscaler writes replicas. The lists and maps that hold them are atomic for the server, so field
+//! ownership does not protect them: applying Git's version would take traffic from the pods that have it.
+//! Before an object is compared or applied, these leaves are copied from the live object. Everything else in
+//! the object stays Git's.
+
+mod route;
+mod table;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::object::{Key, annotation, child_map, list, set_annotation, text};
+
+/// The selector entry by which a Rollout's controller points a Service at one revision.
+const HASH: &str = "rollouts-pod-template-hash";
+/// The annotation that lists the ALB annotations which a Rollout's controller wrote.
+const MANAGED_ALB: &str = "rollouts.argoproj.io/managed-alb-actions";
+const ALB_ACTIONS: &str = ".ingress.kubernetes.io/actions.";
+/// The annotations of a canary Ingress that a Rollout's controller writes, after any prefix.
+const CANARY: &str = "/canary";
+
+/// The Rollouts and autoscalers whose work must not be reverted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Delegation {
+    /// Objects whose replicas somebody else sets.
+    scaled: BTreeSet<Key>,
+    /// What Rollouts route through.
+    pub(super) routed: Vec<Routed>,
+}
+
+/// What one Rollout routes through.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Routed {
+    pub(super) namespace: String,
+    /// The kinds and names of the routing objects, as the Rollout's spec names them.
+    pub(super) objects: BTreeSet<(&'static str, String)>,
+    /// The names of the routes that the Rollout's controller adds and removes.
+    pub(super) managed: BTreeSet<String>,
+}
+
+impl Delegation {
+    /// Reads who owns what from Rollouts and autoscalers, live ones and those that Git holds.
+    pub(super) fn read<'a>(neighbours: impl Iterator<Item = &'a Value>) -> Self {
+        let mut delegation = Self::default();
+        for object in neighbours {
+            match text(object, "/kind") {
+                "HorizontalPodAutoscaler" => delegation.scaled.insert(scale_target(object)),
+                "Rollout" => {
+                    delegation.scaled.extend(referenced_workload(object));
+                    delegation.routed.push(route::routed(object));
+                    true
+                }
+                _ => false,
+            };
+        }
+        delegation
+    }
+
+    /// Copies the leaves that somebody else owns from the live object into the wanted one. Says whether any
+    /// was copied.
+    pub(super) fn settle(&self, wanted: &mut Value, live: &Value) -> bool {
+        let before = wanted.clone();
+        let key = Key::of(wanted);
+        if self.scaled.contains(&key) {
+            copy_replicas(wanted, live);
+        }
+        match (key.group.as_str(), key.kind.as_str()) {
+            ("", "Service") => copy_hash(wanted, live, "/spec/selector"),
+            ("networking.k8s.io" | "extensions", "Ingress") => copy_ingress(wanted, live),
+            ("networking.istio.io", "DestinationRule") => copy_subsets(wanted, live),
+            _ => {}
+        }
+        for routed in self.routed.iter().filter(|routed| routed.names(&key)) {
+            table::settle(wanted, live, &routed.managed);
+        }
+        *wanted != before
+    }
+}
+
+impl Routed {
+    fn names(&self, key: &Key) -> bool {
+        self.namespace == key.namespace
+            && self.objects.iter().any(|(kind, name)| *kind == key.kind && *name == key.name)
+    }
+}
+
+/// The object that an autoscaler scales.
+fn scale_target(autoscaler: &Value) -> Key {
+    let (group, _) = text(autoscaler, "/spec/scaleTargetRef/apiVersion").split_once('/').unwrap_or_default();
+    Key {
+        group: group.to_owned(),
+        kind: text(autoscaler, "/spec/scaleTargetRef/kind").to_owned(),
+        namespace: text(autoscaler, "/metadata/namespace").to_owned(),
+        name: text(autoscaler, "/spec/scaleTargetRef/name").to_owned(),
+    }
+}
+
+/// The Deployment whose template a Rollout uses and which its controller scales down.
+fn referenced_workload(rollout: &Value) -> Option<Key> {
+    let scale_down = text(rollout, "/spec/workloadRef/scaleDown");
+    if !matches!(scale_down, "onsuccess" | "progressively") {
+        return None;
+    }
+    let (group, _) = text(rollout, "/spec/workloadRef/apiVersion").split_once('/')?;
+    Some(Key {
+        group: group.to_owned(),
+        kind: text(rollout, "/spec/workloadRef/kind").to_owned(),
+        namespace: text(rollout, "/metadata/namespace").to_owned(),
+        name: text(rollout, "/spec/workloadRef/name").to_owned(),
+    })
+}
+
+/// Keeps the live replicas where Git names some. Where it names none there is nothing to revert; unless
+/// they were applied earlier, when leaving them out would reset them to 1.
+fn copy_replicas(wanted: &mut Value, live: &Value) {
+    let Some(replicas) = live.pointer("/spec/replicas").filter(|replicas| !replicas.is_null()) else {
+        return;
+    };
+    let git_names_them = wanted.pointer("/spec/replicas").is_some_and(|replicas| !replicas.is_null());
+    if (git_names_them || applied_replicas(live))
+        && let Some(spec) = child_map(wanted, "spec")
+    {
+        spec.insert("replicas".to_owned(), replicas.clone());
+    }
+}
+
+/// Whether the replicas of a live object are among the fields that were applied by us.
+fn applied_replicas(live: &Value) -> bool {
+    list(live, "/metadata/managedFields").iter().any(|entry| {
+        text(entry, "/manager") == super::FIELD_MANAGER
+            && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
+    })
+}
+
+/// Keeps the revision that a selector points at.
+fn copy_hash(wanted: &mut Value, live: &Value, selector: &str) {
+    let Some(hash) = live.pointer(selector).and_then(|selector| selector.get(HASH)) else { return };
+    if let Some(Value::Object(selector)) = wanted.pointer_mut(selector)
+        && !selector.contains_key(HASH)
+    {
+        selector.insert(HASH.to_owned(), hash.clone());
+    }
+}
+
+/// Keeps the canary annotations of an Ingress that a Rollout owns, and the ALB actions that its controller
+/// wrote.
+fn copy_ingress(wanted: &mut Value, live: &Value) {
+    let owned = list(live, "/metadata/ownerReferences").iter().any(|owner| text(owner, "/kind") == "Rollout");
+    let managed = annotation(live, MANAGED_ALB).unwrap_or_default().to_owned();
+    let Some(annotations) = live.pointer("/metadata/annotations").and_then(Value::as_object) else { return };
+    for (name, value) in annotations {
+        let is_canary = owned && name.contains(CANARY);
+        let is_action = name.contains(ALB_ACTIONS) && managed.contains(name.as_str());
+        if (is_canary || is_action)
+            && annotation(wanted, name).is_some()
+            && let Some(value) = value.as_str()
+        {
+            set_annotation(wanted, name, value);
+        }
+    }
+}
+
+/// Keeps the revisions that the subsets of a DestinationRule point at.
+fn copy_subsets(wanted: &mut Value, live: &Value) {
+    let Some(Value::Array(subsets)) = wanted.pointer_mut("/spec/subsets") else { return };
+    for subset in subsets {
+        let name = text(subset, "/name").to_owned();
+        if let Some(live) = list(live, "/spec/subsets").iter().find(|live| text(live, "/name") == name) {
+            if subset.get("labels").is_none() && live.pointer("/labels").is_some() {
+                child_map(subset, "labels");
+            }
+            copy_hash(subset, live, "/labels");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

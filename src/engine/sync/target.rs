@@ -1,0 +1,384 @@
+//! From rendered objects to targets: placed in their namespace, marked, permitted, and each only once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use tidegate_api::source::AppProjectSpec;
+
+use super::manifest::Render;
+use super::object::{Key, annotation, child_map, group_version, list, text};
+use super::options;
+use super::project;
+use super::subject::Subject;
+use super::supported;
+use super::tracking;
+use super::world::{Cluster, KindFact, Reach, World};
+
+/// Kinds that clusters make by themselves in great number; upstream leaves them out by default.
+const EXCLUDED: [(&str, &str); 11] = [
+    ("", "Endpoints"),
+    ("discovery.k8s.io", "EndpointSlice"),
+    ("coordination.k8s.io", "Lease"),
+    ("authentication.k8s.io", "*"),
+    ("authorization.k8s.io", "*"),
+    ("certificates.k8s.io", "CertificateSigningRequest"),
+    ("cert-manager.io", "CertificateRequest"),
+    ("cilium.io", "CiliumIdentity"),
+    ("cilium.io", "CiliumEndpoint"),
+    ("cilium.io", "CiliumEndpointSlice"),
+    ("wgpolicyk8s.io", "*"),
+];
+
+/// One object that Git wants.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Target {
+    pub(crate) key: Key,
+    /// The version that Git names.
+    pub(crate) version: String,
+    /// The object, placed and marked.
+    pub(crate) object: Value,
+    pub(crate) namespaced: bool,
+    /// Why the cluster cannot take it: it does not know the kind or the version.
+    pub(crate) unserved: Option<String>,
+    /// Whether the kind is unknown now and will be known once its definition, which is part of the same
+    /// source, is applied.
+    pub(crate) defined_here: bool,
+}
+
+/// What Git wants, and what is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Targets {
+    /// The objects.
+    pub(crate) list: Vec<Target>,
+    /// Objects that Git has and that are neither applied nor pruned.
+    pub(crate) left_alone: BTreeSet<Key>,
+    /// Sentences; one is enough to stop any sync.
+    pub(crate) problems: Vec<String>,
+    /// Condition types and messages that stop nothing.
+    pub(crate) warnings: Vec<(&'static str, String)>,
+}
+
+/// Where to look for objects that carry an Application's mark.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scan {
+    /// Whether to look through every kind, because it is not known which were used.
+    pub every_kind: bool,
+    /// The kinds to look through otherwise.
+    pub kinds: BTreeSet<(String, String)>,
+    /// The namespaces.
+    pub namespaces: BTreeSet<String>,
+}
+
+/// Places, marks and checks the objects of a render.
+#[must_use]
+pub fn targets(world: &World, render: &Render) -> Targets {
+    let mut targets = Targets::default();
+    let (Ok(subject), Some(cluster)) = (Subject::read(&world.application), &world.cluster) else {
+        return targets;
+    };
+    let rules = match project::rules(subject.project(), world.project.as_ref()) {
+        Ok(rules) => rules,
+        Err(message) => {
+            targets.problems.push(message);
+            return targets;
+        }
+    };
+    let place = Place { subject: &subject, cluster, rules: &rules, reach: &world.install.reach };
+    let defined = definitions(render);
+    let mut by_key: BTreeMap<Key, (Target, usize)> = BTreeMap::new();
+    for manifest in &render.objects {
+        let Some(target) = place.target(&manifest.object, &manifest.file, &defined, &mut targets) else {
+            continue;
+        };
+        // Of several objects with one name the last one counts, as upstream.
+        let count = by_key.get(&target.key).map_or(0, |(_, count)| *count);
+        by_key.insert(target.key.clone(), (target, count + 1));
+    }
+    for (target, count) in by_key.into_values() {
+        if count > 1 {
+            let Key { group, kind, namespace, name } = &target.key;
+            targets.warnings.push((
+                "RepeatedResourceWarning",
+                format!(
+                    "Resource {group}/{kind}/{namespace}/{name} appeared {count} times among application resources."
+                ),
+            ));
+        }
+        targets.list.push(target);
+    }
+    targets
+}
+
+/// What it takes to place one object.
+struct Place<'a> {
+    subject: &'a Subject<'a>,
+    cluster: &'a Cluster,
+    rules: &'a AppProjectSpec,
+    reach: &'a Reach,
+}
+
+impl Place<'_> {
+    /// Places one object; nothing when it is left out, with a word in `targets` about why.
+    fn target(
+        &self,
+        object: &Value,
+        file: &str,
+        defined: &BTreeMap<(String, String), bool>,
+        targets: &mut Targets,
+    ) -> Option<Target> {
+        let mut object = object.clone();
+        let given = Key::of(&object);
+        let (_, version) = group_version(&object);
+        let version = version.to_owned();
+        if is_excluded(&given) {
+            let message = format!("Resource {given} is excluded, as all objects of its kind are");
+            targets.warnings.push(("ExcludedResourceWarning", message));
+            return None;
+        }
+        let known = self.cluster.kinds.get(&given.group_kind());
+        let defined_here = defined.get(&given.group_kind()).copied();
+        let namespaced = known.map(|kind| kind.namespaced).or(defined_here).unwrap_or(true);
+        settle_namespace(&mut object, namespaced, self.subject.namespace());
+        let key = Key::of(&object);
+        if annotation(&object, "argocd.argoproj.io/hook").is_some_and(|hook| hook.trim() == "Skip") {
+            targets.left_alone.insert(key);
+            return None;
+        }
+        if let Some(problem) = self.problem(&key, &object, namespaced) {
+            targets.problems.push(format!("{file}: {problem}"));
+            return None;
+        }
+        let warning = supported::object_warning(&object);
+        targets.warnings.extend(warning.map(|w| ("UnsupportedFieldWarning", format!("{file}: {key}: {w}"))));
+        clean(&mut object);
+        tracking::mark(&mut object, self.subject.name(), self.subject.namespace());
+        let defined_here = known.is_none() && defined_here.is_some();
+        let unserved = if defined_here { None } else { unserved(&key, &version, known) };
+        Some(Target { key, version, object, namespaced, unserved, defined_here })
+    }
+
+    /// What forbids to write an object.
+    fn problem(&self, key: &Key, object: &Value, namespaced: bool) -> Option<String> {
+        if let Some(problem) = supported::object(object) {
+            return Some(format!("{key}: {problem}"));
+        }
+        if namespaced && key.namespace.is_empty() {
+            return Some(format!("{key} names no namespace: set it, or spec.destination.namespace"));
+        }
+        if !project::permits_object(self.rules, key, namespaced) {
+            let project = self.subject.project();
+            return Some(format!("{key} is not permitted in project {project}"));
+        }
+        if self.reach.covers(&key.namespace) {
+            return None;
+        }
+        Some(if namespaced {
+            format!(
+                "{key} is outside the namespaces that this installation may write to; add {} to the chart value \
+                 sync.namespaces",
+                key.namespace
+            )
+        } else {
+            format!("{key} is cluster-scoped; set the chart value sync.clusterWide to allow such objects")
+        })
+    }
+}
+
+/// The kinds that the render itself defines, and whether their objects live in namespaces.
+fn definitions(render: &Render) -> BTreeMap<(String, String), bool> {
+    let definitions = render.objects.iter().map(|manifest| &manifest.object);
+    let definitions = definitions.filter(|object| text(object, "/kind") == "CustomResourceDefinition");
+    definitions
+        .map(|object| {
+            let kind = (text(object, "/spec/group").to_owned(), text(object, "/spec/names/kind").to_owned());
+            (kind, text(object, "/spec/scope") == "Namespaced")
+        })
+        .collect()
+}
+
+fn is_excluded(key: &Key) -> bool {
+    EXCLUDED.iter().any(|(group, kind)| key.group == *group && (*kind == "*" || key.kind == *kind))
+}
+
+/// Gives a namespaced object the destination namespace if it names none, and takes a namespace from a
+/// cluster-scoped one.
+fn settle_namespace(object: &mut Value, namespaced: bool, destination: &str) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    if !namespaced {
+        metadata.remove("namespace");
+    } else if metadata.get("namespace").and_then(Value::as_str).unwrap_or_default().is_empty() {
+        metadata.insert("namespace".to_owned(), Value::String(destination.to_owned()));
+    }
+}
+
+/// Takes out what only a server may write, and folds a Secret's `stringData` into its `data`: the server
+/// does that too, but would keep a key that later leaves `stringData`.
+fn clean(object: &mut Value) {
+    let is_application =
+        text(object, "/kind") == "Application" && text(object, "/apiVersion").starts_with("argoproj.io/");
+    let is_secret = text(object, "/kind") == "Secret" && text(object, "/apiVersion") == "v1";
+    if let Some(map) = object.as_object_mut() {
+        map.remove("status");
+        if is_application {
+            map.remove("operation");
+        }
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for name in ["creationTimestamp", "managedFields", "resourceVersion", "uid", "generation", "selfLink"]
+        {
+            metadata.remove(name);
+        }
+        drop_nulls(metadata, "annotations");
+        drop_nulls(metadata, "labels");
+    }
+    if is_secret {
+        fold_string_data(object);
+    }
+}
+
+/// Removes entries without a value from a map of texts; Go reads them as absent.
+fn drop_nulls(metadata: &mut Map<String, Value>, name: &str) {
+    match metadata.get_mut(name) {
+        Some(Value::Object(map)) => map.retain(|_, value| !value.is_null()),
+        Some(Value::Null) => {
+            metadata.remove(name);
+        }
+        Some(_) | None => {}
+    }
+}
+
+fn fold_string_data(secret: &mut Value) {
+    let Some(Value::Object(texts)) = secret.as_object_mut().and_then(|map| map.remove("stringData")) else {
+        return;
+    };
+    let Some(data) = child_map(secret, "data") else { return };
+    for (name, value) in texts {
+        let encoded = base64(value.as_str().unwrap_or_default().as_bytes());
+        data.insert(name, Value::String(encoded));
+    }
+}
+
+/// Standard base64 with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let at = |n: usize| u32::from(chunk.get(n).copied().unwrap_or(0));
+        let bits = (at(0) << 16) | (at(1) << 8) | at(2);
+        for n in 0..4_usize {
+            let index = (bits >> (18 - 6 * n)) & 63;
+            out.push(if n <= chunk.len() { char::from(ALPHABET[index as usize]) } else { '=' });
+        }
+    }
+    out
+}
+
+/// Why the cluster cannot take an object, in upstream's words.
+fn unserved(key: &Key, version: &str, known: Option<&KindFact>) -> Option<String> {
+    let Key { group, kind, namespace, name } = key;
+    let qualified = if group.is_empty() { kind.clone() } else { format!("{group}/{kind}") };
+    let Some(known) = known else {
+        return Some(format!(
+            "The Kubernetes API could not find {qualified} for requested resource {namespace}/{name}. Make sure the \
+             \"{kind}\" CRD is installed on the destination cluster."
+        ));
+    };
+    if known.versions.iter().any(|served| served == version) {
+        return None;
+    }
+    let installed = known.versions.first().map(String::as_str).unwrap_or_default();
+    Some(format!(
+        "The Kubernetes API could not find version \"{version}\" of {qualified} for requested resource \
+         {namespace}/{name}. Version \"{installed}\" of {qualified} is installed on the destination cluster."
+    ))
+}
+
+/// Says where objects with this Application's mark may be.
+///
+/// Every object that was ever applied is in `status.resources` until it has gone. Only when that list may
+/// not be trusted (there was no comparison yet, the Application is being deleted, or somebody asked for a
+/// hard refresh) is every kind looked through.
+#[must_use]
+pub fn scan(world: &World, targets: &Targets, every_kind: bool) -> Scan {
+    let Ok(subject) = Subject::read(&world.application) else { return Scan::default() };
+    let mut scan = Scan { every_kind, ..Scan::default() };
+    scan.namespaces.insert(subject.namespace().to_owned());
+    for target in &targets.list {
+        scan.kinds.insert(target.key.group_kind());
+        scan.namespaces.insert(target.key.namespace.clone());
+    }
+    for resource in list(world.application.get("status").unwrap_or(&Value::Null), "/resources") {
+        scan.kinds.insert((text(resource, "/group").to_owned(), text(resource, "/kind").to_owned()));
+        scan.namespaces.insert(text(resource, "/namespace").to_owned());
+    }
+    scan.every_kind |= subject.reconciled_at().is_none() || subject.status.resources.is_none();
+    scan.kinds.retain(|(group, kind)| {
+        !is_excluded(&Key { group: group.clone(), kind: kind.clone(), ..Key::default() })
+    });
+    scan.namespaces.retain(|namespace| !namespace.is_empty() && world.install.reach.covers(namespace));
+    scan
+}
+
+impl Scan {
+    /// Whether objects of this kind are to be looked for.
+    #[must_use]
+    pub fn includes(&self, group: &str, kind: &str) -> bool {
+        let key = Key { group: group.to_owned(), kind: kind.to_owned(), ..Key::default() };
+        !is_excluded(&key) && (self.every_kind || self.kinds.contains(&key.group_kind()))
+    }
+}
+
+impl Targets {
+    /// The keys of the objects that Git wants.
+    #[must_use]
+    pub fn keys(&self) -> BTreeSet<Key> {
+        self.list.iter().map(|target| target.key.clone()).collect()
+    }
+
+    /// Kinds and versions of the objects that Git wants, by key.
+    #[must_use]
+    pub fn versions(&self) -> BTreeMap<Key, String> {
+        self.list.iter().map(|target| (target.key.clone(), target.version.clone())).collect()
+    }
+}
+
+/// Whether one object may wait for its kind to appear during the sync.
+pub(super) fn may_wait_for_kind(object: &Value, application: &[String]) -> bool {
+    options::applies(object, application, "SkipDryRunOnMissingResource=true")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn base64_is_padded() {
+        for (text, want) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(text.as_bytes()), want);
+        }
+    }
+
+    #[test]
+    fn a_secrets_texts_become_data() {
+        let mut secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": "s", "creationTimestamp": null, "labels": { "a": null } },
+            "data": { "old": "b2xk" },
+            "stringData": { "new": "foo" },
+            "status": {},
+        });
+        clean(&mut secret);
+        assert_eq!(
+            secret,
+            json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": { "name": "s", "labels": {} },
+                "data": { "old": "b2xk", "new": "Zm9v" },
+            })
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! Stories on a model cluster: every guard, and that nothing is done twice.
+//!
+//! The golden files show what a reader would ask for: why, the events, the writes, and what the patch says.
+
+mod guards;
+mod model;
+mod stories;

@@ -1,0 +1,401 @@
+//! A cluster and a repository in memory, just real enough to carry out plans.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::sync::manifest::{Manifest, Render};
+use crate::sync::{
+    Cluster, Fetched, Install, Key, KindFact, Look, NamespaceFact, Outcome, Plan, Prediction, Reach, World,
+    Write, conclude, look, plan, targets, wanted,
+};
+
+/// One Application, its repository and its cluster.
+pub(super) struct Model {
+    pub(super) world: World,
+    /// The repository: the commit and its objects, or why it cannot be read.
+    pub(super) git: Result<(String, Result<Vec<Value>, String>), String>,
+    pub(super) live: BTreeMap<Key, Value>,
+    pub(super) namespaces: BTreeMap<String, NamespaceFact>,
+    /// Objects that the server refuses, by name.
+    pub(super) refuses: BTreeMap<String, String>,
+    pub(super) unread: Vec<String>,
+    pub(super) neighbours: Vec<Value>,
+    pub(super) unknown_kinds: Vec<&'static str>,
+    version: u64,
+}
+
+pub(super) fn config_map(name: &str, data: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "a": data } })
+}
+
+pub(super) fn deployment(name: &str) -> Value {
+    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name }, "spec": { "replicas": 1 } })
+}
+
+pub(super) fn annotated(mut object: Value, name: &str, value: &str) -> Value {
+    object["metadata"]["annotations"][name] = json!(value);
+    object
+}
+
+pub(super) fn key(kind: &str, name: &str) -> Key {
+    let group = match kind {
+        "Deployment" => "apps",
+        _ => "",
+    };
+    Key { group: group.into(), kind: kind.into(), namespace: "shop".into(), name: name.into() }
+}
+
+impl Model {
+    /// An Application `shop` that syncs, prunes and heals by itself, and a repository with these objects.
+    pub(super) fn new(objects: Vec<Value>) -> Self {
+        let application = json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": { "name": "shop", "namespace": "argocd", "uid": "u-1", "resourceVersion": "1" },
+            "spec": {
+                "project": "default",
+                "source": { "repoURL": "https://git.example/shop", "path": "deploy", "targetRevision": "main" },
+                "destination": { "server": "https://kubernetes.default.svc", "namespace": "shop" },
+                "syncPolicy": { "automated": { "prune": true, "selfHeal": true } },
+            },
+        });
+        let install = Install {
+            controller_namespace: "tidegate".into(),
+            reach: Reach::Cluster,
+            poll_seconds: 120,
+            poll_jitter_seconds: 0,
+            grace_seconds: 180,
+        };
+        let world = World {
+            now: "2026-01-01T12:00:00Z".parse().unwrap(),
+            application,
+            install,
+            project: None,
+            prompted: false,
+            failing: None,
+            source: None,
+            cluster: None,
+        };
+        let there = NamespaceFact::There(json!({ "metadata": { "name": "shop" } }));
+        Self {
+            world,
+            git: Ok(("c1".into(), Ok(objects))),
+            live: BTreeMap::new(),
+            namespaces: [("shop".to_owned(), there)].into(),
+            refuses: BTreeMap::new(),
+            unread: Vec::new(),
+            neighbours: Vec::new(),
+            unknown_kinds: Vec::new(),
+            version: 1,
+        }
+    }
+
+    /// The same after everything was synced.
+    pub(super) fn synced(objects: Vec<Value>) -> Self {
+        let mut model = Self::new(objects);
+        model.settle();
+        assert_eq!(model.status("/sync/status"), "Synced");
+        model
+    }
+
+    /// Changes the repository.
+    pub(super) fn commit(&mut self, revision: &str, objects: Vec<Value>) {
+        self.git = Ok((revision.into(), Ok(objects)));
+    }
+
+    pub(super) fn spec(&mut self, pointer: &str, value: Value) {
+        let (parent, last) = pointer.rsplit_once('/').unwrap();
+        self.world.application.pointer_mut(&format!("/spec{parent}")).unwrap()[last] = value;
+    }
+
+    pub(super) fn annotate(&mut self, name: &str, value: &str) {
+        self.world.application["metadata"]["annotations"][name] = json!(value);
+    }
+
+    pub(super) fn wait(&mut self, seconds: i64) {
+        self.world.now = self.world.now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    }
+
+    /// Puts an object into the cluster without Tidegate.
+    pub(super) fn put(&mut self, mut object: Value) -> Key {
+        if object["metadata"].get("namespace").is_none() && object["kind"] != "ClusterRole" {
+            object["metadata"]["namespace"] = json!("shop");
+        }
+        self.version += 1;
+        object["metadata"]["uid"] = json!(format!("uid-{}", object["metadata"]["name"].as_str().unwrap()));
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let key = Key::of(&object);
+        self.live.insert(key.clone(), object);
+        key
+    }
+
+    pub(super) fn status(&self, pointer: &str) -> &str {
+        let status = self.world.application.get("status").and_then(|status| status.pointer(pointer));
+        status.and_then(Value::as_str).unwrap_or("")
+    }
+
+    pub(super) fn conditions(&self) -> Vec<String> {
+        let conditions = self.world.application.pointer("/status/conditions").and_then(Value::as_array);
+        let line = |c: &Value| format!("{}: {}", c["type"].as_str().unwrap(), c["message"].as_str().unwrap());
+        conditions.into_iter().flatten().map(line).collect()
+    }
+
+    /// Gathers what the Application asks for, as the shell does.
+    pub(super) fn observe(&mut self) -> World {
+        let mut world = self.world.clone();
+        world.source = None;
+        world.cluster = None;
+        let question = match look(&world) {
+            Look::Compare { question, .. } | Look::Operate(question) => Some(question),
+            Look::Remove => None,
+            Look::Leave(_) | Look::Wait { .. } | Look::Invalid { .. } => return world,
+        };
+        if question.is_some() {
+            world.source = Some(self.git.clone().map(|(revision, objects)| Fetched {
+                revision,
+                render: Arc::new(objects.map(|objects| {
+                    Render {
+                        objects: objects
+                            .into_iter()
+                            .map(|object| Manifest { file: "all.yaml".into(), object })
+                            .collect(),
+                    }
+                })),
+            }));
+        }
+        world.cluster = Some(Cluster {
+            kinds: self.kinds(),
+            live: self.live.clone(),
+            namespaces: self.namespaces.clone(),
+            unread: self.unread.clone(),
+            neighbours: self.neighbours.clone(),
+            predicted: BTreeMap::new(),
+        });
+        self.predict(&mut world);
+        world
+    }
+
+    fn predict(&self, world: &mut World) {
+        let Some(Ok(fetched)) = &world.source else { return };
+        let Ok(render) = fetched.render.as_ref() else { return };
+        let targets = targets(world, render);
+        let mut predicted = BTreeMap::new();
+        for wanted in wanted(world, &targets).into_iter().filter(|wanted| wanted.can_dry_run) {
+            let prediction = match self.refuses.get(&wanted.key.name) {
+                Some(why) => Prediction::Refused(why.clone()),
+                None => Prediction::Accepted(self.applied(&wanted.key, &wanted.object)),
+            };
+            predicted.insert(wanted.key, prediction);
+        }
+        if let Some(cluster) = &mut world.cluster {
+            cluster.predicted = predicted;
+        }
+    }
+
+    fn kinds(&self) -> BTreeMap<(String, String), KindFact> {
+        let kinds = [("", "v1", "ConfigMap", true), ("", "v1", "Secret", true), ("", "v1", "Service", true)];
+        let more = [
+            ("apps", "v1", "Deployment", true),
+            ("", "v1", "Namespace", false),
+            ("rbac.authorization.k8s.io", "v1", "ClusterRole", false),
+            ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", false),
+        ];
+        let known =
+            kinds.into_iter().chain(more).filter(|(_, _, kind, _)| !self.unknown_kinds.contains(kind));
+        known
+            .map(|(group, version, kind, namespaced)| {
+                (
+                    (group.to_owned(), kind.to_owned()),
+                    KindFact { versions: vec![version.to_owned()], namespaced },
+                )
+            })
+            .collect()
+    }
+
+    /// What the server makes of an applied object: the live one with the applied fields over it.
+    fn applied(&self, key: &Key, object: &Value) -> Value {
+        let mut result = self.live.get(key).cloned().unwrap_or_else(|| json!({ "metadata": {} }));
+        overlay(&mut result, object);
+        result["metadata"]["uid"] = json!(format!("uid-{}", key.name));
+        result["metadata"]["managedFields"] =
+            json!([{ "manager": "tidegate-sync", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {} }]);
+        result
+    }
+
+    /// Plans and carries out one round; shows what happened.
+    pub(super) fn round(&mut self) -> String {
+        let mut world = self.observe();
+        let first = plan(&world);
+        let mut shown = show(&first);
+        self.patch(&first);
+        self.world.prompted = first.wake.is_some_and(|wake| wake <= world.now);
+        if first.writes.is_empty() {
+            return shown;
+        }
+        world.application = self.world.application.clone();
+        let outcomes = self.write(&first);
+        let second = conclude(&world, &first, &outcomes, self.world.now);
+        self.patch(&second);
+        let _ = write!(shown, "then\n{}", show(&second));
+        shown
+    }
+
+    /// Rounds until nothing changes; shows those that did something.
+    pub(super) fn settle(&mut self) -> String {
+        let mut shown = String::new();
+        for _ in 0..12 {
+            let before = (self.world.application.clone(), self.live.clone());
+            let round = self.round();
+            if before == (self.world.application.clone(), self.live.clone()) {
+                return shown;
+            }
+            let _ = writeln!(shown, "{round}");
+        }
+        panic!("does not settle:\n{shown}");
+    }
+
+    fn patch(&mut self, plan: &Plan) {
+        let Some(patch) = &plan.patch else { return };
+        merge(&mut self.world.application, patch);
+        if patch.pointer("/status/reconciledAt").is_some() {
+            self.world.application["metadata"]["managedFields"] = json!([{
+                "manager": "tidegate-sync", "operation": "Update",
+                "fieldsV1": { "f:status": { "f:reconciledAt": {} } },
+            }]);
+        }
+    }
+
+    fn write(&mut self, plan: &Plan) -> Vec<Outcome> {
+        let mut failed = false;
+        let mut outcomes = Vec::new();
+        for planned in &plan.writes {
+            let is_prune = matches!(planned.write, Write::Prune { .. });
+            let outcome = if is_prune && failed { Outcome::NotTried } else { self.one(&planned.write) };
+            failed |= matches!(outcome, Outcome::Failed { .. });
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    fn one(&mut self, write: &Write) -> Outcome {
+        self.version += 1;
+        let resource_version = Some(self.version.to_string());
+        match write {
+            Write::Namespace { name, .. } => {
+                self.namespaces
+                    .insert(name.clone(), NamespaceFact::There(json!({ "metadata": { "name": name } })));
+            }
+            Write::Adopt { key, managed_fields, .. } => {
+                self.live.get_mut(key).unwrap()["metadata"]["managedFields"] = managed_fields.clone();
+            }
+            Write::Apply(apply) => {
+                let live =
+                    self.live.get(&apply.key).and_then(|live| live["metadata"]["resourceVersion"].as_str());
+                if apply.pinned && live != apply.resource_version.as_deref() {
+                    return Outcome::Stale;
+                }
+                if let Some(message) = self.refuses.get(&apply.key.name) {
+                    return Outcome::Failed { message: message.clone() };
+                }
+                let mut object = self.applied(&apply.key, &apply.object);
+                object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+                self.live.insert(apply.key.clone(), object);
+            }
+            Write::Prune { key, uid, .. } => {
+                assert_eq!(self.live[key]["metadata"]["uid"], json!(uid));
+                self.live.remove(key);
+                return Outcome::Done { resource_version: None };
+            }
+        }
+        Outcome::Done { resource_version }
+    }
+}
+
+/// Lays one object over another; lists are replaced.
+fn overlay(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                overlay(into.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+/// RFC 7386.
+fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *into = patch.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    let Some(map) = into.as_object_mut() else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            map.remove(name);
+        } else {
+            merge(map.entry(name.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// A plan and what its patch says, without what the reader knows.
+fn show(plan: &Plan) -> String {
+    let mut shown = plan.to_string();
+    let Some(patch) = &plan.patch else { return shown };
+    for pointer in [
+        "/metadata",
+        "/operation",
+        "/status/sync/status",
+        "/status/sync/revision",
+        "/status/health/status",
+        "/status/operationState/phase",
+        "/status/operationState/message",
+        "/status/operationState/retryCount",
+    ] {
+        if let Some(value) = patch.pointer(pointer) {
+            let _ = writeln!(shown, "patch: {} = {value}", pointer.trim_start_matches('/').replace('/', "."));
+        }
+    }
+    for (name, list) in [("condition", "/status/conditions"), ("history", "/status/history")] {
+        for item in patch.pointer(list).and_then(Value::as_array).into_iter().flatten() {
+            let line = match name {
+                "condition" => format!("{}: {}", text(item, "type"), text(item, "message")),
+                _ => format!("{} {}", item["id"], text(item, "revision")),
+            };
+            let _ = writeln!(shown, "{name}: {line}");
+        }
+    }
+    for result in patch
+        .pointer("/status/operationState/syncResult/resources")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let _ = writeln!(
+            shown,
+            "result: {} {}: {}",
+            text(result, "kind"),
+            text(result, "status"),
+            text(result, "message")
+        );
+    }
+    shown
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or("")
+}
+
+/// The time some seconds after noon.
+pub(super) fn noon(seconds: i64) -> Timestamp {
+    let noon: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    noon.checked_add(SignedDuration::from_secs(seconds)).unwrap()
+}
