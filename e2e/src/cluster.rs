@@ -25,8 +25,9 @@ use kube::{Client, Config};
 use tokio::net::TcpStream;
 
 pub(crate) use self::place::Place;
-pub(crate) use self::removal::{Guard, remove, remove_orphans};
 use self::process::Processes;
+pub(crate) use self::removal::{Guard, remove, remove_orphans};
+pub(crate) use self::surroundings::GIT_CREDENTIALS;
 use crate::images::Images;
 use crate::packages;
 use crate::say;
@@ -76,7 +77,9 @@ impl Cluster {
     /// Starts a cluster and waits until pods can run on it.
     pub(crate) async fn start(name: &str, life: Life, parts: &Parts) -> Result<Self> {
         if !packages::is_root() {
-            bail!("a cluster of one's own needs root; as another user give --kubeconfig FILE of a cluster you have");
+            bail!(
+                "a cluster of one's own needs root; as another user give --kubeconfig FILE of a cluster you have"
+            );
         }
         remove_orphans()?;
         let start = Instant::now();
@@ -85,7 +88,9 @@ impl Cluster {
         let mut removal = RemoveUnless { place: place.clone(), done: false };
         let guard = if life == Life::Process { Some(Guard::start(&place)?) } else { None };
         let processes = Processes::new(&place);
-        let client = raise(&place, parts, &processes).await.with_context(|| format!("cannot start the cluster {name}"))?;
+        let client = raise(&place, parts, &processes)
+            .await
+            .with_context(|| format!("cannot start the cluster {name}"))?;
         removal.done = true;
         say(format!("cluster {name} is up after {:.1} s", start.elapsed().as_secs_f64()));
         let kubeconfig = place.kubeconfig(pki::ADMIN);
@@ -94,8 +99,9 @@ impl Cluster {
 
     /// Uses a cluster that `cluster up` has started.
     pub(crate) async fn attach(name: &str) -> Result<Self> {
-        let place = Place::find(name)?
-            .with_context(|| format!("no cluster {name}: start it with `cargo run -p e2e -- cluster up {name}`"))?;
+        let place = Place::find(name)?.with_context(|| {
+            format!("no cluster {name}: start it with `cargo run -p e2e -- cluster up {name}`")
+        })?;
         let kubeconfig = place.kubeconfig(pki::ADMIN);
         let client = connect(&kubeconfig).await?;
         Ok(Self { client, kubeconfig, own: Some(Own { place, processes: None, _guard: None }) })
@@ -104,9 +110,10 @@ impl Cluster {
     /// Uses a cluster that somebody else runs.
     pub(crate) async fn given(kubeconfig: &Path) -> Result<Self> {
         let client = connect(kubeconfig).await?;
-        client.apiserver_version().await.with_context(|| {
-            format!("the cluster of {} does not answer", kubeconfig.display())
-        })?;
+        client
+            .apiserver_version()
+            .await
+            .with_context(|| format!("the cluster of {} does not answer", kubeconfig.display()))?;
         Ok(Self { client, kubeconfig: kubeconfig.to_owned(), own: None })
     }
 
@@ -150,7 +157,8 @@ impl Cluster {
         Ok(format!("http://{}:{}/{repository}.git", self.node_address()?, surroundings::GIT_PORT))
     }
 
-    /// A repository's address, from a pod.
+    /// A repository's address, from a pod. Repositories whose name begins with
+    /// `private/` demand `surroundings::GIT_CREDENTIALS`.
     pub(crate) fn git_url_inside(repository: &str) -> String {
         format!("http://git.forge/{repository}.git")
     }
@@ -170,16 +178,15 @@ impl Cluster {
         Ok(vec!["nsenter".to_owned(), format!("--net={}", self.own()?.place.netns_path()), "--".to_owned()])
     }
 
-    /// Starts a further program beside the cluster; it ends with the cluster.
-    pub(crate) fn start_beside(&self, name: &str, program: &Path, args: &[String], env: &[(&str, &str)]) -> Result<()> {
-        match &self.own()?.processes {
-            Some(processes) => processes.start(name, program, args, env),
-            None => Processes::new(&self.own()?.place).start(name, program, args, env),
-        }
+    /// Fails, with the end of its log, when a program of the cluster has ended by itself.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.own.as_ref().and_then(|own| own.processes.as_ref()).map_or(Ok(()), Processes::check)
     }
 
     fn own(&self) -> Result<&Own> {
-        self.own.as_ref().context("this needs a cluster that the harness runs itself: leave out --kubeconfig, as root")
+        self.own
+            .as_ref()
+            .context("this needs a cluster that the harness runs itself: leave out --kubeconfig, as root")
     }
 }
 
@@ -191,10 +198,11 @@ struct RemoveUnless {
 
 impl Drop for RemoveUnless {
     fn drop(&mut self) {
-        if !self.done && std::env::var_os("TIDEGATE_KEEP_FAILED").is_none() {
-            if let Err(error) = remove(&self.place) {
-                say(format!("cannot remove the cluster {}: {error:#}", self.place.name));
-            }
+        if self.done || std::env::var_os("TIDEGATE_KEEP_FAILED").is_some() {
+            return;
+        }
+        if let Err(error) = remove(&self.place) {
+            say(format!("cannot remove the cluster {}: {error:#}", self.place.name));
         }
     }
 }
@@ -208,7 +216,9 @@ async fn raise(place: &Place, parts: &Parts, processes: &Processes) -> Result<Cl
     node::start_runtime(place, processes)?;
     let socket = place.containerd_socket();
     let limit = Duration::from_secs(60);
-    processes.until("containerd", limit, async || tokio::net::UnixStream::connect(&socket).await.is_ok()).await?;
+    processes
+        .until("containerd", limit, async || tokio::net::UnixStream::connect(&socket).await.is_ok())
+        .await?;
     let (imports_of, archives) = (place.clone(), parts.images.archives.clone());
     let imports = tokio::task::spawn_blocking(move || {
         archives.iter().try_for_each(|archive| node::import(&imports_of, archive))
@@ -240,7 +250,8 @@ async fn raise(place: &Place, parts: &Parts, processes: &Processes) -> Result<Cl
 async fn node_ready(place: &Place, client: &Client) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let ready = |node: Option<&Node>| {
-        let conditions = node.and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
+        let conditions =
+            node.and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
         conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
     };
     await_condition(nodes, &place.node_name(), ready).await?;
@@ -264,4 +275,3 @@ pub(crate) async fn connect(kubeconfig: &Path) -> Result<Client> {
     config.connect_timeout = Some(Duration::from_secs(5));
     Client::try_from(config).context("cannot make a client")
 }
-

@@ -2,7 +2,6 @@
 //! names the command and carries what it said.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -24,31 +23,11 @@ pub(crate) fn run(program: impl AsRef<OsStr>, args: &[&str]) -> Result<()> {
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let done = command.output().with_context(|| format!("cannot start {}", line(command)))?;
     if !done.status.success() {
-        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         bail!("{} failed with {}:\n{}", line(command), done.status, last_lines(&said, 40));
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
-}
-
-/// Runs a command with `text` as its standard input.
-pub(crate) fn output_with_input(command: &mut Command, text: &[u8]) -> Result<Vec<u8>> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", line(command)))?;
-    let mut input = child.stdin.take().context("no standard input")?;
-    let text = text.to_vec();
-    let writer = std::thread::spawn(move || input.write_all(&text));
-    let done = child.wait_with_output().with_context(|| format!("cannot wait for {}", line(command)))?;
-    // A program that has its answer may close its input early.
-    let _written = writer.join();
-    if !done.status.success() {
-        let said = String::from_utf8_lossy(&done.stderr);
-        bail!("{} failed with {}:\n{}", line(command), done.status, last_lines(&said, 40));
-    }
-    Ok(done.stdout)
 }
 
 /// Runs a command that talks to the terminal itself.

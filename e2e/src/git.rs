@@ -23,7 +23,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 struct Server {
     root: PathBuf,
-    /// The `Authorization` header that is demanded.
+    /// The `Authorization` header that is demanded for what is below `private/`.
     authorization: Option<String>,
 }
 
@@ -31,11 +31,10 @@ struct Server {
 pub(crate) async fn serve(root: PathBuf, listen: SocketAddr, credentials: Option<String>) -> Result<()> {
     let authorization = credentials.map(|pair| format!("Basic {}", BASE64.encode(pair)));
     let server = Arc::new(Server { root, authorization });
-    let router = Router::new()
-        .fallback(answer)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(server);
-    let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let router =
+        Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(server);
+    let listener =
+        tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     axum::serve(listener, router).await.context("the Git server ended")
 }
 
@@ -46,8 +45,13 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if server.authorization.as_deref().is_some_and(|wanted| text(header::AUTHORIZATION) != wanted) {
+    let text = |name: header::HeaderName| {
+        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    };
+    let is_private = uri.path().starts_with("/private/");
+    if is_private
+        && server.authorization.as_deref().is_some_and(|wanted| text(header::AUTHORIZATION) != wanted)
+    {
         return refusal(StatusCode::UNAUTHORIZED, "credentials wanted");
     }
     let mut backend = Command::new("git");
@@ -119,10 +123,9 @@ fn refusal(status: StatusCode, why: &str) -> Response {
     response
 }
 
-/// One repository on the server, and a working copy to commit from.
+/// A working copy whose commits go to one repository on the server.
 pub(crate) struct Repository {
     work: PathBuf,
-    bare: PathBuf,
 }
 
 impl Repository {
@@ -136,9 +139,9 @@ impl Repository {
         std::fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
         let path = |path: &Path| path.display().to_string();
         output(&mut command("git", &["init", "--quiet", "--bare", "--initial-branch=main", &path(&bare)]))?;
-        let repository = Self { work, bare };
+        let repository = Self { work };
         repository.git(&["init", "--quiet", "--initial-branch=main"])?;
-        repository.git(&["remote", "add", "origin", &path(&repository.bare)])?;
+        repository.git(&["remote", "add", "origin", &path(&bare)])?;
         Ok(repository)
     }
 
@@ -152,9 +155,11 @@ impl Repository {
                     if let Some(dir) = path.parent() {
                         std::fs::create_dir_all(dir)?;
                     }
-                    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+                    std::fs::write(&path, text)
+                        .with_context(|| format!("cannot write {}", path.display()))?;
                 }
-                None => std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?,
+                None => std::fs::remove_file(&path)
+                    .with_context(|| format!("cannot remove {}", path.display()))?,
             }
         }
         self.git(&["add", "--all"])?;
@@ -172,10 +177,5 @@ impl Repository {
             .envs([("GIT_AUTHOR_NAME", "Ada"), ("GIT_AUTHOR_EMAIL", "ada@example.com")])
             .envs([("GIT_COMMITTER_NAME", "Ada"), ("GIT_COMMITTER_EMAIL", "ada@example.com")]);
         output(&mut git)
-    }
-
-    /// The bare repository's directory; moving it away makes the repository unreachable.
-    pub(crate) fn bare(&self) -> &Path {
-        &self.bare
     }
 }

@@ -49,7 +49,8 @@ impl Images {
 /// program told to wait.
 fn app() -> Result<PathBuf> {
     let target = host_target()?;
-    let program = cargo_build("app", &["--target", &target], &[("RUSTFLAGS", "-C target-feature=+crt-static")])?;
+    let program =
+        cargo_build("app", &["--target", &target], &[("RUSTFLAGS", "-C target-feature=+crt-static")])?;
     let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     let mut configs = vec![Config {
         tag: PAUSE.to_owned(),

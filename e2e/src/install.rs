@@ -20,11 +20,17 @@ pub(crate) async fn tidegate(cluster: &Cluster) -> Result<()> {
 
 /// As `tidegate`, with chart values given as `name=value`.
 pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()> {
-    let (image, helm) = tokio::task::spawn_blocking(|| anyhow::Ok((images::tidegate()?, tools::helm()?))).await??;
+    let (image, helm) =
+        tokio::task::spawn_blocking(|| anyhow::Ok((images::tidegate()?, tools::helm()?))).await??;
     if cluster.node_address().is_ok() {
         cluster.import(&image.archive)?;
     } else {
-        say(format!("the cluster must know the image {}:{}; its archive is {}", image.repository, image.tag, image.archive.display()));
+        say(format!(
+            "the cluster must know the image {}:{}; its archive is {}",
+            image.repository,
+            image.tag,
+            image.archive.display()
+        ));
     }
     let mut install = command(helm, &["upgrade", "--install", "tidegate"]);
     install
@@ -35,7 +41,9 @@ pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()
     for value in image_values(&image).iter().map(String::as_str).chain(values.iter().copied()) {
         install.args(["--set", value]);
     }
-    tokio::task::spawn_blocking(move || output(&mut install)).await?.context("helm cannot install the chart")?;
+    tokio::task::spawn_blocking(move || output(&mut install))
+        .await?
+        .context("helm cannot install the chart")?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! back, so that splits and losses are measured and not believed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,7 +114,8 @@ impl Load {
                 return Ok(answers);
             }
             if Instant::now() > deadline {
-                bail!("{}: the last answers were {:?}, the first bad one {:?}", self.host, answers.counts(), answers.first_bad());
+                let bad = answers.first_bad().map_or_else(|| "none is bad".to_owned(), ToString::to_string);
+                bail!("{}: the last answers were {:?}; {bad}", self.host, answers.counts());
             }
         }
     }
@@ -128,7 +130,8 @@ impl Load {
         let turn = Arc::new(AtomicU64::new(0));
         let mut workers = JoinSet::new();
         for _worker in 0..self.workers {
-            let (load, client, turn, record) = (self.clone(), client.clone(), Arc::clone(&turn), Arc::clone(&record));
+            let (load, client, turn, record) =
+                (self.clone(), client.clone(), Arc::clone(&turn), Arc::clone(&record));
             let mut stopped = stopped.clone();
             workers.spawn(async move {
                 loop {
@@ -250,22 +253,21 @@ impl Answers {
 
     /// The part that was sent between two moments since the load began.
     pub(crate) fn between(&self, from: Duration, to: Duration) -> Self {
-        let samples = self.samples.iter().filter(|sample| from <= sample.at && sample.at < to).cloned().collect();
+        let samples =
+            self.samples.iter().filter(|sample| from <= sample.at && sample.at < to).cloned().collect();
         Self { began: self.began, samples }
     }
+}
 
-    /// Each version's share, one row per `step` of time, for plots.
-    pub(crate) fn series(&self, step: Duration) -> Vec<(Duration, BTreeMap<String, f64>)> {
-        let Some(last) = self.samples.last() else { return Vec::new() };
-        let mut rows = Vec::new();
-        let mut from = Duration::ZERO;
-        while from <= last.at {
-            let part = self.between(from, from + step);
-            let versions: Vec<String> = part.counts().into_keys().map(|(version, _)| version).collect();
-            rows.push((from, versions.into_iter().map(|version| (version.clone(), part.share_percent(&version))).collect()));
-            from += step;
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at, took) = (self.at.as_secs_f64(), self.took.as_secs_f64());
+        match &self.outcome {
+            Outcome::Answered { version, status } => {
+                write!(f, "{status} from {version} at {at:.1} s, after {took:.3} s")
+            }
+            Outcome::Lost(why) => write!(f, "no answer at {at:.1} s, after {took:.3} s: {why}"),
         }
-        rows
     }
 }
 
@@ -291,16 +293,23 @@ mod tests {
 
     #[test]
     fn shares_losses_and_the_first_bad_answer_are_told_apart() {
-        let lost = Sample { at: Duration::from_millis(30), took: PATIENCE, outcome: Outcome::Lost("refused".to_owned()) };
-        let samples = vec![answered(0, "v1", 200), answered(10, "v1", 200), answered(20, "v2", 500), lost, answered(1500, "v1", 200)];
+        let lost = Sample {
+            at: Duration::from_millis(30),
+            took: PATIENCE,
+            outcome: Outcome::Lost("refused".to_owned()),
+        };
+        let samples = vec![
+            answered(0, "v1", 200),
+            answered(10, "v1", 200),
+            answered(20, "v2", 500),
+            lost,
+            answered(1500, "v1", 200),
+        ];
         let answers = Answers { began: Timestamp::UNIX_EPOCH, samples };
         assert_eq!(answers.counts().get(&("v1".to_owned(), 200)), Some(&3));
         assert!((answers.share_percent("v2") - 25.0).abs() < 1e-9);
         assert_eq!(answers.bad().count(), 2);
         assert_eq!(answers.lost().count(), 1);
         assert_eq!(answers.first_bad().map(|sample| sample.at), Some(Duration::from_millis(20)));
-        let series = answers.series(Duration::from_secs(1));
-        assert_eq!(series.len(), 2);
-        assert_eq!(series[1].1.get("v1"), Some(&100.0));
     }
 }

@@ -27,12 +27,14 @@ pub(crate) async fn apply(client: &Client, text: &str, namespace: &str) -> Resul
 
 /// Applies one object.
 pub(crate) async fn apply_value(client: &Client, document: Value, namespace: &str) -> Result<DynamicObject> {
-    let object: DynamicObject = serde_json::from_value(document).context("cannot read an object of the manifest")?;
+    let object: DynamicObject =
+        serde_json::from_value(document).context("cannot read an object of the manifest")?;
     let types = object.types.clone().context("an object of the manifest has no apiVersion or kind")?;
     let what = format!("{} {}", types.kind, object.name_any());
     let kind = GroupVersionKind::try_from(&types).with_context(|| what.clone())?;
-    let (resource, capabilities) =
-        pinned_kind(client, &kind).await.with_context(|| format!("the API server does not know the kind of {what}"))?;
+    let (resource, capabilities) = pinned_kind(client, &kind)
+        .await
+        .with_context(|| format!("the API server does not know the kind of {what}"))?;
     let api: Api<DynamicObject> = match capabilities.scope {
         Scope::Cluster => Api::all_with(client.clone(), &resource),
         Scope::Namespaced => {
@@ -41,5 +43,7 @@ pub(crate) async fn apply_value(client: &Client, document: Value, namespace: &st
         }
     };
     let params = PatchParams::apply(MANAGER).force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.with_context(|| format!("cannot apply {what}"))
+    api.patch(&object.name_any(), &params, &Patch::Apply(&object))
+        .await
+        .with_context(|| format!("cannot apply {what}"))
 }

@@ -24,7 +24,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
-use crate::command::{command, output};
 use crate::images::BUSYBOX;
 use crate::load::Load;
 use crate::manifest;
@@ -106,7 +105,11 @@ impl Scene {
 
     /// Objects of a kind that has no Rust type here, as `("argoproj.io/v1alpha1", "Rollout")`.
     pub(crate) async fn api_of(&self, api_version: &str, kind: &str) -> Result<Api<DynamicObject>> {
-        Ok(Api::namespaced_with(self.client(), &self.namespace, &resource(&self.client(), api_version, kind).await?))
+        Ok(Api::namespaced_with(
+            self.client(),
+            &self.namespace,
+            &resource(&self.client(), api_version, kind).await?,
+        ))
     }
 
     /// Applies YAML documents, in the test's namespace unless they name one.
@@ -117,7 +120,13 @@ impl Scene {
     /// Waits until an object is as wanted; `what` finishes the sentence "the object is not …".
     pub(crate) async fn until<K>(&self, name: &str, what: &str, holds: impl Fn(&K) -> bool) -> Result<K>
     where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+        K: Resource<Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize
+            + Send
+            + 'static,
         K::DynamicType: Default,
     {
         until(self.api(), name, what, PATIENCE, holds).await
@@ -153,8 +162,10 @@ impl Scene {
 
     /// Waits for a pod that runs to its end and returns what it wrote.
     pub(crate) async fn until_finished(&self, name: &str) -> Result<String> {
-        let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
-        let pod = self.until(name, "finished", |pod| matches!(phase(pod).as_str(), "Succeeded" | "Failed")).await?;
+        let phase =
+            |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
+        let pod =
+            self.until(name, "finished", |pod| matches!(phase(pod).as_str(), "Succeeded" | "Failed")).await?;
         let log = self.api::<Pod>().logs(name, &LogParams::default()).await.unwrap_or_default();
         if phase(&pod) != "Succeeded" {
             bail!("the pod {name} failed; it wrote:\n{log}");
@@ -196,7 +207,10 @@ impl Scene {
             }
         };
         if tokio::time::timeout(PATIENCE, follow).await.is_err() {
-            bail!("the Service {service} has {known:?} ready endpoints and not {count} after {} s", PATIENCE.as_secs());
+            bail!(
+                "the Service {service} has {known:?} ready endpoints and not {count} after {} s",
+                PATIENCE.as_secs()
+            );
         }
         Ok(())
     }
@@ -228,14 +242,6 @@ impl Scene {
         Ok(Load::new(self.cluster.ingress()?, host, per_second))
     }
 
-    /// Runs a program inside the cluster's network.
-    pub(crate) async fn inside(&self, args: &[&str]) -> Result<String> {
-        let enter = self.cluster.enter()?;
-        let mut run = command(&enter[0], &[]);
-        run.args(&enter[1..]).args(args);
-        tokio::task::spawn_blocking(move || output(&mut run)).await?
-    }
-
     /// Everything that helps to see why a test failed.
     pub(crate) async fn report(&self) -> String {
         let mut text = self.steps.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
@@ -247,7 +253,8 @@ impl Scene {
             ("v1", "Pod"),
         ] {
             let Ok(api) = self.api_of(api_version, kind).await else { continue };
-            let objects = api.list(&kube::api::ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+            let objects =
+                api.list(&kube::api::ListParams::default()).await.map(|list| list.items).unwrap_or_default();
             for object in objects {
                 let name = object.metadata.name.unwrap_or_default();
                 let status = &object.data["status"];
@@ -259,6 +266,9 @@ impl Scene {
                 };
                 text.push_str(&format!("\n{kind} {name}: {status}"));
             }
+        }
+        if let Err(error) = self.cluster.check() {
+            text.push_str(&format!("\nthe cluster itself is broken: {error:#}"));
         }
         for line in self.events().await {
             text.push_str("\nevent  ");
@@ -274,7 +284,8 @@ impl Scene {
     /// The last events of the namespace, oldest first.
     async fn events(&self) -> Vec<String> {
         let events: Api<k8s_openapi::api::core::v1::Event> = self.api();
-        let mut all = events.list(&kube::api::ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+        let mut all =
+            events.list(&kube::api::ListParams::default()).await.map(|list| list.items).unwrap_or_default();
         all.sort_by_key(|event| event.metadata.creation_timestamp.clone().map(|time| time.0));
         let lines = all.iter().map(|event| {
             let about = &event.involved_object;
@@ -295,7 +306,9 @@ impl Scene {
         let params = kube::api::ListParams::default().labels("app.kubernetes.io/name=tidegate");
         let mut lines = Vec::new();
         for pod in pods.list(&params).await.map(|list| list.items).unwrap_or_default() {
-            let (Some(namespace), Some(name)) = (&pod.metadata.namespace, &pod.metadata.name) else { continue };
+            let (Some(namespace), Some(name)) = (&pod.metadata.namespace, &pod.metadata.name) else {
+                continue;
+            };
             let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
             let params = LogParams { tail_lines: Some(2000), ..LogParams::default() };
             let log = pods.logs(name, &params).await.unwrap_or_default();
@@ -309,13 +322,20 @@ impl Scene {
 pub(crate) async fn resource(client: &Client, api_version: &str, kind: &str) -> Result<ApiResource> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     let kind = GroupVersionKind::gvk(group, version, kind);
-    let (resource, _) =
-        pinned_kind(client, &kind).await.with_context(|| format!("the API server knows no {} {}", api_version, kind.kind))?;
+    let (resource, _) = pinned_kind(client, &kind)
+        .await
+        .with_context(|| format!("the API server knows no {} {}", api_version, kind.kind))?;
     Ok(resource)
 }
 
 /// Follows one object until it is as wanted.
-pub(crate) async fn until<K>(api: Api<K>, name: &str, what: &str, limit: Duration, holds: impl Fn(&K) -> bool) -> Result<K>
+pub(crate) async fn until<K>(
+    api: Api<K>,
+    name: &str,
+    what: &str,
+    limit: Duration,
+    holds: impl Fn(&K) -> bool,
+) -> Result<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
 {

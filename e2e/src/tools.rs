@@ -124,7 +124,8 @@ impl Module {
         go.current_dir(&source).env("CGO_ENABLED", "0").env("GOFLAGS", "").env("GOWORK", "off");
         run_in_terminal(&mut go).with_context(|| format!("cannot build the tool {}", self.dir))?;
         if let Some((from, to)) = self.rename {
-            fs::rename(fresh.join(from), fresh.join(to)).with_context(|| format!("no program {from} was built"))?;
+            fs::rename(fresh.join(from), fresh.join(to))
+                .with_context(|| format!("no program {from} was built"))?;
         }
         fs::rename(&fresh, &target).with_context(|| format!("cannot create {}", target.display()))?;
         self.remove_old(&target)?;
@@ -139,7 +140,9 @@ impl Module {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let version = text
             .lines()
-            .filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix(module)?.split_whitespace().next())
+            .filter_map(|line| {
+                line.trim().trim_start_matches("require ").strip_prefix(module)?.split_whitespace().next()
+            })
             .find(|word| word.starts_with('v'))
             .with_context(|| format!("{} does not require {module}", path.display()))?;
         let mut numbers = version.trim_start_matches('v').split('.');
@@ -177,10 +180,13 @@ fn prometheus() -> Result<PathBuf> {
         return Ok(PathBuf::from("prometheus"));
     }
     if !exists("apt-get") {
-        bail!("prometheus is missing and there is no apt-get to fetch it: put a prometheus program into PATH");
+        bail!(
+            "prometheus is missing and there is no apt-get to fetch it: put a prometheus program into PATH"
+        );
     }
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let download = |dir: &Path| output(command("apt-get", &["download", "-q", "prometheus"]).current_dir(dir));
+    let download =
+        |dir: &Path| output(command("apt-get", &["download", "-q", "prometheus"]).current_dir(dir));
     if download(&dir).is_err() {
         output(&mut command("apt-get", &["update", "-q"]))?;
         download(&dir).context("cannot fetch Debian's package prometheus")?;

@@ -105,15 +105,17 @@ impl Verification {
 
     /// Starts the Go builds, once, beside whatever comes next.
     async fn start_go_tools(&self) -> &JoinHandle<Result<()>> {
-        self.go_tools.get_or_init(|| async { tokio::task::spawn_blocking(tools::build_all) }).await
+        self.go_tools.get_or_init(|| std::future::ready(tokio::task::spawn_blocking(tools::build_all))).await
     }
 }
 
 /// Compiles everything once with all warnings denied; from then on the machine
 /// has idle moments for the Go builds.
 async fn clippy(verification: &Verification) -> Result<()> {
-    let result =
-        blocking(|| cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])).await;
+    let result = blocking(|| {
+        cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    })
+    .await;
     if verification.wants("cluster") {
         verification.start_go_tools().await;
     }
@@ -123,7 +125,8 @@ async fn clippy(verification: &Verification) -> Result<()> {
 /// The engine decides everything and must not be able to do anything: no I/O
 /// crate may be among its dependencies.
 fn engine_fence() -> Result<()> {
-    let args = ["tree", "--package", "tidegate-engine", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+    let args =
+        ["tree", "--package", "tidegate-engine", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
     let tree = output(&mut cargo_command(&args))?;
     let names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
     ensure!(names.contains(&"tidegate-engine"), "cargo tree does not list the engine itself: {tree}");
@@ -131,7 +134,11 @@ fn engine_fence() -> Result<()> {
         .into_iter()
         .filter(|name| names.contains(name))
         .collect();
-    ensure!(forbidden.is_empty(), "the engine depends on {}: see `cargo tree -p tidegate-engine`", forbidden.join(", "));
+    ensure!(
+        forbidden.is_empty(),
+        "the engine depends on {}: see `cargo tree -p tidegate-engine`",
+        forbidden.join(", ")
+    );
     Ok(())
 }
 
@@ -150,10 +157,23 @@ fn cargo_deny() -> Result<()> {
         say(format!("   installing cargo-deny (once; kept in {})", root.display()));
         let root = root.display().to_string();
         // Unoptimised, it is built in a third of the time and fast enough.
-        let args = ["install", "--quiet", "--locked", "--debug", "--root", &root, "cargo-deny", "--version", VERSION];
+        let args = [
+            "install",
+            "--quiet",
+            "--locked",
+            "--debug",
+            "--root",
+            &root,
+            "cargo-deny",
+            "--version",
+            VERSION,
+        ];
         output(&mut cargo_command(&args))?;
     }
-    output(command(program, &["--log-level", "warn", "check", "bans", "licenses", "sources"]).current_dir(workspace()))?;
+    output(
+        command(program, &["--log-level", "warn", "check", "bans", "licenses", "sources"])
+            .current_dir(workspace()),
+    )?;
     Ok(())
 }
 
@@ -232,18 +252,26 @@ pub(crate) async fn use_given(kubeconfig: &Path) -> Result<Cluster> {
     let cluster = Cluster::given(kubeconfig).await?;
     say(format!("   using the cluster of {}", kubeconfig.display()));
     say("   creating there: one namespace per test (label tidegate.dev/e2e), removed afterwards;");
-    say("   for the tests of Tidegate itself, its kinds (argoproj.io) and its chart in the namespace tidegate");
+    say(
+        "   for the tests of Tidegate itself, its kinds (argoproj.io) and its chart in the namespace tidegate",
+    );
     let images = blocking(crate::images::Images::build).await?;
     for archive in &images.archives {
-        say(format!("   the cluster must know the images of {} (kind load image-archive FILE)", archive.display()));
+        say(format!(
+            "   the cluster must know the images of {} (kind load image-archive FILE)",
+            archive.display()
+        ));
     }
     Ok(cluster)
 }
 
 /// Turns failed tests into one error that names them.
 pub(crate) fn summary(outcomes: &[tests::Outcome]) -> Result<()> {
-    let failed: Vec<&str> =
-        outcomes.iter().filter(|outcome| outcome.result.is_err()).map(|outcome| outcome.name.as_str()).collect();
+    let failed: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| outcome.result.is_err())
+        .map(|outcome| outcome.name.as_str())
+        .collect();
     say(format!("   {} tests passed, {} failed", outcomes.len() - failed.len(), failed.len()));
     ensure!(!outcomes.is_empty(), "no test was run");
     ensure!(failed.is_empty(), "tests failed: {}", failed.join(", "));
@@ -264,7 +292,8 @@ fn cargo_command(args: &[&str]) -> Command {
 fn cargo(args: &[&str]) -> Result<()> {
     let done = cargo_command(args).output().context("cannot start cargo")?;
     if !done.status.success() {
-        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         bail!("`cargo {}` failed:\n{}", args.join(" "), last_lines(&said, 80));
     }
     Ok(())

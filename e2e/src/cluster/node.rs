@@ -24,7 +24,12 @@ pub(crate) fn start_runtime(place: &Place, processes: &Processes) -> Result<()> 
     let path = place.run_dir().join("containerd.toml");
     fs::write(&path, containerd_config(place, cni_dir()?))
         .with_context(|| format!("cannot write {}", path.display()))?;
-    processes.start("containerd", &PathBuf::from("containerd"), &flags(&[("config", &path.display().to_string())]), &[])
+    processes.start(
+        "containerd",
+        &PathBuf::from("containerd"),
+        &flags(&[("config", &path.display().to_string())]),
+        &[],
+    )
 }
 
 /// Loads an image archive into containerd, for kubelet to find.

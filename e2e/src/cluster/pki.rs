@@ -8,8 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 use serde_json::json;
 
@@ -50,7 +50,13 @@ pub(crate) fn create(place: &Place) -> Result<()> {
         "kubernetes.default.svc.cluster.local".to_owned(),
     ];
     issue(&dir, "apiserver", subject("kube-apiserver", None), server_names, &issuer)?;
-    issue(&dir, "kubelet-client", subject("kube-apiserver-kubelet-client", Some("system:masters")), vec![], &issuer)?;
+    issue(
+        &dir,
+        "kubelet-client",
+        subject("kube-apiserver-kubelet-client", Some("system:masters")),
+        vec![],
+        &issuer,
+    )?;
 
     let node = format!("system:node:{}", place.node_name());
     for (user, name, group) in [
@@ -89,7 +95,8 @@ fn issue(
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = subject;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = params.signed_by(&key, issuer)?;
     fs::write(dir.join(format!("{file}.crt")), certificate.pem())?;
     fs::write(dir.join(format!("{file}.key")), key.serialize_pem())?;
@@ -115,5 +122,6 @@ fn write_kubeconfig(place: &Place, user: &str) -> Result<()> {
         "contexts": [{"name": place.name, "context": {"cluster": place.name, "user": user}}],
     });
     let path = place.kubeconfig(user);
-    fs::write(&path, serde_json::to_vec_pretty(&config)?).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&path, serde_json::to_vec_pretty(&config)?)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -38,7 +38,9 @@ impl Place {
         let _lock = lock()?;
         let taken = Self::list()?;
         if taken.iter().any(|place| place.name == name) {
-            bail!("a cluster {name} exists: use another name, or remove it with `cargo run -p e2e -- cluster down {name}`");
+            bail!(
+                "a cluster {name} exists: use another name, or remove it with `cargo run -p e2e -- cluster down {name}`"
+            );
         }
         let index = (1..=250)
             .find(|index| !taken.iter().any(|place| place.index == *index) && !has_link(*index))
@@ -166,7 +168,8 @@ pub(crate) fn tidy() {
     // of the machine's own would have more here.
     let plugins = Path::new(KUBELET).join("device-plugins");
     let only_ours = |dir: &Path, name: &str| {
-        fs::read_dir(dir).is_ok_and(|entries| entries.filter_map(Result::ok).all(|entry| entry.file_name() == name))
+        fs::read_dir(dir)
+            .is_ok_and(|entries| entries.filter_map(Result::ok).all(|entry| entry.file_name() == name))
     };
     if only_ours(Path::new(KUBELET), "device-plugins") && only_ours(&plugins, "kubelet.sock") {
         let _gone = fs::remove_dir_all(KUBELET);

@@ -3,9 +3,9 @@
 //! list of ids, so that what they started in turn is found too.
 
 use std::fs::{self, File, OpenOptions};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::os::unix::process::CommandExt;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,7 +52,13 @@ impl Processes {
     }
 
     /// Starts a program inside the namespace, its output going to a log of that name.
-    pub(crate) fn start(&self, name: &str, program: &Path, args: &[String], env: &[(&str, &str)]) -> Result<()> {
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        program: &Path,
+        args: &[String],
+        env: &[(&str, &str)],
+    ) -> Result<()> {
         let log_path = self.log(name);
         let log: File = OpenOptions::new()
             .create(true)
@@ -96,12 +102,21 @@ impl Processes {
     }
 
     /// Waits until `ready` is true, failing early when a program ends.
-    pub(crate) async fn until(&self, what: &str, limit: Duration, mut ready: impl AsyncFnMut() -> bool) -> Result<()> {
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut ready: impl AsyncFnMut() -> bool,
+    ) -> Result<()> {
         let start = Instant::now();
         while !ready().await {
             self.check().with_context(|| format!("while waiting for {what}"))?;
             if start.elapsed() > limit {
-                bail!("{what}: not within {} s; logs are in {}", limit.as_secs(), self.place.log_dir().display());
+                bail!(
+                    "{what}: not within {} s; logs are in {}",
+                    limit.as_secs(),
+                    self.place.log_dir().display()
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -111,7 +126,12 @@ impl Processes {
 
 impl Processes {
     /// Waits for `event`, failing early when a program ends.
-    pub(crate) async fn during<T>(&self, what: &str, limit: Duration, event: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn during<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        event: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let ended = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(200)).await;

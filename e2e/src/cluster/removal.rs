@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::os::unix::process::CommandExt;
 
 use anyhow::{Context, Result};
 
@@ -126,14 +126,18 @@ fn remove_traces(place: &Place, containers: &BTreeSet<String>) {
         let _shared = fs::remove_dir(dir);
     };
     let logs = place.data_dir();
-    remove_files(Path::new(LOG_LINKS), &|path| fs::read_link(path).is_ok_and(|target| target.starts_with(&logs)));
+    remove_files(Path::new(LOG_LINKS), &|path| {
+        fs::read_link(path).is_ok_and(|target| target.starts_with(&logs))
+    });
     remove_files(Path::new(NETWORK_RESULTS), &|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.split('-').any(|part| containers.contains(part))
     });
     let sockets: BTreeSet<PathBuf> = containers
         .iter()
-        .map(|id| place.run_dir().join("containerd/io.containerd.runtime.v2.task/k8s.io").join(id).join("address"))
+        .map(|id| {
+            place.run_dir().join("containerd/io.containerd.runtime.v2.task/k8s.io").join(id).join("address")
+        })
         .filter_map(|file| fs::read_to_string(file).ok())
         .map(|address| PathBuf::from(address.trim().trim_start_matches("unix://")))
         .collect();

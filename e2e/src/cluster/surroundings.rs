@@ -7,6 +7,8 @@
 //! | Traefik's own metrics | `http://NODE:8011/metrics` | the same               |
 //! | Prometheus  | `http://NODE:9090`            | `http://prometheus.monitoring:9090` |
 //! | Git         | `http://NODE:3000/NAME.git`   | `http://git.forge/NAME.git`    |
+//!
+//! Repositories `private/NAME.git` demand `GIT_CREDENTIALS`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,6 +28,8 @@ pub(crate) const INGRESS_PORT: u16 = 80;
 pub(crate) const TRAEFIK_PORT: u16 = 8011;
 pub(crate) const PROMETHEUS_PORT: u16 = 9090;
 pub(crate) const GIT_PORT: u16 = 3000;
+/// What the Git server demands for repositories below `private/`, as USER:PASSWORD.
+pub(crate) const GIT_CREDENTIALS: &str = "ada:lovelace";
 pub(crate) const DNS_READY_PORT: u16 = 8181;
 
 /// Applies the objects that stand for the programs beside the cluster.
@@ -139,5 +143,6 @@ fn start_git(place: &Place, processes: &Processes) -> Result<()> {
     fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
     let me = std::env::current_exe().context("cannot find this program")?;
     let address = format!("{}:{GIT_PORT}", place.node_address());
-    processes.start("git-server", &me, &["git-server".to_owned(), root.display().to_string(), address], &[])
+    let args = ["git-server", &root.display().to_string(), &address, "--credentials", GIT_CREDENTIALS];
+    processes.start("git-server", &me, &args.map(str::to_owned), &[])
 }

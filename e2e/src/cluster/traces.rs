@@ -15,7 +15,8 @@ pub(crate) fn find(place: &Place) -> Vec<String> {
     traces.extend(paths.into_iter().filter(|path| path.exists()).map(|path| path.display().to_string()));
     let (run, data) = (place.run_dir().display().to_string(), place.data_dir().display().to_string());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    traces.extend(mounts.lines().filter(|line| line.contains(&run) || line.contains(&data)).map(str::to_owned));
+    traces
+        .extend(mounts.lines().filter(|line| line.contains(&run) || line.contains(&data)).map(str::to_owned));
     traces.extend(processes(&[&run, &data]));
     traces
 }
