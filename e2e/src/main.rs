@@ -7,6 +7,7 @@
 mod cache;
 mod cluster;
 mod command;
+mod demo;
 mod git;
 mod image;
 mod images;
@@ -22,8 +23,8 @@ mod verify;
 
 use std::fmt::Display;
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -47,6 +48,8 @@ enum Action {
         #[command(subcommand)]
         action: ClusterAction,
     },
+    /// Shows Tidegate's main job on a real cluster, and measures it.
+    Demo(demo::Options),
     /// Runs every check there is.
     Verify(verify::Options),
     /// Runs the tests on a cluster whose names contain FILTER.
@@ -64,7 +67,7 @@ enum Action {
     GitServer {
         root: PathBuf,
         listen: SocketAddr,
-        /// Demands this user and password, as USER:PASSWORD.
+        /// Demands this user and password, as USER:PASSWORD, for what is below `private/`.
         #[arg(long)]
         credentials: Option<String>,
     },
@@ -123,6 +126,7 @@ async fn main() -> ExitCode {
 async fn act(action: Action) -> Result<()> {
     match action {
         Action::Cluster { action } => act_on_cluster(action).await,
+        Action::Demo(options) => demo::run(options).await,
         Action::Verify(options) => verify::run(options).await,
         Action::Test { filter, cluster, kubeconfig } => {
             let cluster = match (cluster, kubeconfig) {
@@ -148,7 +152,11 @@ async fn act_on_cluster(action: ClusterAction) -> Result<()> {
             let parts = tokio::task::spawn_blocking(Parts::build).await??;
             let cluster = Cluster::start(&name, Life::Kept, &parts).await?;
             say(format!("export KUBECONFIG={}", cluster.kubeconfig().display()));
-            say(format!("data plane http://{}  Prometheus {}", cluster.ingress()?, cluster.prometheus_url()?));
+            say(format!(
+                "data plane http://{}  Prometheus {}",
+                cluster.ingress()?,
+                cluster.prometheus_url()?
+            ));
             Ok(())
         }
         ClusterAction::Down { name } => {
