@@ -159,6 +159,10 @@ pub enum Because {
     Resize { set: String, from: i32, to: i32 },
     /// A ReplicaSet needs more available pods; `trouble` is what the pods themselves report.
     WaitingForPods { set: String, ready: i32, need: i32, trouble: Option<String> },
+    /// Kubernetes has not yet acted on the new size of a ReplicaSet.
+    SizeNotYetSeen { set: String },
+    /// Pods of a ReplicaSet are still on their way out.
+    PodsLeaving { set: String, pods: i32 },
     /// A Service's endpoints do not yet show the pods that traffic is to be sent to.
     WaitingForEndpoints { service: String, ready: i32, need: i32 },
     /// A route was written but is not read back with the wanted weight yet.
@@ -218,6 +222,8 @@ impl fmt::Display for Because {
                 write!(f, "waiting for pods of {set}: {ready} of {need} available")?;
                 trouble.as_ref().map_or(Ok(()), |t| write!(f, " ({t})"))
             }
+            Self::SizeNotYetSeen { set } => write!(f, "waiting for Kubernetes to act on the new size of {set}"),
+            Self::PodsLeaving { set, pods } => write!(f, "waiting for {pods} pods of {set} to end"),
             Self::WaitingForEndpoints { service, ready, need } => {
                 write!(f, "waiting for endpoints of Service {service}: {ready} of {need} ready")
             }

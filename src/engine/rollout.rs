@@ -96,15 +96,15 @@ fn canary_round(
         return;
     }
     revision::sync(&facts, plan);
+    if facts.changed() {
+        plan.because = Because::UpdateStarted { hash: facts.hash.clone() };
+        status::reset(&facts, false, plan);
+        return;
+    }
     if scale::scaling_event(&facts) {
         scale::scale(&facts, pause::abort_asked(status), plan);
         status::sizes_only(&facts, plan);
         plan.because = Because::ScalingEvent { replicas: facts.replicas };
-        return;
-    }
-    if facts.changed() {
-        plan.because = Because::UpdateStarted { hash: facts.hash.clone() };
-        status::reset(&facts, false, plan);
         return;
     }
     proceed(&facts, plan);
@@ -235,12 +235,21 @@ fn reason(
             | Step::SetMirrorRoute(_)
             | Step::Plugin(_),
         )
-        | None => delayed_set(facts).unwrap_or(if plan.writes.is_empty() {
+        | None => delayed_set(facts).or_else(|| sizes_to_come(facts)).unwrap_or(if plan.writes.is_empty() {
             Because::Settled
         } else {
             Because::StatusMoved
         }),
     }
+}
+
+/// Sizes that Kubernetes still has to bring about.
+fn sizes_to_come(facts: &Facts<'_>) -> Option<Because> {
+    if let Some(set) = facts.all.iter().find(|set| set.status.replicas > set.replicas) {
+        return Some(Because::PodsLeaving { set: set.name.clone(), pods: set.status.replicas - set.replicas });
+    }
+    let unseen = facts.all.iter().find(|set| set.status.observed_generation < set.generation)?;
+    Some(Because::SizeNotYetSeen { set: unseen.name.clone() })
 }
 
 /// An old ReplicaSet that is kept for a while.

@@ -120,15 +120,19 @@ impl<'w> Facts<'w> {
             || self.status.current_step_hash != self.world.spec.steps_hash
     }
 
-    /// Pods of the new ReplicaSet that are available.
+    /// Pods of the new ReplicaSet that are available and that its spec keeps: a late status may show more.
     pub(crate) fn new_available(&self) -> i32 {
-        self.new.map_or(0, |set| set.status.available)
+        self.new.map_or(0, |set| set.status.available.min(set.replicas))
     }
 
     /// Whether enough of `want` pods of the new ReplicaSet are available for a step to be done.
     pub(crate) fn threshold_met(&self, want: i32) -> bool {
         let Some(new) = self.new else { return want == 0 };
-        let available = new.status.available;
+        // A status from before our own last change of size says nothing about this size.
+        if new.status.observed_generation < new.generation {
+            return false;
+        }
+        let available = self.new_available();
         match self.canary.progress_threshold() {
             ProgressThreshold::Percent(percent) => {
                 want == 0 || i64::from(available) * 100 >= i64::from(want) * i64::from(percent)

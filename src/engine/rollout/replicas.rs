@@ -117,6 +117,12 @@ pub(crate) fn next(
         }
     }
     if others_spec > 0 {
+        // The others go first. When they may not, because too little is available, pods that never became available
+        // must not hold the surge for ever: an aborted canary that crashes would keep the stable side from growing.
+        if allowed <= all_spec {
+            counts.new = without_unavailable(new, want.new, counts.new);
+            counts.stable = without_unavailable(stable, want.stable, counts.stable);
+        }
         return counts;
     }
     let increasing = new.is_none_or(|new| want.new >= new.spec);
@@ -145,6 +151,11 @@ pub(crate) fn next(
 fn removable(size: Option<Size>, ignore_availability: bool) -> i32 {
     let Some(size) = size else { return 0 };
     if size.spec < size.available || ignore_availability { size.spec } else { size.available }
+}
+
+/// Takes pods that are not available from a side that is to shrink anyway.
+fn without_unavailable(size: Option<Size>, want: i32, count: i32) -> i32 {
+    size.filter(|size| size.spec > want).map_or(count, |size| want.max(size.available.min(size.spec)))
 }
 
 fn drain(size: Option<Size>, want: i32, budget: i32, count: i32) -> i32 {

@@ -65,12 +65,9 @@ fn annotate(plan: &mut Plan, set: &Set, key: &str, value: Option<String>, becaus
 /// Without a router both counts come from one formula, so that they never add up to more than the surge.
 fn basic_counts(facts: &Facts<'_>, aborted: bool) -> replicas::Counts {
     let want = step::desired_counts(facts, aborted);
-    if facts.distinct_stable().is_none() {
-        return want;
-    }
     let all = facts.all.iter().map(|set| set.replicas).sum();
     let others = facts.others.iter().map(|set| set.replicas).sum();
-    replicas::next(facts.limits, want, facts.new.map(size), facts.stable.map(size), all, others)
+    replicas::next(facts.limits, want, facts.new.map(size), facts.distinct_stable().map(size), all, others)
 }
 
 fn scale_stable(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> bool {
@@ -136,11 +133,14 @@ fn whole(at: Timestamp) -> Timestamp {
 /// Scales ReplicaSets that are neither new nor stable: their unavailable pods first, then within the budget.
 fn scale_others(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     for set in &facts.others {
-        if set.replicas > set.status.available && resize(facts, set, set.status.available, plan) {
+        // Behind a router a pod serves as soon as it is ready, so it is not cut for its minReadySeconds.
+        let serving = if facts.routed() { set.status.ready.max(set.status.available) } else { set.status.available };
+        if set.replicas > serving && resize(facts, set, serving, plan) {
             return true;
         }
     }
-    let available: i32 = facts.all.iter().map(|set| set.status.available).sum();
+    // Pods above the size in the spec are on their way out, whatever a late status says.
+    let available: i32 = facts.all.iter().map(|set| set.status.available.min(set.replicas)).sum();
     let budget = available - (facts.replicas - facts.limits.unavailable);
     if budget <= 0 {
         return false;
@@ -161,7 +161,8 @@ fn retire(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     let seconds = facts.canary.scale_down_delay_seconds();
     let mut delayed = 0;
     for set in facts.others.iter().rev().filter(|set| set.replicas > 0) {
-        if referenced(facts, set) {
+        // With no replicas wanted nothing will ever take the Service over, and nothing is lost with these pods.
+        if referenced(facts, set) && facts.replicas > 0 {
             continue;
         }
         let mut want = 0;
@@ -197,7 +198,7 @@ fn referenced(facts: &Facts<'_>, set: &Set) -> bool {
 /// The size never falls below what its Services' weight needs. A ReplicaSet at 0 has no deadline.
 fn resize(facts: &Facts<'_>, set: &Set, want: i32, plan: &mut Plan) -> bool {
     let want = if want < set.replicas {
-        want.max(traffic::pods_in_use(facts, set.hash())).min(set.replicas)
+        want.max(traffic::pods_in_use(facts, set.hash(), plan)).min(set.replicas)
     } else {
         want
     };

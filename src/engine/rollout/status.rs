@@ -50,7 +50,7 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
         next.promote_full = false;
         next.current_step_index =
             if facts.promoted() { step_count(facts) } else { step_count(facts).map(|_| 0) };
-    } else if step_done(facts, outcome.runs, outcome.traffic) {
+    } else if !facts.promote_full() && step_done(facts, outcome.runs, outcome.traffic) {
         advance(facts, &mut next, &mut wishes, &mut notices, plan);
     }
     conclude(facts, next, &wishes, notices, plan);
@@ -100,7 +100,7 @@ pub(crate) fn notice_pause(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     if status.observed_generation != generation(facts) {
         return false;
     }
-    let paused = !status.pause_conditions.is_empty() || facts.rollout.spec.paused;
+    let paused = is_paused(facts);
     let shown = condition::has_reason(status, PROGRESSING, ROLLOUT_PAUSED);
     let aborted = condition::has_reason(status, PROGRESSING, ROLLOUT_ABORTED);
     let mut next = status.clone();
@@ -133,6 +133,11 @@ pub(crate) fn notice_pause(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     next.message = message;
     plan.push(write(status, next), Because::PauseNoticed);
     true
+}
+
+/// Whether the status that was read, or the spec, says that the Rollout is paused.
+fn is_paused(facts: &Facts<'_>) -> bool {
+    !facts.status.pause_conditions.is_empty() || facts.rollout.spec.paused
 }
 
 fn write(from: &RolloutStatus, to: RolloutStatus) -> Write {
@@ -207,7 +212,7 @@ fn promotion(facts: &Facts<'_>, aborted: bool, index: Option<i32>, traffic: &Tra
 }
 
 fn available(facts: &Facts<'_>) -> bool {
-    facts.new.is_some_and(|new| new.status.available >= facts.replicas)
+    (facts.new.is_some() && facts.new_available() >= facts.replicas)
         || (facts.strategy.replica_progress_threshold.is_some() && facts.threshold_met(facts.replicas))
 }
 
@@ -302,7 +307,7 @@ fn conclude(
 
 fn conditions(facts: &Facts<'_>, next: &mut RolloutStatus, wishes: &Wishes, notices: &mut Vec<Notice>) {
     let now = facts.now;
-    let paused = !facts.status.pause_conditions.is_empty() || facts.rollout.spec.paused;
+    let paused = is_paused(facts);
     let aborted = wishes.aborted(facts.status);
     let healthy = is_healthy(facts, next);
     let mut became_unhealthy = false;
@@ -364,7 +369,9 @@ fn progressing(facts: &Facts<'_>, next: &mut RolloutStatus, healthy: bool, becam
         return;
     }
     let name = facts.new.map_or_else(|| format!("{}-{}", facts.name, facts.hash), |set| set.name.clone());
-    if healthy {
+    if healthy && is_paused(facts) {
+        // The condition says RolloutPaused; naming progress here would make it change for ever.
+    } else if healthy {
         let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
         condition::set(next, condition::new(facts.now, PROGRESSING, "True", NEW_SET_AVAILABLE, message));
     } else if progressed(facts.status, next) || became_unhealthy {
@@ -377,7 +384,7 @@ fn progressing(facts: &Facts<'_>, next: &mut RolloutStatus, healthy: bool, becam
             condition::new(facts.now, PROGRESSING, "True", "ReplicaSetUpdated", message)
         };
         condition::refresh(next, moving);
-    } else if !waits_without_limit(facts) && timed_out(facts, next) {
+    } else if !waits_without_limit(facts) && !arrived(facts) && timed_out(facts, next) {
         let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
         condition::set(next, condition::new(facts.now, PROGRESSING, "False", TIMED_OUT, message));
     }
@@ -413,6 +420,11 @@ fn waits_without_limit(facts: &Facts<'_>) -> bool {
     waiting_step || paused || facts.others.iter().any(|set| set.has_deadline())
 }
 
+/// Whether the new revision is the stable one with all its pods: what is left is old pods on their way out.
+fn arrived(facts: &Facts<'_>) -> bool {
+    facts.promoted() && facts.new_available() >= facts.replicas
+}
+
 fn deadline_of(facts: &Facts<'_>, status: &RolloutStatus) -> Option<Timestamp> {
     let known = condition::get(status, PROGRESSING)?;
     if [ROLLOUT_ABORTED, ROLLOUT_PAUSED].contains(&known.reason.as_str()) {
@@ -431,7 +443,7 @@ fn timed_out(facts: &Facts<'_>, status: &RolloutStatus) -> bool {
 /// When to look whether the progress deadline has passed.
 fn deadline_check(facts: &Facts<'_>, next: &RolloutStatus) -> Option<Timestamp> {
     let known = condition::get(next, PROGRESSING)?;
-    if [NEW_SET_AVAILABLE, TIMED_OUT].contains(&known.reason.as_str()) || waits_without_limit(facts) {
+    if [NEW_SET_AVAILABLE, TIMED_OUT].contains(&known.reason.as_str()) || waits_without_limit(facts) || arrived(facts) {
         return None;
     }
     deadline_of(facts, next)?.checked_add(SignedDuration::from_secs(1)).ok().map(|at| at.max(facts.now))

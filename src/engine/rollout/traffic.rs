@@ -10,7 +10,7 @@ use tidegate_api::valid::ProgressThreshold;
 use super::facts::Facts;
 use super::replicas::{share_ceil, share_floor};
 use super::step;
-use super::world::{MANAGED_BY, Set, World};
+use super::world::{Endpoints, MANAGED_BY, Set, World};
 use crate::plan::{Because, Notice, Plan, Write};
 use crate::route::{self, Routed, Router, Weights};
 
@@ -53,9 +53,8 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     }
     let status = world.rollout.status.clone().unwrap_or_default();
     let (stable, canary) = services(strategy);
-    let ready =
-        |service: &str, hash: &str| world.endpoints.get(service).map_or(0, |endpoints| endpoints.of(hash));
-    if ready(stable, &status.stable_rs) == 0 && ready(canary, &status.current_pod_hash) > 0 {
+    let stable_ready = world.endpoints.get(stable).map_or(0, |endpoints| endpoints.of(&status.stable_rs));
+    if stable_ready == 0 && world.endpoints.get(canary).is_some_and(|endpoints| total(endpoints) > 0) {
         return Some(Because::StableNotReady { service: stable.to_owned() });
     }
     let want = wanted(world, strategy, 0);
@@ -95,10 +94,12 @@ fn wanted<'w>(world: &'w World, strategy: &'w CanaryStrategy, canary: i32) -> We
 /// canary Service goes back to the stable revision once no weight is left on it.
 pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) {
     let (stable_service, canary_service) = services(facts.strategy);
-    if let Some(stable) = facts.stable {
+    let observed = observed(facts.world, facts.strategy);
+    if let Some(stable) = facts.stable
+        && takes_over(facts, stable_service, stable, facts.limits.max_weight - observed)
+    {
         point(facts, stable_service, stable, true, plan);
     }
-    let observed = observed(facts.world, facts.strategy);
     if aborted && !facts.promoted() {
         if let Some(stable) = facts.stable
             && observed == 0
@@ -108,11 +109,23 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
         return;
     }
     if let Some(new) = facts.new {
+        // Weight that the former revision earned is not handed to this one: it goes down first.
         let carried = share_ceil(observed, facts.replicas, facts.limits.max_weight);
-        if new.status.available >= carried {
+        if observed <= target(facts, aborted) && facts.new_available() >= carried {
             point(facts, canary_service, new, true, plan);
         }
     }
+}
+
+/// Whether a revision can carry a Service's weight, or at least no worse than those that carry it now.
+fn takes_over(facts: &Facts<'_>, service: &str, set: &Set, weight: i32) -> bool {
+    let needed = share_ceil(weight, facts.replicas, facts.limits.max_weight);
+    let now = facts.world.endpoints.get(service).map_or(0, total);
+    !facts.routed() || set.status.available.min(set.replicas) >= needed.min(now)
+}
+
+fn total(endpoints: &Endpoints) -> i32 {
+    endpoints.ready.values().sum()
 }
 
 fn point(facts: &Facts<'_>, service: &str, set: &Set, check: bool, plan: &mut Plan) {
@@ -121,10 +134,11 @@ fn point(facts: &Facts<'_>, service: &str, set: &Set, check: bool, plan: &mut Pl
         return;
     }
     let adopted = known.annotations.contains_key(MANAGED_BY);
+    let kept = set.status.available.min(set.replicas);
     let available = match (check, adopted) {
         (false, _) => true,
-        (true, true) => set.status.available > 0,
-        (true, false) => set.replicas > 0 && set.status.available >= set.replicas,
+        (true, true) => kept > 0,
+        (true, false) => set.replicas > 0 && kept == set.replicas,
     };
     if !available {
         return;
@@ -198,7 +212,11 @@ fn target(facts: &Facts<'_>, aborted: bool) -> i32 {
     }
     match facts.index() {
         None => 0,
-        Some(_) if !step::at_desired_counts(facts, aborted) => step::previous_weight(facts),
+        // Weight comes after its pods, but goes before them: a step from 40 to 10 lowers the weight at once, because
+        // the pods for the 40 may only leave once it is gone.
+        Some(_) if !step::at_desired_counts(facts, aborted) => {
+            step::previous_weight(facts).min(step::weight(facts, aborted))
+        }
         Some(_) => step::weight(facts, aborted),
     }
 }
@@ -211,7 +229,12 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     };
     if target > observed {
         let need = required(facts, target);
-        return wait(canary_service, facts.endpoints(canary_service, &facts.hash), need);
+        // A Service that is not adopted yet reaches the pods of every revision.
+        let selected = facts.world.services.get(canary_service).and_then(|service| service.hash());
+        let kept = facts.new.map_or(0, |new| new.replicas);
+        let ready = facts.endpoints(canary_service, &facts.hash).min(kept);
+        let ready = if selected == Some(&facts.hash) { ready } else { 0 };
+        return wait(canary_service, ready, need);
     }
     if target == observed {
         return None;
@@ -277,13 +300,21 @@ fn weight_notice(prior: Option<&TrafficWeights>, to: i32) -> Vec<Notice> {
 }
 
 /// The fewest pods that a revision must keep while its Services carry weight, as the routing objects show it now.
-pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str) -> i32 {
+///
+/// A Service that this plan points at the revision counts as well: the weight on it is still the old one.
+pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
     if !facts.routed() {
         return 0;
     }
     let (stable_service, canary_service) = services(facts.strategy);
-    let selects =
-        |service: &str| facts.world.services.get(service).is_some_and(|known| known.hash() == Some(hash));
+    let pointed = |name: &str| {
+        plan.writes.iter().any(|planned| {
+            matches!(&planned.write, Write::PointService { service, to, .. } if service == name && to == hash)
+        })
+    };
+    let selects = |service: &str| {
+        facts.world.services.get(service).is_some_and(|known| known.hash() == Some(hash)) || pointed(service)
+    };
     let max = facts.limits.max_weight;
     let canary = observed(facts.world, facts.strategy).min(max);
     let share = |service: &str, weight: i32| {
