@@ -47,7 +47,7 @@ enum Mark {
     /// The cache must not show this object any more.
     Deleted { uid: String, since: Timestamp },
     /// The API server says that it is gone: the cache must not show it at this version or an earlier one.
-    Gone { version: u64 },
+    Gone { version: u64, since: Timestamp },
     /// The answer to a write was lost, so nobody here knows whether it happened.
     Unknown,
 }
@@ -72,13 +72,13 @@ impl Fence {
     /// Takes in what the API server shows of an object that [`Verdict::Ask`] named; `None` when it is gone.
     pub fn answered(&mut self, object: &Reference, found: Option<&Seen>, now: Timestamp) {
         let known = match self.marks.remove(object) {
-            Some(Mark::Written { version, .. } | Mark::Gone { version }) => version,
+            Some(Mark::Written { version, .. } | Mark::Gone { version, .. }) => version,
             // Whatever the cache shows of it now is older than the answer that it is gone.
             Some(Mark::Deleted { .. } | Mark::Unknown) => u64::MAX,
             None => return,
         };
         let mark = match found.map(|seen| seen.version.parse()) {
-            None => Mark::Gone { version: known },
+            None => Mark::Gone { version: known, since: now },
             Some(Ok(version)) => Mark::Written { version, since: now },
             // Versions that cannot be compared: the answer itself is the best there is.
             Some(Err(_)) => return,
@@ -109,15 +109,16 @@ impl Mark {
         match self {
             Self::Written { version, .. } => newer(*version, true),
             Self::Deleted { uid, .. } => shown.is_none_or(|seen| seen.uid != *uid),
-            Self::Gone { version } => shown.is_none() || newer(*version, false),
+            Self::Gone { version, .. } => shown.is_none() || newer(*version, false),
             Self::Unknown => false,
         }
     }
 
     fn needs_asking(&self, now: Timestamp) -> bool {
         match self {
-            Self::Written { since, .. } | Self::Deleted { since, .. } => now.duration_since(*since) >= PATIENCE,
-            Self::Gone { .. } => false,
+            Self::Written { since, .. } | Self::Deleted { since, .. } | Self::Gone { since, .. } => {
+                now.duration_since(*since) >= PATIENCE
+            }
             Self::Unknown => true,
         }
     }
@@ -179,6 +180,17 @@ mod tests {
         fence.answered(&set(), seen("9").as_ref(), at(0));
         assert_eq!(fence.check(at(0), |_| seen("7")), Verdict::Stale { object: set() });
         assert_eq!(fence.check(at(0), |_| seen("9")), Verdict::Fresh);
+    }
+
+    #[test]
+    fn an_object_that_came_back_while_nobody_looked_is_asked_for_again() {
+        let mut fence = Fence::default();
+        fence.doubted(set());
+        fence.answered(&set(), None, at(0));
+        assert_eq!(fence.check(at(1), |_| seen("7")), Verdict::Stale { object: set() });
+        assert_eq!(fence.check(at(5), |_| seen("7")), Verdict::Ask { object: set() });
+        fence.answered(&set(), seen("7").as_ref(), at(5));
+        assert_eq!(fence.check(at(5), |_| seen("7")), Verdict::Fresh);
     }
 
     #[test]

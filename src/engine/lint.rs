@@ -156,7 +156,7 @@ impl<'a> Judge<'a> {
         use crate::plan::Because;
         use tidegate_api::phase::RolloutPhase;
 
-        if plan.wake.is_some_and(|wake| wake <= self.seen.now) {
+        if plan.writes.is_empty() && plan.wake.is_some_and(|wake| wake <= self.seen.now) {
             self.blame(Rule::WakeInThePast, format!("wakes at {:?}, but it is {}", plan.wake, self.seen.now));
         }
         let phase = self.facts.status.phase;

@@ -3,7 +3,7 @@
 use super::facts::{kept, set_of};
 use super::{Judge, Rule};
 use crate::plan::SetPatch;
-use crate::rollout::world::{SCALE_DOWN_DEADLINE, Set, World};
+use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set, World};
 
 impl Judge<'_> {
     /// Judges a change to a ReplicaSet's size.
@@ -86,14 +86,15 @@ impl Judge<'_> {
         let canary = self.facts.canary;
         let limited = canary.is_some_and(|canary| canary.scale_down_delay_revision_limit.is_some());
         let status = self.facts.status.clone();
-        let role = [status.stable_rs.as_str(), status.current_pod_hash.as_str()].contains(&set.hash());
+        let role = [status.stable_rs.as_str(), status.current_pod_hash.as_str()].contains(&set.hash())
+            || self.has_current_template(set);
         let kept_by_patch = !patch.annotations.contains_key(SCALE_DOWN_DEADLINE) || to == 0;
-        if set.deadline().is_some_and(|deadline| deadline > now) && !limited && kept_by_patch && !role {
+        let delayed = self.facts.scale_down_delay.is_some() && !limited;
+        if set.deadline().is_some_and(|deadline| deadline > now) && delayed && kept_by_patch && !role {
             let why = format!("{} goes to {to} before its deadline {:?}", set.name, set.deadline());
             self.blame(Rule::DelayIgnored, why);
         }
         let promoted = !status.stable_rs.is_empty() && status.stable_rs == status.current_pod_hash;
-        let delayed = self.facts.scale_down_delay.is_some() && !limited;
         if promoted && delayed && !role && set.deadline().is_none() {
             self.blame(Rule::DelayIgnored, format!("{} goes to {to} without a scale-down delay", set.name));
         }
@@ -102,6 +103,15 @@ impl Judge<'_> {
             let why = format!("{} goes to {to}, but abortScaleDownDelaySeconds 0 keeps an aborted canary", set.name);
             self.blame(Rule::DelayIgnored, why);
         }
+    }
+
+    /// Whether a set has the template that the spec asks for, whatever the status still says.
+    fn has_current_template(&self, set: &Set) -> bool {
+        let mut template = (*set.template).clone();
+        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(serde_json::Value::as_object_mut) {
+            labels.remove(HASH_LABEL);
+        }
+        template == self.seen.rollout.spec.template.0
     }
 
     /// Without a router pods are the traffic: never fewer than the replicas less maxUnavailable.

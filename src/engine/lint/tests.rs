@@ -1,0 +1,473 @@
+//! Each rule broken once, on purpose, beside a plan that keeps it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tidegate_api::rollout::{Rollout, RolloutStatus};
+
+use super::*;
+use crate::plan::{Because, Reference, RouteWrite, SetPatch, StatusWrite};
+use crate::rollout::world::{
+    Endpoints, HASH_LABEL, MANAGED_BY, Parsed, SCALE_DOWN_DEADLINE, Service, Set, SetStatus,
+};
+
+const NOW: i64 = 1_790_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(NOW + second).unwrap()
+}
+
+/// Ten replicas, v1 stable with all its pods, v2 the canary with four, weight 40 of 100, at the first step.
+fn world() -> World {
+    world_of(json!({
+        "canaryService": "canary", "stableService": "stable",
+        "trafficRouting": { "nginx": { "stableIngress": "shop" } },
+        "steps": [{ "setWeight": 40 }, { "pause": { "duration": 30 } }, { "setWeight": 60 }],
+    }))
+}
+
+fn world_of(canary: Value) -> World {
+    let rollout: Rollout = serde_json::from_value(json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": { "name": "shop", "namespace": "web", "uid": "r1", "generation": 2 },
+        "spec": {
+            "replicas": 10,
+            "selector": { "matchLabels": { "app": "shop" } },
+            "template": template("v2"),
+            "strategy": { "canary": canary },
+        },
+        "status": { "phase": "Progressing", "stableRS": "v1", "currentPodHash": "v2", "currentStepIndex": 0,
+                    "observedGeneration": "2" },
+    }))
+    .unwrap();
+    let mut world = World {
+        now: at(0),
+        spec: Arc::new(Parsed::new(&rollout)),
+        rollout: Arc::new(rollout),
+        sets: vec![set("v1", 10, 10), set("v2", 4, 4)],
+        services: BTreeMap::from([("stable".to_owned(), service("stable", "v1")), ("canary".to_owned(), service("canary", "v2"))]),
+        endpoints: BTreeMap::new(),
+        routes: BTreeMap::from([(ingress("shop"), Arc::new(json!({ "metadata": { "name": "shop" } })))]),
+        runs: Vec::new(),
+        foreign_runs: Default::default(),
+        templates: BTreeMap::new(),
+        troubles: BTreeMap::new(),
+    };
+    endpoints(&mut world, "stable", "v1", 10);
+    endpoints(&mut world, "canary", "v2", 4);
+    world.routes.insert(ingress("shop-shop-canary"), Arc::new(routed(40)));
+    world
+}
+
+fn template(image: &str) -> Value {
+    json!({ "metadata": { "labels": { "app": "shop" } }, "spec": { "containers": [{ "name": "shop", "image": image }] } })
+}
+
+fn set(hash: &str, replicas: i32, available: i32) -> Arc<Set> {
+    Arc::new(Set {
+        name: format!("shop-{hash}"),
+        uid: format!("uid-{hash}"),
+        generation: 1,
+        labels: BTreeMap::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
+        owner: Some("r1".to_owned()),
+        replicas,
+        status: SetStatus { observed_generation: 1, replicas, ready: available, available, failure: None },
+        ..Set::default()
+    })
+}
+
+fn service(name: &str, hash: &str) -> Arc<Service> {
+    Arc::new(Service {
+        name: name.to_owned(),
+        selector: BTreeMap::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
+        annotations: BTreeMap::from([(MANAGED_BY.to_owned(), "shop".to_owned())]),
+    })
+}
+
+fn endpoints(world: &mut World, service: &str, hash: &str, ready: i32) {
+    let endpoints = Endpoints { ready: BTreeMap::from([(hash.to_owned(), ready)]) };
+    world.endpoints.insert(service.to_owned(), endpoints);
+}
+
+fn ingress(name: &str) -> Reference {
+    Reference { api_version: "networking.k8s.io/v1".to_owned(), kind: "Ingress".to_owned(), name: name.to_owned() }
+}
+
+fn routed(weight: i32) -> Value {
+    let prefix = "nginx.ingress.kubernetes.io";
+    let mut annotations = serde_json::Map::new();
+    annotations.insert(format!("{prefix}/canary"), json!("true"));
+    annotations.insert(format!("{prefix}/canary-weight"), json!(weight.to_string()));
+    json!({ "metadata": { "name": "shop-shop-canary", "annotations": annotations } })
+}
+
+fn route(from: i32, to: i32) -> Write {
+    let reference = ingress("shop-shop-canary");
+    Write::Route(RouteWrite { reference, from: Some(routed(from)), to: routed(to), weight: to, max_weight: 100 })
+}
+
+fn scale(hash: &str, from: i32, to: i32) -> Write {
+    let name = format!("shop-{hash}");
+    Write::PatchSet(SetPatch { name, replicas: Some((from, to)), ..SetPatch::default() })
+}
+
+fn point(service: &str, from: &str, to: &str) -> Write {
+    let from = Some(from.to_owned());
+    Write::PointService { service: service.to_owned(), from, to: to.to_owned(), rollout: "shop".to_owned() }
+}
+
+fn status(world: &World, change: impl FnOnce(&mut RolloutStatus)) -> Write {
+    let from = world.rollout.status.clone().unwrap_or_default();
+    let mut to = from.clone();
+    change(&mut to);
+    Write::Status(Box::new(StatusWrite { from, to }))
+}
+
+fn edit(world: &mut World, change: impl FnOnce(&mut Rollout)) {
+    change(Arc::make_mut(&mut world.rollout));
+    world.spec = Arc::new(Parsed::new(&world.rollout));
+}
+
+fn edit_status(world: &mut World, change: impl FnOnce(&mut RolloutStatus)) {
+    edit(world, |rollout| change(rollout.status.get_or_insert_default()));
+}
+
+fn edit_set(world: &mut World, hash: &str, change: impl FnOnce(&mut Set)) {
+    let set = world.sets.iter_mut().find(|set| set.hash() == hash).unwrap();
+    change(Arc::make_mut(set));
+}
+
+fn plan(writes: Vec<Write>) -> Plan {
+    let writes = writes.into_iter().map(|write| Planned { write, because: Because::StatusMoved, notices: Vec::new() });
+    Plan { writes: writes.collect(), wake: None, because: Because::StatusMoved }
+}
+
+/// The rules that a plan breaks, each with the index of the write.
+fn broken(world: &World, writes: Vec<Write>) -> Vec<(Rule, usize)> {
+    lint(world, &plan(writes)).into_iter().map(|breach| (breach.rule, breach.write)).collect()
+}
+
+#[test]
+fn a_raise_needs_ready_endpoints_of_the_selected_revision() {
+    let mut world = world();
+    endpoints(&mut world, "canary", "v2", 6);
+    edit_set(&mut world, "v2", |set| (set.replicas, set.status.available) = (6, 6));
+    assert_eq!(broken(&world, vec![route(40, 60)]), []);
+    assert_eq!(broken(&world, vec![route(40, 61)]), [(Rule::RaisedWithoutEndpoints, 0)], "61 of 10 pods are 7");
+    endpoints(&mut world, "canary", "v1", 6);
+    assert_eq!(broken(&world, vec![route(40, 60)]), [(Rule::RaisedWithoutEndpoints, 0)], "those are the old pods");
+}
+
+#[test]
+fn a_raise_does_not_count_endpoints_that_the_replica_set_is_giving_up() {
+    let mut world = world();
+    endpoints(&mut world, "canary", "v2", 6);
+    assert_eq!(broken(&world, vec![route(40, 60)]), [(Rule::RaisedWithoutEndpoints, 0)], "the spec says 4");
+}
+
+#[test]
+fn the_progress_threshold_lessens_what_a_raise_needs_but_never_below_one() {
+    let mut world = world();
+    edit_set(&mut world, "v2", |set| set.replicas = 6);
+    edit(&mut world, |rollout| {
+        let canary = rollout.spec.strategy.canary.as_mut().unwrap();
+        canary.replica_progress_threshold =
+            serde_json::from_value(json!({ "type": "Percent", "value": 50 })).unwrap();
+    });
+    endpoints(&mut world, "canary", "v2", 3);
+    assert_eq!(broken(&world, vec![route(40, 60)]), []);
+    endpoints(&mut world, "canary", "v2", 2);
+    assert_eq!(broken(&world, vec![route(40, 60)]), [(Rule::RaisedWithoutEndpoints, 0)]);
+    endpoints(&mut world, "canary", "v2", 0);
+    assert_eq!(broken(&world, vec![route(0, 1)])[1..], [(Rule::WrongFrom, 0)][1..]);
+}
+
+#[test]
+fn traffic_never_moves_to_a_stable_service_without_endpoints_while_the_canary_has_some() {
+    let mut world = world();
+    endpoints(&mut world, "stable", "v1", 0);
+    assert_eq!(broken(&world, vec![route(40, 0)]), [(Rule::LoweredOntoNothing, 0)]);
+    endpoints(&mut world, "canary", "v2", 0);
+    assert_eq!(broken(&world, vec![route(40, 0)]), []);
+}
+
+#[test]
+fn capacity_stays_until_the_weight_was_observed_to_be_gone() {
+    let world_at_40 = world();
+    assert_eq!(broken(&world_at_40, vec![scale("v2", 4, 2)]), [(Rule::CapacityBeforeWeight, 0)]);
+    let same_plan = vec![route(40, 20), scale("v2", 4, 2)];
+    assert_eq!(broken(&world_at_40, same_plan), [(Rule::CapacityBeforeWeight, 1)], "written is not observed");
+    let mut world_at_20 = world();
+    world_at_20.routes.insert(ingress("shop-shop-canary"), Arc::new(routed(20)));
+    assert_eq!(broken(&world_at_20, vec![scale("v2", 4, 2)]), []);
+}
+
+#[test]
+fn the_stable_revision_keeps_all_its_pods_under_a_router() {
+    let world = world();
+    assert_eq!(broken(&world, vec![scale("v1", 10, 6)]), [(Rule::StableTooSmall, 0)]);
+    assert_eq!(broken(&world, vec![scale("v1", 10, 5)]), [(Rule::CapacityBeforeWeight, 0), (Rule::StableTooSmall, 0)]);
+}
+
+#[test]
+fn pods_that_are_not_available_may_always_go() {
+    let mut world = world();
+    edit_set(&mut world, "v2", |set| set.status.available = 1);
+    assert_eq!(broken(&world, vec![scale("v2", 4, 1)]), []);
+}
+
+/// v2 is promoted and carries everything; v1 is the former stable revision.
+fn promoted() -> World {
+    let mut world = world();
+    edit_status(&mut world, |status| status.stable_rs = "v2".to_owned());
+    edit_set(&mut world, "v2", |set| (set.replicas, set.status.available) = (10, 10));
+    world.services.insert("stable".to_owned(), service("stable", "v2"));
+    endpoints(&mut world, "stable", "v2", 10);
+    endpoints(&mut world, "canary", "v2", 10);
+    world.routes.insert(ingress("shop-shop-canary"), Arc::new(routed(0)));
+    world
+}
+
+#[test]
+fn a_former_stable_revision_stays_up_for_its_delay() {
+    let mut world = promoted();
+    assert_eq!(broken(&world, vec![scale("v1", 10, 0)]), [(Rule::DelayIgnored, 0)]);
+    edit_set(&mut world, "v1", |set| {
+        set.annotations.insert(SCALE_DOWN_DEADLINE.to_owned(), at(1).to_string());
+    });
+    assert_eq!(broken(&world, vec![scale("v1", 10, 0)]), [(Rule::DelayIgnored, 0)]);
+    world.now = at(2);
+    assert_eq!(broken(&world, vec![scale("v1", 10, 0)]), []);
+}
+
+#[test]
+fn an_abort_takes_the_weight_away_before_anything_else() {
+    let mut world = world();
+    edit_status(&mut world, |status| status.abort = true);
+    assert_eq!(broken(&world, vec![route(40, 0), point("canary", "v2", "v1")]), []);
+    let late = broken(&world, vec![point("canary", "v2", "v1"), route(40, 0)]);
+    assert_eq!(late[0], (Rule::AbortNotFirst, 0));
+    assert_eq!(broken(&world, vec![]), [(Rule::AbortNotFirst, 0), (Rule::AbortIncomplete, 0)]);
+    assert_eq!(broken(&world, vec![route(40, 10)]), [(Rule::AbortIncomplete, 1)]);
+    endpoints(&mut world, "canary", "v2", 9);
+    edit_set(&mut world, "v2", |set| set.replicas = 9);
+    assert!(broken(&world, vec![route(40, 50)]).contains(&(Rule::AbortRaises, 0)));
+}
+
+#[test]
+fn an_abort_decided_by_the_plan_itself_moves_traffic_in_the_same_plan() {
+    let world = world();
+    let abort = status(&world, |status| status.abort = true);
+    assert_eq!(broken(&world, vec![route(40, 0), abort.clone()]), []);
+    assert_eq!(broken(&world, vec![abort]), [(Rule::AbortNotFirst, 0), (Rule::AbortIncomplete, 1)]);
+}
+
+#[test]
+fn an_abort_leaves_the_better_side_alone() {
+    let mut world = world();
+    edit_status(&mut world, |status| status.abort = true);
+    endpoints(&mut world, "stable", "v1", 0);
+    assert_eq!(broken(&world, vec![]), []);
+}
+
+#[test]
+fn a_service_with_weight_is_only_pointed_at_pods_that_can_carry_it() {
+    let mut world = world();
+    world.sets.push(set("v3", 1, 0));
+    assert_eq!(broken(&world, vec![point("canary", "v2", "v3")]), [(Rule::PointedAtNothing, 0)]);
+    edit_set(&mut world, "v3", |set| set.status.available = 1);
+    assert_eq!(broken(&world, vec![point("canary", "v2", "v3")]), [(Rule::PointedAtNothing, 0)], "1 for 40 % of 10");
+    edit_set(&mut world, "v3", |set| (set.replicas, set.status.available) = (4, 4));
+    assert_eq!(broken(&world, vec![point("canary", "v2", "v3")]), []);
+    assert_eq!(broken(&world, vec![point("missing", "v2", "v3")]).first(), Some(&(Rule::ChangesNothing, 0)));
+}
+
+#[test]
+fn a_stable_service_is_adopted_only_when_the_revision_is_complete() {
+    let mut world = world_of(json!({ "canaryService": "canary", "stableService": "stable" }));
+    let unadopted = Service { name: "stable".to_owned(), ..Service::default() };
+    world.services.insert("stable".to_owned(), Arc::new(unadopted));
+    let adopt = Write::PointService {
+        service: "stable".to_owned(),
+        from: None,
+        to: "v1".to_owned(),
+        rollout: "shop".to_owned(),
+    };
+    assert_eq!(broken(&world, vec![adopt.clone()]), []);
+    edit_set(&mut world, "v1", |set| set.status.available = 9);
+    assert_eq!(broken(&world, vec![adopt]), [(Rule::PointedAtNothing, 0)]);
+}
+
+#[test]
+fn without_a_router_pods_stay_within_surge_and_unavailability() {
+    let mut world = world_of(json!({ "maxSurge": 1, "maxUnavailable": "10%", "steps": [{ "setWeight": 40 }] }));
+    edit_set(&mut world, "v1", |set| (set.replicas, set.status.available) = (6, 6));
+    assert_eq!(broken(&world, vec![scale("v2", 4, 5)]), []);
+    assert_eq!(broken(&world, vec![scale("v2", 4, 6)]), [(Rule::SurgeExceeded, 0)]);
+    assert_eq!(broken(&world, vec![scale("v1", 6, 5)]), []);
+    assert_eq!(broken(&world, vec![scale("v1", 6, 4)]), [(Rule::TooFewAvailable, 0)]);
+    edit_set(&mut world, "v2", |set| set.status.available = 3);
+    assert_eq!(broken(&world, vec![scale("v1", 6, 5)]), [(Rule::TooFewAvailable, 0)]);
+    let both = vec![scale("v2", 4, 5), scale("v1", 6, 5)];
+    assert_eq!(broken(&world, both), [(Rule::TooFewAvailable, 1)], "a new pod is not available yet");
+}
+
+#[test]
+fn a_paused_rollout_is_not_scaled() {
+    let mut paused = world();
+    edit(&mut paused, |rollout| rollout.spec.paused = true);
+    assert_eq!(broken(&paused, vec![scale("v2", 4, 5)]), [(Rule::ScaledWhilePaused, 0)]);
+    let mut undecided = world();
+    edit_status(&mut undecided, |status| {
+        status.pause_conditions = serde_json::from_value(json!([{ "reason": "InconclusiveAnalysisRun" }])).unwrap();
+    });
+    assert_eq!(broken(&undecided, vec![scale("v2", 4, 5)]), [(Rule::ScaledWhilePaused, 0)]);
+}
+
+#[test]
+fn the_status_comes_last_and_from_what_was_read() {
+    let world = world();
+    let moved = status(&world, |status| status.replicas = 14);
+    assert_eq!(broken(&world, vec![scale("v2", 4, 5), moved.clone()]), []);
+    assert_eq!(broken(&world, vec![moved, scale("v2", 4, 5)]), [(Rule::StatusNotLast, 0)]);
+    let mut other = world.clone();
+    edit_status(&mut other, |status| status.replicas = 3);
+    let stale = status(&other, |status| status.replicas = 14);
+    assert_eq!(broken(&world, vec![stale]), [(Rule::WrongFrom, 0)]);
+}
+
+#[test]
+fn a_plan_writes_each_field_once_and_only_to_change_it() {
+    let world = world();
+    let twice = broken(&world, vec![scale("v2", 4, 5), scale("v2", 5, 6)]);
+    assert_eq!(twice, [(Rule::WrittenTwice, 1)]);
+    assert_eq!(broken(&world, vec![scale("v2", 4, 4)]), [(Rule::ChangesNothing, 0)]);
+    assert_eq!(broken(&world, vec![scale("v2", 3, 5)]), [(Rule::WrongFrom, 0)]);
+    assert_eq!(broken(&world, vec![point("stable", "v1", "v1")]), [(Rule::ChangesNothing, 0)]);
+    let same = status(&world, |_| {});
+    assert_eq!(broken(&world, vec![same]), [(Rule::ChangesNothing, 0)]);
+    assert!(broken(&world, vec![route(40, 40)]).contains(&(Rule::ChangesNothing, 0)));
+}
+
+#[test]
+fn replica_sets_begin_and_end_without_pods() {
+    let mut world = world();
+    let create = |replicas| Write::CreateSet(Box::new((*set("v3", replicas, 0)).clone()));
+    assert_eq!(broken(&world, vec![create(0)]), []);
+    assert_eq!(broken(&world, vec![create(2)]), [(Rule::CreatedWithPods, 0)]);
+    assert_eq!(broken(&world, vec![create(0), scale("v3", 0, 1)]), [(Rule::DependsOnEarlier, 1)]);
+    world.sets.push(set("v0", 0, 0));
+    let delete = Write::DeleteSet { name: "shop-v0".to_owned(), uid: "uid-v0".to_owned() };
+    assert_eq!(broken(&world, vec![delete.clone()]), []);
+    edit_set(&mut world, "v0", |set| set.status.replicas = 1);
+    assert_eq!(broken(&world, vec![delete]), [(Rule::DeletedWithPods, 0)]);
+}
+
+#[test]
+fn steps_go_one_by_one_and_only_when_done() {
+    let world = world();
+    let to = |index: i32| status(&world, move |status| status.current_step_index = Some(index));
+    assert_eq!(broken(&world, vec![to(1)]), []);
+    assert_eq!(broken(&world, vec![to(2)]), [(Rule::StepJump, 0)]);
+    let lower = vec![route(40, 10), to(1)];
+    assert_eq!(broken(&world, lower), [(Rule::StepNotDone, 1)], "the first step asks for 40");
+    let mut paused = world.clone();
+    edit(&mut paused, |rollout| rollout.spec.paused = true);
+    let next = status(&paused, |status| status.current_step_index = Some(1));
+    assert_eq!(broken(&paused, vec![next]), [(Rule::StepNotDone, 0)]);
+}
+
+#[test]
+fn a_pause_lasts_its_time_unless_somebody_ends_it() {
+    let mut world = world();
+    edit_status(&mut world, |status| {
+        status.current_step_index = Some(1);
+        status.controller_pause = true;
+        status.pause_conditions =
+            serde_json::from_value(json!([{ "reason": "CanaryPauseStep", "startTime": at(-10).to_string() }])).unwrap();
+    });
+    let next = |world: &World| status(world, |status| status.current_step_index = Some(2));
+    assert_eq!(broken(&world, vec![next(&world)]), [(Rule::StepNotDone, 0)]);
+    let mut later = world.clone();
+    later.now = at(21);
+    assert_eq!(broken(&later, vec![next(&later)]), []);
+    edit_status(&mut world, |status| status.pause_conditions.clear());
+    assert_eq!(broken(&world, vec![next(&world)]), [], "somebody resumed it");
+}
+
+#[test]
+fn a_revision_becomes_stable_only_with_its_pods() {
+    let mut world = world();
+    let promote = |world: &World| {
+        status(world, |status| {
+            status.stable_rs = "v2".to_owned();
+            status.current_step_index = Some(3);
+        })
+    };
+    assert_eq!(broken(&world, vec![promote(&world)]), [(Rule::PromotedWithoutPods, 0)]);
+    edit_set(&mut world, "v2", |set| (set.replicas, set.status.available) = (10, 10));
+    assert_eq!(broken(&world, vec![promote(&world)]), []);
+}
+
+#[test]
+fn a_plan_that_does_nothing_says_why_and_does_not_spin() {
+    let world = world();
+    let mut silent = plan(vec![]);
+    silent.because = Because::Settled;
+    let rules: Vec<Rule> = lint(&world, &silent).into_iter().map(|breach| breach.rule).collect();
+    assert_eq!(rules, [Rule::SilentWait]);
+    let mut spinning = plan(vec![]);
+    spinning.wake = Some(world.now);
+    let rules: Vec<Rule> = lint(&world, &spinning).into_iter().map(|breach| breach.rule).collect();
+    assert_eq!(rules, [Rule::WakeInThePast]);
+}
+
+/// The planner's own plan for an abort is safe; the same plan with two writes swapped is not.
+#[test]
+fn an_ordering_bug_planted_in_a_real_plan_is_caught() {
+    let mut world = real_world();
+    edit_status(&mut world, |status| status.abort = true);
+    let good = crate::rollout::plan(&world);
+    assert_eq!(lint(&world, &good), []);
+    assert!(good.writes.len() >= 2, "{good:?}");
+    assert!(matches!(good.writes[0].write, Write::Route(_)), "{good:?}");
+    let mut bad = good.clone();
+    bad.writes.swap(0, 1);
+    let rules: Vec<Rule> = lint(&world, &bad).into_iter().map(|breach| breach.rule).collect();
+    assert!(rules.contains(&Rule::AbortNotFirst), "{rules:?}");
+}
+
+/// The same for a shrinking canary: its pods leave a round after its weight, never with it.
+#[test]
+fn capacity_moved_before_the_weight_in_a_real_plan_is_caught() {
+    let mut world = real_world();
+    edit_status(&mut world, |status| status.abort = true);
+    let mut plan = crate::rollout::plan(&world);
+    let shrink = Planned { write: scale("v2", 4, 0), because: Because::StatusMoved, notices: Vec::new() };
+    plan.writes.insert(1, shrink);
+    let rules: Vec<Rule> = lint(&world, &plan).into_iter().map(|breach| breach.rule).collect();
+    assert!(rules.contains(&Rule::CapacityBeforeWeight), "{rules:?}");
+}
+
+/// A World as the planner itself would leave it: hashes, labels and routing objects are its own.
+fn real_world() -> World {
+    let mut world = world();
+    let paths = json!([{ "path": "/", "backend": { "service": { "name": "stable", "port": { "number": 80 } } } }]);
+    let stable = json!({ "metadata": { "name": "shop" }, "spec": { "rules": [{ "http": { "paths": paths } }] } });
+    world.routes.insert(ingress("shop"), Arc::new(stable));
+    let mut canary = routed(40);
+    canary["metadata"]["ownerReferences"] = json!([{ "controller": true, "uid": "r1" }]);
+    world.routes.insert(ingress("shop-shop-canary"), Arc::new(canary));
+    for set in &mut world.sets {
+        let set = Arc::make_mut(set);
+        let image = set.name.trim_start_matches("shop-").to_owned();
+        set.labels.insert("app".to_owned(), "shop".to_owned());
+        set.template = Arc::new(template(&image));
+    }
+    for service in world.services.values_mut() {
+        Arc::make_mut(service).selector.insert("app".to_owned(), "shop".to_owned());
+    }
+    world
+}

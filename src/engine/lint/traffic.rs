@@ -13,9 +13,9 @@ impl Judge<'_> {
         let status = &self.facts.status;
         let updating = !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash;
         let by_plan = plan.status().is_some_and(|to| to.abort && !status.abort);
-        self.aborting = updating && (status.abort || by_plan);
+        self.aborting = updating && (status.abort && !status.promote_full || by_plan);
         let weight = self.facts.weight(self.seen, &self.seen.routes);
-        if !self.aborting || weight == 0 || self.ready_behind_stable() == 0 {
+        if !self.aborting || weight == 0 || self.ready_of_stable() == 0 {
             return;
         }
         let lowers = match plan.writes.first().map(|planned| &planned.write) {
@@ -31,7 +31,7 @@ impl Judge<'_> {
     /// After the plan of an abort no object gives the canary weight.
     pub(super) fn abort_is_complete(&mut self) {
         let weight = self.facts.weight(&self.live, &self.live.routes);
-        if self.aborting && weight > 0 && self.ready_behind_stable() > 0 {
+        if self.aborting && weight > 0 && self.ready_of_stable() > 0 {
             self.blame(Rule::AbortIncomplete, format!("the canary still has weight {weight} at the end of the plan"));
         }
     }
@@ -129,6 +129,12 @@ impl Judge<'_> {
             self.facts.weight_of(self.seen, &route.reference, before),
             self.facts.weight_of(self.seen, &route.reference, Some(&route.to)),
         )
+    }
+
+    /// Ready endpoints of the stable revision itself: a Service that is not adopted yet reaches others as well.
+    fn ready_of_stable(&self) -> i32 {
+        let endpoints = self.facts.stable_service().and_then(|service| self.seen.endpoints.get(service));
+        endpoints.map_or(0, |endpoints| endpoints.of(&self.facts.status.stable_rs))
     }
 
     fn ready_behind_stable(&self) -> i32 {
