@@ -19,8 +19,8 @@ use crate::shape::{BAD_IMAGES, ROLLOUT, TEMPLATE};
 /// How plans are spoilt on purpose, to see that it is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
-    /// Capacity goes before everything else.
-    ShrinksFirst,
+    /// A weight counts as gone before it is.
+    BelievesInWeight,
     /// All writes in the opposite order.
     Backwards,
     /// Every ReplicaSet gets one pod less than it needs.
@@ -130,34 +130,29 @@ fn object(write: &Write) -> Reference {
 
 /// Spoils what the planner sees: a bug that only this planner has.
 pub(crate) fn blind(world: &mut World, how: Sabotage) {
-    if how == Sabotage::BelievesInEndpoints {
-        for endpoints in world.endpoints.values_mut() {
-            for set in &world.sets {
-                endpoints.ready.insert(set.hash().to_owned(), i32::MAX);
+    match how {
+        Sabotage::BelievesInEndpoints => {
+            for endpoints in world.endpoints.values_mut() {
+                for set in &world.sets {
+                    endpoints.ready.insert(set.hash().to_owned(), i32::MAX);
+                }
             }
         }
+        Sabotage::BelievesInWeight => {
+            for route in world.routes.values_mut() {
+                let weight = "/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight";
+                if let Some(weight) = Arc::make_mut(route).pointer_mut(weight) {
+                    *weight = "0".into();
+                }
+            }
+        }
+        Sabotage::Backwards | Sabotage::OnePodShort => {}
     }
 }
 
-/// Spoils the order of a plan.
+/// Spoils a plan.
 pub(crate) fn shuffle(plan: &mut Plan, how: Sabotage) {
-    let shrinks = |write: &Write| match write {
-        Write::PatchSet(patch) => patch.replicas.is_some_and(|(from, to)| to < from),
-        Write::DefaultReplicas { .. }
-        | Write::AnnotateRollout { .. }
-        | Write::CreateSet(_)
-        | Write::AdoptSet { .. }
-        | Write::ReleaseSet { .. }
-        | Write::DeleteSet { .. }
-        | Write::PointService { .. }
-        | Write::Route(_)
-        | Write::CreateRun(_)
-        | Write::StopRun { .. }
-        | Write::DeleteRun { .. }
-        | Write::Status(_) => false,
-    };
     match how {
-        Sabotage::ShrinksFirst => plan.writes.sort_by_key(|planned| !shrinks(&planned.write)),
         Sabotage::Backwards => plan.writes.reverse(),
         Sabotage::OnePodShort => {
             for planned in &mut plan.writes {
@@ -168,6 +163,6 @@ pub(crate) fn shuffle(plan: &mut Plan, how: Sabotage) {
                 }
             }
         }
-        Sabotage::BelievesInEndpoints => {}
+        Sabotage::BelievesInEndpoints | Sabotage::BelievesInWeight => {}
     }
 }

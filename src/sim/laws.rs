@@ -128,9 +128,11 @@ impl Truth<'_> {
         if to > set.replicas {
             return self.grow(set, to);
         }
-        let ready = self.pods.ready(self.cluster, set.hash());
+        // Pods that are not ready go first, and one that became ready since the last news was never counted on.
+        let heard = self.cluster.sets.cached(&set.name).map_or(self.cluster.now, |held| held.since);
+        let ready = self.pods.ready_since(self.cluster, set.hash(), heard);
         if to >= ready {
-            return None; // pods that are not ready go first
+            return None;
         }
         if self.routed { self.shrink_weighted(set, to, ready) } else { self.shrink_unweighted(set, to) }
     }
@@ -149,6 +151,10 @@ impl Truth<'_> {
     fn shrink_weighted(&self, set: &Set, to: i32, ready: i32) -> Option<String> {
         let canary = self.strategy()?;
         let delay = canary.scale_down_delay_seconds.unwrap_or(30).min(canary.abort_scale_down_delay_seconds.unwrap_or(30));
+        // A canary whose steps go down has no delay: its surplus pods leave as soon as the object shows the weight.
+        let status = self.world.rollout.status.as_ref();
+        let stepping = status.is_some_and(|status| status.current_pod_hash == set.hash() && !status.abort);
+        let delay = if stepping { 0 } else { delay };
         for service in [CANARY_SERVICE, STABLE_SERVICE] {
             if self.settled_service(service).is_none_or(|live| live.hash() != Some(set.hash())) {
                 continue;
@@ -166,7 +172,11 @@ impl Truth<'_> {
     }
 
     fn shrink_unweighted(&self, set: &Set, to: i32) -> Option<String> {
-        let available = |set: &Set| self.pods.available(self.cluster, set.hash()).min(set.replicas);
+        // A pod that became available after the controller last heard of its ReplicaSet was never counted on.
+        let available = |set: &Set| {
+            let heard = self.cluster.sets.cached(&set.name).map_or(self.cluster.now, |held| held.since);
+            self.pods.available_since(self.cluster, set.hash(), heard).min(set.replicas)
+        };
         let before: i32 = self.cluster.sets.all().map(|(_, held)| available(&held.object)).sum();
         let after = before - available(set) + available(set).min(to);
         let heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);

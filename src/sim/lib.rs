@@ -24,4 +24,6 @@ pub use controller::Sabotage;
 pub use simulation::Settings;
 
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod tests;

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use tidegate_sim::{Campaign, Report, Settings, run};
 
-const USAGE: &str = "usage: sim [--seeds N] [--from S] [--rounds R] [--no-fence]";
+const USAGE: &str = "usage: sim [--seeds N] [--from S] [--rounds R] [--no-fence] [--brief]";
 
 fn main() -> ExitCode {
-    let campaign = match parse(std::env::args().skip(1)) {
+    let mut brief = false;
+    let campaign = match parse(std::env::args().skip(1), &mut brief) {
         Ok(campaign) => campaign,
         Err(why) => {
             println!("{why}\n{USAGE}");
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     let start = Instant::now();
     std::panic::set_hook(Box::new(|_| {}));
     let report = run(&campaign);
-    print(&report, &campaign);
+    print(&report, &campaign, brief);
     println!(
         "{} seeds from {}, {} rounds, {} broken, {:.1} s",
         report.seeds,
@@ -32,9 +33,13 @@ fn main() -> ExitCode {
     if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Campaign, String> {
+fn parse(mut arguments: impl Iterator<Item = String>, brief: &mut bool) -> Result<Campaign, String> {
     let mut campaign = Campaign { from: 0, seeds: 1000, rounds: 100, settings: Settings::default() };
     while let Some(flag) = arguments.next() {
+        if flag == "--brief" {
+            *brief = true;
+            continue;
+        }
         if flag == "--no-fence" {
             campaign.settings.fence = false;
             continue;
@@ -51,10 +56,11 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Campaign, String
     Ok(campaign)
 }
 
-fn print(report: &Report, campaign: &Campaign) {
+/// Prints each failure, with its story unless a line each is enough.
+fn print(report: &Report, campaign: &Campaign, brief: bool) {
     for failure in &report.failures {
         println!("seed {}: {}", failure.seed, failure.why);
-        for line in &failure.story {
+        for line in failure.story.iter().filter(|_| !brief) {
             println!("    {line}");
         }
         println!(

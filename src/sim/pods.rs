@@ -87,12 +87,22 @@ impl Pods {
         self.of(cluster, hash, |pod, _| pod.ready)
     }
 
-    /// Available pods of a revision: ready for its minReadySeconds.
-    pub(crate) fn available(&self, cluster: &Cluster, hash: &str) -> i32 {
+    /// Pods of a revision that are ready and already were at a time.
+    pub(crate) fn ready_since(&self, cluster: &Cluster, hash: &str, time: i64) -> i32 {
+        self.of(cluster, hash, |pod, _| pod.ready && pod.ready_from.is_some_and(|from| from <= time))
+    }
+
+    /// Pods of a revision that are available and already were at a time: ready for its minReadySeconds.
+    pub(crate) fn available_since(&self, cluster: &Cluster, hash: &str, time: i64) -> i32 {
         self.of(cluster, hash, |pod, set| {
             let wait = i64::from(set.min_ready_seconds) * 1000;
-            pod.ready && pod.ready_from.is_some_and(|from| from + wait <= cluster.now)
+            pod.ready && pod.ready_from.is_some_and(|from| from + wait <= time)
         })
+    }
+
+    /// Available pods of a revision.
+    pub(crate) fn available(&self, cluster: &Cluster, hash: &str) -> i32 {
+        self.available_since(cluster, hash, cluster.now)
     }
 
     fn of(&self, cluster: &Cluster, hash: &str, counts: impl Fn(&Pod, &Set) -> bool) -> i32 {

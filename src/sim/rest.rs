@@ -83,6 +83,29 @@ fn stable_works(simulation: &Simulation, status: &RolloutStatus) -> bool {
     sets.any(|(_, held)| held.object.hash() == status.stable_rs && !BAD_IMAGES.contains(&image(&held.object)))
 }
 
+/// Where everything stands, in one line.
+pub(crate) fn picture(simulation: &Simulation) -> String {
+    let status = simulation.cluster.status();
+    let sets = simulation.cluster.sets.all().map(|(name, held)| {
+        let set = &held.object;
+        format!("{name}({}) {}/{}", image(set), set.status.available, set.replicas)
+    });
+    let services = simulation.cluster.services.all().map(|(name, held)| format!("{name}->{:?}", held.object.hash()));
+    format!(
+        "phase {:?} {:?}, {}, replicas {}, step {:?}, stable {}, current {}, weight {}, sets {:?}, services {:?}",
+        status.phase,
+        status.message,
+        simulation.because,
+        replicas(simulation),
+        status.current_step_index,
+        status.stable_rs,
+        status.current_pod_hash,
+        network::weight(&simulation.cluster),
+        sets.collect::<Vec<_>>(),
+        services.collect::<Vec<_>>()
+    )
+}
+
 /// What a careful person does next; `None` when the Rollout is Healthy and there is nothing left to do.
 pub(crate) fn next_act(simulation: &Simulation) -> Option<Act> {
     let held = simulation.cluster.rollout()?;
@@ -95,6 +118,9 @@ pub(crate) fn next_act(simulation: &Simulation) -> Option<Act> {
     if running.is_some_and(|image| BAD_IMAGES.contains(&image)) {
         let choice = usize::try_from(simulation.rounds).unwrap_or(0) % GOOD_IMAGES.len();
         return Some(Act::Image(GOOD_IMAGES[choice]));
+    }
+    if status.stable_rs != status.current_pod_hash && !stable_works(simulation, &status) {
+        return Some(Act::PromoteFull);
     }
     if status.abort {
         return Some(Act::Retry);

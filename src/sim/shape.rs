@@ -112,9 +112,6 @@ impl Shape {
         if random.chance(100) {
             spec["replicas"] = Value::Null;
         }
-        if random.chance(150) {
-            spec["rollbackWindow"] = json!({ "revisions": random.int(1, 3) });
-        }
         Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, services, temper }
     }
 }
@@ -183,9 +180,6 @@ fn delays(random: &mut Random, canary: &mut Value) {
     }
     if random.chance(150) {
         canary["scaleDownDelayRevisionLimit"] = json!(random.int(0, 2));
-    }
-    if random.chance(150) {
-        canary["minPodsPerReplicaSet"] = json!(random.int(1, 3));
     }
     if random.chance(150) {
         canary["trafficRouting"]["maxTrafficWeight"] = json!(1000);

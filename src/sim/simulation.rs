@@ -18,7 +18,7 @@ use crate::laws::Truth;
 use crate::network::{self, SERVICES};
 use crate::pods::Pods;
 use crate::random::Random;
-use crate::shape::{ROLLOUT, Shape};
+use crate::shape::Shape;
 use crate::tale::Tale;
 use crate::users::{self, Act};
 use crate::{fixed, rest};
@@ -147,7 +147,7 @@ impl Simulation {
         while !self.queue.is_empty() && self.broken.is_none() {
             self.step();
             if self.rounds > limit {
-                self.fail(format!("no rest after {CALM_ROUNDS_LIMIT} rounds without faults"));
+                self.fail(format!("no rest after {CALM_ROUNDS_LIMIT} rounds without faults: {}", rest::picture(self)));
             }
         }
         let before = self.writes;
@@ -416,11 +416,6 @@ impl Simulation {
                 None => return,
             }
         }
-        self.fail("sixty acts of a careful person did not make the Rollout Healthy".to_owned());
-    }
-
-    /// A random good image.
-    pub(crate) fn name(&self) -> &'static str {
-        ROLLOUT
+        self.fail(format!("sixty acts of a careful person did not make the Rollout Healthy: {}", rest::picture(self)));
     }
 }

@@ -1,0 +1,133 @@
+//! Stories: a few rollouts played in a calm world, told line by line and compared with `stories/*.txt`.
+//!
+//! Input: a spec, and who does what when. Output: the tale. `UPDATE=1 cargo test -p tidegate-sim` writes the files anew.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tidegate_api::phase::AnalysisPhase;
+
+use crate::random::Random;
+use crate::rest;
+use crate::shape::{self, CANARY_SERVICE, GOOD_IMAGES, INGRESS, STABLE_SERVICE, Shape, Temper};
+use crate::simulation::{Event, Settings, Simulation};
+use crate::tale::Tale;
+use crate::users::Act;
+
+/// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
+fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
+    let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
+    let shape = Shape { rollout: shape::rollout(spec, GOOD_IMAGES[0]), routed, services: routed, temper: Temper::calm() };
+    let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
+    simulation.verdicts.script = verdicts.to_vec();
+    for (second, act) in acts {
+        simulation.schedule(second * 1000, Event::Act(act.clone()));
+    }
+    while simulation.broken.is_none() && simulation.step() {}
+    assert_eq!(simulation.broken, None, "{}", simulation.tale.lines.join("\n"));
+    assert_eq!(rest::objection(&simulation), None, "{}", simulation.tale.lines.join("\n"));
+    let mut told = simulation.tale.lines.join("\n");
+    told.push('\n');
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "stories", &format!("{name}.txt")].iter().collect();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &told).unwrap();
+    }
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(known == told, "{name} is told differently now; UPDATE=1 writes it anew:\n{told}");
+}
+
+fn nginx(replicas: i32, steps: Value) -> Value {
+    json!({
+        "replicas": replicas,
+        "strategy": { "canary": {
+            "canaryService": CANARY_SERVICE,
+            "stableService": STABLE_SERVICE,
+            "trafficRouting": { "nginx": { "stableIngress": INGRESS } },
+            "steps": steps,
+        } },
+    })
+}
+
+fn basic(replicas: i32, steps: Value) -> Value {
+    json!({ "replicas": replicas, "strategy": { "canary": { "steps": steps, "maxSurge": 1, "maxUnavailable": 0 } } })
+}
+
+#[test]
+fn a_canary_is_promoted_step_by_step() {
+    let steps = json!([{ "setWeight": 20 }, { "pause": { "duration": 10 } }, { "setWeight": 60 }, { "pause": {} }]);
+    let acts = [(20, Act::Image("v2")), (80, Act::Promote)];
+    tells("canary-promoted", nginx(5, steps), &acts, &[]);
+}
+
+#[test]
+fn a_person_aborts_at_forty_percent() {
+    let steps = json!([{ "setWeight": 40 }, { "pause": {} }]);
+    let acts = [(20, Act::Image("v2")), (60, Act::Abort), (120, Act::Retry), (160, Act::Promote)];
+    tells("abort-at-40", nginx(5, steps), &acts, &[]);
+}
+
+#[test]
+fn a_failed_analysis_aborts() {
+    let analysis = json!({ "analysis": { "templates": [{ "templateName": "check" }] } });
+    let steps = json!([{ "setWeight": 20 }, analysis, { "setWeight": 60 }, analysis]);
+    let acts = [(20, Act::Image("v2"))];
+    tells("analysis-fails", nginx(5, steps), &acts, &[AnalysisPhase::Successful, AnalysisPhase::Failed]);
+}
+
+#[test]
+fn an_inconclusive_analysis_waits_for_a_person() {
+    let analysis = json!({ "analysis": { "templates": [{ "templateName": "check" }] } });
+    let acts = [(20, Act::Image("v2")), (90, Act::Promote)];
+    tells("analysis-inconclusive", nginx(4, json!([{ "setWeight": 25 }, analysis])), &acts, &[AnalysisPhase::Inconclusive]);
+}
+
+#[test]
+fn a_third_version_arrives_while_the_second_is_a_canary() {
+    let steps = json!([{ "setWeight": 50 }, { "pause": { "duration": 30 } }]);
+    let acts = [(20, Act::Image("v2")), (40, Act::Image("v3"))];
+    tells("v1-v2-v3", nginx(4, steps), &acts, &[]);
+}
+
+#[test]
+fn a_rollback_to_the_stable_version_skips_the_steps() {
+    let steps = json!([{ "setWeight": 50 }, { "pause": {} }]);
+    let acts = [(20, Act::Image("v2")), (50, Act::Image("v1"))];
+    tells("rollback-to-v1", nginx(4, steps), &acts, &[]);
+}
+
+#[test]
+fn a_person_pauses_and_resumes_the_whole_rollout() {
+    let steps = json!([{ "setWeight": 25 }, { "setWeight": 75 }]);
+    let acts = [(20, Act::Image("v2")), (22, Act::Pause(true)), (60, Act::Pause(false))];
+    tells("paused-by-hand", nginx(4, steps), &acts, &[]);
+}
+
+#[test]
+fn replicas_change_during_a_canary() {
+    let steps = json!([{ "setWeight": 50 }, { "pause": {} }]);
+    let acts = [(20, Act::Image("v2")), (50, Act::Replicas(8)), (80, Act::Replicas(2)), (110, Act::Promote)];
+    tells("scaled-during-canary", nginx(4, steps), &acts, &[]);
+}
+
+#[test]
+fn pods_that_crash_run_into_the_deadline() {
+    let mut spec = nginx(4, json!([{ "setWeight": 50 }]));
+    spec["progressDeadlineSeconds"] = json!(60);
+    spec["progressDeadlineAbort"] = json!(true);
+    tells("crash-loop", spec, &[(20, Act::Image("crash"))], &[]);
+}
+
+#[test]
+fn a_basic_canary_of_ten_takes_three_steps() {
+    let steps = json!([
+        { "setWeight": 20 }, { "pause": { "duration": 5 } }, { "setWeight": 50 }, { "pause": { "duration": 5 } },
+        { "setWeight": 100 },
+    ]);
+    tells("basic-20-50-100", basic(10, steps), &[(60, Act::Image("v2"))], &[]);
+}
+
+#[test]
+fn a_full_promotion_skips_what_is_left() {
+    let steps = json!([{ "setWeight": 10 }, { "pause": {} }, { "setWeight": 50 }, { "pause": {} }]);
+    tells("promoted-in-full", nginx(5, steps), &[(20, Act::Image("v2")), (50, Act::PromoteFull)], &[]);
+}
