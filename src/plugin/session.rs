@@ -198,6 +198,15 @@ impl Session<'_> {
     }
 }
 
+/// Returns the first cause; what lies around it repeats it.
+fn innermost(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 /// Turns an object into a typed one; fields of a wrong form are left out, as the controller does.
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(object: DynamicObject) -> Result<T> {
     let name = object.metadata.name.clone().unwrap_or_default();

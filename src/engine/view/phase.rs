@@ -21,6 +21,9 @@ pub fn client_phase(rollout: &Rollout) -> (RolloutPhase, String) {
     if is_resuming(&status) {
         return progressing("waiting for rollout to unpause");
     }
+    if is_retrying(&status) {
+        return progressing("waiting for rollout to retry");
+    }
     if rollout.spec.workload_ref.is_some() && !is_workload_observed(rollout, &status) {
         return progressing("waiting for rollout spec update to be observed for the reference workload");
     }
@@ -43,6 +46,13 @@ pub(crate) fn is_observed(rollout: &Rollout, status: &RolloutStatus) -> bool {
 /// Tells whether a person has ended a pause that the controller still has to leave.
 pub(crate) fn is_resuming(status: &RolloutStatus) -> bool {
     status.controller_pause && status.pause_conditions.is_empty()
+}
+
+/// Tells whether a person has asked to retry an aborted update and the controller has yet to begin.
+///
+/// Argo Rollouts shows the old abort until then, so that a script which retries and then waits fails at once.
+pub(crate) fn is_retrying(status: &RolloutStatus) -> bool {
+    !status.abort && status.aborted_at.is_some()
 }
 
 /// Tells whether the controller has acted on the current template of the referenced workload.

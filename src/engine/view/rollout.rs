@@ -35,7 +35,7 @@ pub struct RolloutView {
     pub name: String,
     pub namespace: String,
     pub created: Option<Timestamp>,
-    /// When this view was taken.
+    /// When this view was taken, in whole seconds.
     pub now: Timestamp,
     pub status: RolloutPhase,
     pub icon: Icon,
@@ -135,7 +135,7 @@ impl RolloutView {
             name: rollout.metadata.name.clone().unwrap_or_default(),
             namespace: rollout.metadata.namespace.clone().unwrap_or_default(),
             created: rollout.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            now: objects.now,
+            now: Timestamp::from_second(objects.now.as_second()).unwrap_or(objects.now),
             status,
             icon: icon(status),
             message,

@@ -14,6 +14,9 @@ use crate::rollout::world::{HASH_LABEL, REVISION, SCALE_DOWN_DEADLINE};
 /// The template of an Experiment that a ReplicaSet belongs to.
 const EXPERIMENT_TEMPLATE: &str = "experiment.argoproj.io/template-name";
 
+/// Letters of a trouble in a sentence; what fits into two lines of a terminal beside the rest.
+const SENTENCE_MAX: usize = 120;
+
 /// A ReplicaSet with its pods.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,17 +130,26 @@ impl SetView {
         }
     }
 
-    /// Says what keeps the pods from becoming available: the first trouble, and how many pods have one.
+    /// Says in a sentence what keeps the pods from becoming available: the first trouble, and how many pods have one.
     pub(crate) fn trouble(&self) -> Option<String> {
         if let Some(failure) = &self.failure {
             return Some(failure.clone());
         }
         let mut troubled = self.pods.iter().filter_map(|pod| Some((pod, pod.trouble.as_ref()?)));
         let (pod, trouble) = troubled.next()?;
+        let trouble = shortened(trouble);
         match troubled.count() {
             0 => Some(format!("{}: {trouble}", pod.name)),
             more => Some(format!("{}: {trouble}; and {more} more", pod.name)),
         }
+    }
+}
+
+/// Cuts a text that is too long for a sentence; kubelet's words on a failed pull have hundreds of letters.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SENTENCE_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -165,6 +165,11 @@ fn the_reason_for_waiting() {
         ),
         ("an abort on its way", healthy_pods().patched(&json!({ "status": { "abort": true } }))),
         (
+            "a retry",
+            healthy_pods()
+                .patched(&json!({ "status": { "phase": "Degraded", "abortedAt": "2026-01-08T00:00:00Z" } })),
+        ),
+        (
             "an aborted update",
             healthy_pods().patched(&degraded("RolloutAborted", "Rollout aborted update to revision 2")),
         ),

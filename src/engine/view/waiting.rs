@@ -8,7 +8,7 @@ use tidegate_api::analysis::AnalysisPhase;
 use tidegate_api::rollout::{PauseCondition, Rollout, RolloutAnalysisRunStatus, RolloutPhase, RolloutStatus};
 
 use super::duration::human_duration;
-use super::phase::{client_phase, is_observed, is_resuming};
+use super::phase::{client_phase, is_observed, is_resuming, is_retrying};
 use super::run::RunView;
 use super::set::SetView;
 use super::step;
@@ -55,6 +55,9 @@ fn waiting_for_controller(rollout: &Rollout, status: &RolloutStatus) -> Option<S
     }
     if is_resuming(status) {
         return Some("the controller to leave the pause that was ended".to_owned());
+    }
+    if is_retrying(status) {
+        return Some("the controller to begin the update again".to_owned());
     }
     let aborted = status.conditions.iter().any(|condition| condition.reason == ABORTED);
     (status.abort && !aborted).then(|| "the controller to abort the update".to_owned())
@@ -145,7 +148,20 @@ fn progressing(
     if !status.canary.current_experiment.is_empty() {
         return format!("Experiment {}{}", status.canary.current_experiment, place(rollout));
     }
-    if message.is_empty() { "the next step".to_owned() } else { format!("{message}{}", place(rollout)) }
+    format!("{}{}", awaited(message), place(rollout))
+}
+
+/// Puts the message of a phase into words that follow "waiting for".
+fn awaited(message: &str) -> &str {
+    match message {
+        "" => "the next step",
+        "rollout is restarting" => "all pods to be restarted",
+        "more replicas need to be updated" => "more pods to be updated",
+        "updated replicas are still becoming available" => "updated pods to become available",
+        "old replicas are pending termination" => "old pods to go",
+        "active service cutover pending" => "the active Service to switch",
+        other => other.strip_prefix("waiting for ").unwrap_or(other),
+    }
 }
 
 /// Says which ReplicaSet lacks pods and why; the one that is being rolled out comes first.
