@@ -263,7 +263,12 @@ impl Facts for Value {
 
 impl Facts for AnalysisRun {
     fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
-        tolerant::decode::<Self>(object).map(|(run, _)| run).map_err(|error| error.to_string())
+        let (run, dropped) = tolerant::decode::<Self>(object).map_err(|error| error.to_string())?;
+        // Judging by the rest of a spec could pass what its owner wanted to fail.
+        match dropped.into_iter().find(|dropped| dropped.path.starts_with("spec")) {
+            Some(dropped) => Err(format!("{}: {}", dropped.path, dropped.error)),
+            None => Ok(run),
+        }
     }
 
     fn differs(&self, old: &Self) -> bool {

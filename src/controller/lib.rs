@@ -3,13 +3,16 @@
 //! Everything that touches the world is in this crate, one outside thing per file; every decision is in
 //! `tidegate-engine`.
 
+mod analysis;
 mod apply;
 mod client;
 mod difference;
 mod events;
 mod facts;
 mod failure;
+mod fetch;
 mod gauges;
+mod git;
 mod kinds;
 mod lease;
 mod metrics;
@@ -33,13 +36,16 @@ use kube::Config;
 use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use prometheus_client::registry::Registry;
+use tidegate_engine::metric::Defaults;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::analysis::Runs;
 use crate::apply::Hand;
 use crate::client::{Gate, Limit};
+use crate::fetch::Fetcher;
 use crate::gauges::Gauges;
 use crate::lease::Election;
 use crate::metrics::Metrics;
@@ -105,15 +111,26 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let (recorder, writer) = events::channel(talk, Arc::clone(&metrics));
     let writer = tokio::spawn(writer.run());
 
+    let hand = Hand::new(client.clone(), recorder.clone());
+    let runs = Arc::new(Runs {
+        scene: Arc::clone(&scene),
+        client,
+        hand: hand.clone(),
+        recorder: recorder.clone(),
+        metrics: Arc::clone(&metrics),
+        fetcher: Fetcher::default(),
+        defaults: Defaults { prometheus_address: options.prometheus_address.clone() },
+        memories: Mutex::default(),
+    });
     let rollouts = Arc::new(Rollouts {
         scene: Arc::clone(&scene),
-        hand: Hand::new(client, recorder.clone()),
+        hand,
         recorder,
         metrics: Arc::clone(&metrics),
         resync: Duration::from_secs(options.rollout_resync.max(1)),
         memories: Mutex::default(),
     });
-    let shell = Shell { options, scene, metrics, rollouts };
+    let shell = Shell { options, scene, metrics, rollouts, runs };
     let election = Election::new(
         Api::namespaced(claim, &own_namespace),
         lease::name(scope.instance_id.as_deref()),
@@ -136,6 +153,7 @@ struct Shell {
     scene: Arc<Scene>,
     metrics: Arc<Metrics>,
     rollouts: Arc<Rollouts>,
+    runs: Arc<Runs>,
 }
 
 impl Shell {
@@ -169,19 +187,27 @@ impl Shell {
 
     /// Runs every loop until `stopped`, and then gives what is in progress some time.
     async fn work<F: Future<Output = ()>>(&self, stopped: impl Fn() -> F) {
-        let loops = async {
-            let first = self.scene.stores.rollouts.all().into_iter().map(|(key, _)| key).collect();
+        let stores = &self.scene.stores;
+        let panicked = |key: &store::Key| self.metrics.panicked(key);
+        let rollouts = async {
+            let first = stores.rollouts.all().into_iter().map(|(key, _)| key).collect();
             let attend = |key| Arc::clone(&self.rollouts).attend(key);
-            let panicked = |key: &store::Key| self.metrics.panicked(key);
             let limit = self.options.rollout_threads.max(1);
             self.scene.rollouts.work(first, limit, stopped(), attend, panicked).await;
         };
+        let runs = async {
+            let first = stores.runs.all().into_iter().map(|(key, _)| key).collect();
+            let attend = |key| Arc::clone(&self.runs).attend(key);
+            let limit = self.options.analysis_threads.max(1);
+            self.scene.runs.work(first, limit, stopped(), attend, panicked).await;
+        };
+        let loops = async { tokio::join!(rollouts, runs) };
         let overdue = async {
             stopped().await;
             tokio::time::sleep(FINISH_WITHIN).await;
         };
         tokio::select! {
-            () = loops => {}
+            ((), ()) = loops => {}
             () = overdue => warn!("what is in progress takes too long, ending anyway"),
         }
     }

@@ -81,6 +81,7 @@ pub(crate) struct Metrics {
     breaches: Family<Labels<1>, Counter>,
     watch_failures: Family<Labels<1>, Counter>,
     malformed: Family<Labels<1>, Counter>,
+    unserved: Family<Labels<1>, Counter>,
     events_dropped: Counter,
     standings: Mutex<BTreeMap<Key, Standing>>,
 }
@@ -101,6 +102,7 @@ impl Default for Metrics {
             breaches: Family::default(),
             watch_failures: Family::default(),
             malformed: Family::default(),
+            unserved: Family::default(),
             events_dropped: Counter::default(),
             standings: Mutex::default(),
         }
@@ -143,6 +145,11 @@ impl Metrics {
             "tidegate_malformed_objects",
             "Objects of which nothing could be used",
             self.malformed.clone(),
+        );
+        registry.register(
+            "tidegate_unserved_objects",
+            "Objects that were left untouched, because they want what is not served yet",
+            self.unserved.clone(),
         );
         registry.register(
             "tidegate_events_dropped",
@@ -251,6 +258,11 @@ impl Metrics {
     /// Notes an object of which nothing could be used.
     pub(crate) fn malformed(&self, kind: &str) {
         self.malformed.get_or_create(&[("kind", kind.to_owned())]).inc();
+    }
+
+    /// Notes an object that was left untouched, because it wants what is not served.
+    pub(crate) fn unserved(&self, kind: &str) {
+        self.unserved.get_or_create(&[("kind", kind.to_owned())]).inc();
     }
 
     /// Returns how the decisions about each Rollout go.

@@ -24,9 +24,6 @@ use crate::plan::Notice;
 pub struct RunWorld {
     pub now: Timestamp,
     pub run: Arc<AnalysisRun>,
-    /// A part of the run's spec that could not be read: its path and why. Judging by the rest could pass what
-    /// the user wanted to fail.
-    pub unreadable: Option<String>,
     /// The Secret keys that [`needs`] names.
     pub secrets: Secrets,
     pub defaults: Defaults,
@@ -104,11 +101,7 @@ pub fn plan(world: &RunWorld) -> RunPlan {
     if is_finished(&before) {
         return expire(run, &before, world.now);
     }
-    let resolved = match &world.unreadable {
-        Some(why) => Err(format!("Analysis spec invalid: {why}")),
-        None => resolve::resolve(run),
-    };
-    let resolved = match resolved {
+    let resolved = match resolve::resolve(run) {
         Ok(resolved) => resolved,
         Err(message) => return finish(&before, refuse(&before, message), None),
     };

@@ -19,7 +19,6 @@ fn world(run: &AnalysisRun, now: i64) -> RunWorld {
     RunWorld {
         now: at(now),
         run: Arc::new(run.clone()),
-        unreadable: None,
         secrets: Secrets::new(),
         defaults: Defaults { prometheus_address: Some("http://prom".into()) },
     }
@@ -309,12 +308,6 @@ fn mistakes_end_the_run_without_a_completion_time() {
         assert_eq!(events(&plan), ["Warning AnalysisRunError: Analysis Completed. Result: Error"]);
         assert_eq!(round(&mut run, 99, &[]), RunPlan::default());
     }
-    let run = run(json!({"metrics": [metric("m", json!({}))]}));
-    let world = RunWorld { unreadable: Some("spec.metrics[0].count: not a number".into()), ..world(&run, 0) };
-    assert_eq!(
-        plan(&world).status.unwrap().message,
-        "Analysis spec invalid: spec.metrics[0].count: not a number"
-    );
 }
 
 #[test]

@@ -1,0 +1,271 @@
+//! The loop over AnalysisRuns: fence, read Secrets, plan, fetch, record, write, and when to look again.
+//!
+//! Input: keys from the queue. Output: statuses, Events, deletions. All decisions are the engine's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use serde_json::json;
+use tidegate_api::analysis::{AnalysisRun, AnalysisRunStatus};
+use tidegate_api::tolerant;
+use tidegate_engine::analysis::{MeasureRequest, Outcome, RunPlan, RunWorld, Secrets, needs, plan, record};
+use tidegate_engine::fence::{Fence, Verdict};
+use tidegate_engine::metric::Defaults;
+use tidegate_engine::plan::Notice;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::apply::{FIELD_MANAGER, Failed, Hand};
+use crate::difference::merge_patch;
+use crate::events::{Recorder, Subject};
+use crate::failure::{Class, was_refused};
+use crate::fetch::Fetcher;
+use crate::kinds;
+use crate::metrics::{Loop, Metrics};
+use crate::store::Key;
+use crate::watch::Scene;
+use crate::work::Next;
+
+/// How long to give a cache that is behind our own write.
+const STALE_PAUSE: Duration = Duration::from_millis(100);
+/// A plan that asks for the past is looked at again after this, so that a mistake never spins.
+const WAKE_SOONEST: Duration = Duration::from_millis(20);
+/// Looking once more than needed costs nothing; a timer for days would only have to be kept right.
+const WAKE_LATEST: Duration = Duration::from_secs(15 * 60);
+/// Requests that one run makes at once.
+const FETCHES: usize = 8;
+/// How often measurements are recorded anew on a run that changed meanwhile, before they are given up.
+const RECORDINGS: usize = 3;
+
+/// The loop's tools and memory.
+pub(crate) struct Runs {
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) client: Client,
+    pub(crate) hand: Hand,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) defaults: Defaults,
+    pub(crate) memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
+}
+
+/// What is remembered of one run between rounds: nothing that cannot be lost.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    fence: Fence,
+    /// The uid of the run that was told to be unserved.
+    unserved: Option<String>,
+}
+
+impl Runs {
+    /// Makes one round for one run.
+    pub(crate) async fn attend(self: Arc<Self>, key: Key) -> Next {
+        let begun = Instant::now();
+        let memory = self.memory(&key);
+        let mut memory = memory.lock().await;
+        let Some(run) = self.scene.stores.runs.value(&key.namespace, &key.name) else {
+            self.metrics.forget(Loop::Run, &key);
+            self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            return Next::Idle;
+        };
+        let outcome = self.round(&key, run, &mut memory).await;
+        self.metrics.took(Loop::Run, &key, begun.elapsed());
+        outcome.unwrap_or_else(|failed| {
+            self.metrics.failed(Loop::Run, &key);
+            tell_failure(&key, &failed);
+            failed.class.next()
+        })
+    }
+
+    async fn round(&self, key: &Key, run: Arc<AnalysisRun>, memory: &mut Memory) -> Result<Next, Failed> {
+        let now = Timestamp::now();
+        match memory.fence.check(now, |object| self.scene.stores.seen(&key.namespace, object)) {
+            Verdict::Fresh => {}
+            Verdict::Stale { .. } => return Ok(Next::After(STALE_PAUSE)),
+            Verdict::Ask { object } => {
+                let found = self.hand.look_up(&key.namespace, &object).await?;
+                memory.fence.answered(&object, found.as_ref(), Timestamp::now());
+                return Ok(Next::After(WAKE_SOONEST));
+            }
+        }
+        let secrets = self.secrets(key, &run, now).await?;
+        let mut world = RunWorld { now, run, secrets, defaults: self.defaults.clone() };
+        let mut plan = plan(&world);
+        if let Some(unserved) = &plan.unserved {
+            self.tell_unserved(key, &world.run, unserved.to_string(), memory);
+            return Ok(Next::Idle);
+        }
+        if plan.delete {
+            self.delete(key, &world.run, memory).await?;
+            return Ok(Next::Idle);
+        }
+        let outcomes = self.fetch(&plan.requests).await;
+        for attempt in 1.. {
+            if !outcomes.is_empty() {
+                plan = record(&world, &outcomes, Timestamp::now());
+            }
+            match self.write(key, &world.run, &plan, memory).await {
+                Ok(()) => break,
+                // The run was changed while it was measured, such as told to end: what was measured still counts.
+                Err(failed)
+                    if failed.class == Class::Conflict && !outcomes.is_empty() && attempt < RECORDINGS =>
+                {
+                    world.run = Arc::new(self.read(key).await?);
+                }
+                Err(failed) => return Err(failed),
+            }
+        }
+        Ok(next(&plan))
+    }
+
+    /// Reads the Secrets that a due measurement needs. What cannot be read by rights is told in the run; a server that
+    /// gives no answer is a failure of the round.
+    async fn secrets(&self, key: &Key, run: &AnalysisRun, now: Timestamp) -> Result<Secrets, Failed> {
+        let needed = needs(run, now);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &key.namespace);
+        let mut secrets = Secrets::new();
+        for name in needed.iter().map(|secret| &secret.name).collect::<BTreeSet<_>>() {
+            let found = match api.get_opt(name).await {
+                Ok(Some(secret)) => Ok(secret.data.unwrap_or_default()),
+                Ok(None) => Err(format!("secrets \"{name}\" not found")),
+                Err(source) => match failed(format!("read Secret {name}"), source) {
+                    failed if failed.class == Class::Denied => Err(failed.to_string()),
+                    failed => return Err(failed),
+                },
+            };
+            for wanted in needed.iter().filter(|secret| secret.name == *name) {
+                let value =
+                    found.as_ref().map_err(Clone::clone).and_then(|data| match data.get(&wanted.key) {
+                        Some(value) => Ok(String::from_utf8_lossy(&value.0).into_owned()),
+                        None => Err(format!("key '{}' does not exist in secret '{name}'", wanted.key)),
+                    });
+                secrets.insert((name.clone(), wanted.key.clone()), value);
+            }
+        }
+        Ok(secrets)
+    }
+
+    async fn fetch(&self, requests: &[MeasureRequest]) -> Vec<Outcome> {
+        let fetch = |request: MeasureRequest| async move {
+            Outcome { answer: self.fetcher.fetch(&request.request).await, metric: request.metric }
+        };
+        stream::iter(requests.to_vec()).map(fetch).buffer_unordered(FETCHES).collect().await
+    }
+
+    /// Writes the status that a plan holds, under the version of the run that it was made for, and tells its events.
+    async fn write(
+        &self,
+        key: &Key,
+        run: &AnalysisRun,
+        plan: &RunPlan,
+        memory: &mut Memory,
+    ) -> Result<(), Failed> {
+        let Some(status) = &plan.status else { return Ok(()) };
+        let json = |status: &AnalysisRunStatus| serde_json::to_value(status).unwrap_or_default();
+        let before = run.status.as_ref().map_or_else(|| json!({}), json);
+        let Some(difference) = merge_patch(&before, &json(status)) else { return Ok(()) };
+        let body = json!({
+            "metadata": {"resourceVersion": run.metadata.resource_version}, "status": difference,
+        });
+        let parameters =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let object = kinds::reference(&kinds::analysis_run(), &key.name);
+        match self.api(key).patch(&key.name, &parameters, &Patch::Merge(body)).await {
+            Ok(written) => {
+                let version = written.metadata.resource_version.unwrap_or_default();
+                memory.fence.wrote(object, &version, Timestamp::now());
+            }
+            Err(source) => {
+                let failed = failed(format!("write the status of AnalysisRun {}", key.name), source);
+                if failed.class == Class::Unreachable && !was_refused(&failed.source) {
+                    memory.fence.doubted(object);
+                }
+                return Err(failed);
+            }
+        }
+        let phase = status.phase.map_or("", |phase| phase.as_str());
+        info!(run = %key, phase, message = status.message, "recorded");
+        for notice in plan.notices.clone() {
+            self.recorder.record(&Subject::run(run), notice);
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, key: &Key, run: &AnalysisRun, memory: &mut Memory) -> Result<(), Failed> {
+        let uid = run.metadata.uid.clone();
+        let preconditions = Some(Preconditions { uid: uid.clone(), ..Preconditions::default() });
+        let parameters = DeleteParams { preconditions, ..DeleteParams::background() };
+        match self.api(key).delete(&key.name, &parameters).await {
+            Ok(_) => {
+                info!(run = %key, "deleted, because its time to live is over");
+                let object = kinds::reference(&kinds::analysis_run(), &key.name);
+                memory.fence.deleted(object, &uid.unwrap_or_default(), Timestamp::now());
+                Ok(())
+            }
+            Err(source) => match failed(format!("delete AnalysisRun {}", key.name), source) {
+                failed if failed.class == Class::Gone => Ok(()),
+                failed => Err(failed),
+            },
+        }
+    }
+
+    /// Reads a run from the API server, past the cache.
+    async fn read(&self, key: &Key) -> Result<AnalysisRun, Failed> {
+        let doing = || format!("read AnalysisRun {}", key.name);
+        let object = self.api(key).get(&key.name).await.map_err(|source| failed(doing(), source))?;
+        let json = serde_json::to_value(object).unwrap_or_default();
+        match tolerant::decode(json) {
+            Ok((run, _)) => Ok(run),
+            Err(error) => Err(failed(doing(), kube::Error::Service(error.to_string().into()))),
+        }
+    }
+
+    fn api(&self, key: &Key) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &key.namespace, &kinds::analysis_run())
+    }
+
+    /// Tells once what is not served; the run itself is left untouched.
+    fn tell_unserved(&self, key: &Key, run: &AnalysisRun, message: String, memory: &mut Memory) {
+        if memory.unserved != run.metadata.uid {
+            memory.unserved.clone_from(&run.metadata.uid);
+            warn!(run = %key, message, "left untouched");
+            self.metrics.unserved("AnalysisRun");
+            self.recorder.record(&Subject::run(run), Notice::warning("AnalysisRunNotServed", message));
+        }
+    }
+
+    fn memory(&self, key: &Key) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memories.entry(key.clone()).or_default())
+    }
+}
+
+fn next(plan: &RunPlan) -> Next {
+    let Some(wake) = plan.wake else { return Next::Idle };
+    let until = Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default();
+    Next::After(until.clamp(WAKE_SOONEST, WAKE_LATEST))
+}
+
+fn failed(doing: String, source: kube::Error) -> Failed {
+    Failed { doing, class: Class::of(&source), source }
+}
+
+fn tell_failure(key: &Key, failed: &Failed) {
+    match failed.class {
+        Class::Gone | Class::Conflict => debug!(run = %key, error = %failed, "planning again"),
+        Class::Unreachable if was_refused(&failed.source) => debug!(run = %key, error = %failed, "stopped"),
+        Class::Throttled(_) | Class::Denied | Class::Unreachable | Class::Bug => {
+            warn!(run = %key, class = failed.class.name(), error = %failed, "round failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

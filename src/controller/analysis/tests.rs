@@ -1,0 +1,225 @@
+//! Rounds against an API server that the test plays, and a Prometheus on loopback.
+
+use axum::Router;
+use axum::routing::any;
+use serde_json::Value;
+use tidegate_engine::fence::Seen;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::events::Writer;
+use crate::mock::{Asked, Server, server};
+
+const RUN: &str = "/apis/argoproj.io/v1alpha1/namespaces/ns/analysisruns/r";
+
+/// A loop with one run in its cache.
+struct Stage {
+    runs: Arc<Runs>,
+    server: Server,
+    events: Writer,
+}
+
+fn object(spec: Value, status: Value) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+        "metadata": {"name": "r", "namespace": "ns", "uid": "u1", "resourceVersion": "7"},
+        "spec": spec, "status": status,
+    })
+}
+
+fn stage(run: Value, prometheus: &str) -> Stage {
+    let (client, server) = server();
+    let metrics = Arc::new(Metrics::default());
+    let (recorder, events) = crate::events::channel(client.clone(), Arc::clone(&metrics));
+    let scene = Arc::new(Scene::default());
+    let seen = Seen { version: "7".to_owned(), uid: "u1".to_owned() };
+    scene.stores.runs.apply(key(), seen, serde_json::from_value(run).unwrap());
+    let runs = Runs {
+        scene,
+        hand: Hand::new(client.clone(), recorder.clone()),
+        client,
+        recorder,
+        metrics,
+        fetcher: Fetcher::default(),
+        defaults: Defaults { prometheus_address: Some(prometheus.to_owned()) },
+        memories: Mutex::default(),
+    };
+    Stage { runs: Arc::new(runs), server, events }
+}
+
+fn key() -> Key {
+    Key::new("ns", "r")
+}
+
+impl Stage {
+    /// Makes one round while the test answers for the API server.
+    async fn round<T>(&mut self, play: impl AsyncFnOnce(&mut Server) -> T) -> (Next, T) {
+        tokio::join!(Arc::clone(&self.runs).attend(key()), play(&mut self.server))
+    }
+}
+
+/// A Prometheus whose every vector has this one sample.
+async fn prometheus(sample: &'static str) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let answer = move || async move {
+        let result = format!(r#"[{{"metric":{{}},"value":[1,"{sample}"]}}]"#);
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":{result}}}}}"#)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(answer))).await });
+    address
+}
+
+fn metric() -> Value {
+    json!({"name": "m", "provider": {"prometheus": {"query": "up"}}, "successCondition": "result >= 0.95"})
+}
+
+fn written(version: &str) -> Value {
+    let mut answer = object(json!({"metrics": []}), json!({"phase": "Running"}));
+    answer["metadata"]["resourceVersion"] = version.into();
+    answer
+}
+
+#[tokio::test]
+async fn a_round_measures_and_writes_what_came_of_it() {
+    let mut stage = stage(object(json!({"metrics": [metric()]}), json!({})), &prometheus("0.97").await);
+    let (next, asked) = stage.round(async |server| server.answer(200, written("8")).await).await;
+    assert_eq!(next, Next::Idle);
+    let Asked { line, content_type, body } = asked;
+    assert_eq!(line, format!("PATCH {RUN}?&fieldManager=tidegate"));
+    assert_eq!(content_type, "application/merge-patch+json");
+    assert_eq!(body["metadata"], json!({"resourceVersion": "7"}));
+    assert_eq!(body["status"]["phase"], "Successful");
+    assert_eq!(body["status"]["metricResults"][0]["measurements"][0]["value"], "[0.97]");
+    assert_eq!(stage.events.waiting(), ["MetricSuccessful", "AnalysisRunSuccessful"]);
+
+    let (next, ()) = stage.round(async |_| ()).await;
+    assert_eq!(
+        next,
+        Next::After(STALE_PAUSE),
+        "the cache does not show the write yet, so nothing is measured twice"
+    );
+}
+
+#[tokio::test]
+async fn what_was_measured_survives_a_conflict() {
+    let mut stage = stage(object(json!({"metrics": [metric()]}), json!({})), &prometheus("0.5").await);
+    let conflict = json!({"kind": "Status", "status": "Failure", "code": 409, "reason": "Conflict"});
+    let mut fresh = object(json!({"metrics": [metric()]}), json!({}));
+    fresh["metadata"]["resourceVersion"] = "8".into();
+    let play = async |server: &mut Server| {
+        server.answer(409, conflict).await;
+        let read = server.answer(200, fresh).await;
+        (read.line, server.answer(200, written("9")).await)
+    };
+    let (next, (read, patch)) = stage.round(play).await;
+    assert_eq!((next, read), (Next::Idle, format!("GET {RUN}")));
+    assert_eq!(patch.body["metadata"], json!({"resourceVersion": "8"}));
+    assert_eq!(patch.body["status"]["phase"], "Failed");
+}
+
+#[tokio::test]
+async fn a_run_that_was_told_to_end_meanwhile_ends() {
+    let mut stage = stage(object(json!({"metrics": [metric()]}), json!({})), &prometheus("0.5").await);
+    let conflict = json!({"kind": "Status", "status": "Failure", "code": 409, "reason": "Conflict"});
+    let play = async |server: &mut Server| {
+        server.answer(409, conflict).await;
+        server.answer(200, object(json!({"metrics": [metric()], "terminate": true}), json!({}))).await;
+        server.answer(200, written("9")).await
+    };
+    let (_, patch) = stage.round(play).await;
+    assert_eq!(
+        (&patch.body["status"]["phase"], &patch.body["status"]["message"]),
+        (&json!("Successful"), &json!("Run Terminated"))
+    );
+}
+
+fn secretive() -> Value {
+    let mut metric = metric();
+    metric["provider"]["prometheus"]["query"] = json!("up{t='{{args.token}}'}");
+    let args = json!([{"name": "token", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    object(json!({"metrics": [metric], "args": args}), json!({}))
+}
+
+#[tokio::test]
+async fn secrets_are_read_for_the_measurement() {
+    let mut stage = stage(secretive(), &prometheus("1").await);
+    let play = async |server: &mut Server| {
+        let secret = json!({"metadata": {"name": "s"}, "data": {"k": "aHVzaA=="}});
+        let read = server.answer(200, secret).await;
+        (read.line, server.answer(200, written("8")).await)
+    };
+    let (_, (read, patch)) = stage.round(play).await;
+    assert_eq!(read, "GET /api/v1/namespaces/ns/secrets/s");
+    let shown = patch.body.to_string();
+    assert!(
+        shown.contains("Successful") && shown.contains("temp-for-secret") && !shown.contains("hush"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing_ends_the_run() {
+    let denied =
+        json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no right to secrets"});
+    for (code, answer, message) in [
+        (404, json!({"kind": "Status", "code": 404, "reason": "NotFound"}), "secrets \"s\" not found"),
+        (200, json!({"metadata": {"name": "s"}}), "key 'k' does not exist in secret 's'"),
+        (403, denied, "cannot read Secret s"),
+    ] {
+        let mut stage = stage(secretive(), "http://127.0.0.1:1");
+        let play = async |server: &mut Server| {
+            server.answer(code, answer).await;
+            server.answer(200, written("8")).await
+        };
+        let (_, patch) = stage.round(play).await;
+        let told = patch.body["status"]["message"].as_str().unwrap();
+        assert!(told.starts_with(&format!("Unable to resolve metric arguments: {message}")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_is_no_verdict() {
+    let mut stage = stage(secretive(), "http://127.0.0.1:1");
+    let (next, _) = stage.round(async |server| server.hang_up().await).await;
+    assert!(matches!(next, Next::Failed { .. }), "{next:?}");
+    assert!(stage.events.waiting().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_told_once_and_left_alone() {
+    let metric = json!({"name": "m", "provider": {"job": {"spec": {}}}});
+    let mut stage = stage(object(json!({"metrics": [metric]}), json!({})), "http://127.0.0.1:1");
+    for _ in 0..2 {
+        let (next, ()) = stage.round(async |_| ()).await;
+        assert_eq!(next, Next::Idle);
+    }
+    assert_eq!(stage.events.waiting(), ["AnalysisRunNotServed"]);
+}
+
+#[tokio::test]
+async fn a_run_whose_time_is_over_is_deleted() {
+    let spec = json!({"metrics": [metric()], "ttlStrategy": {"secondsAfterCompletion": 60}});
+    let status = json!({"phase": "Failed", "completedAt": "2020-01-01T00:00:00Z"});
+    let mut stage = stage(object(spec, status), "http://127.0.0.1:1");
+    let (next, asked) = stage.round(async |server| server.answer(200, json!({"kind": "Status"})).await).await;
+    assert_eq!(next, Next::Idle);
+    assert_eq!(asked.line, format!("DELETE {RUN}?"));
+    assert_eq!(asked.body["preconditions"]["uid"], "u1");
+}
+
+#[tokio::test]
+async fn a_prometheus_that_is_away_is_an_error_and_tried_again() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let mut stage = stage(object(json!({"metrics": [metric()]}), json!({})), &address);
+    let (next, patch) = stage.round(async |server| server.answer(200, written("8")).await).await;
+    assert!(matches!(next, Next::After(delay) if delay <= Duration::from_secs(10)), "{next:?}");
+    let measurement = &patch.body["status"]["metricResults"][0]["measurements"][0];
+    assert_eq!(measurement["phase"], "Error");
+    let wanted = format!("prometheus at {address} cannot be reached: Connection refused");
+    assert!(measurement["message"].as_str().unwrap().starts_with(&wanted), "{measurement}");
+}

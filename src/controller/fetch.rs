@@ -1,0 +1,330 @@
+//! Makes the requests to metric servers that the engine describes.
+//!
+//! Input: a request. Output: the raw answer, or in one line why there is none. Bodies and times are bounded. It must
+//! never know what the answer is for.
+
+use std::error::Error;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use prometheus_http_query::Client as Prometheus;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use tidegate_engine::metric::prometheus::{Login, Query};
+use tidegate_engine::metric::{Request, Response};
+
+/// Bytes of a body that are read: ten thousand samples with all their labels fit in.
+const MOST_BYTES: usize = 8 << 20;
+/// A query longer than this goes in a body: proxies cut off long addresses.
+const LONGEST_IN_ADDRESS: usize = 2000;
+/// The longest that any request may take, whatever its metric says: a slow server must not fill every place.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// One client per way of looking at certificates, built when it is first needed.
+#[derive(Debug, Default)]
+pub(crate) struct Fetcher {
+    verified: OnceLock<Result<reqwest::Client, String>>,
+    insecure: OnceLock<Result<reqwest::Client, String>>,
+    /// For addresses without TLS: it needs no certificates, and an image may have none.
+    plain: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl Fetcher {
+    /// Makes a request.
+    ///
+    /// # Errors
+    /// Fails with the reason when there is no answer: the server cannot be reached, is too slow or says too much.
+    pub(crate) async fn fetch(&self, request: &Request) -> Result<Response, String> {
+        match request {
+            Request::Prometheus(query) => {
+                let within = Duration::from_secs(query.timeout_seconds).min(LONGEST);
+                let answer = tokio::time::timeout(within, self.prometheus(query)).await;
+                let late = |_| format!("prometheus at {} gave no answer within {within:?}", query.address);
+                answer.map_err(late)?
+            }
+        }
+    }
+
+    async fn prometheus(&self, query: &Query) -> Result<Response, String> {
+        let unreachable = |error: &(dyn Error + 'static)| {
+            format!("prometheus at {} cannot be reached: {}", query.address, root(error))
+        };
+        let client = self.client(&query.address, query.insecure)?;
+        let mut headers = headers(&query.headers)?;
+        if let Some(login) = self.login(query).await? {
+            headers.insert(AUTHORIZATION, login);
+        }
+        let prometheus = Prometheus::from(client.clone(), &query.address)
+            .map_err(|error| format!("prometheus address {:?}: {error}", query.address))?;
+        let long = query.query.len() > LONGEST_IN_ADDRESS;
+        let answer = match &query.range {
+            None => {
+                let builder = prometheus.query(&query.query);
+                let builder = headers
+                    .iter()
+                    .fold(builder, |builder, (name, value)| builder.header(name, value.clone()));
+                if long { builder.post_raw().await } else { builder.get_raw().await }
+            }
+            Some(range) => {
+                let (start, end) = (range.start.as_second(), range.end.as_second());
+                let builder = prometheus.query_range(&query.query, start, end, range.step_seconds);
+                let builder = headers
+                    .iter()
+                    .fold(builder, |builder, (name, value)| builder.header(name, value.clone()));
+                if long { builder.post_raw().await } else { builder.get_raw().await }
+            }
+        };
+        bounded(answer.map_err(|error| unreachable(&error))?).await.map_err(|error| match error {
+            Body::Broken(error) => unreachable(&error),
+            Body::TooLong => format!("prometheus at {} answered more than {MOST_BYTES} bytes", query.address),
+        })
+    }
+
+    fn client(&self, address: &str, insecure: bool) -> Result<&reqwest::Client, String> {
+        let builder = || reqwest::Client::builder().connect_timeout(LONGEST);
+        let (cell, builder): (_, &dyn Fn() -> reqwest::ClientBuilder) = if address.starts_with("http://") {
+            (&self.plain, &|| builder().tls_certs_only([]))
+        } else if insecure {
+            (&self.insecure, &|| builder().tls_danger_accept_invalid_certs(true))
+        } else {
+            (&self.verified, &builder)
+        };
+        let built = cell
+            .get_or_init(|| builder().build().map_err(|error| format!("cannot use TLS: {}", root(&error))));
+        built.as_ref().map_err(Clone::clone)
+    }
+
+    /// The Authorization header, if the query needs one.
+    async fn login(&self, query: &Query) -> Result<Option<HeaderValue>, String> {
+        let text = match &query.login {
+            Login::None => return Ok(None),
+            Login::Basic { username, password } => basic(username, password),
+            Login::OAuth2 { token_url, client_id, client_secret, scopes } => {
+                let token =
+                    self.token(token_url, &basic(client_id, client_secret), scopes, query.insecure).await;
+                format!("Bearer {}", token.map_err(|why| format!("no token from {token_url}: {why}"))?)
+            }
+        };
+        let mut value =
+            HeaderValue::try_from(text).map_err(|_| "the credentials do not fit in a header".to_owned())?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// Gets a token by client credentials.
+    async fn token(
+        &self,
+        url: &str,
+        login: &str,
+        scopes: &[String],
+        insecure: bool,
+    ) -> Result<String, String> {
+        let scope = scopes.join(" ");
+        let mut form = vec![("grant_type", "client_credentials")];
+        if !scope.is_empty() {
+            form.push(("scope", scope.as_str()));
+        }
+        let request = self.client(url, insecure)?.post(url).header(AUTHORIZATION, login).form(&form);
+        let answer = request.send().await.map_err(|error| root(&error))?;
+        let answer = bounded(answer).await.map_err(|error| match error {
+            Body::Broken(error) => root(&error),
+            Body::TooLong => "the answer is too long".to_owned(),
+        })?;
+        let token: Result<Token, _> = serde_json::from_slice(&answer.body);
+        match token {
+            Ok(token) if (200..300).contains(&answer.status) => Ok(token.access_token),
+            Ok(_) | Err(_) => Err(format!("answer {} holds no access_token", answer.status)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
+        let (Ok(parsed_name), Ok(mut parsed_value)) = parsed else {
+            return Err(format!("header {name:?} is not a valid HTTP header"));
+        };
+        parsed_value.set_sensitive(true);
+        headers.append(parsed_name, parsed_value);
+    }
+    Ok(headers)
+}
+
+/// Why a body was not read to its end.
+enum Body {
+    Broken(reqwest::Error),
+    TooLong,
+}
+
+/// Reads a body as long as it may be.
+async fn bounded(mut answer: reqwest::Response) -> Result<Response, Body> {
+    let status = answer.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(Body::Broken)? {
+        if body.len() + chunk.len() > MOST_BYTES {
+            return Err(Body::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Response { status, body })
+}
+
+/// The innermost cause, such as `Connection refused (os error 111)`. The outer texts repeat the address with the
+/// query in it, which may hold a secret in an encoding that nobody would find and hide.
+fn root(error: &(dyn Error + 'static)) -> String {
+    let mut at = error;
+    while let Some(cause) = at.source() {
+        at = cause;
+    }
+    match at.downcast_ref::<reqwest::Error>() {
+        Some(error) if error.is_timeout() => "timed out".to_owned(),
+        Some(error) if error.is_redirect() => "too many redirects".to_owned(),
+        Some(_) => "the request failed".to_owned(),
+        None => at.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::Router;
+    use axum::body::Bytes;
+    use axum::http::{HeaderMap, Method, StatusCode, Uri};
+    use axum::routing::any;
+    use tidegate_engine::metric::prometheus::Range;
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+
+    /// A server that tells what it was asked, and answers `answer`.
+    async fn server(answer: Vec<u8>) -> (SocketAddr, UnboundedReceiver<String>) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (sender, receiver) = unbounded_channel();
+        let handle = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move {
+            let text = |name: &str| {
+                headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned()
+            };
+            let body = String::from_utf8_lossy(&body).chars().take(40).collect::<String>();
+            let _ = sender.send(format!(
+                "{method} {uri} {} {} {body}",
+                text("authorization"),
+                text("x-scope-orgid")
+            ));
+            (
+                StatusCode::OK,
+                if uri.path() == "/token" { br#"{"access_token":"t0"}"#.to_vec() } else { answer },
+            )
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(handle))).await });
+        (address, receiver)
+    }
+
+    fn query(address: SocketAddr, text: &str) -> Query {
+        Query {
+            address: format!("http://{address}/prefix"),
+            query: text.to_owned(),
+            range: None,
+            headers: Vec::new(),
+            timeout_seconds: 30,
+            insecure: false,
+            login: Login::None,
+        }
+    }
+
+    async fn fetch(query: Query) -> Result<Response, String> {
+        Fetcher::default().fetch(&Request::Prometheus(query)).await
+    }
+
+    #[tokio::test]
+    async fn queries_reach_the_server_as_described() {
+        let (address, mut asked) = server(b"{}".to_vec()).await;
+        let answer = fetch(query(address, "up > 1")).await;
+        assert_eq!(answer, Ok(Response { status: 200, body: b"{}".to_vec() }));
+        assert_eq!(asked.recv().await.unwrap(), "GET /prefix/api/v1/query?query=up+%3E+1 - - ");
+
+        let range = Range {
+            start: "2026-11-21T07:00:00Z".parse().unwrap(),
+            end: "2026-11-21T08:00:00Z".parse().unwrap(),
+            step_seconds: 0.5,
+        };
+        let login = Login::Basic { username: "u".into(), password: "p".into() };
+        let headers = vec![("X-Scope-OrgID".to_owned(), "tenant".to_owned())];
+        fetch(Query { range: Some(range), login, headers, ..query(address, "up") }).await.unwrap();
+        assert_eq!(
+            asked.recv().await.unwrap(),
+            "GET /prefix/api/v1/query_range?query=up&start=1795244400&end=1795248000&step=0.5 Basic dTpw tenant "
+        );
+
+        fetch(query(address, &"x".repeat(3000))).await.unwrap();
+        assert_eq!(
+            asked.recv().await.unwrap(),
+            format!("POST /prefix/api/v1/query - - query={}", "x".repeat(34))
+        );
+    }
+
+    #[tokio::test]
+    async fn tokens_are_fetched_first() {
+        let (address, mut asked) = server(b"{}".to_vec()).await;
+        let login = Login::OAuth2 {
+            token_url: format!("http://{address}/token"),
+            client_id: "id".into(),
+            client_secret: "hush".into(),
+            scopes: vec!["a".into(), "b".into()],
+        };
+        fetch(Query { login, ..query(address, "up") }).await.unwrap();
+        let form = "grant_type=client_credentials&scope=a+b";
+        assert_eq!(asked.recv().await.unwrap(), format!("POST /token Basic aWQ6aHVzaA== - {form}"));
+        assert_eq!(asked.recv().await.unwrap(), "GET /prefix/api/v1/query?query=up Bearer t0 - ");
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded() {
+        let (address, _asked) = server(vec![b' '; MOST_BYTES + 1]).await;
+        let error = fetch(query(address, "up")).await.unwrap_err();
+        assert!(error.contains("more than 8388608 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_named_without_the_query() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = fetch(query(address, "hush")).await.unwrap_err();
+        let wanted = format!("prometheus at http://{address}/prefix cannot be reached: Connection refused");
+        assert!(error.starts_with(&wanted) && !error.contains("hush"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_is_given_up() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let error = fetch(Query { timeout_seconds: 5, ..query(address, "up") }).await.unwrap_err();
+        assert_eq!(error, format!("prometheus at http://{address}/prefix gave no answer within 5s"));
+    }
+
+    #[tokio::test]
+    async fn headers_that_cannot_be_sent_are_named() {
+        let (address, _asked) = server(Vec::new()).await;
+        let headers = vec![("Bad Name".to_owned(), "x".to_owned())];
+        let error = fetch(Query { headers, ..query(address, "up") }).await.unwrap_err();
+        assert_eq!(error, "header \"Bad Name\" is not a valid HTTP header");
+    }
+}
