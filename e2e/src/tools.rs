@@ -19,8 +19,18 @@ struct Module {
     /// Packages; each program is named as the last part of its package unless `rename` says otherwise.
     packages: &'static [&'static str],
     rename: Option<(&'static str, &'static str)>,
-    /// The module whose version is linked into `k8s.io/component-base/version`.
-    version_of: Option<&'static str>,
+    /// Go variables that the linker sets, as each project's own build does.
+    stamps: &'static [(&'static str, Stamp)],
+}
+
+/// What a program is told about itself.
+enum Stamp {
+    /// The version of a module that `go.mod` requires.
+    Version(&'static str),
+    /// The middle number of that version.
+    Minor(&'static str),
+    /// The same words always.
+    Words(&'static str),
 }
 
 const KUBERNETES: Module = Module {
@@ -34,24 +44,39 @@ const KUBERNETES: Module = Module {
         "k8s.io/kubernetes/cmd/kubelet",
     ],
     rename: None,
-    version_of: Some("k8s.io/kubernetes"),
+    stamps: &[
+        ("k8s.io/component-base/version.gitVersion", Stamp::Version("k8s.io/kubernetes")),
+        ("k8s.io/component-base/version.gitMajor", Stamp::Words("1")),
+        ("k8s.io/component-base/version.gitMinor", Stamp::Minor("k8s.io/kubernetes")),
+    ],
 };
 const ETCD: Module = Module {
     dir: "etcd",
     packages: &["go.etcd.io/etcd/server/v3"],
     // Go names a program after its package's path without the major version.
     rename: Some(("server", "etcd")),
-    version_of: None,
+    stamps: &[],
 };
-const COREDNS: Module = Module { dir: "coredns", packages: &["."], rename: None, version_of: None };
+const COREDNS: Module = Module { dir: "coredns", packages: &["."], rename: None, stamps: &[] };
 const TRAEFIK: Module = Module {
     dir: "traefik",
     packages: &["github.com/traefik/traefik/v3/cmd/traefik"],
     rename: None,
-    version_of: None,
+    stamps: &[],
 };
-const HELM: Module =
-    Module { dir: "helm", packages: &["helm.sh/helm/v3/cmd/helm"], rename: None, version_of: None };
+const HELM: Module = Module {
+    dir: "helm",
+    packages: &["helm.sh/helm/v3/cmd/helm"],
+    rename: None,
+    stamps: &[
+        ("helm.sh/helm/v3/internal/version.version", Stamp::Version("helm.sh/helm/v3")),
+        // The Kubernetes that charts are rendered for when no cluster is asked.
+        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor", Stamp::Words("1")),
+        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor", Stamp::Minor("k8s.io/client-go")),
+        ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor", Stamp::Words("1")),
+        ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor", Stamp::Minor("k8s.io/client-go")),
+    ],
+};
 
 /// Where each built program is.
 #[derive(Clone, Debug)]
@@ -134,21 +159,20 @@ impl Module {
     }
 
     fn link_flags(&self, source: &Path) -> Result<String> {
-        let mut flags = "-s -w".to_owned();
-        let Some(module) = self.version_of else { return Ok(flags) };
         let path = source.join("go.mod");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let version = text
-            .lines()
-            .filter_map(|line| {
-                line.trim().trim_start_matches("require ").strip_prefix(module)?.split_whitespace().next()
-            })
-            .find(|word| word.starts_with('v'))
-            .with_context(|| format!("{} does not require {module}", path.display()))?;
-        let mut numbers = version.trim_start_matches('v').split('.');
-        let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
-        for (name, value) in [("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)] {
-            flags.push_str(&format!(" -X k8s.io/component-base/version.{name}={value}"));
+        let version = |module: &str| {
+            required_version(&text, module)
+                .with_context(|| format!("{} does not require {module}", path.display()))
+        };
+        let mut flags = "-s -w".to_owned();
+        for (variable, stamp) in self.stamps {
+            let value = match stamp {
+                Stamp::Version(module) => version(module)?,
+                Stamp::Minor(module) => version(module)?.split('.').nth(1).unwrap_or_default(),
+                Stamp::Words(words) => words,
+            };
+            flags.push_str(&format!(" -X {variable}={value}"));
         }
         Ok(flags)
     }
@@ -201,6 +225,27 @@ fn prometheus() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// The version of a module in the text of a `go.mod`.
+fn required_version<'a>(text: &'a str, module: &str) -> Option<&'a str> {
+    text.lines()
+        .filter_map(|line| line.trim().trim_start_matches("require ").strip_prefix(module))
+        .filter_map(|rest| rest.strip_prefix(' ')?.split_whitespace().next())
+        .find(|word| word.starts_with('v'))
+}
+
 fn tools_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tools")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::required_version;
+
+    #[test]
+    fn a_version_is_read_from_its_own_line_only() {
+        let text = "require a.io/k v1.2.3\nrequire (\n\ta.io/kube/x v0.4.0 // indirect\n\ta.io/kube v1.34.4\n)\nreplace a.io/r => a.io/r v9.0.0\n";
+        assert_eq!(required_version(text, "a.io/kube"), Some("v1.34.4"));
+        assert_eq!(required_version(text, "a.io/k"), Some("v1.2.3"));
+        assert_eq!(required_version(text, "a.io/r"), None);
+    }
 }

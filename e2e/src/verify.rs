@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::{self, Cluster, Life, Parts, Place, traces};
 use crate::command::{command, last_lines, output};
-use crate::{cache, install, packages, say, tests, tools};
+use crate::{cache, install, manifest, packages, say, tests, tools};
 
 /// What `verify` is asked to do.
 #[derive(clap::Args)]
@@ -171,18 +171,41 @@ fn cargo_deny() -> Result<()> {
         output(&mut cargo_command(&args))?;
     }
     output(
-        command(program, &["--log-level", "warn", "check", "bans", "licenses", "sources"])
-            .current_dir(workspace()),
+        command(
+            program,
+            &["--log-level", "warn", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"],
+        )
+        .current_dir(workspace()),
     )?;
     Ok(())
 }
 
 /// The chart is well-formed with its own values and with the ones that change most.
 fn chart() -> Result<()> {
+    const VALUES: [&[&str]; 4] = [
+        &[],
+        &["namespaced=true", "instanceId=blue", "replicas=2"],
+        &["sync.enabled=true", "sync.namespaces={shop,cart}"],
+        &["sync.enabled=true", "sync.clusterWide=true", "crds.install=false", "rbac.aggregate=false"],
+    ];
     let helm = tools::helm()?;
     let chart = install::chart().display().to_string();
-    output(&mut command(&helm, &["lint", "--strict", &chart]))?;
-    output(&mut command(&helm, &["template", "tidegate", &chart, "--namespace", install::NAMESPACE]))?;
+    for values in VALUES {
+        let with = |command: &mut Command| {
+            for value in values {
+                command.args(["--set", value]);
+            }
+            output(command).with_context(|| format!("with the values {values:?}"))
+        };
+        with(&mut command(&helm, &["lint", "--strict", "--quiet", &chart]))?;
+        let text =
+            with(&mut command(&helm, &["template", "tidegate", &chart, "--namespace", install::NAMESPACE]))?;
+        let objects = manifest::parse(&text).with_context(|| format!("with the values {values:?}"))?;
+        ensure!(
+            objects.iter().any(|object| object["kind"] == "Deployment"),
+            "no Deployment with the values {values:?}"
+        );
+    }
     Ok(())
 }
 
