@@ -19,3 +19,6 @@ pub use args::{Secrets, rollout_args};
 pub use build::{RunKind, RunRequest, new_run, semantically_equal};
 pub(crate) use condition::evaluate_time;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};
+
+#[cfg(test)]
+mod ready_tests;

@@ -22,7 +22,7 @@ use crate::metric::MetricValue;
 /// Argo's words for a result without data.
 pub(crate) const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
 
-/// The phase of a measurement and, for an error, its message.
+/// The phase of a measurement and, for an error or missing data, its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) phase: AnalysisPhase,
@@ -32,8 +32,21 @@ pub(crate) struct Verdict {
 /// Judges a value by the conditions of its metric.
 pub(crate) fn judge(metric: &Metric, value: &MetricValue, now: Timestamp) -> Verdict {
     match verdict(metric, value, now) {
-        Ok(phase) => Verdict { phase, message: String::new() },
+        Ok(phase) => Verdict { phase, message: remark(phase, value).to_owned() },
         Err(message) => Verdict { phase: AnalysisPhase::Error, message },
+    }
+}
+
+/// What a measurement tells when it lacked data and did not succeed: its value alone is easily overlooked.
+fn remark(phase: AnalysisPhase, value: &MetricValue) -> &'static str {
+    if phase == AnalysisPhase::Successful {
+        ""
+    } else if value.is_empty() {
+        NO_DATA
+    } else if value.has_nan() {
+        "metric result is NaN"
+    } else {
+        ""
     }
 }
 

@@ -158,7 +158,7 @@ fn errors_are_retried_after_ten_seconds_and_told_in_the_message() {
 fn no_data_and_nan_are_told_in_the_measurement() {
     for (value, phase, part) in [
         ("", "Error", "metric result is nil or empty: no data returned from the metric provider"),
-        ("NaN", "Failed", ""),
+        ("NaN", "Failed", "metric result is NaN"),
     ] {
         let mut run = run(json!({"metrics": [metric("m", json!({}))]}));
         round(&mut run, 0, &[("m", answer(value))]);
