@@ -129,7 +129,11 @@ mod tests {
     use super::*;
 
     fn set() -> Reference {
-        Reference { api_version: "apps/v1".to_owned(), kind: "ReplicaSet".to_owned(), name: "shop-1".to_owned() }
+        Reference {
+            api_version: "apps/v1".to_owned(),
+            kind: "ReplicaSet".to_owned(),
+            name: "shop-1".to_owned(),
+        }
     }
 
     fn seen(version: &str) -> Option<Seen> {

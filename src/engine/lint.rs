@@ -160,7 +160,8 @@ impl<'a> Judge<'a> {
             self.blame(Rule::WakeInThePast, format!("wakes at {:?}, but it is {}", plan.wake, self.seen.now));
         }
         let phase = self.facts.status.phase;
-        if plan.writes.is_empty() && plan.because == Because::Settled && phase != Some(RolloutPhase::Healthy) {
+        if plan.writes.is_empty() && plan.because == Because::Settled && phase != Some(RolloutPhase::Healthy)
+        {
             self.blame(Rule::SilentWait, format!("nothing to do and no reason, in phase {phase:?}"));
         }
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tidegate_api::analysis::{AnalysisTemplateSpec, AnalysisRunStatus};
+use tidegate_api::analysis::{AnalysisRunStatus, AnalysisTemplateSpec};
 use tidegate_api::phase::AnalysisPhase;
 
 use crate::cluster::{Cluster, time};
@@ -35,7 +35,13 @@ pub(crate) fn template() -> AnalysisTemplateSpec {
 
 impl Verdicts {
     /// Moves a run one phase on; when to look at it again.
-    pub(crate) fn sync(&mut self, cluster: &mut Cluster, name: &str, temper: &Temper, random: &mut Random) -> Option<i64> {
+    pub(crate) fn sync(
+        &mut self,
+        cluster: &mut Cluster,
+        name: &str,
+        temper: &Temper,
+        random: &mut Random,
+    ) -> Option<i64> {
         let run = cluster.runs.object(name)?.clone();
         let uid = run.metadata.uid.clone().unwrap_or_default();
         let now = cluster.now;
@@ -60,7 +66,11 @@ impl Verdicts {
             let status = AnalysisRunStatus {
                 phase: Some(next),
                 message: if next == AnalysisPhase::Failed { FAILURE.to_owned() } else { String::new() },
-                started_at: run.status.as_ref().and_then(|status| status.started_at.clone()).or_else(|| at(now)),
+                started_at: run
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.started_at.clone())
+                    .or_else(|| at(now)),
                 completed_at: if next.is_completed() { at(now) } else { None },
                 ..AnalysisRunStatus::default()
             };
@@ -76,5 +86,10 @@ fn outcome(temper: &Temper, random: &mut Random) -> AnalysisPhase {
     if !random.chance(temper.bad_runs) {
         return AnalysisPhase::Successful;
     }
-    *random.pick(&[AnalysisPhase::Failed, AnalysisPhase::Failed, AnalysisPhase::Error, AnalysisPhase::Inconclusive])
+    *random.pick(&[
+        AnalysisPhase::Failed,
+        AnalysisPhase::Failed,
+        AnalysisPhase::Error,
+        AnalysisPhase::Inconclusive,
+    ])
 }

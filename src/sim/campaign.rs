@@ -100,7 +100,8 @@ fn play(seed: u64, campaign: &Campaign, tale: Tale) -> Simulation {
     let shape = Shape::random(&mut random);
     let mut simulation = Simulation::new(shape, random, campaign.settings, tale);
     while simulation.rounds < campaign.rounds && simulation.broken.is_none() {
-        simulation.chaos(CHAOS_ROUNDS);
+        let left = campaign.rounds - simulation.rounds;
+        simulation.chaos(left.clamp(20, CHAOS_ROUNDS));
         if simulation.broken.is_none() {
             simulation.finish();
         }

@@ -269,7 +269,11 @@ impl Cluster {
         if let Write::DeleteSet { name, uid } = write {
             let version = self.next_version(Kind::Set, name);
             let found = self.sets.object(name).is_some_and(|set| set.uid == *uid);
-            return if found && self.sets.remove(name, version) { Ok(version) } else { Err(Refusal::Missing) };
+            return if found && self.sets.remove(name, version) {
+                Ok(version)
+            } else {
+                Err(Refusal::Missing)
+            };
         }
         Ok(self.version)
     }

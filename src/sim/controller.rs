@@ -66,13 +66,23 @@ impl Controller {
         let routes = cluster.routes.all_cached().map(|(name, held)| (ingress(name), held.object.clone()));
         let sets: Vec<_> = cluster.sets.all_cached().map(|(_, held)| held.object.clone()).collect();
         let crashing = sets.iter().filter(|set| set.replicas > 0 && BAD_IMAGES.contains(&image(set)));
-        let troubles = crashing.map(|set| (set.hash().to_owned(), "CrashLoopBackOff: back-off 10s".to_owned())).collect();
+        let troubles = crashing
+            .map(|set| (set.hash().to_owned(), "CrashLoopBackOff: back-off 10s".to_owned()))
+            .collect();
         let world = World {
             now: time(cluster.now),
             rollout: held.object.rollout.clone(),
             spec: held.object.spec.clone(),
-            services: cluster.services.all_cached().map(|(name, held)| (name.clone(), held.object.clone())).collect(),
-            endpoints: cluster.endpoints.all_cached().map(|(name, held)| (name.clone(), (*held.object).clone())).collect(),
+            services: cluster
+                .services
+                .all_cached()
+                .map(|(name, held)| (name.clone(), held.object.clone()))
+                .collect(),
+            endpoints: cluster
+                .endpoints
+                .all_cached()
+                .map(|(name, held)| (name.clone(), (*held.object).clone()))
+                .collect(),
             routes: routes.collect(),
             runs: cluster.runs.all_cached().map(|(_, held)| held.object.clone()).collect(),
             foreign_runs: Default::default(),
@@ -124,7 +134,9 @@ fn object(write: &Write) -> Reference {
         Write::CreateRun(run) => {
             reference("argoproj.io/v1alpha1", "AnalysisRun", run.metadata.name.as_deref().unwrap_or_default())
         }
-        Write::StopRun { name } | Write::DeleteRun { name } => reference("argoproj.io/v1alpha1", "AnalysisRun", name),
+        Write::StopRun { name } | Write::DeleteRun { name } => {
+            reference("argoproj.io/v1alpha1", "AnalysisRun", name)
+        }
     }
 }
 

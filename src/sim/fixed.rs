@@ -8,7 +8,7 @@ use tidegate_engine::rollout;
 use tidegate_engine::rollout::world::World;
 
 /// Rounds between two checks.
-const EVERY: u32 = 8;
+const EVERY: u32 = 16;
 /// Rounds that may follow each other with nothing but our own writes happening, besides two for each step.
 const ROUNDS: usize = 12;
 
@@ -34,5 +34,10 @@ pub(crate) fn objection(world: &World, plan: &Plan, round: u32) -> Option<String
         world = after(&world, &plan);
         last = plan.writes.into_iter().next();
     }
-    Some(format!("plans follow each other without end; the last one begins with {last:?}").chars().take(600).collect())
+    Some(
+        format!("plans follow each other without end; the last one begins with {last:?}")
+            .chars()
+            .take(600)
+            .collect(),
+    )
 }

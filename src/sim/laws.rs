@@ -34,7 +34,8 @@ impl Truth<'_> {
             Write::PatchSet(patch) => self.resize(patch),
             Write::PointService { service, to, .. } => self.point(service, to),
             Write::DeleteSet { name, .. } => {
-                let pods = self.cluster.sets.object(name).map_or(0, |set| set.status.replicas.max(set.replicas));
+                let pods =
+                    self.cluster.sets.object(name).map_or(0, |set| set.status.replicas.max(set.replicas));
                 (pods > 0).then(|| format!("{name} is deleted with {pods} pods"))
             }
             Write::DefaultReplicas { .. }
@@ -73,7 +74,10 @@ impl Truth<'_> {
     /// A Service that nobody else changed behind the controller's back.
     fn settled_service(&self, name: &str) -> Option<&Service> {
         let known = self.world.services.get(name)?;
-        self.cluster.services.object(name).filter(|live| live.hash() == known.hash() || known.hash().is_none())
+        self.cluster
+            .services
+            .object(name)
+            .filter(|live| live.hash() == known.hash() || known.hash().is_none())
     }
 
     fn raise(&self, route: &RouteWrite) -> Option<String> {
@@ -88,7 +92,10 @@ impl Truth<'_> {
         let lost = self.pods.lost_since(heard, Some(hash));
         let need = self.threshold(self.share(route.weight)).max(1);
         (ready + lost < need).then(|| {
-            format!("weight goes from {before} to {}, which needs {need} ready pods of {hash}: {ready} are", route.weight)
+            format!(
+                "weight goes from {before} to {}, which needs {need} ready pods of {hash}: {ready} are",
+                route.weight
+            )
         })
     }
 
@@ -105,8 +112,9 @@ impl Truth<'_> {
         let available = self.pods.available(self.cluster, to);
         let heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);
         let lost = self.pods.lost_since(heard, Some(to));
-        (carried > 0 && available + lost == 0)
-            .then(|| format!("Service {service} with weight {carried} is pointed at {to}, which has no available pod"))
+        (carried > 0 && available + lost == 0).then(|| {
+            format!("Service {service} with weight {carried} is pointed at {to}, which has no available pod")
+        })
     }
 
     /// The weight that a Service carries, by its object and, past the safe delay, by the data plane.
@@ -145,12 +153,16 @@ impl Truth<'_> {
         let total = total - set.replicas + to;
         let replicas = self.replicas(false);
         let limit = replicas + self.percentage(|canary| canary.max_surge.as_ref(), replicas, true);
-        (total > limit).then(|| format!("{} goes to {to}, which makes {total} pods: {limit} are allowed", set.name))
+        (total > limit)
+            .then(|| format!("{} goes to {to}, which makes {total} pods: {limit} are allowed", set.name))
     }
 
     fn shrink_weighted(&self, set: &Set, to: i32, ready: i32) -> Option<String> {
         let canary = self.strategy()?;
-        let delay = canary.scale_down_delay_seconds.unwrap_or(30).min(canary.abort_scale_down_delay_seconds.unwrap_or(30));
+        let delay = canary
+            .scale_down_delay_seconds
+            .unwrap_or(30)
+            .min(canary.abort_scale_down_delay_seconds.unwrap_or(30));
         // A canary whose steps go down has no delay: its surplus pods leave as soon as the object shows the weight.
         let status = self.world.rollout.status.as_ref();
         let stepping = status.is_some_and(|status| status.current_pod_hash == set.hash() && !status.abort);
@@ -185,8 +197,9 @@ impl Truth<'_> {
         let surge = self.percentage(|canary| canary.max_surge.as_ref(), replicas, true);
         let away = self.percentage(|canary| canary.max_unavailable.as_ref(), replicas, false);
         let floor = replicas - if surge == 0 && away == 0 { 1 } else { away };
-        (after < before && after + lost < floor)
-            .then(|| format!("{} goes to {to}, which leaves {after} available pods: {floor} are needed", set.name))
+        (after < before && after + lost < floor).then(|| {
+            format!("{} goes to {to}, which leaves {after} available pods: {floor} are needed", set.name)
+        })
     }
 
     fn percentage<'w, T: serde::Serialize + 'w>(

@@ -49,7 +49,9 @@ fn parse(mut arguments: impl Iterator<Item = String>, brief: &mut bool) -> Resul
         match flag.as_str() {
             "--seeds" => campaign.seeds = number,
             "--from" => campaign.from = number,
-            "--rounds" => campaign.rounds = u32::try_from(number).map_err(|_| format!("{value} is too many rounds"))?,
+            "--rounds" => {
+                campaign.rounds = u32::try_from(number).map_err(|_| format!("{value} is too many rounds"))?
+            }
             _ => return Err(format!("unknown flag {flag}")),
         }
     }

@@ -51,6 +51,6 @@ pub(crate) fn canary_ingress() -> String {
 /// The weight that the canary Ingress asks for.
 pub(crate) fn weight(cluster: &Cluster) -> i32 {
     let Some(ingress) = cluster.routes.object(&canary_ingress()) else { return 0 };
-    let weight = ingress.pointer("/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight");
-    weight.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0)
+    let weight = &ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"];
+    weight.as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! A model of the ReplicaSet controller and of pods: they start late, crash, flap, and die when told to.
 //!
 //! Input: ReplicaSets. Output: their status, and when to look again. Pods that are not ready are deleted first,
-//! then the youngest, as Kubernetes does.
+//! then those that became ready last, as Kubernetes does.
 
 use std::collections::BTreeMap;
 
@@ -30,27 +30,35 @@ pub(crate) struct Pods {
 
 impl Pods {
     /// Brings the pods of a ReplicaSet to its size and its status up to date; the times to look again.
-    pub(crate) fn sync(&mut self, cluster: &mut Cluster, name: &str, temper: &Temper, random: &mut Random) -> Vec<i64> {
+    pub(crate) fn sync(
+        &mut self,
+        cluster: &mut Cluster,
+        name: &str,
+        temper: &Temper,
+        random: &mut Random,
+    ) -> Vec<i64> {
         let Some(set) = cluster.sets.object(name).cloned() else {
             self.sets.remove(name);
             return Vec::new();
         };
         let now = cluster.now;
         let wanted = usize::try_from(set.replicas).unwrap_or(0);
-        let crashes = BAD_IMAGES.contains(&image(&set));
         let pods = self.sets.entry(name.to_owned()).or_default();
         for pod in pods.iter_mut() {
             pod.ready = pod.ready_from.is_some_and(|from| from <= now);
         }
-        pods.sort_by_key(|pod| (!pod.ready, pod.number));
+        pods.sort_by_key(|pod| (!pod.ready, pod.ready_from, pod.number));
         pods.truncate(wanted);
+        let crashes = pods.len() < wanted && BAD_IMAGES.contains(&image(&set));
         while pods.len() < wanted {
             self.born += 1;
-            let start = now + 1 + random.between(0, temper.pod_start);
+            let start = now + 1 + random.between(temper.pod_start.0, temper.pod_start.1);
             pods.push(Pod { number: self.born, ready_from: (!crashes).then_some(start), ready: false });
         }
         let available_after = i64::from(set.min_ready_seconds) * 1000;
-        let available = pods.iter().filter(|pod| pod.ready && pod.ready_from.is_some_and(|from| from + available_after <= now));
+        let available = pods
+            .iter()
+            .filter(|pod| pod.ready && pod.ready_from.is_some_and(|from| from + available_after <= now));
         let status = SetStatus {
             observed_generation: set.generation,
             replicas: count(pods.len()),
@@ -71,13 +79,20 @@ impl Pods {
     }
 
     /// Takes the readiness of some pods: they come back later, or are replaced at once when killed.
-    pub(crate) fn fail(&mut self, cluster: &Cluster, name: &str, how_many: u64, temper: &Temper, random: &mut Random) {
+    pub(crate) fn fail(
+        &mut self,
+        cluster: &Cluster,
+        name: &str,
+        how_many: u64,
+        temper: &Temper,
+        random: &mut Random,
+    ) {
         let Some(set) = cluster.sets.object(name) else { return };
         let Some(pods) = self.sets.get_mut(name) else { return };
         let many = usize::try_from(how_many).unwrap_or(0);
         for pod in pods.iter_mut().filter(|pod| pod.ready).take(many) {
             pod.ready = false;
-            pod.ready_from = Some(cluster.now + 1 + random.between(500, temper.pod_start.max(501) * 3));
+            pod.ready_from = Some(cluster.now + 1 + random.between(500, temper.pod_start.1.max(501) * 3));
             self.losses.push((cluster.now, set.hash().to_owned()));
         }
     }
@@ -120,7 +135,7 @@ impl Pods {
 
 /// The image of a ReplicaSet's pods, which is how users call a version.
 pub(crate) fn image(set: &Set) -> &str {
-    set.template.pointer("/spec/containers/0/image").and_then(|image| image.as_str()).unwrap_or_default()
+    set.template["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
 }
 
 fn count(number: usize) -> i32 {

@@ -21,7 +21,10 @@ pub(crate) fn objection(simulation: &Simulation) -> Option<String> {
     match status.phase {
         Some(RolloutPhase::Healthy) => healthy(simulation, &status),
         Some(RolloutPhase::Degraded) if status.abort => aborted(simulation, &status),
-        Some(RolloutPhase::Degraded | RolloutPhase::Paused | RolloutPhase::Progressing | RolloutPhase::Unknown) | None => None,
+        Some(
+            RolloutPhase::Degraded | RolloutPhase::Paused | RolloutPhase::Progressing | RolloutPhase::Unknown,
+        )
+        | None => None,
     }
 }
 
@@ -42,7 +45,9 @@ fn healthy(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
     let all: i32 = simulation.cluster.sets.all().map(|(_, held)| held.object.replicas).sum();
     let stable = size(simulation, &status.stable_rs);
     if (all, stable) != (wanted, wanted) {
-        return Some(format!("Healthy with {stable} pods of the stable revision and {all} in all; {wanted} are wanted"));
+        return Some(format!(
+            "Healthy with {stable} pods of the stable revision and {all} in all; {wanted} are wanted"
+        ));
     }
     routed_to_stable(simulation, status, wanted > 0)
 }
@@ -56,8 +61,10 @@ fn routed_to_stable(simulation: &Simulation, status: &RolloutStatus, pods: bool)
         return None;
     }
     [STABLE_SERVICE, CANARY_SERVICE].into_iter().find_map(|name| {
-        let hash = simulation.cluster.services.object(name).and_then(|service| service.hash().map(str::to_owned));
-        let fine = hash.as_deref() == Some(status.stable_rs.as_str()) || (hash.is_none() && name == CANARY_SERVICE);
+        let hash =
+            simulation.cluster.services.object(name).and_then(|service| service.hash().map(str::to_owned));
+        let fine =
+            hash.as_deref() == Some(status.stable_rs.as_str()) || (hash.is_none() && name == CANARY_SERVICE);
         (!fine).then(|| format!("at rest, but Service {name} selects {hash:?}"))
     })
 }
@@ -74,7 +81,8 @@ fn aborted(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
         return Some(format!("aborted with {stable} of {wanted} pods of the stable revision"));
     }
     let weight = network::weight(&simulation.cluster);
-    (weight > 0 && stable > 0 && stable_works).then(|| format!("aborted with weight {weight} still on the canary"))
+    (weight > 0 && stable > 0 && stable_works)
+        .then(|| format!("aborted with weight {weight} still on the canary"))
 }
 
 /// Whether the stable revision has an image that starts.
@@ -90,7 +98,8 @@ pub(crate) fn picture(simulation: &Simulation) -> String {
         let set = &held.object;
         format!("{name}({}) {}/{}", image(set), set.status.available, set.replicas)
     });
-    let services = simulation.cluster.services.all().map(|(name, held)| format!("{name}->{:?}", held.object.hash()));
+    let services =
+        simulation.cluster.services.all().map(|(name, held)| format!("{name}->{:?}", held.object.hash()));
     format!(
         "phase {:?} {:?}, {}, replicas {}, step {:?}, stable {}, current {}, weight {}, sets {:?}, services {:?}",
         status.phase,
@@ -111,7 +120,8 @@ pub(crate) fn next_act(simulation: &Simulation) -> Option<Act> {
     let held = simulation.cluster.rollout()?;
     let rollout = &held.object.rollout;
     let status = simulation.cluster.status();
-    let running = rollout.spec.template.0.pointer("/spec/containers/0/image").and_then(|image| image.as_str());
+    let running =
+        rollout.spec.template.0.pointer("/spec/containers/0/image").and_then(|image| image.as_str());
     if rollout.spec.paused {
         return Some(Act::Pause(false));
     }

@@ -34,7 +34,8 @@ pub(crate) struct Temper {
     pub(crate) endpoints_lag: i64,
     pub(crate) set_lag: i64,
     pub(crate) ingress_lag: i64,
-    pub(crate) pod_start: i64,
+    /// Shortest and longest time that a pod takes to become ready.
+    pub(crate) pod_start: (i64, i64),
     pub(crate) run_length: i64,
     /// Longest time between two actions of users.
     pub(crate) user_rest: i64,
@@ -48,14 +49,15 @@ pub(crate) struct Temper {
 }
 
 impl Temper {
-    /// A world in which nothing fails and everything takes the same short time.
+    /// For stories: a world in which nothing fails and everything takes the same short time.
+    #[cfg(test)]
     pub(crate) fn calm() -> Self {
         Self {
             cache_lag: 0,
             endpoints_lag: 200,
             set_lag: 100,
             ingress_lag: 500,
-            pod_start: 3_000,
+            pod_start: (3_000, 3_000),
             run_length: 20_000,
             user_rest: 0,
             write_failures: 0,
@@ -71,7 +73,7 @@ impl Temper {
             endpoints_lag: *random.pick(&[50, 500, 2_000]),
             set_lag: *random.pick(&[20, 200, 1_000]),
             ingress_lag: *random.pick(&[100, 1_000, 3_000]),
-            pod_start: *random.pick(&[500, 3_000, 20_000]),
+            pod_start: (0, *random.pick(&[500, 3_000, 20_000])),
             run_length: *random.pick(&[1_000, 10_000, 60_000]),
             user_rest: *random.pick(&[3_000, 20_000, 90_000]),
             write_failures: *random.pick(&[0, 10, 60]),
@@ -99,7 +101,8 @@ impl Shape {
         }
         limits(random, &mut canary);
         if random.chance(200) {
-            canary["analysis"] = json!({ "templates": [{ "templateName": TEMPLATE }], "startingStep": random.int(0, 2) });
+            canary["analysis"] =
+                json!({ "templates": [{ "templateName": TEMPLATE }], "startingStep": random.int(0, 2) });
         }
         let mut spec = json!({
             "replicas": random.int(0, 12),
@@ -167,7 +170,8 @@ fn limits(random: &mut Random, canary: &mut Value) {
     }
     if random.chance(100) {
         let kind = *random.pick(&["Percent", "Pods"]);
-        canary["replicaProgressThreshold"] = json!({ "type": kind, "value": random.int(1, if kind == "Pods" { 3 } else { 100 }) });
+        canary["replicaProgressThreshold"] =
+            json!({ "type": kind, "value": random.int(1, if kind == "Pods" { 3 } else { 100 }) });
     }
 }
 

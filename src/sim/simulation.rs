@@ -104,6 +104,7 @@ impl Simulation {
     }
 
     fn begin(&mut self) {
+        self.tale.tell(&self.cluster, || "user      creates the Rollout".to_owned());
         let rollout = self.shape.rollout.clone();
         let spec = Arc::new(Parsed::new(&rollout));
         if self.shape.services {
@@ -147,7 +148,10 @@ impl Simulation {
         while !self.queue.is_empty() && self.broken.is_none() {
             self.step();
             if self.rounds > limit {
-                self.fail(format!("no rest after {CALM_ROUNDS_LIMIT} rounds without faults: {}", rest::picture(self)));
+                self.fail(format!(
+                    "no rest after {CALM_ROUNDS_LIMIT} rounds without faults: {}",
+                    rest::picture(self)
+                ));
             }
         }
         let before = self.writes;
@@ -416,6 +420,9 @@ impl Simulation {
                 None => return,
             }
         }
-        self.fail(format!("sixty acts of a careful person did not make the Rollout Healthy: {}", rest::picture(self)));
+        self.fail(format!(
+            "sixty acts of a careful person did not make the Rollout Healthy: {}",
+            rest::picture(self)
+        ));
     }
 }

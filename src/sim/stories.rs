@@ -17,7 +17,12 @@ use crate::users::Act;
 /// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
 fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
     let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
-    let shape = Shape { rollout: shape::rollout(spec, GOOD_IMAGES[0]), routed, services: routed, temper: Temper::calm() };
+    let shape = Shape {
+        rollout: shape::rollout(spec, GOOD_IMAGES[0]),
+        routed,
+        services: routed,
+        temper: Temper::calm(),
+    };
     let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
     simulation.verdicts.script = verdicts.to_vec();
     for (second, act) in acts {
@@ -54,7 +59,8 @@ fn basic(replicas: i32, steps: Value) -> Value {
 
 #[test]
 fn a_canary_is_promoted_step_by_step() {
-    let steps = json!([{ "setWeight": 20 }, { "pause": { "duration": 10 } }, { "setWeight": 60 }, { "pause": {} }]);
+    let steps =
+        json!([{ "setWeight": 20 }, { "pause": { "duration": 10 } }, { "setWeight": 60 }, { "pause": {} }]);
     let acts = [(20, Act::Image("v2")), (80, Act::Promote)];
     tells("canary-promoted", nginx(5, steps), &acts, &[]);
 }
@@ -78,7 +84,12 @@ fn a_failed_analysis_aborts() {
 fn an_inconclusive_analysis_waits_for_a_person() {
     let analysis = json!({ "analysis": { "templates": [{ "templateName": "check" }] } });
     let acts = [(20, Act::Image("v2")), (90, Act::Promote)];
-    tells("analysis-inconclusive", nginx(4, json!([{ "setWeight": 25 }, analysis])), &acts, &[AnalysisPhase::Inconclusive]);
+    tells(
+        "analysis-inconclusive",
+        nginx(4, json!([{ "setWeight": 25 }, analysis])),
+        &acts,
+        &[AnalysisPhase::Inconclusive],
+    );
 }
 
 #[test]

@@ -3,15 +3,20 @@
 //! Input: events as they happen. Output: lines with the time since the beginning. Revision hashes are told by image, so
 //! that a story reads as a person would tell it.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use tidegate_engine::plan::{Because, Plan, Planned, Write};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, milliseconds};
 use crate::pods::image;
 
 /// The lines of a story, when somebody wants them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tale {
     wanted: bool,
+    /// What people call each revision.
+    names: BTreeMap<String, String>,
     pub(crate) lines: Vec<String>,
 }
 
@@ -22,13 +27,17 @@ impl Tale {
     }
 
     pub(crate) fn wanted() -> Self {
-        Self { wanted: true, lines: Vec::new() }
+        Self { wanted: true, ..Self::default() }
     }
 
     /// Adds a line.
     pub(crate) fn tell(&mut self, cluster: &Cluster, line: impl FnOnce() -> String) {
         if self.wanted {
-            let text = by_image(cluster, line());
+            let mut text = line();
+            for (hash, image) in &self.names {
+                text = text.replace(hash, image);
+            }
+            let text = in_seconds(&text);
             self.lines.push(format!("{:>9} {text}", clock(cluster.now)));
         }
     }
@@ -39,6 +48,9 @@ impl Tale {
             return;
         }
         for Planned { write, because, .. } in &plan.writes {
+            if let Write::CreateSet(set) = write {
+                self.names.insert(set.hash().to_owned(), image(set).to_owned());
+            }
             self.tell(cluster, || format!("tidegate  {} ({because})", deed(write)));
         }
         if plan.because != *before {
@@ -52,18 +64,26 @@ fn clock(milliseconds: i64) -> String {
     format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
 }
 
-fn by_image(cluster: &Cluster, mut text: String) -> String {
-    for (_, held) in cluster.sets.all() {
-        text = text.replace(held.object.hash(), image(&held.object));
-    }
-    text
+/// Tells times of the calendar as seconds since the beginning.
+fn in_seconds(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let start = word.rfind('=').map_or(0, |equals| equals + 1);
+        let end = word.trim_end_matches([',', ')', ':']).len();
+        match word.get(start..end).and_then(|word| word.parse::<Timestamp>().ok()) {
+            Some(at) => format!("{}{}{}", &word[..start], clock(milliseconds(at)), &word[end..]),
+            None => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// What a write does.
 fn deed(write: &Write) -> String {
     match write {
         Write::DefaultReplicas { replicas } => format!("writes {replicas} replicas into the Rollout"),
-        Write::AnnotateRollout { annotations } => format!("annotates the Rollout {}", values(annotations.values())),
+        Write::AnnotateRollout { annotations } => {
+            format!("annotates the Rollout {}", values(annotations.values()))
+        }
         Write::CreateSet(set) => format!("creates ReplicaSet {} for {}", set.name, image(set)),
         Write::PatchSet(patch) => match patch.replicas {
             Some((from, to)) => format!("scales {} from {from} to {to}", patch.name),
@@ -76,7 +96,9 @@ fn deed(write: &Write) -> String {
             format!("points Service {service} from {} to {to}", from.as_deref().unwrap_or("all"))
         }
         Write::Route(route) => format!("gives the canary weight {} of {}", route.weight, route.max_weight),
-        Write::CreateRun(run) => format!("starts AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default()),
+        Write::CreateRun(run) => {
+            format!("starts AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default())
+        }
         Write::StopRun { name } => format!("stops AnalysisRun {name}"),
         Write::DeleteRun { name } => format!("deletes AnalysisRun {name}"),
         Write::Status(status) => {
@@ -87,7 +109,9 @@ fn deed(write: &Write) -> String {
                 parts.push(format!("{phase} {}", to.message).trim_end().to_owned());
             }
             if from.current_step_index != to.current_step_index {
-                parts.push(to.current_step_index.map_or("no steps".to_owned(), |index| format!("step {index}")));
+                parts.push(
+                    to.current_step_index.map_or("no steps".to_owned(), |index| format!("step {index}")),
+                );
             }
             if from.stable_rs != to.stable_rs {
                 parts.push(format!("stable {}", to.stable_rs));

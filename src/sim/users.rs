@@ -129,7 +129,8 @@ fn promote(cluster: &mut Cluster) {
         let steps = i32::try_from(steps).unwrap_or(i32::MAX);
         let status = rollout.status.get_or_insert_default();
         let next = status.current_step_index.map(|index| (index + 1).min(steps));
-        let inconclusive = status.pause_conditions.iter().any(|pause| pause.reason == "InconclusiveAnalysisRun");
+        let inconclusive =
+            status.pause_conditions.iter().any(|pause| pause.reason == "InconclusiveAnalysisRun");
         if status.pause_conditions.is_empty() {
             status.current_step_index = next;
         } else if inconclusive && status.canary.current_step_analysis_run_status.is_some() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 use tidegate_api::analysis::{AnalysisRun, AnalysisRunSpec, AnalysisTemplateSpec};
-use tidegate_api::rollout::{Rollout, RolloutAnalysis};
+use tidegate_api::rollout::{ArgumentValueFrom, Rollout, RolloutAnalysis};
 
 use super::{args, limits, template};
 use crate::rollout::world::{HASH_LABEL, INSTANCE_ID, REVISION, TemplateKey, owner_reference};
@@ -70,7 +70,12 @@ pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
         // Nothing but the background ends with the update: a step would wait for ever.
         return Err(format!("metric '{}' runs indefinitely. Invalid value for count: <nil>", metric.name));
     }
-    let rollout = serde_json::to_value(request.rollout).unwrap_or(Value::Null);
+    // Only an argument that names a field of the Rollout looks into it; most rounds build runs just to check them.
+    let looks = |from: &ArgumentValueFrom| from.field_ref.is_some();
+    let rollout = match analysis.args.iter().any(|arg| arg.value_from.as_ref().is_some_and(looks)) {
+        true => serde_json::to_value(request.rollout).unwrap_or(Value::Null),
+        false => Value::Null,
+    };
     let given = args::rollout_args(&rollout, &analysis.args, request.stable_hash, request.latest_hash)?;
     let mut spec = AnalysisRunSpec {
         metrics: template.metrics,

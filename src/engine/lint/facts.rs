@@ -68,14 +68,17 @@ impl<'a> Facts<'a> {
 
     /// Pods that carry a weight: 20 of 100 with 4 replicas needs one.
     pub(super) fn share(&self, weight: i32) -> i32 {
-        let (product, whole) = (i64::from(weight.max(0)) * i64::from(self.replicas), i64::from(self.max_weight));
+        let (product, whole) =
+            (i64::from(weight.max(0)) * i64::from(self.replicas), i64::from(self.max_weight));
         i32::try_from((product + whole - 1) / whole).unwrap_or(i32::MAX)
     }
 
     /// How many of `desired` pods must be available for the Rollout to go on.
     pub(super) fn threshold(&self, desired: i32) -> i32 {
         match self.threshold {
-            Some(threshold) if threshold.value >= 0 && threshold.type_ == "Pods" => desired.min(threshold.value),
+            Some(threshold) if threshold.value >= 0 && threshold.type_ == "Pods" => {
+                desired.min(threshold.value)
+            }
             Some(threshold) if threshold.value >= 0 => percent_up(threshold.value, desired).min(desired),
             Some(_) | None => desired,
         }
@@ -103,7 +106,8 @@ fn limits(canary: Option<&CanaryStrategy>, replicas: i32) -> (i32, i32) {
     let surge = canary.and_then(|canary| canary.max_surge.as_ref());
     let surge = read(surge, |percent| percent_up(percent, replicas));
     let unavailable = canary.and_then(|canary| canary.max_unavailable.as_ref());
-    let down = |percent: i32| i32::try_from(i64::from(percent) * i64::from(replicas) / 100).unwrap_or(i32::MAX);
+    let down =
+        |percent: i32| i32::try_from(i64::from(percent) * i64::from(replicas) / 100).unwrap_or(i32::MAX);
     let unavailable = read(unavailable, down);
     let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
     (surge, unavailable.min(replicas))
@@ -112,7 +116,9 @@ fn limits(canary: Option<&CanaryStrategy>, replicas: i32) -> (i32, i32) {
 /// A number stands for itself, any text for a percentage, with or without its sign.
 fn read(field: Option<&impl Serialize>, percentage: impl Fn(i32) -> i32) -> i32 {
     match field.map(serde_json::to_value) {
-        Some(Ok(Value::Number(number))) => number.as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0).max(0),
+        Some(Ok(Value::Number(number))) => {
+            number.as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0).max(0)
+        }
         Some(Ok(Value::String(text))) => percentage(text.trim_end_matches('%').parse().unwrap_or(0)),
         _ => percentage(25),
     }

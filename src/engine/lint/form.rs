@@ -10,11 +10,17 @@ impl Judge<'_> {
     pub(super) fn form(&mut self, write: &Write, last: bool) {
         for (object, field) in fields(write) {
             if !self.touched.insert((object.clone(), field.clone())) {
-                self.blame(Rule::WrittenTwice, format!("{field} of {object} was already written by this plan"));
+                self.blame(
+                    Rule::WrittenTwice,
+                    format!("{field} of {object} was already written by this plan"),
+                );
             }
         }
         if !self.changes(write) {
-            self.blame(Rule::ChangesNothing, format!("{write:?} leaves everything as it is").chars().take(300).collect());
+            self.blame(
+                Rule::ChangesNothing,
+                format!("{write:?} leaves everything as it is").chars().take(300).collect(),
+            );
         }
         match write {
             Write::Status(status) => {
@@ -22,16 +28,23 @@ impl Judge<'_> {
                     self.blame(Rule::StatusNotLast, "other writes follow the status".to_owned());
                 }
                 if status.from != self.facts.status {
-                    self.blame(Rule::WrongFrom, "the status to start from is not the one that was read".to_owned());
+                    self.blame(
+                        Rule::WrongFrom,
+                        "the status to start from is not the one that was read".to_owned(),
+                    );
                 }
             }
             Write::CreateSet(set) => self.created(set),
             Write::DeleteSet { name, .. } => self.deleted(name),
             Write::PatchSet(patch) => self.patched(patch),
             Write::PointService { service, from, .. } => {
-                let current = self.live.services.get(service).map(|known| known.selector.get(HASH_LABEL).cloned());
+                let current =
+                    self.live.services.get(service).map(|known| known.selector.get(HASH_LABEL).cloned());
                 if current != Some(from.clone()) {
-                    self.blame(Rule::WrongFrom, format!("Service {service} selects {current:?}, not {from:?}"));
+                    self.blame(
+                        Rule::WrongFrom,
+                        format!("Service {service} selects {current:?}, not {from:?}"),
+                    );
                 }
             }
             Write::Route(route) => {
@@ -98,18 +111,28 @@ impl Judge<'_> {
             Write::DefaultReplicas { replicas } => self.live.rollout.spec.replicas != Some(*replicas),
             Write::AnnotateRollout { annotations } => {
                 let current = self.live.rollout.metadata.annotations.as_ref();
-                annotations.iter().any(|(key, value)| current.and_then(|current| current.get(key)) != Some(value))
+                annotations
+                    .iter()
+                    .any(|(key, value)| current.and_then(|current| current.get(key)) != Some(value))
             }
             Write::CreateSet(set) => !self.live.sets.iter().any(|known| known.name == set.name),
-            Write::PatchSet(patch) => self.live.sets.iter().any(|set| set.name == patch.name && alters(patch, set)),
-            Write::AdoptSet { name, .. } => self.live.sets.iter().any(|set| set.name == *name && set.owner.is_none()),
-            Write::ReleaseSet { name, .. } => self.live.sets.iter().any(|set| set.name == *name && set.owner.is_some()),
+            Write::PatchSet(patch) => {
+                self.live.sets.iter().any(|set| set.name == patch.name && alters(patch, set))
+            }
+            Write::AdoptSet { name, .. } => {
+                self.live.sets.iter().any(|set| set.name == *name && set.owner.is_none())
+            }
+            Write::ReleaseSet { name, .. } => {
+                self.live.sets.iter().any(|set| set.name == *name && set.owner.is_some())
+            }
             Write::DeleteSet { name, .. } => self.live.sets.iter().any(|set| set.name == *name),
             Write::PointService { service, to, .. } => {
                 self.live.services.get(service).is_some_and(|known| known.hash() != Some(to))
             }
             Write::Route(route) => route.from.as_ref() != Some(&route.to),
-            Write::CreateRun(created) => created.metadata.name.as_deref().is_some_and(|name| run(name).is_none()),
+            Write::CreateRun(created) => {
+                created.metadata.name.as_deref().is_some_and(|name| run(name).is_none())
+            }
             Write::StopRun { name } => run(name).is_some_and(|run| !run.spec.terminate),
             Write::DeleteRun { name } => run(name).is_some(),
             Write::Status(status) => status.from != status.to,
@@ -133,13 +156,20 @@ fn fields(write: &Write) -> Vec<(String, String)> {
         }
         Write::CreateSet(set) => one(format!("ReplicaSet {}", set.name), "existence"),
         Write::DeleteSet { name, .. } => one(format!("ReplicaSet {name}"), "existence"),
-        Write::AdoptSet { name, .. } | Write::ReleaseSet { name, .. } => one(format!("ReplicaSet {name}"), "owner"),
+        Write::AdoptSet { name, .. } | Write::ReleaseSet { name, .. } => {
+            one(format!("ReplicaSet {name}"), "owner")
+        }
         Write::PatchSet(patch) => {
             let object = format!("ReplicaSet {}", patch.name);
             let replicas = patch.replicas.map(|_| "replicas".to_owned());
             let ready = patch.min_ready_seconds.map(|_| "minReadySeconds".to_owned());
             let annotations = patch.annotations.keys().map(|key| format!("annotation {key}"));
-            replicas.into_iter().chain(ready).chain(annotations).map(|field| (object.clone(), field)).collect()
+            replicas
+                .into_iter()
+                .chain(ready)
+                .chain(annotations)
+                .map(|field| (object.clone(), field))
+                .collect()
         }
         Write::PointService { service, .. } => one(format!("Service {service}"), "selector"),
         Write::Route(route) => one(route.reference.to_string(), "content"),

@@ -75,7 +75,8 @@ impl Judge<'_> {
             }
         }
         if set.hash() == self.facts.status.stable_rs && to < self.facts.replicas {
-            let why = format!("{} goes to {to}, but is the stable revision of {}", set.name, self.facts.replicas);
+            let why =
+                format!("{} goes to {to}, but is the stable revision of {}", set.name, self.facts.replicas);
             self.blame(Rule::StableTooSmall, why);
         }
     }
@@ -100,7 +101,10 @@ impl Judge<'_> {
         }
         let keep_forever = canary.is_some_and(|canary| canary.abort_scale_down_delay_seconds == Some(0));
         if self.aborting && keep_forever && set.hash() == status.current_pod_hash && to < set.replicas {
-            let why = format!("{} goes to {to}, but abortScaleDownDelaySeconds 0 keeps an aborted canary", set.name);
+            let why = format!(
+                "{} goes to {to}, but abortScaleDownDelaySeconds 0 keeps an aborted canary",
+                set.name
+            );
             self.blame(Rule::DelayIgnored, why);
         }
     }
@@ -108,7 +112,9 @@ impl Judge<'_> {
     /// Whether a set has the template that the spec asks for, whatever the status still says.
     fn has_current_template(&self, set: &Set) -> bool {
         let mut template = (*set.template).clone();
-        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(serde_json::Value::as_object_mut) {
+        if let Some(labels) =
+            template.pointer_mut("/metadata/labels").and_then(serde_json::Value::as_object_mut)
+        {
             labels.remove(HASH_LABEL);
         }
         template == self.seen.rollout.spec.template.0

@@ -20,7 +20,8 @@ impl Judge<'_> {
             self.promoted(to);
         }
         let (Some(before), Some(after)) = (from.current_step_index, to.current_step_index) else { return };
-        let started = from.current_pod_hash != to.current_pod_hash || from.current_step_hash != to.current_step_hash;
+        let started =
+            from.current_pod_hash != to.current_pod_hash || from.current_step_hash != to.current_step_hash;
         if before == after || started || from.current_pod_hash.is_empty() {
             return;
         }
@@ -28,8 +29,8 @@ impl Judge<'_> {
         let end = i32::try_from(steps.len()).unwrap_or(i32::MAX);
         let back_to_start = after == 0 && to.abort;
         let window = self.seen.rollout.spec.rollback_window.is_some();
-        let to_the_end =
-            after == end && (to.current_pod_hash == to.stable_rs || from.promote_full || to.promote_full || window);
+        let to_the_end = after == end
+            && (to.current_pod_hash == to.stable_rs || from.promote_full || to.promote_full || window);
         if back_to_start || to_the_end || (before > end && after == end) {
             return;
         }
@@ -50,11 +51,15 @@ impl Judge<'_> {
         let need = self.facts.threshold(self.facts.replicas);
         let available = available(&self.live, &to.stable_rs);
         if available < need {
-            let why = format!("{} becomes stable with {available} available pods, {need} are needed", to.stable_rs);
+            let why =
+                format!("{} becomes stable with {available} available pods, {need} are needed", to.stable_rs);
             self.blame(Rule::PromotedWithoutPods, why);
         }
         if to.abort || self.aborting {
-            self.blame(Rule::PromotedWithoutPods, format!("{} becomes stable although it is aborted", to.stable_rs));
+            self.blame(
+                Rule::PromotedWithoutPods,
+                format!("{} becomes stable although it is aborted", to.stable_rs),
+            );
         }
     }
 
@@ -66,7 +71,8 @@ impl Judge<'_> {
         if let Some(weight) = step.set_weight {
             let shown = self.facts.weight(&self.live, &self.live.routes);
             let routed = self.facts.router.is_some() && self.facts.replicas > 0;
-            return (routed && shown != weight).then(|| format!("the routes show weight {shown}, not {weight}"));
+            return (routed && shown != weight)
+                .then(|| format!("the routes show weight {shown}, not {weight}"));
         }
         if step.analysis.is_some() {
             let index = index.to_string();
@@ -83,7 +89,8 @@ impl Judge<'_> {
 
     /// A pause is over after its duration, or when somebody emptied the pause conditions.
     fn still_paused(&self, pause: &RolloutPause, from: &RolloutStatus) -> Option<String> {
-        let Some(condition) = from.pause_conditions.iter().find(|condition| condition.reason == PAUSE_STEP) else {
+        let Some(condition) = from.pause_conditions.iter().find(|condition| condition.reason == PAUSE_STEP)
+        else {
             return (!from.controller_pause).then(|| "its pause never started".to_owned());
         };
         let start = condition.start_time.as_ref()?.0;
@@ -104,5 +111,12 @@ fn seconds(duration: &impl serde::Serialize) -> Option<i64> {
     let text = value.as_str()?;
     let unit = |suffix: &str, factor: i64| text.strip_suffix(suffix)?.parse::<i64>().ok().map(|n| n * factor);
     // A duration of several units is not worth a second parser here: it counts as its least, no time at all.
-    Some(text.parse().ok().or_else(|| unit("s", 1)).or_else(|| unit("m", 60)).or_else(|| unit("h", 3600)).unwrap_or(0))
+    Some(
+        text.parse()
+            .ok()
+            .or_else(|| unit("s", 1))
+            .or_else(|| unit("m", 60))
+            .or_else(|| unit("h", 3600))
+            .unwrap_or(0),
+    )
 }

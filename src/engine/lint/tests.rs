@@ -47,7 +47,10 @@ fn world_of(canary: Value) -> World {
         spec: Arc::new(Parsed::new(&rollout)),
         rollout: Arc::new(rollout),
         sets: vec![set("v1", 10, 10), set("v2", 4, 4)],
-        services: BTreeMap::from([("stable".to_owned(), service("stable", "v1")), ("canary".to_owned(), service("canary", "v2"))]),
+        services: BTreeMap::from([
+            ("stable".to_owned(), service("stable", "v1")),
+            ("canary".to_owned(), service("canary", "v2")),
+        ]),
         endpoints: BTreeMap::new(),
         routes: BTreeMap::from([(ingress("shop"), Arc::new(json!({ "metadata": { "name": "shop" } })))]),
         runs: Vec::new(),
@@ -92,7 +95,11 @@ fn endpoints(world: &mut World, service: &str, hash: &str, ready: i32) {
 }
 
 fn ingress(name: &str) -> Reference {
-    Reference { api_version: "networking.k8s.io/v1".to_owned(), kind: "Ingress".to_owned(), name: name.to_owned() }
+    Reference {
+        api_version: "networking.k8s.io/v1".to_owned(),
+        kind: "Ingress".to_owned(),
+        name: name.to_owned(),
+    }
 }
 
 fn routed(weight: i32) -> Value {
@@ -105,7 +112,13 @@ fn routed(weight: i32) -> Value {
 
 fn route(from: i32, to: i32) -> Write {
     let reference = ingress("shop-shop-canary");
-    Write::Route(RouteWrite { reference, from: Some(routed(from)), to: routed(to), weight: to, max_weight: 100 })
+    Write::Route(RouteWrite {
+        reference,
+        from: Some(routed(from)),
+        to: routed(to),
+        weight: to,
+        max_weight: 100,
+    })
 }
 
 fn scale(hash: &str, from: i32, to: i32) -> Write {
@@ -140,7 +153,8 @@ fn edit_set(world: &mut World, hash: &str, change: impl FnOnce(&mut Set)) {
 }
 
 fn plan(writes: Vec<Write>) -> Plan {
-    let writes = writes.into_iter().map(|write| Planned { write, because: Because::StatusMoved, notices: Vec::new() });
+    let writes =
+        writes.into_iter().map(|write| Planned { write, because: Because::StatusMoved, notices: Vec::new() });
     Plan { writes: writes.collect(), wake: None, because: Because::StatusMoved }
 }
 
@@ -155,9 +169,17 @@ fn a_raise_needs_ready_endpoints_of_the_selected_revision() {
     endpoints(&mut world, "canary", "v2", 6);
     edit_set(&mut world, "v2", |set| (set.replicas, set.status.available) = (6, 6));
     assert_eq!(broken(&world, vec![route(40, 60)]), []);
-    assert_eq!(broken(&world, vec![route(40, 61)]), [(Rule::RaisedWithoutEndpoints, 0)], "61 of 10 pods are 7");
+    assert_eq!(
+        broken(&world, vec![route(40, 61)]),
+        [(Rule::RaisedWithoutEndpoints, 0)],
+        "61 of 10 pods are 7"
+    );
     endpoints(&mut world, "canary", "v1", 6);
-    assert_eq!(broken(&world, vec![route(40, 60)]), [(Rule::RaisedWithoutEndpoints, 0)], "those are the old pods");
+    assert_eq!(
+        broken(&world, vec![route(40, 60)]),
+        [(Rule::RaisedWithoutEndpoints, 0)],
+        "those are the old pods"
+    );
 }
 
 #[test]
@@ -208,7 +230,10 @@ fn capacity_stays_until_the_weight_was_observed_to_be_gone() {
 fn the_stable_revision_keeps_all_its_pods_under_a_router() {
     let world = world();
     assert_eq!(broken(&world, vec![scale("v1", 10, 6)]), [(Rule::StableTooSmall, 0)]);
-    assert_eq!(broken(&world, vec![scale("v1", 10, 5)]), [(Rule::CapacityBeforeWeight, 0), (Rule::StableTooSmall, 0)]);
+    assert_eq!(
+        broken(&world, vec![scale("v1", 10, 5)]),
+        [(Rule::CapacityBeforeWeight, 0), (Rule::StableTooSmall, 0)]
+    );
 }
 
 #[test]
@@ -278,7 +303,11 @@ fn a_service_with_weight_is_only_pointed_at_pods_that_can_carry_it() {
     world.sets.push(set("v3", 1, 0));
     assert_eq!(broken(&world, vec![point("canary", "v2", "v3")]), [(Rule::PointedAtNothing, 0)]);
     edit_set(&mut world, "v3", |set| set.status.available = 1);
-    assert_eq!(broken(&world, vec![point("canary", "v2", "v3")]), [(Rule::PointedAtNothing, 0)], "1 for 40 % of 10");
+    assert_eq!(
+        broken(&world, vec![point("canary", "v2", "v3")]),
+        [(Rule::PointedAtNothing, 0)],
+        "1 for 40 % of 10"
+    );
     edit_set(&mut world, "v3", |set| (set.replicas, set.status.available) = (4, 4));
     assert_eq!(broken(&world, vec![point("canary", "v2", "v3")]), []);
     assert_eq!(broken(&world, vec![point("missing", "v2", "v3")]).first(), Some(&(Rule::ChangesNothing, 0)));
@@ -302,7 +331,8 @@ fn a_stable_service_is_adopted_only_when_the_revision_is_complete() {
 
 #[test]
 fn without_a_router_pods_stay_within_surge_and_unavailability() {
-    let mut world = world_of(json!({ "maxSurge": 1, "maxUnavailable": "10%", "steps": [{ "setWeight": 40 }] }));
+    let mut world =
+        world_of(json!({ "maxSurge": 1, "maxUnavailable": "10%", "steps": [{ "setWeight": 40 }] }));
     edit_set(&mut world, "v1", |set| (set.replicas, set.status.available) = (6, 6));
     assert_eq!(broken(&world, vec![scale("v2", 4, 5)]), []);
     assert_eq!(broken(&world, vec![scale("v2", 4, 6)]), [(Rule::SurgeExceeded, 0)]);
@@ -321,7 +351,8 @@ fn a_paused_rollout_is_not_scaled() {
     assert_eq!(broken(&paused, vec![scale("v2", 4, 5)]), [(Rule::ScaledWhilePaused, 0)]);
     let mut undecided = world();
     edit_status(&mut undecided, |status| {
-        status.pause_conditions = serde_json::from_value(json!([{ "reason": "InconclusiveAnalysisRun" }])).unwrap();
+        status.pause_conditions =
+            serde_json::from_value(json!([{ "reason": "InconclusiveAnalysisRun" }])).unwrap();
     });
     assert_eq!(broken(&undecided, vec![scale("v2", 4, 5)]), [(Rule::ScaledWhilePaused, 0)]);
 }
@@ -385,8 +416,10 @@ fn a_pause_lasts_its_time_unless_somebody_ends_it() {
     edit_status(&mut world, |status| {
         status.current_step_index = Some(1);
         status.controller_pause = true;
-        status.pause_conditions =
-            serde_json::from_value(json!([{ "reason": "CanaryPauseStep", "startTime": at(-10).to_string() }])).unwrap();
+        status.pause_conditions = serde_json::from_value(
+            json!([{ "reason": "CanaryPauseStep", "startTime": at(-10).to_string() }]),
+        )
+        .unwrap();
     });
     let next = |world: &World| status(world, |status| status.current_step_index = Some(2));
     assert_eq!(broken(&world, vec![next(&world)]), [(Rule::StepNotDone, 0)]);
@@ -454,8 +487,10 @@ fn capacity_moved_before_the_weight_in_a_real_plan_is_caught() {
 /// A World as the planner itself would leave it: hashes, labels and routing objects are its own.
 fn real_world() -> World {
     let mut world = world();
-    let paths = json!([{ "path": "/", "backend": { "service": { "name": "stable", "port": { "number": 80 } } } }]);
-    let stable = json!({ "metadata": { "name": "shop" }, "spec": { "rules": [{ "http": { "paths": paths } }] } });
+    let paths =
+        json!([{ "path": "/", "backend": { "service": { "name": "stable", "port": { "number": 80 } } } }]);
+    let stable =
+        json!({ "metadata": { "name": "shop" }, "spec": { "rules": [{ "http": { "paths": paths } }] } });
     world.routes.insert(ingress("shop"), Arc::new(stable));
     let mut canary = routed(40);
     canary["metadata"]["ownerReferences"] = json!([{ "controller": true, "uid": "r1" }]);

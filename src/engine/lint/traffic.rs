@@ -23,7 +23,9 @@ impl Judge<'_> {
             _ => false,
         };
         if !lowers {
-            let why = format!("the update is aborted and the canary has weight {weight}, but the first write does not lower it");
+            let why = format!(
+                "the update is aborted and the canary has weight {weight}, but the first write does not lower it"
+            );
             self.blame(Rule::AbortNotFirst, why);
         }
     }
@@ -32,7 +34,10 @@ impl Judge<'_> {
     pub(super) fn abort_is_complete(&mut self) {
         let weight = self.facts.weight(&self.live, &self.live.routes);
         if self.aborting && weight > 0 && self.ready_of_stable() > 0 {
-            self.blame(Rule::AbortIncomplete, format!("the canary still has weight {weight} at the end of the plan"));
+            self.blame(
+                Rule::AbortIncomplete,
+                format!("the canary still has weight {weight} at the end of the plan"),
+            );
         }
     }
 
@@ -40,7 +45,10 @@ impl Judge<'_> {
     pub(super) fn route(&mut self, route: &RouteWrite) {
         let (before, after) = self.shown(route);
         if after != route.weight {
-            self.blame(Rule::WeightMisstated, format!("{} shows {after}, not {}", route.reference, route.weight));
+            self.blame(
+                Rule::WeightMisstated,
+                format!("{} shows {after}, not {}", route.reference, route.weight),
+            );
         }
         if after > before {
             self.raised(after);
@@ -54,7 +62,8 @@ impl Judge<'_> {
             self.blame(Rule::AbortRaises, format!("an abort raises the weight of the canary to {weight}"));
         }
         let Some(service) = self.facts.canary_service() else { return };
-        let Some(hash) = self.live.services.get(service).and_then(|known| known.hash().map(str::to_owned)) else {
+        let Some(hash) = self.live.services.get(service).and_then(|known| known.hash().map(str::to_owned))
+        else {
             self.blame(Rule::RaisedWithoutEndpoints, format!("Service {service} selects no revision"));
             return;
         };
@@ -75,7 +84,8 @@ impl Judge<'_> {
     fn lowered(&mut self, weight: i32) {
         let canary = self.facts.canary_service().and_then(|service| self.seen.endpoints.get(service));
         if self.ready_behind_stable() == 0 && canary.is_some_and(|endpoints| total(endpoints) > 0) {
-            let why = format!("weight {weight} sends traffic to the stable Service, which has no ready endpoint");
+            let why =
+                format!("weight {weight} sends traffic to the stable Service, which has no ready endpoint");
             self.blame(Rule::LoweredOntoNothing, why);
         }
     }
@@ -90,7 +100,9 @@ impl Judge<'_> {
             return;
         };
         if (carried > 0 || stable) && available == 0 {
-            let why = format!("Service {service} with weight {carried} would select {to}, which has no available pod");
+            let why = format!(
+                "Service {service} with weight {carried} would select {to}, which has no available pod"
+            );
             self.blame(Rule::PointedAtNothing, why);
             return;
         }
@@ -104,7 +116,9 @@ impl Judge<'_> {
         }
         let replicas = set_of(&self.live, to).map_or(0, |set| set.replicas);
         if stable && !known.annotations.contains_key(MANAGED_BY) && available < replicas {
-            let why = format!("Service {service} is adopted while {to} has {available} of {replicas} pods available");
+            let why = format!(
+                "Service {service} is adopted while {to} has {available} of {replicas} pods available"
+            );
             self.blame(Rule::PointedAtNothing, why);
         }
     }
@@ -117,8 +131,11 @@ impl Judge<'_> {
         let seen = self.facts.weight(self.seen, &self.seen.routes);
         let live = self.facts.weight(&self.live, &self.live.routes);
         let canary = if self.facts.canary_service() == Some(service) { seen.max(live) } else { 0 };
-        let stable =
-            if self.facts.stable_service() == Some(service) { self.facts.max_weight - seen.min(live) } else { 0 };
+        let stable = if self.facts.stable_service() == Some(service) {
+            self.facts.max_weight - seen.min(live)
+        } else {
+            0
+        };
         canary.max(stable)
     }
 

@@ -241,7 +241,7 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     }
     let on_canary = facts.world.endpoints.get(canary_service).map_or(0, |all| all.ready.values().sum());
     let on_stable = facts.endpoints(stable_service, &facts.status.stable_rs);
-    if facts.promoted() {
+    if facts.promoted() && on_canary > 0 {
         return wait(stable_service, on_stable, facts.endpoints(canary_service, &facts.hash).max(1));
     }
     let stable_needs = share_floor(facts.limits.max_weight - target, facts.replicas, facts.limits.max_weight);
