@@ -40,12 +40,23 @@ pub(crate) struct Cluster {
     own: Option<Own>,
 }
 
-/// What is known of a cluster that the harness runs itself. The guard comes
-/// last: dropping it removes the cluster.
+/// What is known of a cluster that the harness runs itself.
 struct Own {
     place: Place,
+    /// None for a cluster that another process has started.
     processes: Option<Processes>,
-    _guard: Option<Guard>,
+    /// Dropping it removes the cluster.
+    guard: Option<Guard>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let Some(guard) = self.guard.take() else { return };
+        drop(guard);
+        if let Some(processes) = &self.processes {
+            processes.collect();
+        }
+    }
 }
 
 /// Everything that must be built before a cluster can start.
@@ -58,6 +69,11 @@ pub(crate) struct Parts {
 impl Parts {
     /// Installs and builds what is missing.
     pub(crate) fn build() -> Result<Self> {
+        if !packages::is_root() {
+            bail!(
+                "a cluster of one's own needs root; as another user give --kubeconfig FILE of a cluster you have"
+            );
+        }
         packages::install()?;
         let images = Images::build()?;
         Ok(Self { images, tools: Tools::build()? })
@@ -76,11 +92,6 @@ pub(crate) enum Life {
 impl Cluster {
     /// Starts a cluster and waits until pods can run on it.
     pub(crate) async fn start(name: &str, life: Life, parts: &Parts) -> Result<Self> {
-        if !packages::is_root() {
-            bail!(
-                "a cluster of one's own needs root; as another user give --kubeconfig FILE of a cluster you have"
-            );
-        }
         remove_orphans()?;
         let start = Instant::now();
         let owner = if life == Life::Process { Some(place::myself()?) } else { None };
@@ -94,7 +105,7 @@ impl Cluster {
         removal.done = true;
         say(format!("cluster {name} is up after {:.1} s", start.elapsed().as_secs_f64()));
         let kubeconfig = place.kubeconfig(pki::ADMIN);
-        Ok(Self { client, kubeconfig, own: Some(Own { place, processes: Some(processes), _guard: guard }) })
+        Ok(Self { client, kubeconfig, own: Some(Own { place, processes: Some(processes), guard }) })
     }
 
     /// Uses a cluster that `cluster up` has started.
@@ -104,7 +115,7 @@ impl Cluster {
         })?;
         let kubeconfig = place.kubeconfig(pki::ADMIN);
         let client = connect(&kubeconfig).await?;
-        Ok(Self { client, kubeconfig, own: Some(Own { place, processes: None, _guard: None }) })
+        Ok(Self { client, kubeconfig, own: Some(Own { place, processes: None, guard: None }) })
     }
 
     /// Uses a cluster that somebody else runs.

@@ -86,6 +86,12 @@ impl Processes {
         Ok(())
     }
 
+    /// Takes note of the programs that have ended, so that no zombies are left.
+    pub(crate) fn collect(&self) {
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        children.retain_mut(|(_, child)| matches!(child.try_wait(), Ok(None)));
+    }
+
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.place.log_dir().join(format!("{name}.log"))
     }
