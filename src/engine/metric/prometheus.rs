@@ -159,16 +159,15 @@ fn login(authentication: &Authentication) -> Result<Login, String> {
     Ok(Login::Basic { username, password })
 }
 
-/// The answer of the HTTP API.
-#[derive(Deserialize)]
+/// The answer of the HTTP API. Servers that speak it write null where Prometheus leaves a field out.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Answer {
-    status: String,
+    status: Option<String>,
     data: Option<Data>,
-    error_type: String,
-    error: String,
-    warnings: Vec<String>,
+    error_type: Option<String>,
+    error: Option<String>,
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -187,9 +186,10 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
         }
         Err(error) => return Err(format!("prometheus did not answer JSON: {error}")),
     };
-    if answer.status != "success" {
-        let kind = if answer.error_type.is_empty() { response.status.to_string() } else { answer.error_type };
-        let error = if answer.error.is_empty() { shown(&response.body) } else { answer.error };
+    if answer.status.as_deref() != Some("success") {
+        let told = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let kind = told(answer.error_type).unwrap_or_else(|| response.status.to_string());
+        let error = told(answer.error).unwrap_or_else(|| shown(&response.body));
         return Err(format!("{kind}: {error}"));
     }
     let data = answer.data.ok_or("prometheus answered without data")?;
@@ -218,7 +218,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
         }
         MetricValue::Json(json) => json.to_string(),
     };
-    Ok(Measured { value, text, metadata: warnings(&answer.warnings) })
+    Ok(Measured { value, text, metadata: warnings(&answer.warnings.unwrap_or_default()) })
 }
 
 /// A point is `[time, "value"]`.
@@ -233,6 +233,9 @@ fn point(json: &Value) -> Option<f64> {
 
 /// The numbers of all series. A series of native histograms has none, so it makes the answer malformed.
 fn samples(result: &Value, numbers: impl Fn(&Value) -> Option<Vec<f64>>) -> Option<Vec<f64>> {
+    if result.is_null() {
+        return Some(Vec::new());
+    }
     let series: Option<Vec<Vec<f64>>> = result.as_array()?.iter().map(numbers).collect();
     Some(series?.concat())
 }
@@ -356,6 +359,7 @@ mod tests {
             ("scalar", r#"[1,"+Inf"]"#, MetricValue::Number(f64::INFINITY), "+Inf"),
             ("vector", series, MetricValue::Samples(vec![0.5, 1e21]), "[0.5,1000000000000000000000]"),
             ("vector", "[]", MetricValue::Samples(vec![]), "[]"),
+            ("vector", "null", MetricValue::Samples(vec![]), "[]"),
             (
                 "matrix",
                 r#"[{"metric":{},"values":[[1,"1"],[2,"2"]]},{"metric":{},"values":[[1,"3"]]}]"#,
@@ -390,6 +394,11 @@ mod tests {
             (200, "<html>", "prometheus did not answer JSON: expected value at line 1 column 1"),
             (200, r#"{"status":"success"}"#, "prometheus answered without data"),
             (500, "{}", "500: {}"),
+            (
+                502,
+                r#"{"status":null,"error":null,"warnings":null}"#,
+                "502: {\"status\":null,\"error\":null,\"warnings\":null}",
+            ),
         ] {
             assert_eq!(answer(status, body).unwrap_err(), wanted);
         }
