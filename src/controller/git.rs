@@ -1,0 +1,228 @@
+//! Git: which commit a branch, tag or commit is, and the files of one directory at it.
+//!
+//! Input: a repository, a revision and a path. Output: a commit and files, or why not. One bare store per
+//! repository is kept in a cache directory and can be deleted at any time; no work tree is ever written.
+//! Everything here blocks, so it runs on threads of its own. It must never know what the files are for.
+
+pub(crate) mod access;
+mod fetch;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout_at};
+
+use self::access::Access;
+
+/// Packs that a store may gather before it is thrown away and fetched anew. Each commit brings one; with
+/// many, every look-up has to search all of them.
+const PACKS_MAX: usize = 48;
+/// What is waited beyond the limit for a fetch that ends itself at the limit.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// What one look at a repository may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The longest fetch.
+    pub(crate) within: Duration,
+    /// The most that one fetch may bring.
+    pub(crate) fetched_bytes: u64,
+    /// The most that the files read may hold together.
+    pub(crate) read_bytes: usize,
+    /// The most entries that are looked at below the path.
+    pub(crate) entries: usize,
+}
+
+impl Default for Limits {
+    /// A minute, as upstream gives its repository server; a gigabyte on the wire; and a little more than the
+    /// 10 MiB of manifests that the render allows, so that the render is what says so.
+    fn default() -> Self {
+        Self {
+            within: Duration::from_secs(60),
+            fetched_bytes: 1 << 30,
+            read_bytes: 12 << 20,
+            entries: 100_000,
+        }
+    }
+}
+
+/// Why a repository could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GitError {
+    /// The server wants other credentials.
+    #[error("repository {repository} refuses the credentials: {why}")]
+    Denied { repository: String, why: String },
+    /// The server cannot be reached, or stopped talking.
+    #[error("repository {repository} cannot be read: {why}")]
+    Unreachable { repository: String, why: String },
+    /// There is no such revision.
+    #[error("unable to resolve '{revision}' to a commit SHA: repository {repository} {why}")]
+    NoRevision { repository: String, revision: String, why: String },
+    /// The commit does not hold what is asked for.
+    #[error("repository {repository} at {commit}: {why}")]
+    Unfit { repository: String, commit: String, why: String },
+    /// The repository is of a kind, or has credentials of a kind, that is not implemented.
+    #[error("repository {repository} cannot be used: {why}")]
+    Unsupported { repository: String, why: String },
+    /// The local store is broken.
+    #[error("the local store of repository {repository} is broken: {why}")]
+    Store { repository: String, why: String },
+}
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// A branch, tag or commit; empty means `HEAD`.
+    pub(crate) revision: String,
+    /// The directory.
+    pub(crate) path: String,
+    /// Whether files of sub-directories may be needed.
+    pub(crate) recurse: bool,
+}
+
+/// Files by their path below the directory that was asked for.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// A commit, and its files or why there are none.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// The commit.
+    pub(crate) commit: String,
+    /// The files that were needed.
+    pub(crate) files: Result<Files, GitError>,
+}
+
+/// The stores.
+#[derive(Debug)]
+pub(crate) struct Git {
+    cache: PathBuf,
+    allow_files: bool,
+    limits: Limits,
+    /// One look at a time per store.
+    busy: Mutex<BTreeMap<PathBuf, Arc<AsyncMutex<()>>>>,
+}
+
+impl Git {
+    /// Keeps stores below a directory, which is created when it is needed.
+    pub(crate) fn new(cache: PathBuf, allow_files: bool, limits: Limits) -> Self {
+        Self { cache, allow_files, limits, busy: Mutex::default() }
+    }
+
+    /// Resolves a revision and reads the files that `is_needed` says are needed.
+    ///
+    /// # Errors
+    /// The revision could not be resolved. That the commit lacks the path is said in the answer.
+    pub(crate) async fn read(
+        &self,
+        access: Access,
+        question: Question,
+        is_needed: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Result<Snapshot, GitError> {
+        let repository = access.shown();
+        self.check_scheme(&access)?;
+        let store = self.cache.join(store_name(&access));
+        let until = Instant::now() + self.limits.within + END_WITHIN;
+        let late = || GitError::Unreachable {
+            repository: repository.clone(),
+            why: format!("no answer within {} s", self.limits.within.as_secs()),
+        };
+        let lock = {
+            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(busy.entry(store.clone()).or_default())
+        };
+        let held = timeout_at(until, lock.lock_owned()).await.map_err(|_| late())?;
+        let limits = self.limits;
+        let work = tokio::task::spawn_blocking(move || {
+            // The lock goes when the work ends, also when nobody waits for it any more.
+            let _held = held;
+            read(&store, &access, &question, limits, &is_needed)
+        });
+        match timeout_at(until, work).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panicked)) => {
+                Err(GitError::Store { repository: repository.clone(), why: panicked.to_string() })
+            }
+            Err(_) => Err(late()),
+        }
+    }
+
+    fn check_scheme(&self, access: &Access) -> Result<(), GitError> {
+        let refuse =
+            |why: &str| Err(GitError::Unsupported { repository: access.shown(), why: why.to_owned() });
+        match access.url.split_once("://").map(|(scheme, _)| scheme) {
+            Some("http" | "https") => Ok(()),
+            Some("file") if self.allow_files => Ok(()),
+            Some("file") => refuse("repositories on the controller's own disk are switched off"),
+            Some("ssh" | "git+ssh") => refuse("ssh is not implemented yet; use https with a token"),
+            None if access.url.contains('@') => refuse("ssh is not implemented yet; use https with a token"),
+            Some(_) | None => refuse("its address must begin with https:// or http://"),
+        }
+    }
+}
+
+/// A readable directory name for a store. Repositories with different credentials have different stores, so
+/// that nobody reads by commit what somebody else was allowed to fetch.
+fn store_name(access: &Access) -> String {
+    let mut hasher = DefaultHasher::new();
+    (&access.url, &access.source).hash(&mut hasher);
+    let readable: String =
+        access.url.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(80).collect();
+    format!("{readable}-{:016x}", hasher.finish())
+}
+
+/// Reads once, and once more with a fresh store if the store was at fault.
+fn read(
+    store: &Path,
+    access: &Access,
+    question: &Question,
+    limits: Limits,
+    is_needed: &dyn Fn(&str) -> bool,
+) -> Result<Snapshot, GitError> {
+    match read_once(store, access, question, limits, is_needed) {
+        Err(GitError::Store { why, .. }) => {
+            tracing::warn!(repository = access.shown(), why, "the local store is broken and fetched anew");
+            remove(store, access)?;
+            read_once(store, access, question, limits, is_needed)
+        }
+        answer => answer,
+    }
+}
+
+fn read_once(
+    store: &Path,
+    access: &Access,
+    question: &Question,
+    limits: Limits,
+    is_needed: &dyn Fn(&str) -> bool,
+) -> Result<Snapshot, GitError> {
+    if packs(store) > PACKS_MAX {
+        remove(store, access)?;
+    }
+    let repository = fetch::open(store, access)?;
+    let commit = fetch::commit(&repository, access, &question.revision, limits)?;
+    let files = tree::files(&repository, access, commit, question, limits, is_needed);
+    // A store that lacks objects of its own commit is mended by fetching it anew; anything else is news.
+    if let Err(GitError::Store { .. }) = &files {
+        return files.map(|files| Snapshot { commit: commit.to_string(), files: Ok(files) });
+    }
+    Ok(Snapshot { commit: commit.to_string(), files })
+}
+
+fn packs(store: &Path) -> usize {
+    let entries = std::fs::read_dir(store.join("objects/pack"));
+    entries.map_or(0, |entries| {
+        entries.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "pack")).count()
+    })
+}
+
+fn remove(store: &Path, access: &Access) -> Result<(), GitError> {
+    std::fs::remove_dir_all(store)
+        .map_err(|error| GitError::Store { repository: access.shown(), why: error.to_string() })
+}
