@@ -34,12 +34,12 @@ pub mod world;
 mod tests;
 
 pub use compare::{Wanted, wanted};
-pub use look::{Look, Question, look};
+pub use look::{Level, Look, Question, look};
 pub use object::Key;
 pub use operate::conclude;
-pub use plan::{Because, Outcome, Plan, Planned, Write};
+pub use plan::{Apply, Because, Outcome, Plan, Planned, Propagation, Write};
 pub use project::service_account;
-pub use target::{Scan, scan, targets};
+pub use target::{Scan, Targets, last_known, scan, targets};
 pub use world::{
     Cluster, Failing, Fetched, Install, KindFact, Kinds, NamespaceFact, Prediction, Reach, World,
 };

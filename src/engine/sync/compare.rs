@@ -10,7 +10,7 @@ use super::delegate::Delegation;
 use super::diff;
 use super::health::{self, Health};
 use super::look::{Level, poll_at};
-use super::object::{Key, annotation, group_version, has_owner, text};
+use super::object::{Key, annotation, group_version, has_owner};
 use super::options::has;
 use super::plan::{Because, Plan};
 use super::project;
@@ -358,20 +358,4 @@ fn failed(world: &World, subject: &Subject, level: Level, message: String) -> Pl
     status::unknown(world, subject, message, &mut plan);
     plan.wake = next.or_else(|| Some(status::next_poll(world, subject)));
     plan
-}
-
-/// The objects whose health is to be read again although Git cannot be read: those of the last comparison.
-#[must_use]
-pub(super) fn known_keys(subject: &Subject) -> Vec<Key> {
-    let resources = subject.raw.pointer("/status/resources").and_then(Value::as_array);
-    resources
-        .into_iter()
-        .flatten()
-        .map(|resource| Key {
-            group: text(resource, "/group").to_owned(),
-            kind: text(resource, "/kind").to_owned(),
-            namespace: text(resource, "/namespace").to_owned(),
-            name: text(resource, "/name").to_owned(),
-        })
-        .collect()
 }

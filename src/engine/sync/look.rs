@@ -268,7 +268,7 @@ fn comparison(world: &World, subject: &Subject) -> Look {
         None if compared_to_other(subject, "destination") => Some(Level::Resolve),
         None if compared_to_other(subject, "ignoreDifferences") => Some(Level::Resolve),
         None if ended_since(subject) => Some(Level::Resolve),
-        None if world.prompted && subject.has_condition("ComparisonError") => Some(Level::Resolve),
+        None if world.prompted && told_of_errors(subject) => Some(Level::Resolve),
         None if world.prompted => Some(Level::SameRevision),
         None => None,
     };
@@ -287,6 +287,11 @@ fn comparison(world: &World, subject: &Subject) -> Look {
             Look::Compare { level: Level::Resolve, question: Question { source, revision: target } }
         }
     }
+}
+
+/// Whether the last look could not compare. What it was told of may be mended.
+fn told_of_errors(subject: &Subject) -> bool {
+    ["ComparisonError", "InvalidSpecError"].iter().any(|type_| subject.has_condition(type_))
 }
 
 /// When the next comparison is due, or the next attempt at a repository that cannot be read; nothing when

@@ -10,7 +10,7 @@ use tidegate_api::source::{
     SyncResult,
 };
 
-use super::compare::{Comparison, Pair, known_keys};
+use super::compare::{Comparison, Pair};
 use super::health::{self, Health};
 use super::look::Level;
 use super::object::{list, text};
@@ -18,6 +18,7 @@ use super::options;
 use super::plan::{Because, Plan, status_patch};
 use super::subject::{REFRESH, Subject};
 use super::supported;
+use super::target::known_key;
 use super::world::World;
 use crate::plan::Notice;
 
@@ -204,8 +205,9 @@ pub(super) fn unknown(world: &World, subject: &Subject, message: String, plan: &
     draft.reconciled();
     if let Some(cluster) = &world.cluster {
         let mut resources = subject.status.resources.clone().unwrap_or_default();
-        for (resource, key) in resources.iter_mut().zip(known_keys(subject)) {
-            if let Some(live) = cluster.live.get(&key) {
+        let raw = list(subject.raw.get("status").unwrap_or(&Value::Null), "/resources");
+        for (resource, raw) in resources.iter_mut().zip(raw) {
+            if let Some(live) = cluster.live.get(&known_key(raw)) {
                 resource.health = health::of(live).as_ref().map(resource_health);
             }
         }

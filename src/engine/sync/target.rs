@@ -319,6 +319,24 @@ pub fn scan(world: &World, targets: &Targets, every_kind: bool) -> Scan {
     scan
 }
 
+/// The objects of the last comparison with the versions of their kinds: what can still be looked at when Git
+/// cannot be read, and what a deletion begins with.
+#[must_use]
+pub fn last_known(application: &Value) -> BTreeMap<Key, String> {
+    let resources = list(application.get("status").unwrap_or(&Value::Null), "/resources");
+    resources.iter().map(|resource| (known_key(resource), text(resource, "/version").to_owned())).collect()
+}
+
+/// The key of one entry of `status.resources`.
+pub(super) fn known_key(resource: &Value) -> Key {
+    Key {
+        group: text(resource, "/group").to_owned(),
+        kind: text(resource, "/kind").to_owned(),
+        namespace: text(resource, "/namespace").to_owned(),
+        name: text(resource, "/name").to_owned(),
+    }
+}
+
 impl Scan {
     /// Whether objects of this kind are to be looked for.
     #[must_use]
