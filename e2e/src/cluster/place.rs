@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -145,9 +146,18 @@ impl Place {
 /// Serialises claims and removals of all harness processes on the machine.
 pub(crate) fn lock() -> Result<File> {
     fs::create_dir_all(RUN).with_context(|| format!("cannot create {RUN}"))?;
-    let file = File::create(Path::new(RUN).join("lock"))?;
-    file.lock()?;
-    Ok(file)
+    let path = Path::new(RUN).join("lock");
+    loop {
+        let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        file.lock()?;
+        // Whoever held it before may have removed it with the last cluster.
+        let is_current =
+            fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|mine| mine.ino() == now.ino()));
+        if is_current {
+            return Ok(file);
+        }
+        fs::create_dir_all(RUN).with_context(|| format!("cannot create {RUN}"))?;
+    }
 }
 
 /// Removes what all clusters share when the last one is gone.
