@@ -88,17 +88,19 @@ impl Connection {
             user: self.user.clone(),
         };
         if let Some(path) = &self.kubeconfig {
-            let kubeconfig = Kubeconfig::read_from(path).context("--kubeconfig")?;
-            return Config::from_custom_kubeconfig(kubeconfig, &options).await.context("--kubeconfig");
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| anyhow!("--kubeconfig: {error}"))?;
+            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+            return config.map_err(|error| anyhow!("--kubeconfig: {error}"));
         }
+        // The errors name their cause in their own text, so they are not chained.
         match Config::from_kubeconfig(&options).await {
             Ok(config) => Ok(config),
             Err(missing) if self.context.is_none() && std::env::var_os("KUBECONFIG").is_none() => {
                 Config::incluster().map_err(|_| {
-                    anyhow!(missing).context("no cluster: name a kubeconfig with --kubeconfig or $KUBECONFIG")
+                    anyhow!("no cluster: name a kubeconfig with --kubeconfig or $KUBECONFIG ({missing})")
                 })
             }
-            Err(error) => Err(error).context("cannot use the kubeconfig"),
+            Err(error) => Err(anyhow!("cannot use the kubeconfig: {error}")),
         }
     }
 

@@ -168,10 +168,8 @@ impl Session<'_> {
     pub(crate) fn explain(&self, verb: &str, kind: Kind, name: &str, error: Error) -> Failure {
         let what = self.what(kind, name);
         let Error::Api(status) = error else {
-            let error = anyhow!(error);
-            return Failure::Other(
-                error.context(format!("cannot {verb} {what}: the cluster cannot be reached")),
-            );
+            let cause = innermost(&error);
+            return Failure::Other(anyhow!("cannot {verb} {what}: the cluster cannot be reached: {cause}"));
         };
         let message = status.message.trim().to_owned();
         match status.code {
@@ -213,4 +211,17 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(object: DynamicObject) -> R
     let (decoded, _dropped) = tolerant::decode(serde_json::to_value(object)?)
         .map_err(|error| anyhow!(error).context(format!("cannot read object {name:?}")))?;
     Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::innermost;
+    use std::io;
+
+    #[test]
+    fn only_the_first_cause_is_told() {
+        let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
+        let error = kube::Error::Service(Box::new(io::Error::other(refused)));
+        assert_eq!(innermost(&error), "connection refused");
+    }
 }
