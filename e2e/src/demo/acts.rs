@@ -380,8 +380,9 @@ impl<'a> Play<'a> {
         loop {
             tokio::time::sleep(SHOW_PERIOD).await;
             let counts = lock(&self.load).as_ref().map(|load| (load.recent(RECENT), load.sent()));
-            if let Some((recent, sent)) = counts {
-                self.screen.show(&self.state(&recent, sent));
+            match counts {
+                Some((recent, sent)) => self.screen.show(&self.state(&recent, sent)),
+                None => self.screen.show(&[String::new(), format!("          {}", self.story.seen().wait())]),
             }
         }
     }

@@ -125,7 +125,7 @@ impl Report {
             figures.push((
                 format!("{:.1} ms", ms(latency.percentile_99)),
                 format!(
-                    "for the slowest of 100 answers (median {:.1} ms, longest {:.0} ms)",
+                    "or less for 99 of 100 answers (median {:.1} ms, longest {:.0} ms)",
                     ms(latency.median),
                     ms(latency.longest)
                 ),
@@ -248,4 +248,70 @@ fn marks(marks: &[(f64, Style, String)]) -> String {
         format!("<li class=\"{}\"><time>{seconds:.1} s</time> {}</li>\n", class_of(*style), escape(text))
     };
     marks.iter().map(item).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::story::{Happening, Seen, Split};
+    use crate::load::{Answers, Outcome, Sample};
+
+    /// A second version that climbs, and a third that fails and is stopped.
+    fn run() -> Measured {
+        let weights =
+            [(5, "v2", 20), (15, "v2", 60), (25, "v2", 100), (35, "", 0), (40, "v3", 20), (46, "v3", 0)];
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let wanted = |second: u64| weights.iter().rev().find(|(from, _, _)| second >= *from as u64);
+        let sample = |turn: u64| {
+            let second = turn / 20;
+            let stable = if second < 35 { "v1" } else { "v2" };
+            let (version, percent) =
+                wanted(second).map_or(("", 0), |(_, version, percent)| (*version, *percent));
+            let of_canary = turn % 5 < percent / 20;
+            let version = if of_canary { version } else { stable };
+            let status = if version == "v3" && turn % 3 == 0 { 500 } else { 200 };
+            let outcome = Outcome::Answered { version: version.to_owned(), status };
+            Sample { at: Duration::from_millis(turn * 50), took: Duration::from_millis(turn % 7), outcome }
+        };
+        let split = |(from, version, percent): &(i64, &str, u64)| {
+            let canary = (!version.is_empty()).then(|| ((*version).to_owned(), *percent as i32));
+            (at(*from), Split { stable: if *from < 35 { "v1" } else { "v2" }.to_owned(), canary })
+        };
+        let mark = |second: i64, style: Style, text: &str| Happening {
+            at: at(second),
+            style,
+            text: text.to_owned(),
+            is_marked: true,
+        };
+        let seen = Seen {
+            splits: weights.iter().map(split).collect(),
+            happenings: vec![
+                mark(4, Style::Git, "commit 1234567  shop: version 2"),
+                mark(35, Style::Good, "v2 is the stable version"),
+                mark(39, Style::Git, "commit 2345678  shop: version 3"),
+                mark(46, Style::Bad, "Tidegate aborts v3: <failed>"),
+            ],
+            ..Seen::default()
+        };
+        let answers = Answers { began: Timestamp::UNIX_EPOCH, samples: (0..1200).map(sample).collect() };
+        Measured::new(answers, &seen, "v3", None)
+    }
+
+    #[test]
+    fn the_page_is_complete() {
+        let finding = |held: bool| Finding { claim: "it holds", held, seen: "it <was> seen".to_owned() };
+        let report = Report {
+            began: Timestamp::UNIX_EPOCH,
+            took: Duration::from_secs(61),
+            timings: vec![("the cluster is up".to_owned(), Duration::from_secs(12))],
+            machine: "2 cores".to_owned(),
+            measured: run(),
+            claims: vec![finding(true), finding(false)],
+        };
+        let page = report.html();
+        assert!(!page.contains("{{"), "a part is missing");
+        assert!(page.contains("1 of 2 claims did not hold") && page.contains("it &lt;was&gt; seen"));
+        assert!(page.contains("bad answers to users in all"));
+        assert!(page.matches("<li class=").count() == 4 && page.matches("<polyline").count() == 2);
+    }
 }

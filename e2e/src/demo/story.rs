@@ -319,6 +319,15 @@ impl Seen {
         state
     }
 
+    /// How things stand while there is no traffic.
+    pub(super) fn wait(&self) -> String {
+        match (&self.rollout, self.waiting_for()) {
+            (Some(_), Some(why)) => format!("the rollout waits for {why}"),
+            (Some(_), None) => "the rollout waits for nothing".to_owned(),
+            (None, _) => self.application_state(),
+        }
+    }
+
     /// The wanted share of the version on its way.
     pub(super) fn percent(&self) -> i32 {
         self.splits.last().map_or(0, |(_, split)| split.percent())
