@@ -16,6 +16,9 @@
 //! `cargo run -p e2e -- cluster up` and then `cargo run -p e2e -- test FILTER
 //! --cluster dev` runs tests again and again on one cluster.
 
+mod canary;
+mod kinds;
+mod shop;
 mod smoke;
 
 use std::collections::BTreeSet;
@@ -76,7 +79,7 @@ macro_rules! cases {
 
 /// Every test there is.
 fn all() -> Vec<Case> {
-    use Need::{Ingress, OwnCluster};
+    use Need::{Ingress, OwnCluster, Tidegate};
     cases![
         smoke::a_deployment_becomes_ready [],
         smoke::a_service_answers_through_kube_proxy [OwnCluster],
@@ -84,6 +87,15 @@ fn all() -> Vec<Case> {
         smoke::names_resolve_inside_pods [],
         smoke::prometheus_counts_what_the_application_answered [OwnCluster],
         smoke::a_repository_can_be_cloned_over_http [OwnCluster],
+        smoke::a_private_repository_demands_credentials [OwnCluster],
+        kinds::take_the_manifests_of_users_verbatim [Tidegate],
+        canary::gets_its_share_and_loses_nothing [Tidegate, Ingress],
+        canary::gives_the_traffic_back_when_aborted [Tidegate, Ingress],
+        canary::aborts_by_itself_when_prometheus_says_so [Tidegate, Ingress, OwnCluster],
+        canary::aborts_whatever_else_is_wrong [Tidegate, Ingress],
+        canary::without_a_router_pods_carry_the_weight [Tidegate],
+        canary::a_malformed_neighbour_stops_nobody [Tidegate],
+        canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
     ]
 }
 
@@ -154,7 +166,8 @@ async fn play(scene: Arc<Scene>, case: &Case) -> Result<()> {
 /// A namespace's name: the test's, short enough, and different in each run, so
 /// that a run need not wait until the last one's namespaces are gone.
 fn namespace_of(name: &str) -> String {
-    let text: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let text: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let text = text.replace("--", "-").replace("--", "-");
     let short: String = text.chars().take(48).collect();
     let unique = jiff::Timestamp::now().as_millisecond() % 1_000_000_000;
@@ -177,7 +190,10 @@ mod unit {
     fn every_name_makes_a_namespace() {
         for case in all() {
             let namespace = namespace_of(case.name);
-            assert!(namespace.len() <= 63 && !namespace.contains("--") && !namespace.contains(':'), "{namespace}");
+            assert!(
+                namespace.len() <= 63 && !namespace.contains("--") && !namespace.contains(':'),
+                "{namespace}"
+            );
         }
     }
 }

@@ -43,11 +43,12 @@ struct Part {
 
 /// In order: what fails quickly comes first, and Rust is compiled before Go,
 /// whose builds then run beside the parts that leave a processor idle.
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part { name: "format", run: |_| async { cargo(&["fmt", "--all", "--check"]) }.boxed_local() },
     Part { name: "clippy", run: |v| clippy(v).boxed_local() },
     Part { name: "engine fence", run: |_| async { engine_fence() }.boxed_local() },
     Part { name: "unit tests", run: |_| async { unit_tests() }.boxed_local() },
+    Part { name: "simulation", run: |_| async { simulation() }.boxed_local() },
     Part { name: "dependencies", run: |_| async { cargo_deny() }.boxed_local() },
     Part { name: "chart", run: |_| async { chart() }.boxed_local() },
     Part { name: "Go tools", run: |v| go_tools(v).boxed_local() },
@@ -145,6 +146,11 @@ fn engine_fence() -> Result<()> {
 /// Every test that needs no cluster: those of the workspace, and the harness's own.
 fn unit_tests() -> Result<()> {
     cargo(&["test", "--quiet", "--workspace"])
+}
+
+/// Rollouts in a model of Kubernetes with faults and people: no seed may break a rule.
+fn simulation() -> Result<()> {
+    cargo(&["run", "--quiet", "--bin", "sim", "--", "--seeds", "20000", "--rounds", "100", "--brief"])
 }
 
 /// Licences, duplicate versions and sources of the dependencies. Advisories

@@ -396,6 +396,7 @@ fn already_exists(error: &kube::Error) -> bool {
 }
 
 /// Stopping or deleting what does not exist any more is done.
+#[expect(clippy::result_large_err, reason = "one error a round, and never in a loop")]
 fn gone_is_done(sent: Sent) -> Sent {
     match sent {
         Err((_, error)) if Class::of(&error) == Class::Gone => Ok(Done::Nothing),

@@ -45,10 +45,15 @@ impl Gate {
         *self.open_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Until when writes may be sent, if they may be sent now.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        let until = *self.open_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.filter(|until| Instant::now() < *until)
+    }
+
     /// Whether a write may be sent now.
     pub(crate) fn is_open(&self) -> bool {
-        let until = *self.open_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+        self.until().is_some()
     }
 }
 

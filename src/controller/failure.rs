@@ -29,6 +29,7 @@ pub(crate) enum Class {
 
 impl Class {
     /// Classifies an error of the Kubernetes client.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the list of the client's transport errors is open")]
     pub(crate) fn of(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status),
@@ -84,10 +85,7 @@ impl Class {
 
 /// Whether a request was stopped on our own side, so that it certainly did not happen.
 pub(crate) fn was_refused(error: &kube::Error) -> bool {
-    match error {
-        kube::Error::Service(cause) => cause.downcast_ref::<Refused>().is_some(),
-        _ => false,
-    }
+    matches!(error, kube::Error::Service(cause) if cause.is::<Refused>())
 }
 
 /// An error and its causes in one line, without repeating what a cause already says.

@@ -51,6 +51,14 @@ pub(crate) fn ingress() -> ApiResource {
     kind("networking.k8s.io", "v1", "Ingress", "ingresses")
 }
 
+pub(crate) fn application() -> ApiResource {
+    kind("argoproj.io", "v1alpha1", "Application", "applications")
+}
+
+pub(crate) fn app_project() -> ApiResource {
+    kind("argoproj.io", "v1alpha1", "AppProject", "appprojects")
+}
+
 /// Kinds that the watches follow; the cluster-wide one only by a controller of all namespaces.
 #[cfg(test)]
 pub(crate) fn watched() -> [ApiResource; 9] {

@@ -77,7 +77,7 @@ impl Election {
     /// Returns once this controller holds the Lease; the gate is then open.
     pub(crate) async fn win(&mut self) {
         loop {
-            match self.attempt().await {
+            match self.attempt_in_time().await {
                 Ok(true) => {
                     info!(lease = self.name, identity = self.identity, "leading");
                     return;
@@ -91,28 +91,36 @@ impl Election {
 
     /// Renews the Lease; returns once it is lost, by which time the gate has shut.
     pub(crate) async fn keep(&mut self) {
-        while self.gate.is_open() {
-            tokio::time::sleep(self.timing.retry).await;
-            // A request that hangs must leave time for another one before the deadline.
-            match tokio::time::timeout(self.timing.deadline / 2, self.attempt()).await {
+        while let Some(until) = self.gate.until() {
+            tokio::time::sleep(self.timing.retry.min(until - Instant::now())).await;
+            let Some(until) = self.gate.until() else { break };
+            match tokio::time::timeout_at(until, self.attempt_in_time()).await {
                 Ok(Ok(true)) => {}
-                Ok(Ok(false)) => break,
+                Ok(Ok(false)) | Err(_) => break,
                 Ok(Err(error)) => warn!(lease = self.name, error = %chain(&error), "cannot renew the lease"),
-                Err(_) => warn!(lease = self.name, "no answer while renewing the lease"),
             }
         }
         self.gate.close();
         warn!(lease = self.name, "no longer leading");
     }
 
+    /// A request that hangs must leave time for another one before the deadline.
+    async fn attempt_in_time(&mut self) -> Result<bool, kube::Error> {
+        let within = self.timing.deadline / 2;
+        match tokio::time::timeout(within, self.attempt()).await {
+            Ok(outcome) => outcome,
+            Err(elapsed) => Err(kube::Error::Service(elapsed.into())),
+        }
+    }
+
     /// Gives the Lease back, so that another controller need not wait for its end.
     pub(crate) async fn release(&mut self) {
         self.gate.close();
         let Some((mut lease, _)) = self.observed.take() else { return };
-        let spec = lease.spec.get_or_insert_default();
-        if spec.holder_identity.as_deref() != Some(self.identity.as_str()) {
+        if holder(&lease) != self.identity {
             return;
         }
+        let spec = lease.spec.get_or_insert_default();
         spec.holder_identity = Some(String::new());
         spec.lease_duration_seconds = Some(1);
         spec.renew_time = Some(MicroTime(Timestamp::now()));
@@ -122,12 +130,21 @@ impl Election {
         }
     }
 
-    /// Reads the Lease and claims or renews it; says whether it is ours now.
+    /// Claims or renews the Lease; says whether it is ours now.
     async fn attempt(&mut self) -> Result<bool, kube::Error> {
         // Counted from before the request: the others count from when the API server stored it.
         let started = Instant::now();
-        let found = self.api.get_opt(&self.name).await?;
-        let unchanged_for = self.note(found.clone());
+        // A holder knows the Lease as it wrote it, and need not read it again.
+        let known =
+            self.observed.as_ref().map(|(lease, _)| lease).filter(|lease| holder(lease) == self.identity);
+        let (found, unchanged_for) = match known {
+            Some(lease) => (Some(lease.clone()), Duration::ZERO),
+            None => {
+                let found = self.api.get_opt(&self.name).await?;
+                let unchanged_for = self.note(found.clone());
+                (found, unchanged_for)
+            }
+        };
         let claim = claim(found.as_ref(), &self.identity, self.timing.duration, unchanged_for);
         debug!(lease = self.name, ?claim, "looked at the lease");
         let stored = match claim {
@@ -147,9 +164,13 @@ impl Election {
                 self.gate.open_until(started + self.timing.deadline);
                 Ok(true)
             }
-            // Another candidate was faster; a holder reads again, for somebody may only have added a label.
+            // Another candidate was faster.
             Err(error) if Class::of(&error) == Class::Conflict && claim != Claim::Renew => Ok(false),
-            Err(error) => Err(error),
+            Err(error) => {
+                // Whatever went wrong, the Lease may have changed: read it again next time.
+                self.observed = self.observed.take().filter(|_| claim != Claim::Renew);
+                Err(error)
+            }
         }
     }
 
@@ -193,11 +214,15 @@ fn written() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
+fn holder(lease: &Lease) -> &str {
+    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
+}
+
 /// Judges a Lease that has not changed for `unchanged_for` by our own clock.
 fn claim(lease: Option<&Lease>, identity: &str, duration: Duration, unchanged_for: Duration) -> Claim {
     let Some(lease) = lease else { return Claim::Create };
     let spec = lease.spec.as_ref();
-    let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+    let holder = holder(lease);
     if holder == identity {
         return Claim::Renew;
     }

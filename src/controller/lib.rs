@@ -25,6 +25,7 @@ mod rights;
 mod rollout;
 mod serve;
 mod store;
+mod sync;
 mod telemetry;
 mod watch;
 mod work;
@@ -50,6 +51,7 @@ use crate::gauges::Gauges;
 use crate::lease::Election;
 use crate::metrics::Metrics;
 use crate::rollout::Rollouts;
+use crate::sync::{Applications, Counts};
 use crate::watch::{Scene, Scope};
 
 pub use crate::options::{LogFormat, Options, SyncOptions};
@@ -101,7 +103,8 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let claim = client::build(&config, Limit::new(0.0, 1), Gate::always_open(), Arc::clone(&metrics))?;
 
     let mut background = JoinSet::new();
-    serve(&options, &scene, &metrics, &gate, &mut background).await?;
+    let counts = Counts::default();
+    serve(&options, &scene, &metrics, &counts, &gate, &mut background).await?;
     let own_namespace = options.own_namespace();
     let namespace =
         options.namespaced.then(|| options.namespace.clone().unwrap_or_else(|| own_namespace.clone()));
@@ -111,6 +114,14 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let (recorder, writer) = events::channel(talk, Arc::clone(&metrics));
     let writer = tokio::spawn(writer.run());
 
+    let sync = options.sync.sync_enabled.then(|| options.sync_config(&own_namespace));
+    let applications = match sync {
+        Some(sync) => {
+            let (gate, metrics) = (gate.clone(), Arc::clone(&metrics));
+            Some(Applications::new(sync, config.clone(), gate, metrics, recorder.clone(), counts)?)
+        }
+        None => None,
+    };
     let hand = Hand::new(client.clone(), recorder.clone());
     let runs = Arc::new(Runs {
         scene: Arc::clone(&scene),
@@ -130,7 +141,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         resync: Duration::from_secs(options.rollout_resync.max(1)),
         memories: Mutex::default(),
     });
-    let shell = Shell { options, scene, metrics, rollouts, runs };
+    let shell = Shell { options, scene, metrics, rollouts, runs, applications };
     let election = Election::new(
         Api::namespaced(claim, &own_namespace),
         lease::name(scope.instance_id.as_deref()),
@@ -154,6 +165,8 @@ struct Shell {
     metrics: Arc<Metrics>,
     rollouts: Arc<Rollouts>,
     runs: Arc<Runs>,
+    /// The Git side, where it is turned on.
+    applications: Option<Arc<Applications>>,
 }
 
 impl Shell {
@@ -201,13 +214,18 @@ impl Shell {
             let limit = self.options.analysis_threads.max(1);
             self.scene.runs.work(first, limit, stopped(), attend, panicked).await;
         };
-        let loops = async { tokio::join!(rollouts, runs) };
+        let applications = async {
+            if let Some(applications) = &self.applications {
+                applications.work(stopped()).await;
+            }
+        };
+        let loops = async { tokio::join!(rollouts, runs, applications) };
         let overdue = async {
             stopped().await;
             tokio::time::sleep(FINISH_WITHIN).await;
         };
         tokio::select! {
-            ((), ()) = loops => {}
+            ((), (), ()) = loops => {}
             () = overdue => warn!("what is in progress takes too long, ending anyway"),
         }
     }
@@ -226,11 +244,15 @@ async fn serve(
     options: &Options,
     scene: &Arc<Scene>,
     metrics: &Arc<Metrics>,
+    counts: &Counts,
     gate: &Gate,
     background: &mut JoinSet<std::io::Result<()>>,
 ) -> Result<(), RunError> {
     let mut registry = Registry::default();
     metrics.register(&mut registry);
+    if options.sync.sync_enabled {
+        counts.register(&mut registry);
+    }
     let gauges = Gauges { scene: Arc::clone(scene), metrics: Arc::clone(metrics), gate: gate.clone() };
     registry.register_collector(Box::new(gauges));
     let listener = serve::listen("health", options.healthz_port).await?;

@@ -3,7 +3,7 @@
 //! Input: calls from the loops. Output: families for the registry. What can be read from the stores at the time of
 //! a scrape is in `gauges.rs` instead, so that nothing here must be kept in step with objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +50,8 @@ pub(crate) struct Standing {
     pub(crate) reason: String,
     failing_since: Option<Instant>,
     busy_since: Option<Instant>,
+    /// Types and reasons of its Events, so that their series can be forgotten with it.
+    events: BTreeSet<[String; 2]>,
 }
 
 impl Standing {
@@ -191,7 +193,10 @@ impl Metrics {
             Loop::Rollout => {
                 self.rollout_reconcile.remove(&labels);
                 self.rollout_reconcile_error.remove(&labels);
-                self.standings.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+                let standing = self.standings.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+                for event in standing.into_iter().flat_map(|standing| standing.events) {
+                    self.rollout_events.remove(&event_labels(key, event));
+                }
             }
             Loop::Run => {
                 self.run_reconcile.remove(&labels);
@@ -221,7 +226,9 @@ impl Metrics {
     /// Notes that a decision panicked.
     pub(crate) fn panicked(&self, key: &Key) {
         self.panics.inc();
-        self.stand(key, |standing| standing.busy_since = None);
+        if let Some(standing) = self.standings.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+            standing.busy_since = None;
+        }
     }
 
     /// Notes that a plan broke a safety rule.
@@ -232,9 +239,11 @@ impl Metrics {
     /// Notes an Event, written or not yet.
     pub(crate) fn event(&self, about: &str, key: &Key, kind: &str, reason: &str) {
         if about == "Rollout" {
-            let [namespace, name] = labels(key);
-            let labels = [namespace, name, ("type", kind.to_owned()), ("reason", reason.to_owned())];
-            self.rollout_events.get_or_create(&labels).inc();
+            let event = [kind.to_owned(), reason.to_owned()];
+            self.rollout_events.get_or_create(&event_labels(key, event.clone())).inc();
+            self.stand(key, |standing| {
+                standing.events.insert(event);
+            });
         }
     }
 
@@ -280,6 +289,11 @@ fn labels(key: &Key) -> Labels<2> {
     [("namespace", key.namespace.clone()), ("name", key.name.clone())]
 }
 
+fn event_labels(key: &Key, [kind, reason]: [String; 2]) -> Labels<4> {
+    let [namespace, name] = labels(key);
+    [namespace, name, ("type", kind), ("reason", reason)]
+}
+
 #[cfg(test)]
 mod tests {
     use prometheus_client::encoding::text::encode;
@@ -315,7 +329,8 @@ mod tests {
         }
         assert!(!written.contains("MetricSuccessful"));
         metrics.forget(Loop::Rollout, &key);
-        assert!(!text(&metrics).contains("rollout_reconcile_error{"));
+        let written = text(&metrics);
+        assert!(!written.contains("rollout_reconcile_error{") && !written.contains("rollout_events_total{"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use tidegate_api::go_duration;
+use tidegate_engine::sync::Reach;
 
 use crate::lease::Timing;
+use crate::sync::SyncConfig;
+
+/// Applications looked at at once.
+const SYNC_THREADS: usize = 10;
 
 /// Where the namespace of a pod is written by Kubernetes.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -102,6 +107,12 @@ pub struct SyncOptions {
     /// Namespaces that Applications may write to; repeatable, comma-separated
     #[arg(long, value_delimiter = ',')]
     pub sync_namespaces: Vec<String>,
+    /// Namespace of Applications, AppProjects and repository Secrets
+    #[arg(long, default_value = "argocd")]
+    pub application_namespace: String,
+    /// ServiceAccount to act as in each namespace that is written to; without it, as the controller itself
+    #[arg(long)]
+    pub sync_service_account: Option<String>,
     /// Let Applications write to every namespace and to cluster-wide objects
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     pub sync_cluster_wide: bool,
@@ -198,6 +209,26 @@ impl Options {
             std::env::var("POD_NAMESPACE").ok().or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
         let named = named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         named.or_else(|| self.namespace.clone()).unwrap_or_else(|| "argo-rollouts".to_owned())
+    }
+
+    /// What the Git side may do, and where.
+    pub(crate) fn sync_config(&self, own_namespace: &str) -> SyncConfig {
+        let sync = &self.sync;
+        let reach = if sync.sync_cluster_wide {
+            Reach::Cluster
+        } else {
+            Reach::Namespaces(sync.sync_namespaces.iter().cloned().collect())
+        };
+        SyncConfig {
+            applications: sync.application_namespace.clone(),
+            own_namespace: own_namespace.to_owned(),
+            reach,
+            impersonate: sync.sync_service_account.clone(),
+            git_cache: sync.git_cache.clone(),
+            allow_file_repositories: sync.sync_allow_file_repositories,
+            poll: Duration::from_secs(sync.sync_poll_seconds.max(1).into()),
+            threads: SYNC_THREADS,
+        }
     }
 
     pub(crate) fn timing(&self) -> Timing {

@@ -222,7 +222,9 @@ impl fmt::Display for Because {
                 write!(f, "waiting for pods of {set}: {ready} of {need} available")?;
                 trouble.as_ref().map_or(Ok(()), |t| write!(f, " ({t})"))
             }
-            Self::SizeNotYetSeen { set } => write!(f, "waiting for Kubernetes to act on the new size of {set}"),
+            Self::SizeNotYetSeen { set } => {
+                write!(f, "waiting for Kubernetes to act on the new size of {set}")
+            }
             Self::PodsLeaving { set, pods } => write!(f, "waiting for {pods} pods of {set} to end"),
             Self::WaitingForEndpoints { service, ready, need } => {
                 write!(f, "waiting for endpoints of Service {service}: {ready} of {need} ready")

@@ -120,14 +120,19 @@ fn create(facts: &Facts<'_>, plan: &mut Plan) {
     );
     plan.push(Write::CreateSet(Box::new(set)), because.clone());
     revision::annotate(facts, plan, vec![notice]);
-    status::reset(facts, true, plan);
+    if facts.changed() {
+        status::reset(facts, true, plan);
+    } else {
+        // Somebody deleted the ReplicaSet: its update goes on where it was, and stays aborted if it was.
+        status::sizes_only(facts, plan);
+    }
     plan.because = because;
 }
 
 /// A round of an update under way, or of one that is done: traffic, runs, sizes, pause, status.
 fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
-    let mut wishes = Wishes::default();
-    wishes.drop_abort = facts.status.abort && !pause::abort_asked(facts.status);
+    let drop_abort = facts.status.abort && !pause::abort_asked(facts.status);
+    let mut wishes = Wishes { drop_abort, ..Wishes::default() };
     let mut notices = Vec::new();
     if !wishes.aborted(facts.status)
         && let Some(why) = status::out_of_time(facts)
@@ -246,7 +251,10 @@ fn reason(
 /// Sizes that Kubernetes still has to bring about.
 fn sizes_to_come(facts: &Facts<'_>) -> Option<Because> {
     if let Some(set) = facts.all.iter().find(|set| set.status.replicas > set.replicas) {
-        return Some(Because::PodsLeaving { set: set.name.clone(), pods: set.status.replicas - set.replicas });
+        return Some(Because::PodsLeaving {
+            set: set.name.clone(),
+            pods: set.status.replicas - set.replicas,
+        });
     }
     let unseen = facts.all.iter().find(|set| set.status.observed_generation < set.generation)?;
     Some(Because::SizeNotYetSeen { set: unseen.name.clone() })

@@ -155,6 +155,21 @@ impl Cluster {
         version
     }
 
+    /// The last version given out.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(crate) fn remove_route(&mut self, name: &str) {
+        let version = self.next_version(Kind::Route, name);
+        self.routes.remove(name, version);
+    }
+
+    pub(crate) fn remove_set(&mut self, name: &str) {
+        let version = self.next_version(Kind::Set, name);
+        self.sets.remove(name, version);
+    }
+
     pub(crate) fn remove_service(&mut self, name: &str) {
         let version = self.next_version(Kind::Service, name);
         self.services.remove(name, version);

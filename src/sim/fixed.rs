@@ -14,7 +14,7 @@ const ROUNDS: usize = 12;
 
 /// What is wrong with a plan, if anything.
 pub(crate) fn objection(world: &World, plan: &Plan, round: u32) -> Option<String> {
-    if round % EVERY != 0 {
+    if !round.is_multiple_of(EVERY) {
         return None;
     }
     if rollout::plan(world) != *plan {

@@ -19,8 +19,11 @@ const SAFE_DELAY: i32 = 5;
 pub(crate) struct Truth<'s> {
     pub(crate) cluster: &'s Cluster,
     pub(crate) pods: &'s Pods,
-    /// The weight that the data plane gives the canary right now.
-    pub(crate) data_weight: i32,
+    /// The least and the most weight that the data plane gives the canary right now.
+    pub(crate) data_weights: (i32, i32),
+    pub(crate) ingresses: &'s [&'s str],
+    /// Whether people changed ReplicaSets or routes by hand and the controller cannot know yet.
+    pub(crate) meddled: bool,
     /// What the controller planned on.
     pub(crate) world: &'s World,
     pub(crate) routed: bool,
@@ -29,6 +32,9 @@ pub(crate) struct Truth<'s> {
 impl Truth<'_> {
     /// What is wrong with a write, if anything.
     pub(crate) fn objection(&self, write: &Write) -> Option<String> {
+        if self.meddled {
+            return None;
+        }
         match write {
             Write::Route(route) => self.raise(route),
             Write::PatchSet(patch) => self.resize(patch),
@@ -81,7 +87,7 @@ impl Truth<'_> {
     }
 
     fn raise(&self, route: &RouteWrite) -> Option<String> {
-        let before = network::weight(self.cluster);
+        let before = network::weight_of(self.cluster, &route.reference.name);
         if route.weight <= before {
             return None;
         }
@@ -122,11 +128,11 @@ impl Truth<'_> {
         if !self.routed {
             return 0;
         }
-        let live = network::weight(self.cluster);
-        let effective = if delay >= SAFE_DELAY { self.data_weight } else { live };
+        let live = network::weights(self.cluster, self.ingresses);
+        let effective = if delay >= SAFE_DELAY { self.data_weights } else { live };
         match service {
-            CANARY_SERVICE => live.max(effective),
-            _ => self.max_weight() - live.min(effective),
+            CANARY_SERVICE => live.1.max(effective.1),
+            _ => self.max_weight() - live.0.min(effective.0),
         }
     }
 

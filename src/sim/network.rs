@@ -8,7 +8,7 @@ use tidegate_engine::rollout::world::Endpoints;
 
 use crate::cluster::Cluster;
 use crate::pods::Pods;
-use crate::shape::{CANARY_SERVICE, INGRESS, ROLLOUT, STABLE_SERVICE};
+use crate::shape::{CANARY_SERVICE, ROLLOUT, STABLE_SERVICE};
 
 /// The Services that may exist.
 pub(crate) const SERVICES: [&str; 2] = [CANARY_SERVICE, STABLE_SERVICE];
@@ -31,26 +31,42 @@ pub(crate) fn sync_endpoints(cluster: &mut Cluster, pods: &Pods, service: &str) 
     }
 }
 
-/// The Ingress that users made.
-pub(crate) fn stable_ingress() -> Value {
+/// An Ingress that users made.
+pub(crate) fn stable_ingress(name: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": { "name": INGRESS, "namespace": "sim" },
+        "metadata": { "name": name, "namespace": "sim" },
         "spec": { "rules": [{ "host": "shop.test", "http": { "paths": [
             { "path": "/", "pathType": "Prefix", "backend": { "service": { "name": STABLE_SERVICE, "port": { "number": 80 } } } },
         ] } }] },
     })
 }
 
-/// Name of the Ingress that takes the canary's share.
-pub(crate) fn canary_ingress() -> String {
-    format!("{ROLLOUT}-{INGRESS}-canary")
+/// Name of the Ingress that takes the canary's share of another one.
+pub(crate) fn canary_ingress(stable: &str) -> String {
+    format!("{ROLLOUT}-{stable}-canary")
 }
 
-/// The weight that the canary Ingress asks for.
-pub(crate) fn weight(cluster: &Cluster) -> i32 {
-    let Some(ingress) = cluster.routes.object(&canary_ingress()) else { return 0 };
-    let weight = &ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"];
+const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
+
+/// The weight that one Ingress asks for.
+pub(crate) fn weight_of(cluster: &Cluster, name: &str) -> i32 {
+    let Some(ingress) = cluster.routes.object(name) else { return 0 };
+    let weight = &ingress["metadata"]["annotations"][WEIGHT];
     weight.as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The least and the most weight that the canary Ingresses ask for: a crash may come between two of them.
+pub(crate) fn weights(cluster: &Cluster, ingresses: &[&str]) -> (i32, i32) {
+    let weights = ingresses.iter().map(|name| weight_of(cluster, &canary_ingress(name)));
+    weights.fold((i32::MAX, 0), |(least, most), weight| (least.min(weight), most.max(weight)))
+}
+
+/// Writes another weight into a canary Ingress, as no person should.
+pub(crate) fn tamper(cluster: &mut Cluster, stable: &str, weight: i32) {
+    let name = canary_ingress(stable);
+    let Some(mut ingress) = cluster.routes.object(&name).cloned() else { return };
+    ingress["metadata"]["annotations"][WEIGHT] = weight.to_string().into();
+    cluster.put_route(&name, ingress);
 }

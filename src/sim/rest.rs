@@ -53,9 +53,12 @@ fn healthy(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
 }
 
 fn routed_to_stable(simulation: &Simulation, status: &RolloutStatus, pods: bool) -> Option<String> {
-    let weight = network::weight(&simulation.cluster);
-    if weight != 0 || simulation.data_weight != 0 {
-        return Some(format!("at rest with weight {weight}, {} at the data plane", simulation.data_weight));
+    let (_, weight) = network::weights(&simulation.cluster, simulation.shape.ingresses);
+    if weight != 0 || simulation.data_weights.1 != 0 {
+        return Some(format!(
+            "at rest with weight {weight}, {:?} at the data plane",
+            simulation.data_weights
+        ));
     }
     if !simulation.shape.services || !pods {
         return None;
@@ -80,7 +83,7 @@ fn aborted(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
     if stable != wanted && !paused && stable_works {
         return Some(format!("aborted with {stable} of {wanted} pods of the stable revision"));
     }
-    let weight = network::weight(&simulation.cluster);
+    let (_, weight) = network::weights(&simulation.cluster, simulation.shape.ingresses);
     (weight > 0 && stable > 0 && stable_works)
         .then(|| format!("aborted with weight {weight} still on the canary"))
 }
@@ -109,7 +112,7 @@ pub(crate) fn picture(simulation: &Simulation) -> String {
         status.current_step_index,
         status.stable_rs,
         status.current_pod_hash,
-        network::weight(&simulation.cluster),
+        network::weights(&simulation.cluster, simulation.shape.ingresses).1,
         sets.collect::<Vec<_>>(),
         services.collect::<Vec<_>>()
     )

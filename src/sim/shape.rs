@@ -10,7 +10,7 @@ use crate::random::Random;
 pub(crate) const ROLLOUT: &str = "shop";
 pub(crate) const CANARY_SERVICE: &str = "shop-canary";
 pub(crate) const STABLE_SERVICE: &str = "shop-stable";
-pub(crate) const INGRESS: &str = "shop";
+pub(crate) const INGRESSES: [&str; 2] = ["shop", "shop-api"];
 pub(crate) const TEMPLATE: &str = "check";
 /// Images that start; the others crash.
 pub(crate) const GOOD_IMAGES: [&str; 4] = ["v1", "v2", "v3", "v4"];
@@ -21,6 +21,8 @@ pub(crate) const BAD_IMAGES: [&str; 2] = ["crash", "huge"];
 pub(crate) struct Shape {
     pub(crate) rollout: Rollout,
     pub(crate) routed: bool,
+    /// The Ingresses that are routed.
+    pub(crate) ingresses: &'static [&'static str],
     /// Whether Services exist at all.
     pub(crate) services: bool,
     pub(crate) temper: Temper,
@@ -89,6 +91,11 @@ impl Shape {
     pub(crate) fn random(random: &mut Random) -> Self {
         let routed = random.chance(600);
         let services = routed || random.chance(400);
+        let ingresses = match (routed, random.chance(200)) {
+            (false, _) => &INGRESSES[..0],
+            (true, false) => &INGRESSES[..1],
+            (true, true) => &INGRESSES[..],
+        };
         let temper = Temper::random(random);
         let mut canary = json!({ "steps": steps(random) });
         if services {
@@ -96,7 +103,10 @@ impl Shape {
             canary["stableService"] = json!(STABLE_SERVICE);
         }
         if routed {
-            canary["trafficRouting"] = json!({ "nginx": { "stableIngress": INGRESS } });
+            canary["trafficRouting"] = match ingresses {
+                [one] => json!({ "nginx": { "stableIngress": one } }),
+                several => json!({ "nginx": { "stableIngresses": several } }),
+            };
             delays(random, &mut canary);
         }
         limits(random, &mut canary);
@@ -115,7 +125,7 @@ impl Shape {
         if random.chance(100) {
             spec["replicas"] = Value::Null;
         }
-        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, services, temper }
+        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ingresses, services, temper }
     }
 }
 

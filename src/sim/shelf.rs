@@ -66,6 +66,11 @@ impl<T> Shelf<T> {
         moved
     }
 
+    /// Whether the cache has everything up to a version.
+    pub(crate) fn has_seen(&self, version: u64) -> bool {
+        self.coming.front().is_none_or(|(change, _, _)| *change > version)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Held<T>> {
         self.live.get(name)
     }

@@ -61,7 +61,10 @@ pub(crate) struct Simulation {
     pub(crate) pods: Pods,
     pub(crate) shape: Shape,
     pub(crate) verdicts: Verdicts,
-    pub(crate) data_weight: i32,
+    /// The least and the most weight at the data plane.
+    pub(crate) data_weights: (i32, i32),
+    /// Version after which people had last changed ReplicaSets or routes by hand.
+    meddled: u64,
     pub(crate) tale: Tale,
     pub(crate) rounds: u32,
     /// What the last plan said it is doing or waiting for.
@@ -84,7 +87,8 @@ impl Simulation {
             cluster: Cluster::default(),
             pods: Pods::default(),
             verdicts: Verdicts::default(),
-            data_weight: 0,
+            data_weights: (0, 0),
+            meddled: 0,
             tale,
             rounds: 0,
             because: Because::Settled,
@@ -112,8 +116,8 @@ impl Simulation {
                 self.cluster.put_service(users::service(name));
             }
         }
-        if self.shape.routed {
-            self.cluster.put_route(crate::shape::INGRESS, network::stable_ingress());
+        for name in self.shape.ingresses {
+            self.cluster.put_route(name, network::stable_ingress(name));
         }
         self.cluster.put_rollout(rollout, spec);
         self.cluster.relist();
@@ -141,6 +145,9 @@ impl Simulation {
             .collect();
         for name in SERVICES.into_iter().filter(|_| self.shape.services) {
             Act::RestoreService(name).carry_out(&mut self.cluster);
+        }
+        for name in self.shape.ingresses {
+            Act::RestoreIngress(name).carry_out(&mut self.cluster);
         }
         self.react();
         self.schedule_round(0);
@@ -176,9 +183,12 @@ impl Simulation {
         } else {
             act.carry_out(&mut self.cluster);
         }
-        if let Act::DeleteService(name) = act {
+        if let Some(repair) = act.repaired_by(&self.shape) {
             let rest = self.random.between(1_000, 60_000);
-            self.schedule(rest, Event::Act(Act::RestoreService(name)));
+            self.schedule(rest, Event::Act(repair));
+        }
+        if act.meddles() {
+            self.meddled = self.cluster.version();
         }
         self.react();
     }
@@ -225,7 +235,7 @@ impl Simulation {
                 }
             }
             Event::Endpoints(service) => network::sync_endpoints(&mut self.cluster, &self.pods, service),
-            Event::Ingress => self.data_weight = network::weight(&self.cluster),
+            Event::Ingress => self.data_weights = network::weights(&self.cluster, self.shape.ingresses),
             Event::Run(name) => {
                 let calm = crate::shape::Temper { bad_runs: 0, ..self.shape.temper.clone() };
                 let temper = if self.calm { &calm } else { &self.shape.temper };
@@ -236,7 +246,7 @@ impl Simulation {
             }
             Event::Flap => self.flap(),
             Event::People => {
-                let act = Act::random(&mut self.random, self.shape.services);
+                let act = Act::random(&mut self.random, &self.shape);
                 self.act(&act);
                 let rest = self.random.between(0, self.shape.temper.user_rest);
                 self.schedule(rest, Event::People);
@@ -341,7 +351,7 @@ impl Simulation {
                 return;
             }
             if !self.calm && self.random.chance(temper.write_failures / 2) {
-                let act = Act::random(&mut self.random, self.shape.services);
+                let act = Act::random(&mut self.random, &self.shape);
                 self.act(&act);
             }
             if !self.write(world, write, &mut read, &temper) {
@@ -368,7 +378,9 @@ impl Simulation {
         let truth = Truth {
             cluster: &self.cluster,
             pods: &self.pods,
-            data_weight: self.data_weight,
+            data_weights: self.data_weights,
+            ingresses: self.shape.ingresses,
+            meddled: !self.cluster.sets.has_seen(self.meddled) || !self.cluster.routes.has_seen(self.meddled),
             world,
             routed: self.shape.routed,
         };

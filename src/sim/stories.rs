@@ -9,7 +9,7 @@ use tidegate_api::phase::AnalysisPhase;
 
 use crate::random::Random;
 use crate::rest;
-use crate::shape::{self, CANARY_SERVICE, GOOD_IMAGES, INGRESS, STABLE_SERVICE, Shape, Temper};
+use crate::shape::{self, CANARY_SERVICE, GOOD_IMAGES, INGRESSES, STABLE_SERVICE, Shape, Temper};
 use crate::simulation::{Event, Settings, Simulation};
 use crate::tale::Tale;
 use crate::users::Act;
@@ -17,12 +17,9 @@ use crate::users::Act;
 /// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
 fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
     let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
-    let shape = Shape {
-        rollout: shape::rollout(spec, GOOD_IMAGES[0]),
-        routed,
-        services: routed,
-        temper: Temper::calm(),
-    };
+    let ingresses = &INGRESSES[..usize::from(routed)];
+    let rollout = shape::rollout(spec, GOOD_IMAGES[0]);
+    let shape = Shape { rollout, routed, ingresses, services: routed, temper: Temper::calm() };
     let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
     simulation.verdicts.script = verdicts.to_vec();
     for (second, act) in acts {
@@ -47,7 +44,7 @@ fn nginx(replicas: i32, steps: Value) -> Value {
         "strategy": { "canary": {
             "canaryService": CANARY_SERVICE,
             "stableService": STABLE_SERVICE,
-            "trafficRouting": { "nginx": { "stableIngress": INGRESS } },
+            "trafficRouting": { "nginx": { "stableIngress": INGRESSES[0] } },
             "steps": steps,
         } },
     })

@@ -4,11 +4,12 @@
 
 use serde_json::Value;
 use tidegate_api::rollout::CanaryStep;
-use tidegate_engine::rollout::world::Service;
+use tidegate_engine::rollout::world::{Service, Set};
 
 use crate::cluster::Cluster;
+use crate::network;
 use crate::random::Random;
-use crate::shape::{self, BAD_IMAGES, GOOD_IMAGES};
+use crate::shape::{self, BAD_IMAGES, GOOD_IMAGES, INGRESSES, Shape};
 
 /// Something that a person does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,15 +25,25 @@ pub(crate) enum Act {
     Pause(bool),
     DeleteService(&'static str),
     RestoreService(&'static str),
+    DeleteIngress(&'static str),
+    RestoreIngress(&'static str),
+    /// Writes a weight into a canary Ingress by hand.
+    Tamper(&'static str, i32),
+    /// Scales a ReplicaSet by hand; the number chooses which.
+    ScaleSet(u64, i32),
+    /// Deletes a ReplicaSet with its pods; the number chooses which.
+    DeleteSet(u64),
     KillPods(u64),
 }
 
 impl Act {
     /// What people do when nobody watches them.
-    pub(crate) fn random(random: &mut Random, services: bool) -> Self {
+    pub(crate) fn random(random: &mut Random, shape: &Shape) -> Self {
+        let services = shape.services;
+        let ingress = *random.pick(&INGRESSES);
         match random.below(100) {
-            0..=24 => Self::Image(*random.pick::<&'static str>(&GOOD_IMAGES)),
-            25..=30 => Self::Image(*random.pick::<&'static str>(&BAD_IMAGES)),
+            0..=24 => Self::Image(random.pick::<&str>(&GOOD_IMAGES)),
+            25..=30 => Self::Image(random.pick::<&str>(&BAD_IMAGES)),
             31..=42 => Self::Replicas(random.int(0, 12)),
             43..=45 => Self::Steps(random.next()),
             46..=62 => Self::Promote,
@@ -43,6 +54,10 @@ impl Act {
             86..=89 => Self::Pause(false),
             90 if services => Self::DeleteService(shape::CANARY_SERVICE),
             91 if services => Self::DeleteService(shape::STABLE_SERVICE),
+            92 if shape.routed => Self::DeleteIngress(ingress),
+            93 if shape.routed => Self::Tamper(ingress, random.int(0, 100)),
+            94 => Self::ScaleSet(random.next(), random.int(0, 12)),
+            95 => Self::DeleteSet(random.next()),
             _ => Self::KillPods(random.below(4) + 1),
         }
     }
@@ -87,8 +102,45 @@ impl Act {
                     cluster.put_service(service(name));
                 }
             }
+            Self::DeleteIngress(name) => cluster.remove_route(name),
+            Self::RestoreIngress(name) => {
+                if cluster.routes.get(name).is_none() {
+                    cluster.put_route(name, network::stable_ingress(name));
+                }
+            }
+            Self::Tamper(name, weight) => network::tamper(cluster, name, *weight),
+            Self::ScaleSet(which, replicas) => {
+                if let Some(mut set) = chosen(cluster, *which) {
+                    set.generation += i64::from(set.replicas != *replicas);
+                    set.replicas = *replicas;
+                    cluster.put_set(set);
+                }
+            }
+            Self::DeleteSet(which) => {
+                if let Some(set) = chosen(cluster, *which) {
+                    cluster.remove_set(&set.name);
+                }
+            }
             Self::KillPods(_) => {}
         }
+    }
+
+    /// What somebody does about it some time later.
+    pub(crate) fn repaired_by(&self, shape: &Shape) -> Option<Self> {
+        if let Self::DeleteService(name) = self {
+            return Some(Self::RestoreService(name));
+        }
+        if let Self::DeleteIngress(name) = self
+            && shape.ingresses.contains(name)
+        {
+            return Some(Self::RestoreIngress(name));
+        }
+        None
+    }
+
+    /// Whether it changes what belongs to the controller, behind its back.
+    pub(crate) fn meddles(&self) -> bool {
+        matches!(self, Self::Tamper(..) | Self::ScaleSet(..) | Self::DeleteSet(_) | Self::DeleteIngress(_))
     }
 
     /// How a story tells it.
@@ -105,9 +157,21 @@ impl Act {
             Self::Pause(false) => "takes spec.paused away".to_owned(),
             Self::DeleteService(name) => format!("deletes Service {name}"),
             Self::RestoreService(name) => format!("creates Service {name} again"),
+            Self::DeleteIngress(name) => format!("deletes Ingress {name}"),
+            Self::RestoreIngress(name) => format!("creates Ingress {name} again"),
+            Self::Tamper(name, weight) => format!("writes weight {weight} into the canary Ingress of {name}"),
+            Self::ScaleSet(_, replicas) => format!("scales some ReplicaSet to {replicas} by hand"),
+            Self::DeleteSet(_) => "deletes some ReplicaSet".to_owned(),
             Self::KillPods(many) => format!("kills up to {many} pods of each ReplicaSet"),
         }
     }
+}
+
+/// Some ReplicaSet.
+fn chosen(cluster: &Cluster, which: u64) -> Option<Set> {
+    let count = cluster.sets.all().count().max(1) as u64;
+    let index = usize::try_from(which % count).unwrap_or(0);
+    cluster.sets.all().nth(index).map(|(_, held)| (*held.object).clone())
 }
 
 /// A Service as users write it: it selects all pods of the application.

@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn shares_weights_and_marks_are_in_the_picture() {
         let sample = |turn: u64| {
-            let version = if turn % 5 == 0 { "v2" } else { "v1" };
+            let version = if turn.is_multiple_of(5) { "v2" } else { "v1" };
             let status = if turn == 20 { 500 } else { 200 };
             let outcome = Outcome::Answered { version: version.to_owned(), status };
             Sample { at: Duration::from_millis(turn * 50), took: Duration::ZERO, outcome }

@@ -269,7 +269,7 @@ mod tests {
                 wanted(second).map_or(("", 0), |(_, version, percent)| (*version, *percent));
             let of_canary = turn % 5 < percent / 20;
             let version = if of_canary { version } else { stable };
-            let status = if version == "v3" && turn % 3 == 0 { 500 } else { 200 };
+            let status = if version == "v3" && turn.is_multiple_of(3) { 500 } else { 200 };
             let outcome = Outcome::Answered { version: version.to_owned(), status };
             Sample { at: Duration::from_millis(turn * 50), took: Duration::from_millis(turn % 7), outcome }
         };

@@ -99,9 +99,8 @@ async fn backend(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let header = move |name: &str| {
-        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned()
-    };
+    let header =
+        move |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     if state.1.is_some_and(|expected| header("authorization") != expected) {
         let refused = Response::builder().status(StatusCode::UNAUTHORIZED);
         return refused.header("www-authenticate", "Basic realm=\"git\"").body(Body::empty()).unwrap();

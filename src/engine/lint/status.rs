@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use tidegate_api::phase::AnalysisPhase;
 use tidegate_api::rollout::{CanaryStep, RolloutPause, RolloutStatus};
 
+use super::facts::set_of;
 use super::scale::available;
 use super::{Judge, Rule};
 use crate::plan::StatusWrite;
@@ -50,12 +51,14 @@ impl Judge<'_> {
     fn promoted(&mut self, to: &RolloutStatus) {
         let need = self.facts.threshold(self.facts.replicas);
         let available = available(&self.live, &to.stable_rs);
-        if available < need {
+        // A stable revision whose ReplicaSet somebody deleted has nothing left to protect.
+        let stable_lives = set_of(self.seen, &self.facts.status.stable_rs).is_some();
+        if available < need && stable_lives {
             let why =
                 format!("{} becomes stable with {available} available pods, {need} are needed", to.stable_rs);
             self.blame(Rule::PromotedWithoutPods, why);
         }
-        if to.abort || self.aborting {
+        if stable_lives && (to.abort || self.aborting) {
             self.blame(
                 Rule::PromotedWithoutPods,
                 format!("{} becomes stable although it is aborted", to.stable_rs),

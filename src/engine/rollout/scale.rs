@@ -134,7 +134,8 @@ fn whole(at: Timestamp) -> Timestamp {
 fn scale_others(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     for set in &facts.others {
         // Behind a router a pod serves as soon as it is ready, so it is not cut for its minReadySeconds.
-        let serving = if facts.routed() { set.status.ready.max(set.status.available) } else { set.status.available };
+        let serving =
+            if facts.routed() { set.status.ready.max(set.status.available) } else { set.status.available };
         if set.replicas > serving && resize(facts, set, serving, plan) {
             return true;
         }

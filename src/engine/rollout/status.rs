@@ -443,7 +443,10 @@ fn timed_out(facts: &Facts<'_>, status: &RolloutStatus) -> bool {
 /// When to look whether the progress deadline has passed.
 fn deadline_check(facts: &Facts<'_>, next: &RolloutStatus) -> Option<Timestamp> {
     let known = condition::get(next, PROGRESSING)?;
-    if [NEW_SET_AVAILABLE, TIMED_OUT].contains(&known.reason.as_str()) || waits_without_limit(facts) || arrived(facts) {
+    if [NEW_SET_AVAILABLE, TIMED_OUT].contains(&known.reason.as_str())
+        || waits_without_limit(facts)
+        || arrived(facts)
+    {
         return None;
     }
     deadline_of(facts, next)?.checked_add(SignedDuration::from_secs(1)).ok().map(|at| at.max(facts.now))

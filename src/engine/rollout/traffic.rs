@@ -4,6 +4,8 @@
 //! endpoints that are seen ready, and lowered only when the side that receives can take it; both are read from
 //! EndpointSlices, not from what ReplicaSets promise.
 
+use std::sync::Arc;
+
 use tidegate_api::rollout::{CanaryStrategy, TrafficWeights, WeightDestination};
 use tidegate_api::valid::ProgressThreshold;
 
@@ -11,7 +13,7 @@ use super::facts::Facts;
 use super::replicas::{share_ceil, share_floor};
 use super::step;
 use super::world::{Endpoints, MANAGED_BY, Set, World};
-use crate::plan::{Because, Notice, Plan, Write};
+use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
 use crate::route::{self, Routed, Router, Weights};
 
 /// What became of the traffic in one round.
@@ -180,7 +182,9 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
         return traffic;
     }
     match router.route(&facts.world.routes, &want) {
-        Routed::Writes(writes) => {
+        Routed::Writes(mut writes) => {
+            traffic.settled &= writes.is_empty();
+            drop_unfounded_raises(facts, router.as_ref(), weight, &mut writes, &mut traffic.wait);
             let last = writes.len();
             for (index, write) in writes.into_iter().enumerate() {
                 let because = Because::Weight { from: Some(observed), to: weight, of: want.max };
@@ -196,10 +200,33 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
             traffic.wait = Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: target });
         }
     }
-    if traffic.wait.is_none() && observed != target {
+    if traffic.wait.is_none() && !traffic.settled {
         traffic.wait = Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: target });
     }
     traffic
+}
+
+/// Leaves out writes that would raise the weight of one object while the canary is not ready for it.
+///
+/// Objects disagree after a crash between two writes, or when somebody edits one: 90 in one and 20 in the other may
+/// only become 90 in both when there are pods for 90.
+fn drop_unfounded_raises(
+    facts: &Facts<'_>,
+    router: &dyn Router,
+    weight: i32,
+    writes: &mut Vec<RouteWrite>,
+    wait: &mut Option<Because>,
+) {
+    let raises = |write: &RouteWrite| {
+        let from = write.from.iter().map(|from| (write.reference.clone(), Arc::new(from.clone()))).collect();
+        router.weight(&from, facts.rollout) < weight
+    };
+    if writes.iter().any(raises) {
+        *wait = wait.take().or_else(|| not_ready_for(facts, weight));
+        if wait.is_some() {
+            writes.retain(|write| !raises(write));
+        }
+    }
 }
 
 /// The weight that this moment calls for, were everybody ready for it.
@@ -221,6 +248,18 @@ fn target(facts: &Facts<'_>, aborted: bool) -> i32 {
     }
 }
 
+/// What the canary lacks for a weight, if anything.
+fn not_ready_for(facts: &Facts<'_>, weight: i32) -> Option<Because> {
+    let (_, service) = services(facts.strategy);
+    let need = required(facts, weight);
+    // A Service that is not adopted yet reaches the pods of every revision.
+    let selected = facts.world.services.get(service).and_then(|service| service.hash());
+    let kept = facts.new.map_or(0, |new| new.replicas);
+    let ready = facts.endpoints(service, &facts.hash).min(kept);
+    let ready = if selected == Some(&facts.hash) { ready } else { 0 };
+    (ready < need).then(|| Because::WaitingForEndpoints { service: service.to_owned(), ready, need })
+}
+
 /// What keeps the weight from moving from `observed` to `target`, if anything.
 fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     let (stable_service, canary_service) = services(facts.strategy);
@@ -228,13 +267,7 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
         (ready < need).then(|| Because::WaitingForEndpoints { service: service.to_owned(), ready, need })
     };
     if target > observed {
-        let need = required(facts, target);
-        // A Service that is not adopted yet reaches the pods of every revision.
-        let selected = facts.world.services.get(canary_service).and_then(|service| service.hash());
-        let kept = facts.new.map_or(0, |new| new.replicas);
-        let ready = facts.endpoints(canary_service, &facts.hash).min(kept);
-        let ready = if selected == Some(&facts.hash) { ready } else { 0 };
-        return wait(canary_service, ready, need);
+        return not_ready_for(facts, target);
     }
     if target == observed {
         return None;

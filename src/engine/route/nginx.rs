@@ -65,6 +65,16 @@ impl<'a> Nginx<'a> {
         annotations
     }
 
+    /// The canary Ingress with nothing but a lower weight, which needs no stable Ingress to be copied from.
+    fn lowered(&self, canary: &Value, want: &Weights<'_>) -> Option<Value> {
+        if !controlled_by(canary, want.rollout) || weight_of(canary, self.prefix()) <= want.canary {
+            return None;
+        }
+        let mut object = canary.clone();
+        object["metadata"]["annotations"][self.annotation("canary-weight")] = json!(want.canary.to_string());
+        Some(object)
+    }
+
     /// The canary Ingress as it should be, or what keeps it from being written.
     fn wanted(
         &self,
@@ -135,25 +145,37 @@ impl Router for Nginx<'_> {
 
     fn route(&self, now: &Objects, want: &Weights<'_>) -> Routed {
         let mut writes = Vec::new();
+        let mut refusal = None;
         for stable_name in self.stable_ingresses() {
             let name = canary_name(want.rollout, stable_name);
-            let Some(stable) = now.get(&ingress(stable_name)) else {
-                return Routed::Refused(format!("ingress `{stable_name}` not found"));
-            };
             let canary = now.get(&ingress(&name)).map(AsRef::as_ref);
-            match self.wanted(&name, stable, canary, want) {
-                Err(refusal) => return Routed::Refused(refusal),
-                Ok(to) if canary == Some(&to) => {}
-                Ok(to) => writes.push(RouteWrite {
+            let wanted = match now.get(&ingress(stable_name)) {
+                Some(stable) => self.wanted(&name, stable, canary, want),
+                None => Err(format!("ingress `{stable_name}` not found")),
+            };
+            let to = match wanted {
+                Ok(to) => Some(to),
+                Err(why) => {
+                    refusal.get_or_insert(why);
+                    canary.and_then(|canary| self.lowered(canary, want))
+                }
+            };
+            if let Some(to) = to.filter(|to| canary != Some(to)) {
+                writes.push(RouteWrite {
                     reference: ingress(&name),
                     from: canary.cloned(),
                     to,
                     weight: want.canary,
                     max_weight: want.max,
-                }),
+                });
             }
         }
-        Routed::Writes(writes)
+        let Some(why) = refusal else { return Routed::Writes(writes) };
+        // With one Ingress refused the others only give weight back: an abort must not wait for what is missing.
+        writes.retain(|write| {
+            write.from.as_ref().is_some_and(|from| weight_of(from, self.prefix()) > want.canary)
+        });
+        if writes.is_empty() { Routed::Refused(why) } else { Routed::Writes(writes) }
     }
 }
 
@@ -222,6 +244,7 @@ fn canary_rules(stable: &Value, want: &Weights<'_>) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -287,6 +310,31 @@ mod tests {
             Routed::Writes(writes) => writes,
             Routed::Refused(why) => panic!("refused: {why}"),
         }
+    }
+
+    #[test]
+    fn weight_is_taken_back_even_when_the_stable_ingress_is_gone() {
+        let (rollout, spec) =
+            (rollout(), NginxTrafficRouting { stable_ingress: Some("shop".into()), ..Default::default() });
+        let router = Nginx::new(&spec);
+        let mut now: Objects = BTreeMap::from([(ingress("shop"), Arc::new(stable()))]);
+        let mut want = Weights {
+            rollout: &rollout,
+            canary_service: "shop-canary",
+            stable_service: "shop-stable",
+            canary: 40,
+            max: 100,
+            max_named: false,
+        };
+        let Routed::Writes(writes) = router.route(&now, &want) else { panic!() };
+        now.insert(ingress("shop-shop-canary"), Arc::new(writes[0].to.clone()));
+        now.remove(&ingress("shop"));
+        want.canary = 60;
+        assert!(matches!(router.route(&now, &want), Routed::Refused(_)));
+        want.canary = 0;
+        let Routed::Writes(writes) = router.route(&now, &want) else { panic!() };
+        assert_eq!(weight_of(&writes[0].to, DEFAULT_PREFIX), 0);
+        assert_eq!(writes[0].to["spec"], writes[0].from.as_ref().unwrap()["spec"]);
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! A shop behind an Ingress, delivered by a Rollout: what the tests of canaries share.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::load::{Answers, Load};
+use crate::scene::Scene;
+
+/// The kind under test.
+pub(super) const ROLLOUT: (&str, &str) = ("argoproj.io/v1alpha1", "Rollout");
+
+/// Services, Ingress and Rollout; `HOST`, `IMAGE`, `REPLICAS` and `STRATEGY` are filled in.
+const SHOP: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: shop-stable}
+spec: {selector: {app: shop}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop-canary}
+spec: {selector: {app: shop}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop}
+spec:
+  ingressClassName: nginx
+  rules:
+    - host: HOST
+      http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: shop-stable, port: {number: 80}}}}]}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: shop}
+spec:
+  replicas: REPLICAS
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata:
+      labels: {app: shop}
+      annotations: {prometheus.io/scrape: "true", prometheus.io/port: "8080"}
+    spec:
+      containers:
+        - name: app
+          image: IMAGE
+          ports: [{containerPort: 8080}]
+          readinessProbe: {httpGet: {path: /readyz, port: 8080}, periodSeconds: 1}
+  strategy:
+    canary: STRATEGY
+"#;
+
+/// A strategy with the NGINX router and these steps.
+pub(super) fn routed(steps: &Value) -> Value {
+    json!({
+        "stableService": "shop-stable",
+        "canaryService": "shop-canary",
+        "trafficRouting": {"nginx": {"stableIngress": "shop"}},
+        "scaleDownDelaySeconds": 5,
+        "abortScaleDownDelaySeconds": 5,
+        "steps": steps,
+    })
+}
+
+/// The shop of one test.
+pub(super) struct Shop {
+    pub(super) scene: Arc<Scene>,
+    pub(super) host: String,
+}
+
+impl Shop {
+    /// Applies the shop at version v1 and waits until it is healthy.
+    pub(super) async fn open(scene: &Arc<Scene>, replicas: i32, strategy: &Value) -> Result<Self> {
+        let shop = Self { scene: Arc::clone(scene), host: format!("{}.example.com", scene.namespace()) };
+        let manifest = SHOP
+            .replace("HOST", &shop.host)
+            .replace("IMAGE", "tidegate.dev/app:v1")
+            .replace("REPLICAS", &replicas.to_string())
+            .replace("STRATEGY", &strategy.to_string());
+        scene.apply(&manifest).await?;
+        shop.until_phase("Healthy").await?;
+        Ok(shop)
+    }
+
+    /// A load on the shop's host once the data plane answers for it.
+    pub(super) async fn load(&self, per_second: u32) -> Result<Load> {
+        let load = self.scene.load(&self.host, per_second)?;
+        load.until_answers(|answers| answers.bad().count() == 0).await?;
+        Ok(load)
+    }
+
+    pub(super) async fn rollouts(&self) -> Result<Api<DynamicObject>> {
+        self.scene.api_of(ROLLOUT.0, ROLLOUT.1).await
+    }
+
+    /// Merges into the Rollout, as `kubectl patch --type merge` does.
+    pub(super) async fn patch(&self, patch: Value) -> Result<()> {
+        let api = self.rollouts().await?;
+        api.patch("shop", &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .context("cannot patch the Rollout")?;
+        Ok(())
+    }
+
+    /// Merges into the Rollout's status, as the kubectl plugins do.
+    pub(super) async fn patch_status(&self, patch: Value) -> Result<()> {
+        let api = self.rollouts().await?;
+        let patch = Patch::Merge(json!({ "status": patch }));
+        api.patch_status("shop", &PatchParams::default(), &patch)
+            .await
+            .context("cannot patch the Rollout's status")?;
+        Ok(())
+    }
+
+    /// Changes the image of the shop, and its environment.
+    pub(super) async fn ship(&self, version: &str, env: Value) -> Result<()> {
+        let container = json!({
+            "name": "app", "image": format!("tidegate.dev/app:{version}"), "env": env,
+            "ports": [{"containerPort": 8080}],
+            "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1},
+        });
+        self.patch(json!({"spec": {"template": {"spec": {"containers": [container]}}}})).await
+    }
+
+    pub(super) async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.scene.until_json(ROLLOUT, "shop", what, holds).await
+    }
+
+    /// Waits until the status speaks of the newest spec and has this phase.
+    pub(super) async fn until_phase(&self, phase: &str) -> Result<Value> {
+        self.until(&format!("{phase} at its newest generation"), |rollout| {
+            let generation = rollout["metadata"]["generation"].to_string();
+            rollout["status"]["phase"] == phase
+                && rollout["status"]["observedGeneration"] == generation.as_str()
+        })
+        .await
+    }
+
+    /// Waits for the pause at a step.
+    pub(super) async fn until_paused_at(&self, step: i64) -> Result<Value> {
+        self.until(&format!("paused at step {step}"), |rollout| {
+            rollout["status"]["phase"] == "Paused" && rollout["status"]["currentStepIndex"] == step
+        })
+        .await
+    }
+
+    /// Waits until all steps are done with this version everywhere.
+    pub(super) async fn until_promoted(&self, version: &str) -> Result<Value> {
+        let image = format!("tidegate.dev/app:{version}");
+        self.until(&format!("promoted to {version}"), |rollout| {
+            let status = &rollout["status"];
+            status["phase"] == "Healthy"
+                && status["stableRS"] == status["currentPodHash"]
+                && rollout["spec"]["template"]["spec"]["containers"][0]["image"] == image.as_str()
+                && status["observedGeneration"] == rollout["metadata"]["generation"].to_string().as_str()
+                && status["canary"]["weights"]["canary"]["weight"].as_i64().unwrap_or(0) == 0
+        })
+        .await
+    }
+
+    /// Ends a pause, as `promote` does.
+    pub(super) async fn promote(&self) -> Result<()> {
+        self.patch_status(json!({"pauseConditions": null})).await
+    }
+}
+
+/// Fails unless every request was answered, and well.
+pub(super) fn ensure_none_lost(answers: &Answers) -> Result<()> {
+    let (bad, lost) = (answers.bad().count(), answers.lost().count());
+    ensure!(
+        bad == 0,
+        "of {} requests {bad} went wrong, {lost} of them lost; the first: {:?}",
+        answers.len(),
+        answers.first_bad()
+    );
+    Ok(())
+}
+
+/// Fails unless a version's share is within three points of `percent`.
+pub(super) fn ensure_share(answers: &Answers, version: &str, percent: f64) -> Result<()> {
+    let share = answers.share_percent(version);
+    ensure!(
+        (share - percent).abs() <= 3.0,
+        "{version} answered {share:.1} % of {} requests, not {percent} % +- 3",
+        answers.len()
+    );
+    Ok(())
+}
