@@ -189,7 +189,15 @@ fn read(
         Err(GitError::Store { why, .. }) => {
             tracing::warn!(repository = access.shown(), why, "the local store is broken and fetched anew");
             remove(store, access)?;
-            read_once(store, access, question, limits, is_needed)
+            // What a fresh store does not mend is not the store's fault.
+            read_once(store, access, question, limits, is_needed).map_err(|error| match error {
+                GitError::Store { repository, why } => GitError::Unreachable { repository, why },
+                error @ (GitError::Denied { .. }
+                | GitError::Unreachable { .. }
+                | GitError::NoRevision { .. }
+                | GitError::Unfit { .. }
+                | GitError::Unsupported { .. }) => error,
+            })
         }
         answer => answer,
     }

@@ -84,7 +84,7 @@ pub struct Options {
     #[arg(long, default_value = "2s", value_parser = duration)]
     pub leader_election_retry_period: Duration,
     /// Path of a kubeconfig; the pod's own credentials by default
-    #[arg(long, env = "KUBECONFIG_PATH")]
+    #[arg(long)]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
     #[arg(long)]

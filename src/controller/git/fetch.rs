@@ -10,6 +10,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use gix::bstr::BString;
 use gix::credentials::helper::Action;
 use gix::credentials::protocol::Outcome as Identity;
@@ -203,7 +205,8 @@ impl Server<'_> {
             .with_fetch_tags(gix::remote::fetch::Tags::None)
             .with_refspecs(specs, Direction::Fetch)?;
         let mut connection = remote.connect(Direction::Fetch)?;
-        connection.set_credentials(authenticate(self.access.credentials.clone()));
+        let over_tls = self.access.url.starts_with("https://");
+        connection.set_credentials(authenticate(self.access.credentials.clone(), over_tls));
         if self.access.url.starts_with("http") {
             connection.set_transport_options(Box::new(self.transport()));
         }
@@ -238,6 +241,11 @@ impl Server<'_> {
         };
         let extra_headers = match &self.access.credentials {
             Credentials::Bearer { token } => vec![format!("Authorization: Bearer {token}")],
+            // Over TLS the server is asked first, and may redirect. Without it gix sends no credentials by
+            // itself; whoever writes http:// with a password has decided that it may be read on the way.
+            Credentials::Basic { username, password } if self.access.url.starts_with("http://") => {
+                vec![format!("Authorization: Basic {}", BASE64.encode(format!("{username}:{password}")))]
+            }
             Credentials::None | Credentials::Basic { .. } => Vec::new(),
         };
         http::Options {
@@ -259,16 +267,20 @@ impl Server<'_> {
         let repository = self.access.shown();
         match error.dominant_class() {
             Some(Class::Unauthenticated | Class::PermissionDenied) => GitError::Denied { repository, why },
-            Some(Class::Corruption) => GitError::Store { repository, why },
+            // What the store's own refs point at is gone, or cannot be read.
+            Some(Class::Corruption | Class::NotFound) => GitError::Store { repository, why },
             Some(_) | None => GitError::Unreachable { repository, why },
         }
     }
 }
 
 /// Answers a server that asks who is there; once, because asking again means that the answer was wrong.
-fn authenticate(credentials: Credentials) -> impl FnMut(Action) -> gix::Result<Option<Identity>> {
+fn authenticate(
+    credentials: Credentials,
+    over_tls: bool,
+) -> impl FnMut(Action) -> gix::Result<Option<Identity>> {
     move |action| match (action, &credentials) {
-        (Action::Get(context), Credentials::Basic { username, password }) => {
+        (Action::Get(context), Credentials::Basic { username, password }) if over_tls => {
             let identity = gix::sec::identity::Account {
                 username: username.clone(),
                 password: password.clone(),
@@ -276,7 +288,7 @@ fn authenticate(credentials: Credentials) -> impl FnMut(Action) -> gix::Result<O
             };
             Ok(Some(Identity { identity, next: context.into() }))
         }
-        (Action::Get(_), Credentials::None | Credentials::Bearer { .. })
+        (Action::Get(_), Credentials::None | Credentials::Basic { .. } | Credentials::Bearer { .. })
         | (Action::Store(_) | Action::Erase(_), _) => Ok(None),
     }
 }

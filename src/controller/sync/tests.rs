@@ -223,6 +223,11 @@ impl Stage {
             let now = self.server.get(APP);
             self.applications.shelf.applications.put("shop", now.clone());
             let next = Arc::clone(&self.applications).attend(Key::new("argocd", "shop")).await;
+            eprintln!(
+                "NEXT {next:?} {:#?} {:?}",
+                self.server.asked(),
+                self.server.get(APP).unwrap()["status"]
+            );
             match next {
                 Next::After(delay) if delay > Duration::from_secs(1) => return,
                 Next::After(delay) => tokio::time::advance(delay).await,
