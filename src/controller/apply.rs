@@ -155,11 +155,19 @@ impl Hand {
         }
     }
 
-    /// A ReplicaSet that the API server will not have is for the user to mend, so the user is told.
+    /// What the API server will not have is for the user to mend, so the user is told.
     fn tell_refusal(&self, subject: &Subject, write: &Write, class: Class, source: &kube::Error) {
-        if let (Write::CreateSet(set), Class::Denied) = (write, class) {
-            let message = format!("Failed to create new replica set \"{}\": {}", set.name, chain(source));
+        if class != Class::Denied {
+            return;
+        }
+        let why = chain(source);
+        if let Write::CreateSet(set) = write {
+            let message = format!("Failed to create new replica set \"{}\": {why}", set.name);
             self.recorder.record(subject, Notice::warning("ReplicaSetCreateError", message));
+        }
+        if let Write::Route(route) = write {
+            let message = format!("{}: {why}", route.reference);
+            self.recorder.record(subject, Notice::warning("TrafficRoutingError", message));
         }
     }
 }

@@ -88,17 +88,23 @@ pub(crate) fn was_refused(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Service(cause) if cause.is::<Refused>())
 }
 
-/// An error and its causes in one line, without repeating what a cause already says.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let said = next.to_string();
-        if !text.contains(&said) {
+/// An error and its causes in one line, without repeating what a cause already says. What the API server says is
+/// all there is to tell: kube's own text of it shows the whole Status twice.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(kube::Error::Api(status)) = cause.downcast_ref::<kube::Error>() {
+            return format!("{} ({})", status.message, status.code);
+        }
+        let said = cause.to_string();
+        if text.is_empty() {
+            text = said;
+        } else if !text.contains(&said) {
             text.push_str(": ");
             text.push_str(&said);
         }
-        cause = next.source();
+        next = cause.source();
     }
     text
 }
@@ -119,6 +125,15 @@ mod tests {
         assert_eq!([api(403), api(401), api(422)], [Class::Denied; 3]);
         assert_eq!([api(500), api(502)], [Class::Unreachable; 2]);
         assert_eq!(api(400), Class::Bug);
+    }
+
+    #[test]
+    fn what_the_api_server_says_is_told_once() {
+        let status = Status { code: 403, message: "exceeded quota".to_owned(), ..Status::default() };
+        let error = kube::runtime::watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)));
+        assert_eq!(chain(&error), "exceeded quota (403)");
+        let error = kube::Error::ReadEvents(std::io::Error::other("reset"));
+        assert_eq!(chain(&error), "Error reading events stream: reset");
     }
 
     #[test]

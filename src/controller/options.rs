@@ -19,6 +19,9 @@ const SYNC_THREADS: usize = 10;
 /// Where the namespace of a pod is written by Kubernetes.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
+/// Levels that upstream takes; the last three mean what the nearest of the first five does.
+const LEVELS: [&str; 8] = ["trace", "debug", "info", "warn", "error", "warning", "fatal", "panic"];
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -42,7 +45,7 @@ pub struct Options {
     #[arg(long, short)]
     pub namespace: Option<String>,
     /// debug, info, warn or error
-    #[arg(long, default_value = "info")]
+    #[arg(long, default_value = "info", ignore_case = true, value_parser = LEVELS)]
     pub loglevel: String,
     /// text or json
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]

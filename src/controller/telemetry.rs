@@ -27,14 +27,13 @@ fn directives(level: &str, client_verbosity: u8) -> String {
         other => other.to_owned(),
     };
     let client = match client_verbosity {
-        0..=3 => "warn",
-        4..=5 => "info",
-        6..=7 => "debug",
-        _ => "trace",
+        // Whoever made the request tells its failure, so the client need not.
+        0..=3 => "kube_client=off,kube_runtime=error",
+        4..=5 => "kube_client=info,kube_runtime=info",
+        6..=7 => "kube_client=debug,kube_runtime=debug",
+        _ => "kube_client=trace,kube_runtime=trace",
     };
-    format!(
-        "warn,tidegate={level},tidegate_controller={level},tidegate_engine={level},kube={client},kube_client={client},kube_runtime={client}"
-    )
+    format!("warn,tidegate={level},tidegate_controller={level},tidegate_engine={level},{client}")
 }
 
 #[cfg(test)]

@@ -315,6 +315,16 @@ async fn a_refused_set_is_told_to_the_user() {
 }
 
 #[tokio::test]
+async fn a_refused_route_is_told_to_the_user() {
+    let denied = json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no right"});
+    let reference = kinds::reference(&kinds::ingress(), "shop-canary");
+    let write =
+        Write::Route(RouteWrite { reference, from: None, to: ingress("20"), weight: 20, max_weight: 100 });
+    let (outcome, _) = apply(vec![write], async |server: &mut Server| server.answer(403, denied).await).await;
+    assert_eq!(outcome.told, ["TrafficRoutingError"]);
+}
+
+#[tokio::test]
 async fn looking_up_tells_absence_from_failure() {
     let (client, mut server) = server();
     let (recorder, _writer) = crate::events::channel(client.clone(), Arc::new(Metrics::default()));
