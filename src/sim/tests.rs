@@ -23,7 +23,7 @@ fn a_seed_tells_the_same_story_twice() {
 
 #[test]
 fn without_the_fence_seeds_become_unsafe() {
-    let report = campaign(300, Settings { fence: false, sabotage: None });
+    let report = campaign(4000, Settings { fence: false, sabotage: None });
     assert!(!report.failures.is_empty());
 }
 
