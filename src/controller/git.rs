@@ -231,6 +231,10 @@ fn packs(store: &Path) -> usize {
 }
 
 fn remove(store: &Path, access: &Access) -> Result<(), GitError> {
-    std::fs::remove_dir_all(store)
-        .map_err(|error| GitError::Store { repository: access.shown(), why: error.to_string() })
+    match std::fs::remove_dir_all(store) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(GitError::Store { repository: access.shown(), why: error.to_string() })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DynamicObject};
 use tidegate_engine::plan::Notice;
@@ -96,6 +97,8 @@ pub(crate) struct Applications {
     recorder: Recorder,
     counts: Counts,
     queue: Queue<Key>,
+    /// The time of day.
+    clock: fn() -> Timestamp,
     /// Applications whose objects have changed.
     prompted: Mutex<BTreeSet<String>>,
     memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
@@ -135,6 +138,7 @@ impl Applications {
             recorder,
             counts,
             queue: Queue::default(),
+            clock: Timestamp::now,
             prompted: Mutex::default(),
             memories: Mutex::default(),
             renders: Mutex::default(),

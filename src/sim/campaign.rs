@@ -19,6 +19,9 @@ const ENOUGH: usize = 5;
 /// Rounds of chaos before the Rollout must come to rest, again and again.
 const CHAOS_ROUNDS: u32 = 60;
 
+/// Lag of the caches, in milliseconds, in campaigns without a fence.
+const SLOW_CACHE: i64 = 3_000;
+
 /// What to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Campaign {
@@ -97,7 +100,11 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 /// Plays one seed: chaos and rest in turn, until it had its rounds.
 fn play(seed: u64, campaign: &Campaign, tale: Tale) -> Simulation {
     let mut random = Random::new(seed);
-    let shape = Shape::random(&mut random);
+    let mut shape = Shape::random(&mut random);
+    if !campaign.settings.fence {
+        // What the fence is for shows where caches are slow.
+        shape.temper.cache_lag = SLOW_CACHE;
+    }
     let mut simulation = Simulation::new(shape, random, campaign.settings, tale);
     while simulation.rounds < campaign.rounds && simulation.broken.is_none() {
         let left = campaign.rounds - simulation.rounds;

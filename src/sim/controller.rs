@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_api::analysis::AnalysisTemplateSpec;
 use tidegate_engine::fence::{Fence, Verdict};
-use tidegate_engine::plan::{Plan, Reference, Write};
+use tidegate_engine::plan::{Because, Plan, Reference, Write};
 use tidegate_engine::rollout::world::{TemplateKey, World};
 
 use crate::cluster::{Cluster, time};
@@ -27,6 +27,12 @@ pub enum Sabotage {
     OnePodShort,
     /// Endpoints count as ready that are not.
     BelievesInEndpoints,
+    /// Nobody is woken when a pause or a delay ends.
+    ForgetsToWake,
+    /// No plan says what it waits for.
+    SaysNothing,
+    /// The planner panics at the second revision.
+    Panics,
 }
 
 /// The controller's memory between two rounds.
@@ -158,7 +164,8 @@ pub(crate) fn blind(world: &mut World, how: Sabotage) {
                 }
             }
         }
-        Sabotage::Backwards | Sabotage::OnePodShort => {}
+        Sabotage::Panics => assert!(world.sets.len() < 2, "planted"),
+        Sabotage::Backwards | Sabotage::OnePodShort | Sabotage::ForgetsToWake | Sabotage::SaysNothing => {}
     }
 }
 
@@ -175,6 +182,8 @@ pub(crate) fn shuffle(plan: &mut Plan, how: Sabotage) {
                 }
             }
         }
-        Sabotage::BelievesInEndpoints | Sabotage::BelievesInWeight => {}
+        Sabotage::ForgetsToWake => plan.wake = None,
+        Sabotage::SaysNothing => plan.because = Because::Settled,
+        Sabotage::BelievesInEndpoints | Sabotage::BelievesInWeight | Sabotage::Panics => {}
     }
 }

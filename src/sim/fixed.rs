@@ -1,30 +1,27 @@
 //! Laws of plans that need no cluster: the same World gives the same plan, and carrying plans out comes to an end.
 //!
-//! Input: a World and its plan. Output: what is wrong, if anything. Checked on some rounds only, for the time it takes.
+//! Input: a World, its plan, and the planner. Output: what is wrong, if anything. Checked on some rounds only, for the
+//! time it takes.
 
 use tidegate_engine::lint::{after, lint};
 use tidegate_engine::plan::Plan;
-use tidegate_engine::rollout;
 use tidegate_engine::rollout::world::World;
 
 /// Rounds between two checks.
-const EVERY: u32 = 16;
+pub(crate) const EVERY: u32 = 16;
 /// Rounds that may follow each other with nothing but our own writes happening, besides two for each step.
 const ROUNDS: usize = 12;
 
 /// What is wrong with a plan, if anything.
-pub(crate) fn objection(world: &World, plan: &Plan, round: u32) -> Option<String> {
-    if !round.is_multiple_of(EVERY) {
-        return None;
-    }
-    if rollout::plan(world) != *plan {
+pub(crate) fn objection(world: &World, plan: &Plan, planner: impl Fn(&World) -> Plan) -> Option<String> {
+    if planner(world) != *plan {
         return Some("the same World gave another plan".to_owned());
     }
     let steps = world.rollout.spec.strategy.canary.as_ref().map_or(0, |canary| canary.steps.len());
     let mut world = after(world, plan);
     let mut last = None;
     for _ in 0..ROUNDS + 2 * steps {
-        let plan = rollout::plan(&world);
+        let plan = planner(&world);
         if plan.writes.is_empty() {
             return None;
         }
@@ -40,4 +37,71 @@ pub(crate) fn objection(world: &World, plan: &Plan, round: u32) -> Option<String
             .take(600)
             .collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use tidegate_engine::plan::{Because, Planned, Write};
+    use tidegate_engine::rollout::plan;
+    use tidegate_engine::rollout::world::Parsed;
+
+    use super::*;
+    use crate::cluster::time;
+    use crate::shape;
+
+    fn world() -> World {
+        let rollout = shape::rollout(json!({ "replicas": 2, "strategy": { "canary": {} } }), "v1");
+        World {
+            now: time(0),
+            spec: Arc::new(Parsed::new(&rollout)),
+            rollout: Arc::new(rollout),
+            sets: Vec::new(),
+            services: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            runs: Vec::new(),
+            foreign_runs: Default::default(),
+            templates: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+        }
+    }
+
+    /// A planner that writes another annotation in each round.
+    fn restless(count: &Cell<u32>) -> Plan {
+        count.set(count.get() + 1);
+        let annotations = BTreeMap::from([("round".to_owned(), count.get().to_string())]);
+        let write = Write::AnnotateRollout { annotations };
+        let because = Because::Bookkeeping;
+        Plan { writes: vec![Planned { write, because, notices: Vec::new() }], ..Plan::default() }
+    }
+
+    #[test]
+    fn the_planner_is_deterministic_and_comes_to_an_end() {
+        let world = world();
+        assert_eq!(objection(&world, &plan(&world), plan), None);
+    }
+
+    #[test]
+    fn a_planner_that_answers_differently_is_noticed() {
+        let count = Cell::new(0);
+        let first = restless(&count);
+        let why = objection(&world(), &first, |_| restless(&count));
+        assert_eq!(why.as_deref(), Some("the same World gave another plan"));
+    }
+
+    #[test]
+    fn a_planner_without_end_is_noticed() {
+        let generation = |world: &World| {
+            let annotations = world.rollout.metadata.annotations.clone().unwrap_or_default();
+            let count = Cell::new(annotations.get("round").and_then(|text| text.parse().ok()).unwrap_or(0));
+            restless(&count)
+        };
+        let why = objection(&world(), &generation(&world()), generation).unwrap_or_default();
+        assert!(why.starts_with("plans follow each other without end"), "{why}");
+    }
 }

@@ -6,22 +6,19 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use tidegate_engine::lint::lint;
-use tidegate_engine::plan::{Because, Plan, Planned, Write};
-use tidegate_engine::rollout;
-use tidegate_engine::rollout::world::{Parsed, World};
+use tidegate_engine::plan::Because;
+use tidegate_engine::rollout::world::Parsed;
 
 use crate::analysis::{self, Verdicts};
-use crate::cluster::{Change, Cluster, Kind, milliseconds};
-use crate::controller::{Controller, Sabotage, blind, shuffle};
-use crate::laws::Truth;
+use crate::cluster::{Change, Cluster, Kind};
+use crate::controller::{Controller, Sabotage};
 use crate::network::{self, SERVICES};
 use crate::pods::Pods;
 use crate::random::Random;
-use crate::shape::Shape;
+use crate::rest;
+use crate::shape::{Shape, Temper};
 use crate::tale::Tale;
 use crate::users::{self, Act};
-use crate::{fixed, rest};
 
 /// More events than this within one seed mean that something runs in circles.
 const EVENTS_LIMIT: u32 = 400_000;
@@ -64,21 +61,21 @@ pub(crate) struct Simulation {
     /// The least and the most weight at the data plane.
     pub(crate) data_weights: (i32, i32),
     /// Version after which people had last changed ReplicaSets or routes by hand.
-    meddled: u64,
+    pub(crate) meddled: u64,
     pub(crate) tale: Tale,
     pub(crate) rounds: u32,
     /// What the last plan said it is doing or waiting for.
     pub(crate) because: Because,
     /// What broke, if anything did.
     pub(crate) broken: Option<String>,
-    controller: Controller,
-    random: Random,
-    settings: Settings,
+    pub(crate) controller: Controller,
+    pub(crate) random: Random,
+    pub(crate) settings: Settings,
     queue: BinaryHeap<Reverse<(i64, u64, Event)>>,
     sequence: u64,
     events: u32,
-    calm: bool,
-    writes: u32,
+    pub(crate) calm: bool,
+    pub(crate) writes: u32,
 }
 
 impl Simulation {
@@ -198,7 +195,7 @@ impl Simulation {
         self.queue.push(Reverse((self.cluster.now + delay, self.sequence, event)));
     }
 
-    fn schedule_round(&mut self, delay: i64) {
+    pub(crate) fn schedule_round(&mut self, delay: i64) {
         let at = self.cluster.now + delay;
         if self.controller.due.is_none_or(|due| at < due || due < self.cluster.now) {
             self.controller.due = Some(at);
@@ -237,7 +234,7 @@ impl Simulation {
             Event::Endpoints(service) => network::sync_endpoints(&mut self.cluster, &self.pods, service),
             Event::Ingress => self.data_weights = network::weights(&self.cluster, self.shape.ingresses),
             Event::Run(name) => {
-                let calm = crate::shape::Temper { bad_runs: 0, ..self.shape.temper.clone() };
+                let calm = Temper { bad_runs: 0, ..self.shape.temper.clone() };
                 let temper = if self.calm { &calm } else { &self.shape.temper };
                 let again = self.verdicts.sync(&mut self.cluster, &name, temper, &mut self.random);
                 if let Some(at) = again {
@@ -303,117 +300,6 @@ impl Simulation {
             let lag = self.lag(self.shape.temper.endpoints_lag);
             self.schedule(lag + 1, Event::Endpoints(service));
         }
-    }
-
-    /// One round of the controller.
-    fn round(&mut self) {
-        self.controller.due = None;
-        if self.settings.fence && !self.controller.caches_are_fresh(&self.cluster) {
-            self.schedule_round(100);
-            return;
-        }
-        let Some((world, read)) = self.controller.observe(&self.cluster) else { return };
-        self.rounds += 1;
-        let plan = self.planned(&world);
-        let breaches = lint(&world, &plan);
-        self.tale.told_plan(&self.cluster, &plan, &self.because);
-        self.because = plan.because.clone();
-        if let Some(breach) = breaches.first() {
-            self.fail(format!("lint: {breach}"));
-            return;
-        }
-        if self.settings.sabotage.is_none()
-            && let Some(why) = fixed::objection(&world, &plan, self.rounds)
-        {
-            self.fail(why);
-            return;
-        }
-        self.apply(&world, &plan, read);
-    }
-
-    fn planned(&self, world: &World) -> Plan {
-        let Some(sabotage) = self.settings.sabotage else { return rollout::plan(world) };
-        let mut seen = world.clone();
-        blind(&mut seen, sabotage);
-        let mut plan = rollout::plan(&seen);
-        shuffle(&mut plan, sabotage);
-        plan
-    }
-
-    /// Writes in order until one fails or a crash ends it.
-    fn apply(&mut self, world: &World, plan: &Plan, mut read: u64) {
-        let temper = self.shape.temper.clone();
-        let crash = !self.calm && self.random.chance(temper.crashes);
-        let crash = crash.then(|| self.random.below(plan.writes.len() as u64 + 1));
-        for (index, Planned { write, .. }) in plan.writes.iter().enumerate() {
-            if crash == Some(index as u64) {
-                self.crash();
-                return;
-            }
-            if !self.calm && self.random.chance(temper.write_failures / 2) {
-                let act = Act::random(&mut self.random, &self.shape);
-                self.act(&act);
-            }
-            if !self.write(world, write, &mut read, &temper) {
-                let back_off = self.random.between(5, 1_000);
-                self.schedule_round(back_off);
-                return;
-            }
-        }
-        if crash.is_some() {
-            self.crash();
-        } else if let Some(wake) = plan.wake {
-            self.schedule_round((milliseconds(wake) - self.cluster.now).max(1));
-        }
-    }
-
-    /// One write; whether the next may follow.
-    fn write(&mut self, world: &World, write: &Write, read: &mut u64, temper: &crate::shape::Temper) -> bool {
-        let failing = !self.calm && self.random.chance(temper.write_failures);
-        let lost = failing && self.random.chance(500);
-        if failing && !lost {
-            self.tale.tell(&self.cluster, || "fault     the next write is refused".to_owned());
-            return false;
-        }
-        let truth = Truth {
-            cluster: &self.cluster,
-            pods: &self.pods,
-            data_weights: self.data_weights,
-            ingresses: self.shape.ingresses,
-            meddled: !self.cluster.sets.has_seen(self.meddled) || !self.cluster.routes.has_seen(self.meddled),
-            world,
-            routed: self.shape.routed,
-        };
-        if let Some(objection) = truth.objection(write) {
-            self.fail(format!("truth: {objection}"));
-            return false;
-        }
-        self.writes += 1;
-        let answer = self.cluster.write(write, read);
-        if lost {
-            self.tale.tell(&self.cluster, || "fault     the answer to the next write is lost".to_owned());
-            self.controller.doubt(write);
-            return false;
-        }
-        match answer {
-            Ok(version) => {
-                self.controller.wrote(write, version, crate::cluster::time(self.cluster.now));
-                true
-            }
-            Err(refusal) => {
-                self.tale.tell(&self.cluster, || format!("server    refuses a write: {refusal:?}"));
-                false
-            }
-        }
-    }
-
-    fn crash(&mut self) {
-        self.tale.tell(&self.cluster, || "fault     the controller crashes and starts again".to_owned());
-        self.controller.fence = Default::default();
-        self.cluster.relist();
-        let pause = self.random.between(100, 20_000);
-        self.controller.due = None;
-        self.schedule_round(pause);
     }
 
     /// Lets a careful person bring the Rollout to its end; what is wrong if that cannot be done.

@@ -43,6 +43,10 @@ pub(super) fn open(store: &Path, access: &Access) -> Result<Repository, GitError
     if store.join("HEAD").exists() {
         return options.open(store).map(Into::into).map_err(broken);
     }
+    std::fs::create_dir_all(store).map_err(|error| GitError::Store {
+        repository: access.shown(),
+        why: format!("{} cannot be made: {error}", store.display()),
+    })?;
     let kind = gix::create::Kind::Bare;
     gix::ThreadSafeRepository::init_opts(store, kind, gix::create::Options::default(), options)
         .map(Into::into)

@@ -100,12 +100,12 @@ impl Applications {
     }
 
     async fn round(self: &Arc<Self>, key: &Key, cached: &Value, memory: &mut Memory) -> Result<Next, Failed> {
-        let now = Timestamp::now();
+        let now = (self.clock)();
         let mut world = self.world(cached.clone(), memory, now);
         let prompted = self.take_prompt(&key.name) || memory.wake.is_some_and(|wake| wake <= now);
         if matches!(look(&world), Look::Wait { .. })
             && prompted
-            && let Some(rest) = memory.looked.and_then(|at| PROMPTS_APART.checked_sub(at.elapsed()))
+            && let Some(rest) = memory.looked.and_then(|at| rest_of(PROMPTS_APART, at))
         {
             self.prompted.lock().unwrap_or_else(PoisonError::into_inner).insert(key.name.clone());
             return Ok(Next::After(rest));
@@ -164,7 +164,7 @@ impl Applications {
             }
             Look::Wait { until } => {
                 let until = memory.wake.map_or(*until, |wake| wake.min(*until));
-                Some(Next::After(after(until)))
+                Some(Next::After(self.time_to(until)))
             }
             Look::Invalid { .. } | Look::Remove | Look::Operate(_) | Look::Compare { .. } => {
                 memory.is_foreign = false;
@@ -349,14 +349,20 @@ impl Applications {
         if let (Some(client), false) = (client, first.writes.is_empty()) {
             let outcomes = Hand::new(client, &self.places, &key.name).write(&first.writes).await;
             let after = World { application, ..world.clone() };
-            let second = conclude(&after, &first, &outcomes, Timestamp::now());
+            let second = conclude(&after, &first, &outcomes, (self.clock)());
             tell(key, &second, memory);
             application = self.patch(key, &after.application, &second).await?;
             wake = second.wake;
         }
         drop(application);
         memory.wake = wake;
-        Ok(wake.map_or(Next::After(WAKE_LATEST), |wake| Next::After(after(wake))))
+        Ok(wake.map_or(Next::After(WAKE_LATEST), |wake| Next::After(self.time_to(wake))))
+    }
+
+    /// The time until a moment, within bounds.
+    fn time_to(&self, until: Timestamp) -> Duration {
+        let rest = Duration::try_from(until.duration_since((self.clock)())).unwrap_or_default();
+        rest.clamp(WAKE_SOONEST, WAKE_LATEST)
     }
 
     /// Makes a plan's patch of the Application and records its events; gives back what the server has then.
@@ -395,10 +401,9 @@ fn needed_kinds(world: &World) -> Vec<(String, String)> {
     kinds.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
-/// The time until a moment, within bounds.
-fn after(until: Timestamp) -> Duration {
-    let rest = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
-    rest.clamp(WAKE_SOONEST, WAKE_LATEST)
+/// What is left of a time that began at `since`; nothing when it is over.
+fn rest_of(whole: Duration, since: Instant) -> Option<Duration> {
+    whole.checked_sub(since.elapsed()).filter(|rest| !rest.is_zero())
 }
 
 /// Logs a decision when it is another one than before.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tidegate_engine::sync::{
     Apply, Because, Install, Key as ObjectKey, Outcome, Planned, Propagation, Reach, Write,
@@ -223,11 +224,6 @@ impl Stage {
             let now = self.server.get(APP);
             self.applications.shelf.applications.put("shop", now.clone());
             let next = Arc::clone(&self.applications).attend(Key::new("argocd", "shop")).await;
-            eprintln!(
-                "NEXT {next:?} {:#?} {:?}",
-                self.server.asked(),
-                self.server.get(APP).unwrap()["status"]
-            );
             match next {
                 Next::After(delay) if delay > Duration::from_secs(1) => return,
                 Next::After(delay) => tokio::time::advance(delay).await,
@@ -250,6 +246,14 @@ impl Stage {
         let application = self.server.get(APP).unwrap();
         application["status"].pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
+}
+
+/// The time of day that goes with tokio's paused clock.
+fn virtual_time() -> Timestamp {
+    static START: std::sync::OnceLock<(Timestamp, std::time::Instant)> = std::sync::OnceLock::new();
+    let (start, at) = *START.get_or_init(|| (Timestamp::now(), std::time::Instant::now()));
+    let passed = tokio::time::Instant::now().into_std().saturating_duration_since(at);
+    start + SignedDuration::try_from(passed).unwrap()
 }
 
 fn applications(server: &Server, directory: &Path) -> Arc<Applications> {
@@ -282,6 +286,7 @@ fn applications(server: &Server, directory: &Path) -> Arc<Applications> {
         recorder,
         counts: Counts::default(),
         queue: Queue::default(),
+        clock: virtual_time,
         prompted: Mutex::default(),
         memories: Mutex::default(),
         renders: Mutex::default(),

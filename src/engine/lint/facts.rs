@@ -115,13 +115,12 @@ fn limits(canary: Option<&CanaryStrategy>, replicas: i32) -> (i32, i32) {
 
 /// A number stands for itself, any text for a percentage, with or without its sign.
 fn read(field: Option<&impl Serialize>, percentage: impl Fn(i32) -> i32) -> i32 {
-    match field.map(serde_json::to_value) {
-        Some(Ok(Value::Number(number))) => {
-            number.as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0).max(0)
-        }
-        Some(Ok(Value::String(text))) => percentage(text.trim_end_matches('%').parse().unwrap_or(0)),
-        _ => percentage(25),
+    let value = field.and_then(|field| serde_json::to_value(field).ok()).unwrap_or_default();
+    if let Some(number) = value.as_i64() {
+        return i32::try_from(number).unwrap_or(0).max(0);
     }
+    let text = value.as_str().unwrap_or("25");
+    percentage(text.trim_end_matches('%').parse().unwrap_or(0))
 }
 
 fn percent_up(percent: i32, whole: i32) -> i32 {

@@ -18,9 +18,12 @@ impl Judge<'_> {
         if !self.aborting || weight == 0 || self.ready_of_stable() == 0 {
             return;
         }
-        let lowers = match plan.writes.first().map(|planned| &planned.write) {
-            Some(Write::Route(route)) => self.shown(route).1 < self.shown(route).0,
-            _ => false,
+        let first = plan.writes.first().map(|planned| &planned.write);
+        let lowers = if let Some(Write::Route(route)) = first {
+            let (before, after) = self.shown(route);
+            after < before
+        } else {
+            false
         };
         if !lowers {
             let why = format!(

@@ -178,12 +178,14 @@ fn within(
     min_available: i32,
 ) -> (i32, i32) {
     let over = (drained_count + other_count - allowed).max(0);
+    let before = other_count;
     let mut available = drained.map_or(0, |size| size.available.min(drained_count));
     let mut lost = 0;
     if let Some(other) = other {
         other_count -= over;
         available += other.available.min(other_count);
-        lost = (other.available - other_count).max(0);
+        // A late status counts pods that are on their way out: nothing is given back beyond what was taken.
+        lost = (other.available.min(before) - other_count).max(0);
     }
     if min_available > available {
         other_count += lost.min(min_available - available);
@@ -221,6 +223,18 @@ mod tests {
     fn without_a_stable_revision_everything_is_new() {
         let limits = Limits { replicas: 7, surge: 2, unavailable: 1, max_weight: 100 };
         assert_eq!(desired(limits, 10, false), Counts { new: 7, stable: 0 });
+    }
+
+    #[test]
+    fn a_late_status_gives_no_pods_back_that_were_not_taken() {
+        let limits = Limits { replicas: 5, surge: 2, unavailable: 1, max_weight: 100 };
+        let want = Counts { new: 5, stable: 0 };
+        let (new, stable) = (Size { spec: 6, available: 0 }, Size { spec: 1, available: 9 });
+        let counts = next(limits, want, Some(new), Some(stable), 7, 0);
+        assert!(counts.stable <= 1, "{counts:?}");
+        let (new, stable) = (Size { spec: 1, available: 9 }, Size { spec: 6, available: 0 });
+        let counts = next(limits, Counts { new: 0, stable: 5 }, Some(new), Some(stable), 7, 0);
+        assert!(counts.new <= 1, "{counts:?}");
     }
 
     #[test]

@@ -254,7 +254,8 @@ fn not_ready_for(facts: &Facts<'_>, weight: i32) -> Option<Because> {
     let need = required(facts, weight);
     // A Service that is not adopted yet reaches the pods of every revision.
     let selected = facts.world.services.get(service).and_then(|service| service.hash());
-    let kept = facts.new.map_or(0, |new| new.replicas);
+    // Endpoints may still show pods of a larger ReplicaSet that is on its way to another size.
+    let kept = facts.new.map_or(0, |new| new.replicas.min(new.status.ready));
     let ready = facts.endpoints(service, &facts.hash).min(kept);
     let ready = if selected == Some(&facts.hash) { ready } else { 0 };
     (ready < need).then(|| Because::WaitingForEndpoints { service: service.to_owned(), ready, need })

@@ -259,7 +259,8 @@ fn operation(subject: &Subject) -> Look {
 /// What a comparison needs, if one is due.
 fn comparison(world: &World, subject: &Subject) -> Look {
     let Some(source) = subject.spec.source.clone() else { return Look::Leave(Because::Going) };
-    let next = poll_at(world, subject);
+    // A repository that could not be read a moment ago is what this look is about, not a reason to wait.
+    let next = poll_at(world, subject).filter(|_| !matches!(world.source, Some(Err(_))));
     let level = match subject.refresh() {
         Some("hard") => Some(Level::Hard),
         Some(_) => Some(Level::Force),

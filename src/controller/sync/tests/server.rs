@@ -178,7 +178,14 @@ fn is_collection(path: &str) -> bool {
 }
 
 fn status(code: u16, message: &str) -> Value {
-    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code, "reason": "" })
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        403 => "Forbidden",
+        422 => "Invalid",
+        _ => "InternalError",
+    };
+    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code, "reason": reason })
 }
 
 /// RFC 7386, which is near enough to apply for objects without lists.

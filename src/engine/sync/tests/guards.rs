@@ -51,6 +51,18 @@ fn an_unreachable_repository_prunes_nothing_and_is_told_when_it_lasts() {
 }
 
 #[test]
+fn the_first_look_tells_at_once_what_it_cannot_read() {
+    let mut world = Model::new(Vec::new()).world;
+    // As the controller has it after the attempt: the next one is due in ten seconds.
+    world.source = Some(Err("connection refused".into()));
+    world.failing = Some(Failing { since: world.now, attempts: 1 });
+    let patch = plan(&world).patch.unwrap_or_default();
+    assert_eq!(patch["status"]["sync"]["status"], "Unknown");
+    let message = "Failed to load target state: connection refused";
+    assert_eq!(patch["status"]["conditions"][0]["message"], message);
+}
+
+#[test]
 fn a_person_who_asks_is_told_at_once() {
     let mut model = Model::synced(vec![config_map("a", "1")]);
     model.git = Err("connection refused".into());
