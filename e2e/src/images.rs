@@ -22,6 +22,9 @@ pub(crate) const APP_VERSIONS: [&str; 6] = ["v1", "v2", "v3", "v4", "v5", "v6"];
 /// The user of images that need none in particular.
 const NOBODY: &str = "65532:65532";
 
+/// Where Debian, and every distroless base, keeps the certificate authorities.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Archives, ready to be imported.
 #[derive(Clone, Debug)]
 pub(crate) struct Images {
@@ -95,13 +98,19 @@ fn busybox() -> Result<PathBuf> {
 }
 
 /// Tidegate's own binary, as cargo builds it for the tests, with the few shared
-/// libraries it is linked to. Its tag is its content, so that a new build is a
+/// libraries it is linked to and the certificate authorities that its real image
+/// has from its base: no client of https starts without any. Its tag is its content, so that a new build is a
 /// new image.
 pub(crate) fn tidegate() -> Result<TidegateImage> {
     let program = cargo_build("tidegate", &[], &[])?;
     let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-    let tag = cache::key_of_bytes(&bytes);
-    let mut entries = vec![Entry::File { path: "usr/local/bin/tidegate".to_owned(), mode: 0o755, bytes }];
+    let authorities = fs::read(AUTHORITIES)
+        .with_context(|| format!("cannot read {AUTHORITIES}: apt-get install -y ca-certificates"))?;
+    let tag = cache::key_of_bytes(&[bytes.as_slice(), &authorities].concat());
+    let mut entries = vec![
+        Entry::File { path: "usr/local/bin/tidegate".to_owned(), mode: 0o755, bytes },
+        Entry::File { path: AUTHORITIES.trim_start_matches('/').to_owned(), mode: 0o644, bytes: authorities },
+    ];
     for library in shared_libraries(&program)? {
         let bytes = fs::read(&library).with_context(|| format!("cannot read {library}"))?;
         entries.push(Entry::File { path: library.trim_start_matches('/').to_owned(), mode: 0o755, bytes });

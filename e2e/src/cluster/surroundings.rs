@@ -87,6 +87,8 @@ fn start_traefik(place: &Place, tools: &Tools, processes: &Processes) -> Result<
             ("entrypoints.web.address", &format!("{address}:{INGRESS_PORT}")),
             ("entrypoints.traefik.address", &format!("{address}:{TRAEFIK_PORT}")),
             ("providers.kubernetesingressnginx", "true"),
+            // An Ingress without an address counts as not ready yet.
+            ("providers.kubernetesingressnginx.publishstatusaddress", &address.to_string()),
             ("metrics.prometheus", "true"),
             ("metrics.prometheus.addserviceslabels", "true"),
             ("metrics.prometheus.addrouterslabels", "true"),
