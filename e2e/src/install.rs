@@ -13,12 +13,7 @@ use crate::{say, tools};
 /// The namespace that Tidegate is installed into.
 pub(crate) const NAMESPACE: &str = "tidegate";
 
-/// Installs or upgrades Tidegate and waits until it is ready.
-pub(crate) async fn tidegate(cluster: &Cluster) -> Result<()> {
-    with_values(cluster, &[]).await
-}
-
-/// As `tidegate`, with chart values given as `name=value`.
+/// Installs or upgrades Tidegate with chart values given as `name=value`, and waits until it is ready.
 pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()> {
     let (image, helm) =
         tokio::task::spawn_blocking(|| anyhow::Ok((images::tidegate()?, tools::helm()?))).await??;

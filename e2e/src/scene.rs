@@ -29,7 +29,7 @@ use crate::load::Load;
 use crate::manifest;
 
 /// How long a wait may take unless it says otherwise.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One test's part of the cluster.
 pub(crate) struct Scene {
@@ -42,16 +42,21 @@ pub(crate) struct Scene {
 impl Scene {
     /// Makes the namespace. Its service account must be there before pods may start.
     pub(crate) async fn open(cluster: Arc<Cluster>, namespace: &str) -> Result<Self> {
-        let document = json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": namespace, "labels": {"tidegate.dev/e2e": "true"}},
-        });
-        manifest::apply_value(cluster.client(), document, namespace).await?;
+        Self::namespace_in(&cluster, namespace).await?;
         let scene =
             Self { cluster, namespace: namespace.to_owned(), steps: Mutex::default(), start: Instant::now() };
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = scene.api();
         until(accounts, "default", "there", PATIENCE, |_| true).await?;
         Ok(scene)
+    }
+
+    /// Makes a test's namespace, if it is not there yet.
+    pub(crate) async fn namespace_in(cluster: &Cluster, namespace: &str) -> Result<()> {
+        let document = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": namespace, "labels": {"tidegate.dev/e2e": "true"}},
+        });
+        manifest::apply_value(cluster.client(), document, namespace).await.map(drop)
     }
 
     /// Deletes the namespace with everything in it, without waiting for the end of it.
@@ -248,7 +253,6 @@ impl Scene {
         for (api_version, kind) in [
             ("argoproj.io/v1alpha1", "Rollout"),
             ("argoproj.io/v1alpha1", "AnalysisRun"),
-            ("argoproj.io/v1alpha1", "Application"),
             ("apps/v1", "Deployment"),
             ("v1", "Pod"),
         ] {
@@ -267,6 +271,9 @@ impl Scene {
                 text.push_str(&format!("\n{kind} {name}: {status}"));
             }
         }
+        for application in self.applications().await {
+            text.push_str(&format!("\nApplication: {application}"));
+        }
         if let Err(error) = self.cluster.check() {
             text.push_str(&format!("\nthe cluster itself is broken: {error:#}"));
         }
@@ -279,6 +286,21 @@ impl Scene {
             text.push_str(&line);
         }
         text
+    }
+
+    /// The status of each Application that writes to this namespace.
+    async fn applications(&self) -> Vec<String> {
+        let Ok(kind) = resource(&self.client(), "argoproj.io/v1alpha1", "Application").await else {
+            return Vec::new();
+        };
+        let all: Api<DynamicObject> = Api::all_with(self.client(), &kind);
+        let all =
+            all.list(&kube::api::ListParams::default()).await.map(|list| list.items).unwrap_or_default();
+        let here = |object: &&DynamicObject| {
+            object.data.pointer("/spec/destination/namespace").and_then(Value::as_str)
+                == Some(&self.namespace)
+        };
+        all.iter().filter(here).map(|object| object.data["status"].to_string()).collect()
     }
 
     /// The last events of the namespace, oldest first.

@@ -11,15 +11,19 @@
 //! events and the controller's log are printed.
 //!
 //! A test that lists `Need::Tidegate` finds Tidegate installed by its chart
-//! (`install.rs`): built from this workspace, once for all tests of a run.
+//! (`install.rs`): built from this workspace, once for all tests of a run. With
+//! `Need::Sync`, Applications may write to the test's namespace as well, by the
+//! chart's own rights and no others.
 //!
 //! `cargo run -p e2e -- cluster up` and then `cargo run -p e2e -- test FILTER
 //! --cluster dev` runs tests again and again on one cluster.
 
 mod canary;
 mod kinds;
+mod plugin;
 mod shop;
 mod smoke;
+mod sync;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -49,6 +53,8 @@ pub(crate) enum Need {
     Ingress,
     /// Tidegate, installed by its chart.
     Tidegate,
+    /// The same, and Applications may write to the test's namespace.
+    Sync,
 }
 
 type Run = fn(Arc<Scene>) -> LocalBoxFuture<'static, Result<()>>;
@@ -79,7 +85,7 @@ macro_rules! cases {
 
 /// Every test there is.
 fn all() -> Vec<Case> {
-    use Need::{Ingress, OwnCluster, Tidegate};
+    use Need::{Ingress, OwnCluster, Sync, Tidegate};
     cases![
         smoke::a_deployment_becomes_ready [],
         smoke::a_service_answers_through_kube_proxy [OwnCluster],
@@ -96,6 +102,14 @@ fn all() -> Vec<Case> {
         canary::without_a_router_pods_carry_the_weight [Tidegate],
         canary::a_malformed_neighbour_stops_nobody [Tidegate],
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
+        plugin::moves_a_rollout_and_ends_as_a_job_expects [Tidegate],
+        plugin::takes_a_version_back [Tidegate],
+        sync::follows_the_repository [Sync, OwnCluster],
+        sync::prunes_nothing_that_git_did_not_take_away [Sync, OwnCluster],
+        sync::reads_a_private_repository_with_its_secret [Sync, OwnCluster],
+        sync::heals_what_people_change_and_never_a_canary [Sync, OwnCluster, Ingress],
+        sync::says_what_it_cannot_do_and_does_the_rest [Sync, OwnCluster],
+        sync::keeps_to_its_namespace [Sync, OwnCluster],
     ]
 }
 
@@ -110,16 +124,36 @@ pub(crate) async fn run(cluster: Arc<Cluster>, filter: &str) -> Result<Vec<Outco
         }
         missing.is_empty()
     });
-    if chosen.iter().any(|case| case.needs.contains(&Need::Tidegate)) {
-        install::tidegate(&cluster).await.context("cannot install Tidegate")?;
-    }
+    let chosen: Vec<_> = chosen.into_iter().map(|case| (namespace_of(case.name), case)).collect();
+    prepare(&cluster, &chosen).await.context("cannot install Tidegate")?;
     let outcomes = futures::stream::iter(chosen)
-        .map(|case| run_case(Arc::clone(&cluster), case))
+        .map(|(namespace, case)| run_case(Arc::clone(&cluster), namespace, case))
         .buffer_unordered(AT_ONCE)
         .inspect(tell)
         .collect()
         .await;
     Ok(outcomes)
+}
+
+/// Installs Tidegate where a test needs it; namespaces that Applications write to must be there before.
+async fn prepare(cluster: &Cluster, chosen: &[(String, Case)]) -> Result<()> {
+    if !chosen
+        .iter()
+        .any(|(_, case)| case.needs.iter().any(|need| [Need::Tidegate, Need::Sync].contains(need)))
+    {
+        return Ok(());
+    }
+    let synced: Vec<&str> = chosen
+        .iter()
+        .filter(|(_, case)| case.needs.contains(&Need::Sync))
+        .map(|(namespace, _)| namespace.as_str())
+        .collect();
+    for namespace in &synced {
+        Scene::namespace_in(cluster, namespace).await?;
+    }
+    let reach = (!synced.is_empty()).then(|| format!("sync.namespaces={{{}}}", synced.join(",")));
+    let values = ["sync.enabled=true", "sync.pollSeconds=2"].into_iter().chain(reach.as_deref());
+    install::with_values(cluster, &values.collect::<Vec<_>>()).await
 }
 
 fn lacks(cluster: &Cluster) -> BTreeSet<Need> {
@@ -133,9 +167,9 @@ fn lacks(cluster: &Cluster) -> BTreeSet<Need> {
     lacks
 }
 
-async fn run_case(cluster: Arc<Cluster>, case: Case) -> Outcome {
+async fn run_case(cluster: Arc<Cluster>, namespace: String, case: Case) -> Outcome {
     let start = Instant::now();
-    let result = match Scene::open(cluster, &namespace_of(case.name)).await {
+    let result = match Scene::open(cluster, &namespace).await {
         Ok(scene) => play(Arc::new(scene), &case).await,
         Err(error) => Err(error),
     };

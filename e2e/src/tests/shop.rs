@@ -74,15 +74,23 @@ pub(super) struct Shop {
 impl Shop {
     /// Applies the shop at version v1 and waits until it is healthy.
     pub(super) async fn open(scene: &Arc<Scene>, replicas: i32, strategy: &Value) -> Result<Self> {
-        let shop = Self { scene: Arc::clone(scene), host: format!("{}.example.com", scene.namespace()) };
-        let manifest = SHOP
-            .replace("HOST", &shop.host)
-            .replace("IMAGE", "tidegate.dev/app:v1")
-            .replace("REPLICAS", &replicas.to_string())
-            .replace("STRATEGY", &strategy.to_string());
-        scene.apply(&manifest).await?;
+        let shop = Self::of(scene);
+        scene.apply(&shop.manifest("v1", replicas, strategy)).await?;
         shop.until_phase("Healthy").await?;
         Ok(shop)
+    }
+
+    /// The shop of a test that brings its objects itself.
+    pub(super) fn of(scene: &Arc<Scene>) -> Self {
+        Self { scene: Arc::clone(scene), host: format!("{}.example.com", scene.namespace()) }
+    }
+
+    /// All its objects.
+    pub(super) fn manifest(&self, version: &str, replicas: i32, strategy: &Value) -> String {
+        SHOP.replace("HOST", &self.host)
+            .replace("IMAGE", &format!("tidegate.dev/app:{version}"))
+            .replace("REPLICAS", &replicas.to_string())
+            .replace("STRATEGY", &strategy.to_string())
     }
 
     /// A load on the shop's host once the data plane answers for it.

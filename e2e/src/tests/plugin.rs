@@ -1,0 +1,125 @@
+//! The kubectl plugin on the real cluster: what it changes, what it prints, and how it ends.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::shop::Shop;
+use crate::images;
+use crate::scene::Scene;
+
+/// How a command ended.
+struct Answer {
+    code: i32,
+    out: String,
+    error: String,
+}
+
+/// The plugin, told which cluster and namespace.
+struct Plugin {
+    program: PathBuf,
+    scene: Arc<Scene>,
+}
+
+impl Plugin {
+    async fn new(scene: &Arc<Scene>) -> Result<Self> {
+        let image = tokio::task::spawn_blocking(images::tidegate).await??;
+        Ok(Self { program: image.program, scene: Arc::clone(scene) })
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(line.split_whitespace())
+            .args(["--namespace", self.scene.namespace()])
+            .env("KUBECONFIG", self.scene.cluster().kubeconfig())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn run(&self, line: &str) -> Result<Answer> {
+        let done = self.command(line).output().await.with_context(|| format!("cannot start {line}"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = done.status.code().context("the plugin was killed")?;
+        Ok(Answer { code, out: text(&done.stdout), error: text(&done.stderr) })
+    }
+
+    /// Runs a command that must end with this exit code and print these words.
+    async fn expect(&self, line: &str, code: i32, words: &[&str]) -> Result<String> {
+        let answer = self.run(line).await?;
+        let all = format!("{}{}", answer.out, answer.error);
+        ensure!(answer.code == code, "`{line}` ended with {} and not {code}:\n{all}", answer.code);
+        for word in words {
+            ensure!(all.contains(word), "`{line}` does not say {word:?}:\n{all}");
+        }
+        Ok(answer.out)
+    }
+}
+
+/// A canary that stops twice, on two pods, without a router.
+fn strategy() -> Value {
+    json!({"steps": [{"setWeight": 50}, {"pause": {}}, {"setWeight": 75}, {"pause": {}}]})
+}
+
+pub(super) async fn moves_a_rollout_and_ends_as_a_job_expects(scene: Arc<Scene>) -> Result<()> {
+    scene.given("a healthy shop of two pods");
+    let plugin = Plugin::new(&scene).await?;
+    let shop = Shop::open(&scene, 2, &strategy()).await?;
+    plugin.expect("status shop", 0, &["Healthy"]).await?;
+    plugin.expect("status absent", 1, &["absent", "not found"]).await?;
+    plugin.expect("frobnicate", 1, &["frobnicate"]).await?;
+    plugin.expect("version", 0, &[env!("CARGO_PKG_VERSION")]).await?;
+    scene.when("a version ships and stops at its pause");
+    plugin.expect("set image shop app=tidegate.dev/app:v2", 0, &["image updated"]).await?;
+    shop.until_paused_at(1).await?;
+    plugin.expect("status shop", 4, &["Paused"]).await?;
+    plugin.expect("status shop --watch --timeout 1s", 3, &["Paused"]).await?;
+    plugin.expect("list rollouts", 0, &["NAME", "shop", "Canary", "Paused", "1/4"]).await?;
+    let tree = plugin
+        .expect("get rollout shop --no-color", 0, &["# revision:2", "# revision:1", "Step:", "1/4"])
+        .await?;
+    ensure!(tree.contains("canary") && tree.contains("stable"), "the tree has no roles:\n{tree}");
+    let json: Value = serde_json::from_str(&plugin.expect("get rollout shop -o json", 0, &[]).await?)?;
+    ensure!(json["status"] == "Paused" && json["message"] == "CanaryPauseStep", "the JSON is {json}");
+    scene.when("a person promotes it step by step, and then fully");
+    plugin.expect("promote shop", 0, &["promoted"]).await?;
+    shop.until_paused_at(3).await?;
+    plugin.expect("promote shop --full", 0, &["promoted"]).await?;
+    plugin.expect("status shop --watch --timeout 60s", 0, &["Healthy"]).await?;
+    shop.until_promoted("v2").await.map(drop)
+}
+
+pub(super) async fn takes_a_version_back(scene: Arc<Scene>) -> Result<()> {
+    scene.given("a canary that is paused");
+    let plugin = Plugin::new(&scene).await?;
+    let shop = Shop::open(&scene, 2, &strategy()).await?;
+    shop.ship("v2", json!([])).await?;
+    shop.until_paused_at(1).await?;
+    scene.when("a person aborts it");
+    plugin.expect("abort shop", 0, &["aborted"]).await?;
+    shop.until_phase("Degraded").await?;
+    plugin.expect("status shop", 2, &["Degraded", "aborted"]).await?;
+    plugin.expect("status shop --watch --timeout 30s", 2, &["Degraded"]).await?;
+    scene.when("a person tries again");
+    plugin.expect("retry rollout shop", 0, &["retried"]).await?;
+    shop.until_paused_at(1).await?;
+    scene.when("a person goes back to the first revision");
+    plugin.expect("undo shop", 0, &["undo"]).await?;
+    let rollout = shop.until_promoted("v1").await?;
+    ensure!(
+        rollout["metadata"]["annotations"]["rollout.argoproj.io/revision"] == "3",
+        "the annotations are {}",
+        rollout["metadata"]["annotations"]
+    );
+    scene.when("a person pauses it, and ships");
+    plugin.expect("pause shop", 0, &["paused"]).await?;
+    shop.ship("v3", json!([])).await?;
+    shop.until_phase("Paused").await?;
+    plugin.expect("promote shop --full", 0, &["promoted"]).await?;
+    shop.until_promoted("v3").await.map(drop)
+}
