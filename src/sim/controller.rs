@@ -146,14 +146,18 @@ fn object(write: &Write) -> Reference {
     }
 }
 
+/// Pods that a spoiled planner believes in.
+const BELIEVED: i32 = 1_000;
+
 /// Spoils what the planner sees: a bug that only this planner has.
 pub(crate) fn blind(world: &mut World, how: Sabotage) {
     match how {
         Sabotage::BelievesInEndpoints => {
-            for endpoints in world.endpoints.values_mut() {
-                for set in &world.sets {
-                    endpoints.ready.insert(set.hash().to_owned(), i32::MAX);
+            for set in &mut world.sets {
+                for endpoints in world.endpoints.values_mut() {
+                    endpoints.ready.insert(set.hash().to_owned(), BELIEVED);
                 }
+                Arc::make_mut(set).status.ready = BELIEVED;
             }
         }
         Sabotage::BelievesInWeight => {

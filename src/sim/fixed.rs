@@ -48,7 +48,7 @@ mod tests {
     use serde_json::json;
     use tidegate_engine::plan::{Because, Planned, Write};
     use tidegate_engine::rollout::plan;
-    use tidegate_engine::rollout::world::Parsed;
+    use tidegate_engine::rollout::world::{Parsed, SetStatus};
 
     use super::*;
     use crate::cluster::time;
@@ -78,6 +78,41 @@ mod tests {
         let write = Write::AnnotateRollout { annotations };
         let because = Because::Bookkeeping;
         Plan { writes: vec![Planned { write, because, notices: Vec::new() }], ..Plan::default() }
+    }
+
+    /// What Kubernetes' controllers would do, at once.
+    fn brought_about(mut world: World) -> World {
+        for set in &mut world.sets {
+            let set = Arc::make_mut(set);
+            let (replicas, observed_generation) = (set.replicas, set.generation);
+            set.status = SetStatus {
+                observed_generation,
+                replicas,
+                ready: replicas,
+                available: replicas,
+                failure: None,
+            };
+        }
+        world
+    }
+
+    #[test]
+    fn the_largest_replica_count_panics_nobody() {
+        let mut world = world();
+        for image in ["v1", "v2", "v3"] {
+            let spec =
+                json!({ "replicas": i32::MAX, "strategy": { "canary": { "steps": [{ "setWeight": 50 }] } } });
+            let mut rollout = shape::rollout(spec, image);
+            rollout.status.clone_from(&world.rollout.status);
+            world.spec = Arc::new(Parsed::new(&rollout));
+            world.rollout = Arc::new(rollout);
+            for _ in 0..12 {
+                let plan = plan(&world);
+                lint(&world, &plan);
+                world = brought_about(after(&world, &plan));
+            }
+        }
+        assert!(world.sets.iter().any(|set| set.replicas > i32::MAX / 2), "{:?}", world.sets);
     }
 
     #[test]

@@ -95,6 +95,11 @@ pub(super) fn kept(set: &Set) -> i32 {
     set.status.available.min(set.replicas)
 }
 
+/// A sum that stays at the largest number.
+pub(super) fn total(counts: impl Iterator<Item = i32>) -> i32 {
+    counts.fold(0, i32::saturating_add)
+}
+
 /// The set of a revision.
 pub(super) fn set_of<'w>(world: &'w World, hash: &str) -> Option<&'w Set> {
     world.sets.iter().map(AsRef::as_ref).find(|set| set.hash() == hash)

@@ -1,6 +1,6 @@
 //! Rules on ReplicaSet sizes: capacity stays while traffic may need it, and within surge and unavailability.
 
-use super::facts::{kept, set_of};
+use super::facts::{kept, set_of, total};
 use super::{Judge, Rule};
 use crate::plan::SetPatch;
 use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set, World};
@@ -37,9 +37,9 @@ impl Judge<'_> {
         if self.facts.router.is_some() {
             return;
         }
-        let total: i32 = self.live.sets.iter().map(|set| set.replicas).sum();
-        let total = total + to - set.replicas;
-        let limit = self.facts.replicas + self.facts.surge;
+        let total = total(self.live.sets.iter().map(|set| set.replicas));
+        let total = (total - set.replicas).saturating_add(to);
+        let limit = self.facts.replicas.saturating_add(self.facts.surge);
         if total > limit {
             let why = format!("{} at {to} makes {total} pods, {limit} are allowed", set.name);
             self.blame(Rule::SurgeExceeded, why);
@@ -122,7 +122,7 @@ impl Judge<'_> {
 
     /// Without a router pods are the traffic: never fewer than the replicas less maxUnavailable.
     fn unweighted_shrink(&mut self, set: &Set, to: i32) {
-        let before: i32 = self.live.sets.iter().map(|set| kept(set)).sum();
+        let before = total(self.live.sets.iter().map(|set| kept(set)));
         let after = before - kept(set) + to.min(set.status.available);
         let floor = self.facts.replicas - self.facts.unavailable;
         if after < floor {

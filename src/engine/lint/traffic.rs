@@ -164,5 +164,5 @@ impl Judge<'_> {
 }
 
 fn total(endpoints: &Endpoints) -> i32 {
-    endpoints.ready.values().sum()
+    super::facts::total(endpoints.ready.values().copied())
 }

@@ -41,6 +41,11 @@ pub(crate) fn share_floor(weight: i32, replicas: i32, max_weight: i32) -> i32 {
     clamp((i64::from(weight) * i64::from(replicas)).div_euclid(i64::from(max_weight.max(1))))
 }
 
+/// A sum that stays at the largest number, for whoever asks for two thousand million replicas.
+pub(crate) fn total(counts: impl Iterator<Item = i32>) -> i32 {
+    counts.fold(0, i32::saturating_add)
+}
+
 fn clamp(number: i64) -> i32 {
     i32::try_from(number.max(0)).unwrap_or(i32::MAX)
 }
@@ -71,9 +76,10 @@ pub(crate) fn desired(limits: Limits, weight: i32, distinct_stable: bool) -> Cou
         options.push((floor, replicas));
     }
     if surge > 0 {
-        options.push((ceil, replicas + 1));
-        if !tied(replicas + 1) && (floor != 0 || zero_allowed) {
-            options.push((floor, replicas + 1));
+        let surged = replicas.saturating_add(1);
+        options.push((ceil, surged));
+        if !tied(surged) && (floor != 0 || zero_allowed) {
+            options.push((floor, surged));
         }
     }
     let distance = |(canary, total): (i32, i32)| {
@@ -127,7 +133,7 @@ pub(crate) fn next(
     }
     let increasing = new.is_none_or(|new| want.new >= new.spec);
     let min_available = limits.replicas - limits.unavailable;
-    let pool = removable(new, !increasing) + removable(stable, increasing);
+    let pool = removable(new, !increasing).saturating_add(removable(stable, increasing));
     if pool <= min_available {
         return counts;
     }
@@ -177,19 +183,19 @@ fn within(
     allowed: i32,
     min_available: i32,
 ) -> (i32, i32) {
-    let over = (drained_count + other_count - allowed).max(0);
+    let over = (drained_count.saturating_add(other_count) - allowed).max(0);
     let before = other_count;
     let mut available = drained.map_or(0, |size| size.available.min(drained_count));
     let mut lost = 0;
     if let Some(other) = other {
         other_count -= over;
-        available += other.available.min(other_count);
+        available = available.saturating_add(other.available.min(other_count));
         // A late status counts pods that are on their way out: nothing is given back beyond what was taken.
         lost = (other.available.min(before) - other_count).max(0);
     }
     if min_available > available {
         other_count += lost.min(min_available - available);
-        drained_count -= (drained_count + other_count - allowed).max(0);
+        drained_count -= (drained_count.saturating_add(other_count) - allowed).max(0);
     }
     (drained_count, other_count)
 }

@@ -65,8 +65,8 @@ fn annotate(plan: &mut Plan, set: &Set, key: &str, value: Option<String>, becaus
 /// Without a router both counts come from one formula, so that they never add up to more than the surge.
 fn basic_counts(facts: &Facts<'_>, aborted: bool) -> replicas::Counts {
     let want = step::desired_counts(facts, aborted);
-    let all = facts.all.iter().map(|set| set.replicas).sum();
-    let others = facts.others.iter().map(|set| set.replicas).sum();
+    let all = replicas::total(facts.all.iter().map(|set| set.replicas));
+    let others = replicas::total(facts.others.iter().map(|set| set.replicas));
     replicas::next(facts.limits, want, facts.new.map(size), facts.distinct_stable().map(size), all, others)
 }
 
@@ -141,7 +141,7 @@ fn scale_others(facts: &Facts<'_>, plan: &mut Plan) -> bool {
         }
     }
     // Pods above the size in the spec are on their way out, whatever a late status says.
-    let available: i32 = facts.all.iter().map(|set| set.status.available.min(set.replicas)).sum();
+    let available = replicas::total(facts.all.iter().map(|set| set.status.available.min(set.replicas)));
     let budget = available - (facts.replicas - facts.limits.unavailable);
     if budget <= 0 {
         return false;

@@ -14,6 +14,7 @@ use super::condition::{
 };
 use super::facts::Facts;
 use super::pause::{CANARY_STEP, Wishes};
+use super::replicas::total;
 use super::runs::Runs;
 use super::traffic::Traffic;
 use super::{pause, phase, revision, step};
@@ -155,7 +156,7 @@ fn step_count(facts: &Facts<'_>) -> Option<i32> {
 
 /// What is observed, before anything is decided.
 fn base(facts: &Facts<'_>, weights: Option<TrafficWeights>) -> RolloutStatus {
-    let sum = |count: fn(&super::world::Set) -> i32| facts.all.iter().map(|set| count(set)).sum();
+    let sum = |count: fn(&super::world::Set) -> i32| total(facts.all.iter().map(|set| count(set)));
     let mut next = RolloutStatus {
         current_pod_hash: facts.hash.clone(),
         current_step_hash: facts.world.spec.steps_hash.clone(),

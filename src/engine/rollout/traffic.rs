@@ -10,7 +10,7 @@ use tidegate_api::rollout::{CanaryStrategy, TrafficWeights, WeightDestination};
 use tidegate_api::valid::ProgressThreshold;
 
 use super::facts::Facts;
-use super::replicas::{share_ceil, share_floor};
+use super::replicas::{self, share_ceil, share_floor};
 use super::step;
 use super::world::{Endpoints, MANAGED_BY, Set, World};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
@@ -127,7 +127,7 @@ fn takes_over(facts: &Facts<'_>, service: &str, set: &Set, weight: i32) -> bool 
 }
 
 fn total(endpoints: &Endpoints) -> i32 {
-    endpoints.ready.values().sum()
+    replicas::total(endpoints.ready.values().copied())
 }
 
 fn point(facts: &Facts<'_>, service: &str, set: &Set, check: bool, plan: &mut Plan) {
@@ -273,7 +273,7 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     if target == observed {
         return None;
     }
-    let on_canary = facts.world.endpoints.get(canary_service).map_or(0, |all| all.ready.values().sum());
+    let on_canary = facts.world.endpoints.get(canary_service).map_or(0, total);
     let on_stable = facts.endpoints(stable_service, &facts.status.stable_rs);
     if facts.promoted() && on_canary > 0 {
         return wait(stable_service, on_stable, facts.endpoints(canary_service, &facts.hash).max(1));
