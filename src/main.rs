@@ -30,7 +30,15 @@ fn main() -> ExitCode {
     if let Some(grammar) = words.next().and_then(|name| Grammar::of_program(&name)) {
         return tidegate_plugin::main(words, grammar);
     }
-    let outcome = match Program::parse() {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(told) => {
+            let _ = told.print();
+            // Usage errors end with 1: 2 means a degraded rollout to those who script the plugin.
+            return if told.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let outcome = match program {
         Program::Controller(options) => control(*options),
         Program::Crds => print_crds(),
         Program::Plugin(words) => return tidegate_plugin::main(words.into_iter(), Grammar::Tidegate),

@@ -26,8 +26,9 @@ const CNI_PACKAGE: &str = "containernetworking-plugins";
 
 /// Sees to it that everything a node needs is installed.
 pub(crate) fn install() -> Result<()> {
+    let is_missing = |program: &str| !exists(program) || program == "busybox" && !is_static(program);
     let mut missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(program, _)| !exists(program)).map(|(_, package)| *package).collect();
+        PROGRAMS.iter().filter(|(program, _)| is_missing(program)).map(|(_, package)| *package).collect();
     if cni_dir().is_err() {
         missing.push(CNI_PACKAGE);
     }
@@ -50,6 +51,13 @@ pub(crate) fn install() -> Result<()> {
         install().with_context(|| format!("cannot install packages; try: {hint}"))?;
     }
     Ok(())
+}
+
+/// Whether a program runs where there are no shared libraries. Debian has two packages with a busybox, and the
+/// other one may be there already.
+fn is_static(program: &str) -> bool {
+    let path = output(&mut command("sh", &["-c", &format!("command -v {program}")])).unwrap_or_default();
+    output(&mut command("ldd", &[path.trim()])).is_err()
 }
 
 /// The directory of the CNI plugins.

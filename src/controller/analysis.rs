@@ -254,7 +254,7 @@ fn next(plan: &RunPlan) -> Next {
 }
 
 fn failed(doing: String, source: kube::Error) -> Failed {
-    Failed { doing, class: Class::of(&source), source }
+    Failed { doing, class: Class::of(&source), source, taken: None }
 }
 
 fn tell_failure(key: &Key, failed: &Failed) {

@@ -3,6 +3,7 @@
 //! Input: a plan and the world it was made from. Output: requests, marks in the fence, events. Each write is one
 //! request with a field manager and a precondition. It has no choice left to make, and makes none.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,10 +15,11 @@ use kube::api::{
 use kube::core::{ObjectMeta, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tidegate_api::analysis::AnalysisRun;
 use tidegate_engine::fence::{Fence, Seen};
 use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
 use tidegate_engine::rollout::template;
-use tidegate_engine::rollout::world::{HASH_LABEL, MANAGED_BY, Set, World, owner_reference};
+use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
 use tracing::info;
 
 use crate::difference::merge_patch;
@@ -39,6 +41,8 @@ pub(crate) struct Failed {
     pub(crate) doing: String,
     pub(crate) class: Class,
     pub(crate) source: kube::Error,
+    /// The name of an AnalysisRun that somebody else has, or that is there but invisible to this controller.
+    pub(crate) taken: Option<String>,
 }
 
 /// What one request did to one object.
@@ -87,9 +91,9 @@ impl Hand {
         );
         let subject = Subject::rollout(&world.rollout);
         let mut version = metadata.resource_version.clone().unwrap_or_default();
-        let mut made = 0;
+        let (mut made, mut moved) = (0, BTreeMap::new());
         for Planned { write, because, notices } in plan.writes {
-            let one = One { hand: self, observed, key: &key, version: &version };
+            let one = One { hand: self, observed, key: &key, version: &version, moved: &moved };
             let doing = describe(&write);
             let done = match one.send(&write).await {
                 Ok(done) => done,
@@ -99,7 +103,9 @@ impl Hand {
                         fence.doubted(object);
                     }
                     self.tell_refusal(&subject, &write, class, &source);
-                    return Err(Failed { doing, class, source });
+                    one.show_refusal(&write, class, &source, fence).await;
+                    let taken = taken_name(&write, &source);
+                    return Err(Failed { doing, class, source, taken });
                 }
             };
             let now = Timestamp::now();
@@ -108,6 +114,7 @@ impl Hand {
                     if object.kind == "Rollout" {
                         version.clone_from(&new);
                     }
+                    moved.insert(object.clone(), new.clone());
                     fence.wrote(object, &new, now);
                     notices
                 }
@@ -150,7 +157,7 @@ impl Hand {
                 | Class::Throttled(_)
                 | Class::Denied
                 | Class::Unreachable
-                | Class::Bug) => Err(Failed { doing: format!("read {object}"), class, source }),
+                | Class::Bug) => Err(Failed { doing: format!("read {object}"), class, source, taken: None }),
             },
         }
     }
@@ -179,6 +186,8 @@ struct One<'a> {
     key: &'a Key,
     /// The newest known version of the Rollout: a write before this one in the same plan may have moved it.
     version: &'a str,
+    /// The versions of other objects that this plan has moved already.
+    moved: &'a BTreeMap<Reference, String>,
 }
 
 type Sent = Result<Done, (Reference, kube::Error)>;
@@ -211,7 +220,9 @@ impl One<'_> {
                 let body = json!({"metadata": {"uid": uid, "ownerReferences": [owner]}});
                 self.patch(&kinds::replica_set(), name, &Patch::Strategic(body)).await
             }
-            Write::DeleteSet { name, uid } => self.delete(&kinds::replica_set(), name, Some(uid)).await,
+            Write::DeleteSet { name, uid } => {
+                self.delete(&kinds::replica_set(), name, Some(uid), self.known(name)).await
+            }
             Write::PointService { service, to, rollout, from: _ } => self.point(service, to, rollout).await,
             Write::Route(route) => self.route(route).await,
             Write::CreateRun(run) => self.create_run(&serde_json::to_value(run).unwrap_or_default()).await,
@@ -222,7 +233,7 @@ impl One<'_> {
             Write::DeleteRun { name } => {
                 let run = self.world().runs.iter().find(|run| run.metadata.name.as_ref() == Some(name));
                 let uid = run.and_then(|run| run.metadata.uid.as_ref());
-                self.delete(&kinds::analysis_run(), name, uid).await
+                self.delete(&kinds::analysis_run(), name, uid, None).await
             }
         }
     }
@@ -243,6 +254,23 @@ impl One<'_> {
         let request =
             self.path(&kind).patch_subresource("status", &self.key.name, &managed(), &Patch::Merge(body));
         self.wrote(object, request).await
+    }
+
+    /// Puts into the status why the API server would not have a new ReplicaSet. That this may fail too changes nothing:
+    /// the next attempt says it again.
+    async fn show_refusal(&self, write: &Write, class: Class, source: &kube::Error, fence: &mut Fence) {
+        let Write::CreateSet(set) = write else { return };
+        let code = if let kube::Error::Api(status) = source { status.code } else { 0 };
+        if class != Class::Denied && code != 400 {
+            return;
+        }
+        let is_invalid = [400, 422].contains(&code);
+        let plan = tidegate_engine::rollout::refused(self.world(), &set.name, &chain(source), is_invalid);
+        for planned in &plan.writes {
+            if let Ok(Done::Wrote(object, version)) = self.send(&planned.write).await {
+                fence.wrote(object, &version, Timestamp::now());
+            }
+        }
     }
 
     /// A name that is taken is either our own earlier attempt, or a collision of hashes that the next plan avoids.
@@ -286,7 +314,7 @@ impl One<'_> {
             owners.filter(|owner| owner["controller"] == true).any(|owner| owner["uid"].as_str() == uid);
         let text =
             |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if ours {
+        if ours && self.shows(&live) {
             let seen = Seen { version: text("/metadata/resourceVersion"), uid: text("/metadata/uid") };
             return Ok(Done::AsWanted(object, seen));
         }
@@ -304,13 +332,33 @@ impl One<'_> {
         if !patch.annotations.is_empty() {
             body["metadata"]["annotations"] = json!(patch.annotations);
         }
-        if let Some((_, replicas)) = patch.replicas {
+        if let Some((from, replicas)) = patch.replicas {
             body["spec"]["replicas"] = replicas.into();
+            // Whoever takes pods away must have seen the ReplicaSet as it is: after a change of leader the caches may
+            // be older than what the last one wrote.
+            if let Some(version) = self.known(&patch.name).filter(|_| replicas < from) {
+                body["metadata"]["resourceVersion"] = version.into();
+            }
         }
         if let Some(seconds) = patch.min_ready_seconds {
             body["spec"]["minReadySeconds"] = seconds.into();
         }
         self.patch(&kinds::replica_set(), &patch.name, &Patch::Merge(body)).await
+    }
+
+    /// The newest version of a ReplicaSet that this plan was made on or has made.
+    fn known(&self, set: &str) -> Option<String> {
+        let object = kinds::reference(&kinds::replica_set(), set);
+        let seen = || self.observed.seen.get(&object).map(|seen| seen.version.clone());
+        self.moved.get(&object).cloned().or_else(seen)
+    }
+
+    /// Whether the watches of this controller can show an AnalysisRun: it is of the same instance, and readable.
+    fn shows(&self, run: &Value) -> bool {
+        let instance = run.pointer("/metadata/labels").and_then(|labels| labels.get(INSTANCE_ID));
+        let labels = self.world().rollout.metadata.labels.as_ref();
+        let ours = labels.and_then(|labels| labels.get(INSTANCE_ID)).map(String::as_str);
+        instance.and_then(Value::as_str) == ours && AnalysisRun::deserialize(run).is_ok()
     }
 
     async fn point(&self, service: &str, hash: &str, rollout: &str) -> Sent {
@@ -354,9 +402,15 @@ impl One<'_> {
         self.wrote(kinds::reference(kind, name), self.path(kind).patch(name, &managed(), patch)).await
     }
 
-    async fn delete(&self, kind: &ApiResource, name: &str, uid: Option<&String>) -> Sent {
+    async fn delete(
+        &self,
+        kind: &ApiResource,
+        name: &str,
+        uid: Option<&String>,
+        version: Option<String>,
+    ) -> Sent {
         let object = kinds::reference(kind, name);
-        let preconditions = Preconditions { uid: uid.cloned(), ..Preconditions::default() };
+        let preconditions = Preconditions { uid: uid.cloned(), resource_version: version };
         let parameters = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
             preconditions: Some(preconditions),
@@ -388,6 +442,12 @@ impl One<'_> {
         let answer = tokio::time::timeout(WRITE_WITHIN, self.hand.client.request::<T>(request)).await;
         answer.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into())))
     }
+}
+
+/// The name of an AnalysisRun that could not be made because there is one.
+fn taken_name(write: &Write, error: &kube::Error) -> Option<String> {
+    let Write::CreateRun(run) = write else { return None };
+    run.metadata.name.clone().filter(|_| already_exists(error))
 }
 
 fn managed() -> PatchParams {

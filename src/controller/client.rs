@@ -18,9 +18,12 @@ use crate::metrics::Metrics;
 
 /// A write gets its answer within this time or counts as lost: less than what separates the renew deadline
 /// (10 s) from the end of the lease (15 s), so that a write which we still wait for cannot land under another leader.
-const WRITE_WITHIN: Duration = Duration::from_secs(4);
+pub(crate) const WRITE_WITHIN: Duration = Duration::from_secs(4);
 /// A read may take longer: a page of a list on a busy API server does.
 const READ_WITHIN: Duration = Duration::from_secs(30);
+
+/// The longest silence within an answer. A watch ends after 30 s, so a connection that says nothing for longer is dead.
+const SILENT_WITHIN: Duration = Duration::from_secs(45);
 
 /// Until when writes are allowed. Clones share one state.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +114,8 @@ pub(crate) fn build(
     let mut config = config.clone();
     // kube would repeat a write for minutes, past the end of the lease; the loops have a back-off of their own.
     config.default_retry = false;
+    // Nothing that is read, a watch least of all, may be silent for longer than a watch lasts.
+    config.read_timeout = Some(SILENT_WITHIN);
     let door = Door { limit: Arc::new(limit), gate, metrics };
     Ok(ClientBuilder::try_from(config)?.with_layer(&door).build())
 }

@@ -20,6 +20,7 @@ mod metrics;
 mod mock;
 mod observe;
 mod options;
+mod raw;
 #[cfg(test)]
 mod rights;
 mod rollout;
@@ -77,6 +78,12 @@ pub enum RunError {
     /// A port cannot be served.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The flags of the Lease contradict each other.
+    #[error("{0}")]
+    Timing(String),
+    /// A watch ended for good, so its cache would stay as it is.
+    #[error("a watch ended, which is a bug: starting again is the remedy")]
+    Watch,
     /// Signals cannot be received.
     #[error("cannot listen for signals")]
     Signals(#[from] std::io::Error),
@@ -91,6 +98,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     for flag in options.accepted.given() {
         warn!(flag, "flag is accepted and has no effect");
     }
+    options.check_timing().map_err(RunError::Timing)?;
     let stop = signals()?;
     let config = cluster(&options).await?;
     let metrics = Arc::new(Metrics::default());
@@ -110,18 +118,15 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         options.namespaced.then(|| options.namespace.clone().unwrap_or_else(|| own_namespace.clone()));
     let scope = Scope { namespace, instance_id: options.instance_id.clone() };
     info!(version = env!("CARGO_PKG_VERSION"), ?scope, own_namespace, cluster = %config.cluster_url, "starting");
-    let watches = watch::start(&client, &scope, &scene, &metrics);
+    let mut watches = watch::start(&client, &scope, &scene, &metrics);
     let (recorder, writer) = events::channel(talk, Arc::clone(&metrics));
     let writer = tokio::spawn(writer.run());
 
     let sync = options.sync.sync_enabled.then(|| options.sync_config(&own_namespace));
-    let applications = match sync {
-        Some(sync) => {
-            let (gate, metrics) = (gate.clone(), Arc::clone(&metrics));
-            Some(Applications::new(sync, config.clone(), gate, metrics, recorder.clone(), counts)?)
-        }
-        None => None,
-    };
+    let sync = sync.map(|sync| {
+        Applications::new(sync, config.clone(), gate.clone(), Arc::clone(&metrics), recorder.clone(), counts)
+    });
+    let applications = sync.transpose()?;
     let hand = Hand::new(client.clone(), recorder.clone());
     let runs = Arc::new(Runs {
         scene: Arc::clone(&scene),
@@ -149,13 +154,17 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         shell.options.timing(),
         gate,
     );
-    shell.live(election, stop).await;
+    let outcome = tokio::select! {
+        () = shell.live(election, stop) => Ok(()),
+        // Watches never end but by a panic.
+        Some(_) = watches.join_next() => Err(RunError::Watch),
+    };
     drop((watches, shell));
     if tokio::time::timeout(FLUSH_WITHIN, writer).await.is_err() {
         warn!("some events are lost, because the API server is slow");
     }
     info!("ended");
-    Ok(())
+    outcome
 }
 
 /// What the loops need, and the loops.

@@ -39,7 +39,7 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
     };
-    add_sets(stores, key, &facts, &mut world);
+    add_sets(stores, key, &facts, &mut world, &mut seen);
     add_services(stores, key, &facts, &mut world, &mut seen);
     add_runs(stores, key, &facts, &mut world);
     add_troubles(stores, key, &mut world);
@@ -57,13 +57,27 @@ fn is_ingress(reference: &Reference) -> bool {
     reference.kind == ingress.kind && reference.api_version == ingress.api_version
 }
 
-fn add_sets(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World) {
+fn add_sets(
+    stores: &Stores,
+    key: &Key,
+    facts: &RolloutFacts,
+    world: &mut World,
+    seen: &mut BTreeMap<Reference, Seen>,
+) {
     let uid = &facts.rollout.metadata.uid;
-    stores.sets.visit(&key.namespace, |_, set| {
+    let mut names = Vec::new();
+    stores.sets.visit(&key.namespace, |name, set| {
         if set.owner.is_some() && set.owner == *uid || facts.uses.claims(set) {
-            world.sets.push(set.clone());
+            names.push(name.to_owned());
         }
     });
+    for name in names {
+        // Content and version are taken together, so that they belong to each other.
+        if let Some(kept) = stores.sets.get(&Key::new(&key.namespace, &name)) {
+            seen.insert(kinds::reference(&kinds::replica_set(), &name), kept.seen);
+            world.sets.push(kept.value);
+        }
+    }
 }
 
 fn add_services(

@@ -10,11 +10,15 @@ use clap::{ArgAction, Args, ValueEnum};
 use tidegate_api::go_duration;
 use tidegate_engine::sync::Reach;
 
+use crate::client::WRITE_WITHIN;
 use crate::lease::Timing;
 use crate::sync::SyncConfig;
 
 /// Applications looked at at once.
 const SYNC_THREADS: usize = 10;
+
+/// How many retry periods a renew deadline must exceed, as client-go demands.
+const RETRY_ROOM: f64 = 1.2;
 
 /// Where the namespace of a pod is written by Kubernetes.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -234,6 +238,32 @@ impl Options {
         }
     }
 
+    /// Checks what two controllers at once could follow from.
+    ///
+    /// # Errors
+    /// Names the flag, and what it may be: the Lease must outlast the renew deadline by the longest write, as a write
+    /// that was begun in time may still land; and within the deadline there must be room for another attempt.
+    pub(crate) fn check_timing(&self) -> Result<(), String> {
+        if !self.leader_elect {
+            return Ok(());
+        }
+        let Timing { duration, deadline, retry } = self.timing();
+        let shortest = deadline + WRITE_WITHIN;
+        if duration < shortest {
+            return Err(format!(
+                "--leader-election-lease-duration is {duration:?}, but must be {shortest:?} at least: the renew deadline \
+                 and {WRITE_WITHIN:?} for a write that was begun before it"
+            ));
+        }
+        if retry.is_zero() || deadline <= retry.mul_f64(RETRY_ROOM) {
+            return Err(format!(
+                "--leader-election-retry-period is {retry:?}, but must be above zero and less than the renew deadline of \
+                 {deadline:?} divided by {RETRY_ROOM}"
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn timing(&self) -> Timing {
         Timing {
             duration: self.leader_election_lease_duration,
@@ -293,6 +323,15 @@ mod tests {
         assert_eq!((options.metrics_port, options.instance_id.as_deref()), (9000, Some("blue")));
         assert_eq!(options.timing().duration, Duration::from_secs(90));
         assert_eq!(options.accepted.given(), ["--istio-api-version"]);
+    }
+
+    #[test]
+    fn a_lease_shorter_than_its_writes_is_refused() {
+        assert_eq!(parse(&[]).check_timing(), Ok(()));
+        let refused = |flag: &str| parse(&[flag]).check_timing().unwrap_err();
+        assert!(refused("--leader-election-lease-duration=8s").contains("must be 14s at least"));
+        assert!(refused("--leader-election-retry-period=0s").contains("above zero"));
+        assert!(refused("--leader-election-retry-period=9s").contains("renew deadline of 10s"));
     }
 
     #[test]

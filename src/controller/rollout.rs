@@ -2,14 +2,16 @@
 //!
 //! Input: keys from the queue. Output: applied plans. All decisions are the engine's; all requests are `apply`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tidegate_api::rollout::Rollout;
 use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::lint::lint;
-use tidegate_engine::plan::{Because, Notice, Plan};
+use tidegate_engine::plan::{Because, Notice, Plan, Write};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -46,7 +48,11 @@ pub(crate) struct Memory {
     greeted: String,
     /// The generation that was told to be unserved.
     unserved: Option<i64>,
+    /// The restart that was told to be unserved.
+    restart: Option<Time>,
     reason: String,
+    /// Names of AnalysisRuns that are taken by what this controller cannot see.
+    taken: BTreeSet<String>,
 }
 
 impl Rollouts {
@@ -56,11 +62,12 @@ impl Rollouts {
         let memory = self.memory(&key);
         // One round per key runs at a time, so this never waits; it survives a panic, which a std Mutex would not.
         let mut memory = memory.lock().await;
-        let Some(observed) = observe(&self.scene.stores, &key, Timestamp::now()) else {
+        let Some(mut observed) = observe(&self.scene.stores, &key, Timestamp::now()) else {
             self.metrics.forget(Loop::Rollout, &key);
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
             return Next::Idle;
         };
+        observed.world.foreign_runs.extend(memory.taken.iter().cloned());
         self.metrics.round_begins(&key);
         let outcome = self.round(&key, &observed, &mut memory).await;
         let took = begun.elapsed();
@@ -70,6 +77,7 @@ impl Rollouts {
                 next
             }
             Err(failed) => {
+                memory.taken.extend(failed.taken.clone());
                 self.metrics.round_ended(&key, took, Err(failed.class.name()));
                 tell_failure(&key, &failed);
                 failed.class.next()
@@ -83,9 +91,11 @@ impl Rollouts {
             Verdict::Fresh => {}
             Verdict::Stale { object } => {
                 debug!(rollout = %key, %object, "cache is behind our own write");
+                self.abort_meanwhile(observed, memory).await?;
                 return Ok(Next::After(STALE_PAUSE));
             }
             Verdict::Ask { object } => {
+                self.abort_meanwhile(observed, memory).await?;
                 let found = self.hand.look_up(&key.namespace, &object).await?;
                 memory.fence.answered(&object, found.as_ref(), Timestamp::now());
                 return Ok(Next::After(WAKE_SOONEST));
@@ -103,6 +113,24 @@ impl Rollouts {
         let until =
             wake.map(|wake| Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default());
         Ok(Next::After(until.map_or(self.resync, |until| until.clamp(WAKE_SOONEST, self.resync))))
+    }
+
+    /// Takes the weight off an aborted canary even while caches are behind: the write names the version that it was
+    /// decided on, so that it can only be late and never wrong. Everything else waits.
+    async fn abort_meanwhile(&self, observed: &Observed, memory: &mut Memory) -> Result<(), Failed> {
+        let world = &observed.world;
+        if !world.rollout.status.as_ref().is_some_and(|status| status.abort) {
+            return Ok(());
+        }
+        let plan = tidegate_engine::rollout::plan(world);
+        let because = plan.because.clone();
+        let Some(first) = plan.writes.into_iter().next() else { return Ok(()) };
+        let Write::Route(route) = &first.write else { return Ok(()) };
+        if memory.fence.waits_for(&route.reference) {
+            return Ok(());
+        }
+        let plan = Plan { writes: vec![first], because, ..Plan::default() };
+        self.hand.apply(observed, plan, &mut memory.fence).await.map(drop)
     }
 
     /// Says that this controller has taken a Rollout up, once per start, as upstream does.
@@ -124,13 +152,28 @@ impl Rollouts {
             info!(rollout = %key, because = %plan.because, "decided");
             memory.reason = reason;
         }
+        self.tell_restart(&observed.world.rollout, memory);
         let Because::Unserved { what } = &plan.because else { return };
         let rollout = &observed.world.rollout;
         if memory.unserved != rollout.metadata.generation {
             memory.unserved = rollout.metadata.generation;
             warn!(rollout = %key, what, "left untouched");
+            self.metrics.unserved("Rollout");
             let message = format!("Rollout left untouched: {what}");
             self.recorder.record(&Subject::rollout(rollout), Notice::warning("RolloutNotServed", message));
+        }
+    }
+
+    /// Says once that a restart will not happen; the Rollout goes on as if nobody had asked.
+    fn tell_restart(&self, rollout: &Rollout, memory: &mut Memory) {
+        let asked = &rollout.spec.restart_at;
+        let done = rollout.status.as_ref().and_then(|status| status.restarted_at.as_ref());
+        if asked.is_some() && asked.as_ref() != done && memory.restart != *asked {
+            memory.restart.clone_from(asked);
+            let message =
+                "spec.restartAt is not acted on by this version: change an annotation of the pod template";
+            self.recorder
+                .record(&Subject::rollout(rollout), Notice::warning("RestartNotServed", message.to_owned()));
         }
     }
 

@@ -153,7 +153,14 @@ impl Applications {
         let work = async {
             let attend = |key| Arc::clone(self).attend(key);
             let panicked = |_: &Key| {};
-            self.queue.work(Vec::new(), config.threads.max(1), stop, attend, panicked).await;
+            let mut stop = std::pin::pin!(stop);
+            tokio::select! {
+                // Nothing is decided without the projects: what is absent from a list not read yet is not absent.
+                () = self.shelf.wait_listed() => {}
+                () = &mut stop => return,
+            }
+            let first = self.shelf.applications.names().iter().map(|name| self.key(name)).collect();
+            self.queue.work(first, config.threads.max(1), stop, attend, panicked).await;
         };
         tokio::select! {
             () = work => {}
@@ -182,7 +189,8 @@ impl Applications {
         self.shelf
             .projects
             .follow(api, |project, change| {
-                if change.is_of_spec() {
+                let came_or_went = change.old.is_none() || change.new.is_none();
+                if change.is_of_spec() || (came_or_went && self.shelf.projects.is_listed()) {
                     for application in self.shelf.of_project(project) {
                         self.prompt(&application);
                     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_stream};
@@ -24,8 +24,12 @@ use tracing::{info, warn};
 use crate::facts::{Facts, Pod, RolloutFacts, Slice};
 use crate::kinds;
 use crate::metrics::Metrics;
+use crate::raw::Raw;
 use crate::store::{Change, Key, Store};
 use crate::work::Queue;
+
+/// How long one watch lasts before it is begun again where it was: what a dead connection can hide at most.
+const WATCH_SECONDS: u32 = 30;
 
 /// Everything that the watches keep.
 #[derive(Debug, Default)]
@@ -106,7 +110,7 @@ impl Scope {
             .map_or_else(|| format!("!{INSTANCE_ID}"), |id| format!("{INSTANCE_ID}={id}"))
     }
 
-    fn api(&self, client: &Client, kind: &ApiResource) -> Api<DynamicObject> {
+    fn api(&self, client: &Client, kind: &ApiResource) -> Api<Raw> {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
             None => Api::all_with(client.clone(), kind),
@@ -121,9 +125,9 @@ pub(crate) fn start(
     scene: &Arc<Scene>,
     metrics: &Arc<Metrics>,
 ) -> JoinSet<()> {
-    let ours = watcher::Config::default().labels(&scope.instance_selector());
-    let hashed = watcher::Config::default().labels(HASH_LABEL);
-    let every = watcher::Config::default();
+    let every = watcher::Config::default().timeout(WATCH_SECONDS);
+    let ours = every.clone().labels(&scope.instance_selector());
+    let hashed = every.clone().labels(HASH_LABEL);
     let mut watches = JoinSet::new();
     let mut watch = Watches { client, scope, scene, metrics, tasks: &mut watches };
     watch.add(kinds::rollout(), &ours, |scene| &scene.stores.rollouts, wake_by_rollout);
@@ -168,7 +172,7 @@ impl Watches<'_> {
 
 /// Follows one kind for ever.
 async fn follow<T: Facts>(
-    api: Api<DynamicObject>,
+    api: Api<Raw>,
     kind: &ApiResource,
     config: watcher::Config,
     scene: &Scene,
@@ -202,7 +206,7 @@ async fn follow<T: Facts>(
 }
 
 fn take_in<T: Facts>(
-    object: DynamicObject,
+    object: Raw,
     kind: &ApiResource,
     store: &Store<T>,
     scene: &Scene,
@@ -215,7 +219,7 @@ fn take_in<T: Facts>(
         uid: object.uid().unwrap_or_default(),
     };
     let old = store.get(&key);
-    match T::keep(whole(object, kind), old.as_ref().map(|kept| &*kept.value)) {
+    match object.whole(kind).and_then(|object| T::keep(object, old.as_ref().map(|kept| &*kept.value))) {
         Ok(facts) => {
             let differs = old.is_none_or(|old| facts.differs(&old.value));
             let change = store.apply(key, seen, facts);
@@ -231,21 +235,8 @@ fn take_in<T: Facts>(
     }
 }
 
-fn key(object: &DynamicObject) -> Key {
+fn key(object: &Raw) -> Key {
     Key::new(object.namespace().unwrap_or_default(), object.name_any())
-}
-
-/// The whole object as JSON: items of a list lack their kind, and managedFields is half of an object's size.
-fn whole(object: DynamicObject, kind: &ApiResource) -> Value {
-    let DynamicObject { mut metadata, mut data, .. } = object;
-    metadata.managed_fields = None;
-    if !data.is_object() {
-        data = Value::Object(serde_json::Map::new());
-    }
-    data["apiVersion"] = Value::from(kind.api_version.clone());
-    data["kind"] = Value::from(kind.kind.clone());
-    data["metadata"] = serde_json::to_value(metadata).unwrap_or_default();
-    data
 }
 
 /// Waits 0.2 s to 5 s between attempts of a watch: kube's own 30 s would leave an abort waiting that long after

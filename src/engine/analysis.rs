@@ -18,6 +18,7 @@ mod template;
 pub use args::{Secrets, rollout_args};
 pub use build::{RunKind, RunRequest, new_run, semantically_equal};
 pub(crate) use condition::evaluate_time;
+pub(crate) use limits::is_counted;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};
 
 #[cfg(test)]

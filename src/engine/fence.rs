@@ -86,6 +86,12 @@ impl Fence {
         self.marks.insert(object.clone(), mark);
     }
 
+    /// Whether the cache is known to be behind on this object.
+    #[must_use]
+    pub fn waits_for(&self, object: &Reference) -> bool {
+        self.marks.contains_key(object)
+    }
+
     /// Judges a cache by what it shows of each object that was written, and forgets the writes that it has.
     pub fn check(&mut self, now: Timestamp, shown: impl Fn(&Reference) -> Option<Seen>) -> Verdict {
         self.marks.retain(|object, mark| !mark.caught_up(shown(object).as_ref()));
@@ -151,7 +157,9 @@ mod tests {
         fence.wrote(set(), "120", at(0));
         assert_eq!(fence.check(at(1), |_| seen("99")), Verdict::Stale { object: set() });
         assert_eq!(fence.check(at(1), |_| None), Verdict::Stale { object: set() });
+        assert!(fence.waits_for(&set()));
         assert_eq!(fence.check(at(1), |_| seen("121")), Verdict::Fresh);
+        assert!(!fence.waits_for(&set()));
         assert_eq!(fence.check(at(1), |_| seen("99")), Verdict::Fresh, "a write that was seen is forgotten");
     }
 

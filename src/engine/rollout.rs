@@ -68,6 +68,20 @@ pub fn plan(world: &World) -> Plan {
     plan
 }
 
+/// Decides what to say when the API server would not have a new ReplicaSet: a template that it calls invalid is a fault
+/// of the spec, as Argo Rollouts' own validation would have said; anything else (quota, rights, a webhook) is not.
+#[must_use]
+pub fn refused(world: &World, set: &str, why: &str, is_invalid: bool) -> Plan {
+    let mut plan = Plan::default();
+    let status = world.rollout.status.clone().unwrap_or_default();
+    if is_invalid {
+        status::invalid(&world.rollout, &status, world.now, &format!("spec.template: {why}"), &mut plan);
+    } else {
+        status::not_created(&world.rollout, &status, world.now, set, why, &mut plan);
+    }
+    plan
+}
+
 /// One round of a canary, from claiming ReplicaSets to its status.
 fn canary_round(
     world: &World,
@@ -101,7 +115,7 @@ fn canary_round(
         status::reset(&facts, false, plan);
         return;
     }
-    if scale::scaling_event(&facts) {
+    if scale::scaling_event(&facts) && !scale::halted(&facts) {
         scale::scale(&facts, pause::abort_asked(status), plan);
         status::sizes_only(&facts, plan);
         plan.because = Because::ScalingEvent { replicas: facts.replicas };
@@ -118,8 +132,11 @@ fn create(facts: &Facts<'_>, plan: &mut Plan) {
         "NewReplicaSetCreated",
         format!("Created ReplicaSet {} (revision {})", set.name, revision::number(facts)),
     );
-    plan.push(Write::CreateSet(Box::new(set)), because.clone());
-    revision::annotate(facts, plan, vec![notice]);
+    // The Event follows that of the new revision number, if there is one.
+    let (first, second) =
+        if revision::is_annotated(facts) { (vec![notice], Vec::new()) } else { (Vec::new(), vec![notice]) };
+    plan.push_with(Write::CreateSet(Box::new(set)), because.clone(), first);
+    revision::annotate(facts, plan, second);
     if facts.changed() {
         status::reset(facts, true, plan);
     } else {
@@ -167,7 +184,8 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
 /// Begins a pause step, and wakes when a timed one ends.
 fn enter_pause(facts: &Facts<'_>, wishes: &mut Wishes, plan: &mut Plan) {
     let Some(Step::Pause(length)) = facts.step() else { return };
-    if facts.rollout.spec.paused {
+    // Until somebody has judged an inconclusive analysis, no time runs out either.
+    if facts.rollout.spec.paused || pause::find(facts.status, pause::INCONCLUSIVE).is_some() {
         return;
     }
     match pause::find(facts.status, CANARY_STEP) {
@@ -290,5 +308,7 @@ fn waiting_for_pods(facts: &Facts<'_>) -> Option<Because> {
 fn unserved(world: &World) -> Option<String> {
     let valid = world.spec.valid.as_ref().ok()?;
     let unsupported = tidegate_api::valid::unsupported(valid);
-    unsupported.first().map(ToString::to_string)
+    let own = unsupported.first().map(ToString::to_string);
+    // A run that nobody measures would let the update pass unjudged.
+    own.or_else(|| references::unserved_metric(world, world.rollout.spec.strategy.canary.as_ref()?))
 }

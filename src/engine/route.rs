@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidegate_api::rollout::{Rollout, RolloutTrafficRouting};
 
-use crate::plan::{Reference, RouteWrite};
+use crate::plan::{Notice, Reference, RouteWrite};
 
 /// Routing objects by name; one that is absent does not exist.
 pub type Objects = BTreeMap<Reference, Arc<Value>>;
@@ -49,6 +49,11 @@ pub trait Router {
 
     /// The weight that the objects give to the canary now; the largest when they disagree, 0 where none is routed.
     fn weight(&self, now: &Objects, rollout: &Rollout) -> i32;
+
+    /// The Events of one write, besides that of the weight.
+    fn notices(&self, _write: &RouteWrite) -> Vec<Notice> {
+        Vec::new()
+    }
 
     /// The objects that must change so that the canary gets the wanted weight.
     fn route(&self, now: &Objects, want: &Weights<'_>) -> Routed;

@@ -6,8 +6,7 @@ use crate::Grammar;
 use crate::connection::Connection;
 use crate::verb::{
     abort::Abort, completion::Completion, get::Get, later::Later, list::List, pause::Pause, promote::Promote,
-    restart::Restart, retry::Retry, set::Set, status::Status, terminate::Terminate, undo::Undo,
-    version::Version,
+    retry::Retry, set::Set, status::Status, terminate::Terminate, undo::Undo, version::Version,
 };
 
 /// Follow and steer progressive delivery on Kubernetes.
@@ -45,7 +44,6 @@ pub(crate) enum Verb {
     Abort(Abort),
     Retry(Retry),
     Pause(Pause),
-    Restart(Restart),
     Undo(Undo),
     Set(Set),
     Terminate(Terminate),

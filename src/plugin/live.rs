@@ -88,8 +88,9 @@ impl Live {
                     }
                 }
                 Err(error) => {
-                    // The picture goes without a kind that cannot be had, such as Experiments without a CRD.
-                    watched.is_complete = true;
+                    // The picture goes without a kind that cannot be had, such as Experiments without a CRD; without
+                    // the Rollout itself there is no picture.
+                    watched.is_complete |= kind != Kind::Rollout;
                     return Ok(Change::Trouble(kind, error));
                 }
             }

@@ -279,6 +279,10 @@ impl Cluster {
         }
         if let Write::PatchSet(patch) = write {
             let mut set = self.sets.object(&patch.name).cloned().ok_or(Refusal::Missing)?;
+            // Whoever takes pods away names the version that was read.
+            if patch.replicas.is_some_and(|(from, to)| to < from && set.replicas != from) {
+                return Err(Refusal::Conflict);
+            }
             patched(&mut set, patch);
             return Ok(self.put_set(set));
         }

@@ -108,7 +108,7 @@ mod tests {
             world.rollout = Arc::new(rollout);
             for _ in 0..12 {
                 let plan = plan(&world);
-                lint(&world, &plan);
+                drop(lint(&world, &plan));
                 world = brought_about(after(&world, &plan));
             }
         }

@@ -20,6 +20,7 @@ impl Simulation {
     pub(crate) fn round(&mut self) {
         self.controller.due = None;
         if self.settings.fence && !self.controller.caches_are_fresh(&self.cluster) {
+            self.abort_meanwhile();
             self.schedule_round(100);
             return;
         }
@@ -41,6 +42,20 @@ impl Simulation {
             return;
         }
         self.apply(&world, &plan, read);
+    }
+
+    /// An abort's traffic does not wait for caches, unless they are behind on the routing object itself.
+    fn abort_meanwhile(&mut self) {
+        let Some((world, mut read)) = self.controller.observe(&self.cluster) else { return };
+        if !world.rollout.status.as_ref().is_some_and(|status| status.abort) {
+            return;
+        }
+        let Some(first) = self.planned(&world).writes.into_iter().next() else { return };
+        let Write::Route(route) = &first.write else { return };
+        if !self.controller.fence.waits_for(&route.reference) {
+            let temper = self.shape.temper.clone();
+            self.write(&world, &first.write, &mut read, &temper);
+        }
     }
 
     fn planned(&self, world: &World) -> Plan {

@@ -16,6 +16,9 @@ use super::observe::{applying, said};
 use super::place::{Places, api};
 use crate::failure::Class;
 
+/// Owner of the labels of a destination namespace: another one than of objects from Git, because applying with one owner
+/// takes away what the same owner applied elsewhere.
+const NAMESPACE_MANAGER: &str = "tidegate-sync-namespace";
 /// How long a new definition gets until its kind is served, and how often that is looked at.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -65,7 +68,8 @@ impl<'a> Hand<'a> {
                     "metadata": { "name": name, "labels": labels, "annotations": annotations },
                 });
                 let key = Key { kind: "Namespace".to_owned(), name: name.clone(), ..Key::default() };
-                self.patch(&key, "v1", &applying(), &Patch::Apply(&object)).await
+                let params = PatchParams { field_manager: Some(NAMESPACE_MANAGER.to_owned()), ..applying() };
+                self.patch(&key, "v1", &params, &Patch::Apply(&object)).await
             }
             Write::Adopt { key, version, managed_fields, resource_version } => {
                 let patch = json!({

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
 use kube::api::{Api, DynamicObject};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::Value;
+use tokio::sync::watch;
 use tracing::warn;
 
 /// Both kinds.
@@ -23,6 +24,7 @@ pub(crate) struct Shelf {
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     by_name: Mutex<BTreeMap<String, Arc<Value>>>,
+    listed: watch::Sender<bool>,
 }
 
 /// An object before and after an event.
@@ -45,6 +47,12 @@ impl Change {
 }
 
 impl Shelf {
+    /// Returns once both kinds have been read in full.
+    pub(crate) async fn wait_listed(&self) {
+        self.applications.wait_listed().await;
+        self.projects.wait_listed().await;
+    }
+
     /// The Applications that name a project.
     pub(crate) fn of_project(&self, project: &str) -> Vec<String> {
         let named = |application: &Value| {
@@ -80,9 +88,26 @@ impl Objects {
         Change { old, new }
     }
 
+    /// Whether the objects have been read in full since the watch began.
+    pub(crate) fn is_listed(&self) -> bool {
+        *self.listed.borrow()
+    }
+
+    /// The names of all objects.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Returns once the objects have been read in full.
+    async fn wait_listed(&self) {
+        // The sender lives as long as this does.
+        drop(self.listed.subscribe().wait_for(|listed| *listed).await);
+    }
+
     /// Follows a watch for ever; calls `changed` for each event.
     pub(crate) async fn follow(&self, api: Api<DynamicObject>, changed: impl Fn(&str, Change)) {
-        let mut events = std::pin::pin!(watch(api, watcher::Config::default()).default_backoff());
+        self.listed.send_replace(false);
+        let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
         let mut listing = BTreeSet::new();
         while let Some(event) = events.next().await {
             match event {
@@ -103,6 +128,7 @@ impl Objects {
                     for name in gone {
                         changed(&name, self.put(&name, None));
                     }
+                    self.listed.send_replace(true);
                 }
                 Err(error) => warn!(%error, "watch of Applications or AppProjects failed"),
             }

@@ -58,7 +58,16 @@ fn int(value: Option<&IntOrString>) -> i32 {
 
 /// Whether a metric goes on until something ends it.
 pub(super) fn is_endless(metric: &Metric) -> bool {
-    metric.count.is_none() && Limits::of(metric).count.is_none()
+    !is_counted(metric) && Limits::of(metric).count.is_none()
+}
+
+/// Whether a metric has a count; 0 is the same as none. A text such as `{{args.count}}` is one, until it has its value.
+pub(crate) fn is_counted(metric: &Metric) -> bool {
+    match &metric.count {
+        None => false,
+        Some(IntOrString::Int(count)) => *count != 0,
+        Some(IntOrString::String(text)) => text.parse() != Ok(0),
+    }
 }
 
 /// A duration of the spec in nanoseconds; absent or empty is none.

@@ -23,6 +23,8 @@ pub(crate) struct Wishes {
     /// Abort for this reason.
     pub(crate) abort: Option<String>,
     pub(crate) drop_abort: bool,
+    /// Leave everything as it was read: a person's answer is for a round that looks at steps and runs.
+    pub(crate) keep: bool,
 }
 
 impl Wishes {
@@ -34,6 +36,12 @@ impl Wishes {
     /// Writes the outcome into the next status: an abort wins, then clearing, then adding and removing.
     pub(crate) fn apply(&self, old: &RolloutStatus, next: &mut RolloutStatus, now: Timestamp) {
         next.abort = self.aborted(old);
+        if self.keep {
+            next.aborted_at = old.aborted_at.clone().or_else(|| next.abort.then(|| time(now)));
+            next.pause_conditions.clone_from(&old.pause_conditions);
+            next.controller_pause = old.controller_pause;
+            return;
+        }
         next.aborted_at = next.abort.then(|| old.aborted_at.clone().unwrap_or_else(|| time(now)));
         next.pause_conditions = Vec::new();
         next.controller_pause = false;

@@ -31,9 +31,6 @@ pub fn phase(rollout: &Rollout, status: &RolloutStatus) -> (RolloutPhase, String
 
 fn progress(rollout: &Rollout, status: &RolloutStatus) -> Option<&'static str> {
     let spec = &rollout.spec;
-    if spec.restart_at.is_some() && spec.restart_at != status.restarted_at {
-        return Some("rollout is restarting");
-    }
     if status.updated_replicas < spec.replicas.unwrap_or(1) {
         return Some("more replicas need to be updated");
     }

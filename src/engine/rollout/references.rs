@@ -3,11 +3,13 @@
 //! Input: a World whose spec is valid by itself. Output: the first fault, as the text that Argo Rollouts puts into
 //! the InvalidSpec condition. Faults are looked for in every round, because what is missing may appear later.
 
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_api::analysis::{AnalysisTemplateRef, Metric};
 use tidegate_api::rollout::{CanaryStrategy, RolloutAnalysis};
+use tidegate_api::valid::unsupported_providers;
 
 use super::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Service, TemplateKey, World};
-use crate::analysis::{RunKind, RunRequest, new_run};
+use crate::analysis::{RunKind, RunRequest, is_counted, new_run};
 use crate::plan::Reference;
 
 /// The first thing that the spec refers to and that is missing or unfit.
@@ -127,20 +129,35 @@ fn analysis_fault(world: &World, analysis: &RolloutAnalysis, path: &str, kind: R
             .and_then(|labels| labels.get(INSTANCE_ID))
             .cloned(),
     };
-    if let Err(why) = new_run(&request) {
-        let value = format!("templateNames: [{}]", names.join(" "));
-        return Some(invalid(path, &value, &why));
-    }
-    if matches!(kind, RunKind::Background) {
-        return None;
-    }
-    found.iter().find_map(|key| {
+    let endless = found.iter().filter(|_| !matches!(kind, RunKind::Background)).find_map(|key| {
         let endless = world.templates.get(key)?.metrics.iter().find(|metric| runs_forever(metric))?;
+        let count = endless.count.as_ref().map_or_else(|| "<nil>".to_owned(), shown);
         let why = format!(
-            "AnalysisTemplate {} has metric {} which runs indefinitely. Invalid value for count: <nil>",
+            "AnalysisTemplate {} has metric {} which runs indefinitely. Invalid value for count: {count}",
             key.name, endless.name
         );
         Some(invalid(path, &key.name, &why))
+    });
+    endless.or_else(|| {
+        let why = new_run(&request).err()?;
+        Some(invalid(path, &format!("templateNames: [{}]", names.join(" ")), &why))
+    })
+}
+
+/// The first metric of the templates that asks a provider which is not served.
+pub(crate) fn unserved_metric(world: &World, strategy: &CanaryStrategy) -> Option<String> {
+    let background = strategy.analysis.as_ref().map(|background| &background.analysis);
+    let analyses =
+        background.into_iter().chain(strategy.steps.iter().filter_map(|step| step.analysis.as_ref()));
+    let mut found = Vec::new();
+    for analysis in analyses {
+        // What is missing is told as a fault of the spec.
+        let _missing = collect(world, &analysis.templates, &mut found);
+    }
+    found.iter().find_map(|key| {
+        let refused = unsupported_providers(&world.templates.get(key)?.metrics).into_iter().next()?;
+        let kind = if key.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
+        Some(format!("{kind} {}: {refused}", key.name))
     })
 }
 
@@ -168,5 +185,12 @@ fn collect(
 
 /// Without a count, a metric with an interval is measured for ever.
 fn runs_forever(metric: &Metric) -> bool {
-    metric.count.is_none() && metric.interval.as_ref().is_some_and(|interval| !interval.is_empty())
+    !is_counted(metric) && metric.interval.as_ref().is_some_and(|interval| !interval.is_empty())
+}
+
+fn shown(count: &IntOrString) -> String {
+    match count {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(text) => text.clone(),
+    }
 }

@@ -154,13 +154,18 @@ pub(crate) fn sync(facts: &Facts<'_>, plan: &mut Plan) {
     annotate(facts, plan, Vec::new());
 }
 
+/// Whether the Rollout carries the number of its revision already.
+pub(crate) fn is_annotated(facts: &Facts<'_>) -> bool {
+    let known = facts.rollout.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION));
+    known == Some(&number(facts).to_string())
+}
+
 /// Writes the revision number into the Rollout when it differs.
 pub(crate) fn annotate(facts: &Facts<'_>, plan: &mut Plan, then: Vec<Notice>) {
-    let number = number(facts).to_string();
-    let known = facts.rollout.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION));
-    if known == Some(&number) {
+    if is_annotated(facts) {
         return;
     }
+    let number = number(facts).to_string();
     let mut notices = vec![Notice::normal("RolloutUpdated", format!("Rollout updated to revision {number}"))];
     notices.extend(then);
     let annotations = BTreeMap::from([(REVISION.to_owned(), number)]);

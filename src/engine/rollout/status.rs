@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use tidegate_api::rollout::{CanaryStatus, RolloutStatus, TrafficWeights};
+use tidegate_api::rollout::{CanaryStatus, RolloutPhase, RolloutStatus, TrafficWeights};
 use tidegate_api::valid::Step;
 
 use super::condition::{
@@ -13,12 +13,16 @@ use super::condition::{
     REPLICA_FAILURE, ROLLOUT_ABORTED, ROLLOUT_PAUSED, TIMED_OUT,
 };
 use super::facts::Facts;
-use super::pause::{CANARY_STEP, Wishes};
+use super::pause::{CANARY_STEP, INCONCLUSIVE, Wishes};
 use super::replicas::total;
 use super::runs::Runs;
 use super::traffic::Traffic;
 use super::{pause, phase, revision, step};
 use crate::plan::{Because, Notice, Plan, StatusWrite, Write};
+
+/// Reasons of the Progressing condition at the start of an update.
+const NEW_SET_CREATED: &str = "NewReplicaSetCreated";
+const NEW_SET_FOUND: &str = "FoundNewReplicaSet";
 
 /// What the end of a round knows.
 pub(crate) struct Outcome<'r> {
@@ -72,16 +76,10 @@ pub(crate) fn reset(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
     let name = facts.new.map_or_else(|| format!("{}-{}", facts.name, facts.hash), |set| set.name.clone());
     if created {
         let message = format!("Created new replica set \"{name}\"");
-        condition::set(
-            &mut next,
-            condition::new(facts.now, PROGRESSING, "True", "NewReplicaSetCreated", message),
-        );
+        condition::set(&mut next, condition::new(facts.now, PROGRESSING, "True", NEW_SET_CREATED, message));
     } else if condition::get(&next, PROGRESSING).is_none() {
         let message = format!("Found new replica set \"{name}\"");
-        condition::set(
-            &mut next,
-            condition::new(facts.now, PROGRESSING, "True", "FoundNewReplicaSet", message),
-        );
+        condition::set(&mut next, condition::new(facts.now, PROGRESSING, "True", NEW_SET_FOUND, message));
     }
     let wishes = Wishes { clear: true, drop_abort: true, ..Wishes::default() };
     conclude(facts, next, &wishes, notices, plan);
@@ -92,7 +90,8 @@ pub(crate) fn sizes_only(facts: &Facts<'_>, plan: &mut Plan) {
     let mut next = base(facts, facts.status.canary.weights.clone());
     next.canary = facts.status.canary.clone();
     next.promote_full = facts.status.promote_full;
-    conclude(facts, next, &Wishes::default(), Vec::new(), plan);
+    let wishes = Wishes { keep: true, ..Wishes::default() };
+    conclude(facts, next, &wishes, Vec::new(), plan);
 }
 
 /// Brings the Progressing and Paused conditions in line with a pause or resume; true when they were not.
@@ -194,7 +193,7 @@ fn promotion(facts: &Facts<'_>, aborted: bool, index: Option<i32>, traffic: &Tra
     if facts.stable.is_none() {
         return facts.new.map(|_| "Initial deploy".to_owned());
     }
-    if aborted || !available(facts) {
+    if aborted || !available(facts) || pause::find(facts.status, INCONCLUSIVE).is_some() {
         return None;
     }
     if facts.promote_full() {
@@ -242,7 +241,8 @@ fn promote(
 
 /// Whether the current step has done what it is for.
 fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
-    if facts.rollout.spec.paused {
+    // Whoever has to judge an inconclusive analysis finds the update where it was.
+    if facts.rollout.spec.paused || pause::find(facts.status, INCONCLUSIVE).is_some() {
         return false;
     }
     match facts.step() {
@@ -364,9 +364,15 @@ fn completed(facts: &Facts<'_>, next: &mut RolloutStatus, notices: &mut Vec<Noti
 /// The Progressing condition of an update that is not aborted: done, moving, or out of time.
 fn progressing(facts: &Facts<'_>, next: &mut RolloutStatus, healthy: bool, became_unhealthy: bool) {
     let known = condition::get(next, PROGRESSING);
-    let resting = next.replicas == next.available_replicas
+    let resting = next.stable_rs == next.current_pod_hash
+        && next.replicas == next.available_replicas
         && known.is_some_and(|known| known.reason == NEW_SET_AVAILABLE && known.status != "Unknown");
-    if resting {
+    // What this very round says of the new ReplicaSet is news enough.
+    let just_said = known.is_some_and(|known| {
+        let old = condition::get(facts.status, PROGRESSING).map(|old| old.reason.as_str());
+        [NEW_SET_CREATED, NEW_SET_FOUND].contains(&known.reason.as_str()) && old != Some(&known.reason)
+    });
+    if resting || just_said {
         return;
     }
     let name = facts.new.map_or_else(|| format!("{}-{}", facts.name, facts.hash), |set| set.name.clone());
@@ -483,6 +489,30 @@ fn selector_text(selector: &LabelSelector) -> String {
     }
     parts.sort();
     parts.join(",")
+}
+
+/// The status of a Rollout whose new ReplicaSet the API server would not have, for a reason that is not the spec's.
+pub(crate) fn not_created(
+    rollout: &tidegate_api::rollout::Rollout,
+    status: &RolloutStatus,
+    now: Timestamp,
+    set: &str,
+    why: &str,
+    plan: &mut Plan,
+) {
+    let message = format!("Failed to create new replica set \"{set}\": {why}");
+    let mut next = status.clone();
+    condition::set(
+        &mut next,
+        condition::new(now, PROGRESSING, "False", "ReplicaSetCreateError", message.clone()),
+    );
+    next.observed_generation = rollout.metadata.generation.unwrap_or_default().to_string();
+    // The old revision may be in full health; the update that was asked for is not done all the same.
+    next.phase = Some(RolloutPhase::Progressing);
+    next.message = message;
+    if next != *status {
+        plan.push(write(status, next), Because::StatusMoved);
+    }
 }
 
 /// The status of a Rollout whose spec cannot be acted on.

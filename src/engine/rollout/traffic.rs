@@ -63,11 +63,27 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     let Routed::Writes(writes) = router.route(&world.routes, &want) else {
         return Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: 0 });
     };
-    for write in writes {
-        let because = Because::Weight { from: Some(observed), to: 0, of: want.max };
-        plan.push_with(Write::Route(write), because, weight_notice(status.canary.weights.as_ref(), 0));
-    }
+    push(router.as_ref(), writes, (observed, 0, want.max), status.canary.weights.as_ref(), plan);
     None
+}
+
+/// Adds the writes of one change of weight, `(from, to, of)`; the last one brings the Event of the weight.
+fn push(
+    router: &dyn Router,
+    writes: Vec<RouteWrite>,
+    (from, to, of): (i32, i32, i32),
+    prior: Option<&TrafficWeights>,
+    plan: &mut Plan,
+) {
+    let last = writes.len();
+    for (index, write) in writes.into_iter().enumerate() {
+        let because = Because::Weight { from: Some(from), to, of };
+        let mut notices = router.notices(&write);
+        if index + 1 == last {
+            notices.extend(weight_notice(prior, to));
+        }
+        plan.push_with(Write::Route(write), because, notices);
+    }
 }
 
 fn services(strategy: &CanaryStrategy) -> (&str, &str) {
@@ -185,12 +201,7 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
         Routed::Writes(mut writes) => {
             traffic.settled &= writes.is_empty();
             drop_unfounded_raises(facts, router.as_ref(), weight, &mut writes, &mut traffic.wait);
-            let last = writes.len();
-            for (index, write) in writes.into_iter().enumerate() {
-                let because = Because::Weight { from: Some(observed), to: weight, of: want.max };
-                let notices = if index + 1 == last { weight_notice(prior, weight) } else { Vec::new() };
-                plan.push_with(Write::Route(write), because, notices);
-            }
+            push(router.as_ref(), writes, (observed, weight, want.max), prior, plan);
             traffic.weights = Some(weights(facts, weight));
         }
         Routed::Refused(why) => {

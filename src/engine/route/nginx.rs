@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tidegate_api::rollout::{NginxTrafficRouting, Rollout};
 
 use super::{Objects, Routed, Router, Weights};
-use crate::plan::{Reference, RouteWrite};
+use crate::plan::{Notice, Reference, RouteWrite};
 use crate::rollout::world::owner_reference;
 
 const DEFAULT_PREFIX: &str = "nginx.ingress.kubernetes.io";
@@ -141,6 +141,17 @@ impl Router for Nginx<'_> {
             .map(|canary| weight_of(canary, self.prefix()))
             .max()
             .unwrap_or(0)
+    }
+
+    fn notices(&self, write: &RouteWrite) -> Vec<Notice> {
+        let (name, weight) = (&write.reference.name, write.weight);
+        vec![if write.from.is_none() {
+            let message = format!("Creating canary ingress `{name}` with weight `{weight}`");
+            Notice::normal("CreatingCanaryIngress", message)
+        } else {
+            let message = format!("Updating Ingress `{name}` to desiredWeight '{weight}'");
+            Notice::normal("PatchingCanaryIngress", message)
+        }]
     }
 
     fn route(&self, now: &Objects, want: &Weights<'_>) -> Routed {

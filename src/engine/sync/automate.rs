@@ -35,6 +35,9 @@ pub(super) fn decide(world: &World, subject: &Subject, comparison: &Comparison) 
     let prune = automated.prune == Some(true);
     let differing =
         || comparison.pairs.iter().filter(|pair| pair.counts && pair.status == SyncCode::OutOfSync);
+    if differing().next().is_some() && differing().all(Pair::is_going_extra) {
+        return Decision::Nothing(None);
+    }
     if !prune && differing().next().is_some() && differing().all(Pair::requires_pruning) {
         return Decision::Nothing(None);
     }

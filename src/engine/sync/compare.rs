@@ -10,7 +10,7 @@ use super::delegate::Delegation;
 use super::diff;
 use super::health::{self, Health};
 use super::look::{Level, poll_at};
-use super::object::{Key, annotation, group_version, has_owner};
+use super::object::{Key, annotation, group_version, has_owner, is_going, text};
 use super::options::has;
 use super::plan::{Because, Plan};
 use super::project;
@@ -60,6 +60,11 @@ impl Pair<'_> {
     /// Whether the object is in the cluster and not in Git.
     pub(super) fn requires_pruning(&self) -> bool {
         self.wanted.is_none()
+    }
+
+    /// Whether the object is not in Git and is being deleted already.
+    pub(super) fn is_going_extra(&self) -> bool {
+        self.requires_pruning() && self.live.is_some_and(is_going)
     }
 }
 
@@ -117,6 +122,9 @@ impl Place<'_> {
         if target.defined_here || target.unserved.is_some() {
             return (false, None);
         }
+        if self.needs_another(target) {
+            return (false, None);
+        }
         let namespace = &target.key.namespace;
         if !matches!(self.cluster.namespaces.get(namespace), Some(NamespaceFact::Missing)) {
             return (true, None);
@@ -132,6 +140,33 @@ impl Place<'_> {
             )
         });
         (false, refused)
+    }
+}
+
+impl Place<'_> {
+    /// Whether the server would refuse an object only because another one, which comes before it, is not there yet: a
+    /// binding without its role, a pod without its account.
+    fn needs_another(&self, target: &Target) -> bool {
+        let Key { group, kind, namespace, .. } = &target.key;
+        let object = &target.object;
+        let (group, kind, namespace, name) = match (group.as_str(), kind.as_str()) {
+            ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+                let role = text(object, "/roleRef/kind");
+                let namespace = if role == "Role" { namespace.as_str() } else { "" };
+                (group.as_str(), role, namespace, text(object, "/roleRef/name"))
+            }
+            ("", "Pod") => {
+                ("", "ServiceAccount", namespace.as_str(), text(object, "/spec/serviceAccountName"))
+            }
+            _ => return false,
+        };
+        let needed = Key {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        !self.cluster.live.contains_key(&needed) && self.targets.list.iter().any(|other| other.key == needed)
     }
 }
 
@@ -243,6 +278,7 @@ fn extra_pairs<'a>(
             && !targets.left_alone.contains(*key)
             && owner(live) == Owner::Application(subject.name())
             && !has_owner(live)
+            && !is_hook(live)
             && project::permits_object(rules, key, namespaced)
     };
     let pair = |(key, live): (&'a Key, &'a Value)| Pair {
@@ -261,6 +297,12 @@ fn extra_pairs<'a>(
 
 fn judged(live: &Value) -> Option<Health> {
     if health::is_ignored(live) { None } else { health::of(live) }
+}
+
+/// Whether a live object is what is left of a hook: it was never desired state, so its absence from Git says nothing.
+fn is_hook(live: &Value) -> bool {
+    annotation(live, "argocd.argoproj.io/hook").is_some_and(|hook| !hook.trim().is_empty())
+        || annotation(live, "helm.sh/hook").is_some_and(|hook| hook.trim() != "crd-install")
 }
 
 fn is_ignored_when_extra(live: &Value) -> bool {

@@ -36,7 +36,7 @@ pub(super) struct Delegation {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Routed {
     pub(super) namespace: String,
-    /// The kinds and names of the routing objects, as the Rollout's spec names them.
+    /// The kinds and names of the Services and routing objects, as the Rollout's spec names them.
     pub(super) objects: BTreeSet<(&'static str, String)>,
     /// The names of the routes that the Rollout's controller adds and removes.
     pub(super) managed: BTreeSet<String>,
@@ -60,24 +60,24 @@ impl Delegation {
         delegation
     }
 
-    /// Copies the leaves that somebody else owns from the live object into the wanted one. Says whether any
-    /// was copied.
+    /// Copies the leaves that somebody else owns from the live object into the wanted one. Says whether there are
+    /// any: also equal ones may be others by the time that the object is applied.
     pub(super) fn settle(&self, wanted: &mut Value, live: &Value) -> bool {
         let before = wanted.clone();
         let key = Key::of(wanted);
-        if self.scaled.contains(&key) {
-            copy_replicas(wanted, live);
-        }
-        match (key.group.as_str(), key.kind.as_str()) {
-            ("", "Service") => copy_hash(wanted, live, "/spec/selector"),
-            ("networking.k8s.io" | "extensions", "Ingress") => copy_ingress(wanted, live),
-            ("networking.istio.io", "DestinationRule") => copy_subsets(wanted, live),
-            _ => {}
-        }
+        let mut shared = self.scaled.contains(&key) && copy_replicas(wanted, live);
         for routed in self.routed.iter().filter(|routed| routed.names(&key)) {
-            table::settle(wanted, live, &routed.managed);
+            shared = true;
+            match (key.group.as_str(), key.kind.as_str()) {
+                ("", "Service") => copy_hash(wanted, live, "/spec/selector"),
+                ("networking.istio.io", "DestinationRule") => copy_subsets(wanted, live),
+                _ => table::settle(wanted, live, &routed.managed),
+            }
         }
-        *wanted != before
+        if let ("networking.k8s.io" | "extensions", "Ingress") = (key.group.as_str(), key.kind.as_str()) {
+            copy_ingress(wanted, live);
+        }
+        shared || *wanted != before
     }
 }
 
@@ -115,17 +115,19 @@ fn referenced_workload(rollout: &Value) -> Option<Key> {
 }
 
 /// Keeps the live replicas where Git names some. Where it names none there is nothing to revert; unless
-/// they were applied earlier, when leaving them out would reset them to 1.
-fn copy_replicas(wanted: &mut Value, live: &Value) {
+/// they were applied earlier, when leaving them out would reset them to 1. Says whether the wanted object has them.
+fn copy_replicas(wanted: &mut Value, live: &Value) -> bool {
     let Some(replicas) = live.pointer("/spec/replicas").filter(|replicas| !replicas.is_null()) else {
-        return;
+        return false;
     };
     let git_names_them = wanted.pointer("/spec/replicas").is_some_and(|replicas| !replicas.is_null());
-    if (git_names_them || applied_replicas(live))
-        && let Some(spec) = child_map(wanted, "spec")
-    {
+    if !git_names_them && !applied_replicas(live) {
+        return false;
+    }
+    if let Some(spec) = child_map(wanted, "spec") {
         spec.insert("replicas".to_owned(), replicas.clone());
     }
+    true
 }
 
 /// Whether the replicas of a live object are among the fields that were applied by us.

@@ -243,7 +243,8 @@ fn told_already(
 fn operation(subject: &Subject) -> Look {
     let state = subject.status.operation_state.as_ref();
     let sync = subject.operation.as_ref().and_then(|operation| operation.sync.clone()).unwrap_or_default();
-    let source = sync.source.or_else(|| subject.spec.source.clone()).unwrap_or_default();
+    // Another source than the spec's is refused, so it is not read either: no project has permitted it.
+    let source = subject.spec.source.clone().unwrap_or_default();
     // A sync that is under way stays with its commit, also after a restart of the controller.
     let pinned = state
         .filter(|state| state.phase == OperationPhase::Running && state.finished_at.is_none())

@@ -18,8 +18,10 @@ use self::stage::{Stage, stage};
 use super::automate::wipes;
 use super::compare::{Comparison, Pair, compare};
 use super::look::{Look, invalid, look};
+use super::object::Key;
 use super::options::has;
 use super::plan::{Because, Outcome, Plan};
+use super::project;
 use super::remove;
 use super::retry;
 use super::status::{self, Draft, joined};
@@ -101,17 +103,13 @@ impl<'a> Run<'a> {
         let strategy = self.sync.sync_strategy.clone().unwrap_or_default();
         let forced = [strategy.apply, strategy.hook].into_iter().flatten().any(|how| how.force == Some(true));
         let source = self.sync.source.as_ref();
-        let tool = source.is_some_and(|source| {
-            let parts = [&source.helm, &source.kustomize, &source.plugin];
-            parts.into_iter().flatten().any(|part| part.as_object().is_none_or(|map| !map.is_empty()))
-                || source.chart.as_deref().is_some_and(|chart| !chart.is_empty())
-        });
+        let other = source.is_some_and(|source| Some(source) != self.subject.spec.source.as_ref());
         let field = [
             (self.sync.sources.as_ref().is_some_and(|sources| !sources.is_empty()), "sources"),
             (given(&self.sync.revisions), "revisions"),
             (given(&self.sync.manifests), "manifests"),
             (forced, "syncStrategy with force"),
-            (tool, "source with a rendering tool"),
+            (other, "source other than spec.source"),
         ];
         let asked = field.into_iter().find_map(|(asked, name)| asked.then_some(name));
         asked.map(|name| format!("operation.sync.{name} is not implemented yet; ask for a sync without it"))
@@ -138,6 +136,9 @@ impl<'a> Run<'a> {
                 failed,
             ));
         }
+        if let Some(message) = self.namespace_refused(comparison) {
+            return Some((message, Vec::new()));
+        }
         if comparison.shares && has(&options, "FailOnSharedResource=true") {
             let shared = comparison.warnings.iter().find(|(type_, _)| *type_ == "SharedResourceWarning");
             let message = shared.map(|(_, message)| message.as_str()).unwrap_or_default();
@@ -150,6 +151,18 @@ impl<'a> Run<'a> {
             return Some((message.to_owned(), Vec::new()));
         }
         None
+    }
+
+    /// Why the destination namespace may not be made or labelled: a project permits kinds, and Namespace is one.
+    fn namespace_refused(&self, comparison: &Comparison) -> Option<String> {
+        stage::namespace(self.world, self.subject, comparison)?;
+        let name = self.subject.project();
+        let rules = project::rules(name, self.world.project.as_ref()).ok()?;
+        let key =
+            Key { kind: "Namespace".to_owned(), name: self.subject.namespace().to_owned(), ..Key::default() };
+        let permitted = project::permits_kind(&rules, &key, false);
+        (!permitted)
+            .then(|| format!("{key} is not permitted in project {name}: CreateNamespace=true needs it"))
     }
 
     /// The next writes, the wait for them to take effect, or the end.
@@ -336,6 +349,8 @@ fn selects(sync: &SyncOperation, pair: &Pair) -> bool {
 fn may_prune(pair: &Pair, options: &[String]) -> bool {
     pair.requires_pruning()
         && pair.live.is_some_and(|live: &Value| {
-            !super::object::is_going(live) && !super::options::applies(live, options, "Prune=false")
+            let kept = ["Prune=false", "Prune=confirm"];
+            !super::object::is_going(live)
+                && !kept.iter().any(|option| super::options::applies(live, options, option))
         })
 }

@@ -75,6 +75,12 @@ fn candidates<'a>(world: &'a World, subject: &Subject) -> Result<Vec<(&'a Key, &
             && project::permits_object(&rules, key, !key.namespace.is_empty())
     };
     let mut found: Vec<(&Key, &Value)> = cluster.live.iter().filter(is_candidate).collect();
+    if let Some((key, _)) = found.iter().find(|(_, live)| applies(live, &options, "Delete=confirm")) {
+        return Err(format!(
+            "{key} is to be deleted only when that is confirmed (Delete=confirm), which is not implemented yet; remove \
+             the option to delete it, or the finalizer to leave all objects"
+        ));
+    }
     found.sort_by(|(a, _), (b, _)| order::rank(b).cmp(&order::rank(a)));
     Ok(found)
 }

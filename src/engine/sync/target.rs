@@ -123,7 +123,7 @@ impl Place<'_> {
         &self,
         object: &Value,
         file: &str,
-        defined: &BTreeMap<(String, String), bool>,
+        defined: &BTreeMap<(String, String), Definition>,
         targets: &mut Targets,
     ) -> Option<Target> {
         let mut object = object.clone();
@@ -136,8 +136,9 @@ impl Place<'_> {
             return None;
         }
         let known = self.cluster.kinds.get(&given.group_kind());
-        let defined_here = defined.get(&given.group_kind()).copied();
-        let namespaced = known.map(|kind| kind.namespaced).or(defined_here).unwrap_or(true);
+        let definition = defined.get(&given.group_kind());
+        let defined_namespaced = definition.map(|definition| definition.namespaced);
+        let namespaced = known.map(|kind| kind.namespaced).or(defined_namespaced).unwrap_or(true);
         settle_namespace(&mut object, namespaced, self.subject.namespace());
         let key = Key::of(&object);
         if annotation(&object, "argocd.argoproj.io/hook").is_some_and(|hook| hook.trim() == "Skip") {
@@ -152,14 +153,16 @@ impl Place<'_> {
         targets.warnings.extend(warning.map(|w| ("UnsupportedFieldWarning", format!("{file}: {key}: {w}"))));
         clean(&mut object);
         tracking::mark(&mut object, self.subject.name(), self.subject.namespace());
-        let defined_here = known.is_none() && defined_here.is_some();
+        let is_served = known.is_some_and(|known| known.versions.contains(&version));
+        let defined_here =
+            !is_served && definition.is_some_and(|definition| definition.versions.contains(&version));
         let unserved = if defined_here { None } else { unserved(&key, &version, known) };
         Some(Target { key, version, object, namespaced, unserved, defined_here })
     }
 
     /// What forbids to write an object.
     fn problem(&self, key: &Key, object: &Value, namespaced: bool) -> Option<String> {
-        if let Some(problem) = supported::object(object) {
+        if let Some(problem) = supported::object(object).or_else(|| secret_problem(key, object)) {
             return Some(format!("{key}: {problem}"));
         }
         if namespaced && key.namespace.is_empty() {
@@ -184,14 +187,23 @@ impl Place<'_> {
     }
 }
 
+/// What a definition among the objects serves.
+struct Definition {
+    namespaced: bool,
+    versions: Vec<String>,
+}
+
 /// The kinds that the render itself defines, and whether their objects live in namespaces.
-fn definitions(render: &Render) -> BTreeMap<(String, String), bool> {
+fn definitions(render: &Render) -> BTreeMap<(String, String), Definition> {
     let definitions = render.objects.iter().map(|manifest| &manifest.object);
     let definitions = definitions.filter(|object| text(object, "/kind") == "CustomResourceDefinition");
     definitions
         .map(|object| {
             let kind = (text(object, "/spec/group").to_owned(), text(object, "/spec/names/kind").to_owned());
-            (kind, text(object, "/spec/scope") == "Namespaced")
+            let versions = list(object, "/spec/versions").iter();
+            let served = versions.filter(|version| version.get("served") == Some(&Value::Bool(true)));
+            let versions = served.map(|version| text(version, "/name").to_owned()).collect();
+            (kind, Definition { namespaced: text(object, "/spec/scope") == "Namespaced", versions })
         })
         .collect()
 }
@@ -245,6 +257,19 @@ fn drop_nulls(metadata: &mut Map<String, Value>, name: &str) {
         }
         Some(_) | None => {}
     }
+}
+
+/// Which value of a Secret is no text. The server would show the value in its refusal, so it is not asked; and nobody
+/// but its author knows which text `pin: 0123` stands for.
+fn secret_problem(key: &Key, object: &Value) -> Option<String> {
+    if key.kind != "Secret" || !key.group.is_empty() {
+        return None;
+    }
+    ["data", "stringData"].into_iter().find_map(|part| {
+        let map = object.get(part)?.as_object()?;
+        let (name, _) = map.iter().find(|(_, value)| !value.is_string() && !value.is_null())?;
+        Some(format!("{part}.{name} must be a text: put its value in quotes"))
+    })
 }
 
 fn fold_string_data(secret: &mut Value) {
@@ -310,6 +335,12 @@ pub fn scan(world: &World, targets: &Targets, every_kind: bool) -> Scan {
     for resource in list(world.application.get("status").unwrap_or(&Value::Null), "/resources") {
         scan.kinds.insert((text(resource, "/group").to_owned(), text(resource, "/kind").to_owned()));
         scan.namespaces.insert(text(resource, "/namespace").to_owned());
+    }
+    // An operation may have applied another commit than the one that is compared.
+    let applied = subject.status.operation_state.as_ref().and_then(|state| state.sync_result.as_ref());
+    for result in applied.into_iter().flat_map(|result| result.resources.iter().flatten()) {
+        scan.kinds.insert((result.group.clone(), result.kind.clone()));
+        scan.namespaces.insert(result.namespace.clone());
     }
     scan.every_kind |= subject.reconciled_at().is_none() || subject.status.resources.is_none();
     scan.kinds.retain(|(group, kind)| {

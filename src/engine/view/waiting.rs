@@ -155,7 +155,6 @@ fn progressing(
 fn awaited(message: &str) -> &str {
     match message {
         "" => "the next step",
-        "rollout is restarting" => "all pods to be restarted",
         "more replicas need to be updated" => "more pods to be updated",
         "updated replicas are still becoming available" => "updated pods to become available",
         "old replicas are pending termination" => "old pods to go",

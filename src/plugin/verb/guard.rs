@@ -28,10 +28,19 @@ pub(crate) async fn refuse_if_healed(
     let found = match session.list(&everywhere, Kind::Application, &params).await {
         Ok(found) => found,
         // Without a right to look at other namespaces, the own one may still tell.
-        Err(_) => session
-            .list(&session.api(Kind::Application), Kind::Application, &params)
-            .await
-            .unwrap_or_default(),
+        Err(error) => {
+            let here = session.list(&session.api(Kind::Application), Kind::Application, &params).await;
+            let here = here.unwrap_or_default();
+            if here.is_empty() && object.annotations().contains_key(TRACKING_ID) {
+                bail!(
+                    "{} is kept as it is in Git by application \"{name}\", which cannot be read and may undo this \
+                     change: commit {commit} instead, or use --force ({:#})",
+                    object.name_any(),
+                    anyhow::Error::from(error),
+                );
+            }
+            here
+        }
     };
     let Some(application) = found.iter().find(|application| heals(application, object)) else {
         return Ok(());

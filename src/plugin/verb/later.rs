@@ -25,6 +25,8 @@ pub(crate) enum Later {
     Dashboard(Rest),
     #[command(hide = true, disable_help_flag = true)]
     Notifications(Rest),
+    #[command(hide = true, disable_help_flag = true)]
+    Restart(Rest),
 }
 
 impl Later {
@@ -35,6 +37,7 @@ impl Later {
             Self::Lint(_) => "lint",
             Self::Dashboard(_) => "dashboard",
             Self::Notifications(_) => "notifications",
+            Self::Restart(_) => "restart",
         };
         refusal(name, grammar)
     }

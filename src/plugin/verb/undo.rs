@@ -6,6 +6,8 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
+use tidegate_engine::rollout::template;
+
 use super::guard;
 use crate::Exit;
 use crate::kind::Kind;
@@ -35,11 +37,11 @@ impl Undo {
         let params = ListParams::default().labels(HASH_LABEL);
         let sets = session.list(&session.api(Kind::ReplicaSet), Kind::ReplicaSet, &params).await?;
         let (revision, set) = choose(&rollout, &sets, self.to_revision)?;
-        let template = without_hash(set.data.pointer("/spec/template").cloned().unwrap_or(Value::Null));
+        let wanted = without_hash(set.data.pointer("/spec/template").cloned().unwrap_or(Value::Null));
         let (kind, target, path) = target(&rollout)?;
         let current = if kind == Kind::Rollout { rollout } else { session.object(kind, &target).await? };
         let known = current.data.pointer(path).cloned().unwrap_or(Value::Null);
-        if derives(&without_hash(known), &template) {
+        if template::equal_ignoring_hash(&wanted, &known) {
             let line = format!("skipped rollback (current template already matches revision {revision})");
             session.terminal.say(&line)?;
             return Ok(Exit::Done);
@@ -48,7 +50,7 @@ impl Undo {
             let commit = format!("the pod template of revision {revision}");
             guard::refuse_if_healed(session, &current, &commit).await?;
         }
-        session.replace_at(kind, &target, path, &template).await?;
+        session.replace_at(kind, &target, path, &wanted).await?;
         session.terminal.say(&format!("rollout '{}' undo", self.name))?;
         Ok(Exit::Done)
     }
@@ -108,28 +110,9 @@ fn without_hash(mut template: Value) -> Value {
     template
 }
 
-/// Tells whether everything that `part` says is said by `whole` too; what is empty says nothing.
-///
-/// The ReplicaSet's template has defaults that the API server filled in, the Rollout's has none.
-fn derives(part: &Value, whole: &Value) -> bool {
-    match (part, whole) {
-        (Value::Null, _) => true,
-        (Value::String(part), _) if part.is_empty() => true,
-        (Value::Object(part), _) if part.is_empty() => true,
-        (Value::Array(part), _) if part.is_empty() => true,
-        (Value::Object(part), Value::Object(whole)) => part.iter().all(|(key, value)| {
-            whole.get(key).map_or_else(|| derives(value, &Value::Null), |whole| derives(value, whole))
-        }),
-        (Value::Array(part), Value::Array(whole)) => {
-            part.len() == whole.len() && part.iter().zip(whole).all(|(part, whole)| derives(part, whole))
-        }
-        (part, whole) => part == whole,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{choose, derives, target, without_hash};
+    use super::{choose, target, template, without_hash};
     use crate::kind::Kind;
     use kube::api::DynamicObject;
     use serde_json::{Value, json};
@@ -157,16 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn a_template_matches_despite_defaults() {
-        let ours = json!({ "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [{ "image": "a" }], "x": {} } });
+    fn a_template_matches_despite_defaults_and_not_when_something_was_taken_away() {
+        let ours = json!({ "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [{ "name": "a", "image": "a:1" }] } });
         let stored = json!({
             "metadata": { "labels": { "app": "web", "rollouts-pod-template-hash": "h" } },
-            "spec": { "containers": [{ "image": "a", "imagePullPolicy": "Always" }], "dnsPolicy": "ClusterFirst" },
+            "spec": {
+                "containers": [{ "name": "a", "image": "a:1", "imagePullPolicy": "IfNotPresent" }],
+                "dnsPolicy": "ClusterFirst",
+            },
         });
-        assert!(derives(&ours, &without_hash(stored.clone())));
-        let mut other = ours;
-        other["spec"]["containers"][0]["image"] = json!("b");
-        assert!(!derives(&other, &without_hash(stored)));
+        assert!(template::equal_ignoring_hash(&without_hash(stored.clone()), &ours));
+        let mut probed = stored;
+        probed["spec"]["containers"][0]["readinessProbe"] = json!({ "httpGet": { "path": "/", "port": 80 } });
+        assert!(!template::equal_ignoring_hash(&without_hash(probed), &ours));
     }
 
     #[test]

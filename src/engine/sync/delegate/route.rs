@@ -5,8 +5,18 @@ use serde_json::Value;
 use super::super::object::{list, text};
 use super::Routed;
 
+/// Where a Rollout's spec names the Services that it points at its revisions.
+const SERVICES: [&str; 6] = [
+    "/spec/strategy/canary/canaryService",
+    "/spec/strategy/canary/stableService",
+    "/spec/strategy/canary/pingPong/pingService",
+    "/spec/strategy/canary/pingPong/pongService",
+    "/spec/strategy/blueGreen/activeService",
+    "/spec/strategy/blueGreen/previewService",
+];
 /// Single objects: where the name stands under `trafficRouting`, and the kind.
-const NAMED: [(&str, &str); 4] = [
+const NAMED: [(&str, &str); 5] = [
+    ("/istio/destinationRule/name", "DestinationRule"),
     ("/traefik/weightedTraefikServiceName", "TraefikService"),
     ("/istio/virtualService/name", "VirtualService"),
     ("/apisix/route/name", "ApisixRoute"),
@@ -28,6 +38,12 @@ const PLUGIN: [(&str, &str); 8] = [
 pub(super) fn routed(rollout: &Value) -> Routed {
     let mut routed =
         Routed { namespace: text(rollout, "/metadata/namespace").to_owned(), ..Routed::default() };
+    for pointer in SERVICES {
+        let name = text(rollout, pointer);
+        if !name.is_empty() {
+            routed.objects.insert(("Service", name.to_owned()));
+        }
+    }
     let Some(routing) = rollout.pointer("/spec/strategy/canary/trafficRouting") else { return routed };
     for (pointer, kind) in NAMED {
         let name = text(routing, pointer);

@@ -45,7 +45,24 @@ fn service_keeps_the_revision_it_points_at() {
         "Service",
         json!({ "selector": { "app": "web", "rollouts-pod-template-hash": "abc" }, "ports": [{ "port": 81 }] }),
     );
-    check(json!({}), &wanted, &live, &want);
+    let rollout = json!({
+        "kind": "Rollout",
+        "metadata": { "name": "web", "namespace": "shop" },
+        "spec": { "strategy": { "blueGreen": { "activeService": "web" } } },
+    });
+    let delegation = Delegation::read([&rollout].into_iter());
+    let mut settled = wanted.clone();
+    assert!(delegation.settle(&mut settled, &live));
+    assert_eq!(settled, want);
+    assert!(delegation.settle(&mut settled, &want), "what is equal now may be another revision in a moment");
+}
+
+#[test]
+fn a_service_that_no_rollout_names_is_gits() {
+    let wanted = object("Service", json!({ "selector": { "app": "web" } }));
+    let live =
+        object("Service", json!({ "selector": { "app": "web", "rollouts-pod-template-hash": "gone" } }));
+    check(json!({}), &wanted, &live, &wanted);
 }
 
 #[test]
@@ -105,7 +122,7 @@ fn destination_rule_keeps_the_revisions_of_its_subsets() {
         "DestinationRule",
         json!({ "subsets": [{ "name": "canary", "labels": { "app": "web", "rollouts-pod-template-hash": "abc" } }] }),
     );
-    check(json!({}), &wanted, &live, &live);
+    check(json!({ "istio": { "destinationRule": { "name": "web" } } }), &wanted, &live, &live);
 }
 
 #[test]

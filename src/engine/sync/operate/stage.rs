@@ -37,7 +37,7 @@ pub(super) fn stage(
 ) -> Stage {
     let options = subject.sync_options();
     let mut writes = Vec::new();
-    writes.extend(namespace(world, subject));
+    writes.extend(namespace(world, subject, comparison));
     for pair in in_order(sync, comparison) {
         writes.extend(applied(pair));
     }
@@ -47,12 +47,23 @@ pub(super) fn stage(
         return Stage::Write(writes);
     }
     if last.is_empty() {
-        return Stage::Done;
+        return going(sync, comparison).unwrap_or(Stage::Done);
     }
     match waiting(sync, comparison) {
         Some(stage) => stage,
         None => Stage::Write(last.into_iter().filter_map(|pair| pruned(pair, &options)).collect()),
     }
+}
+
+/// Pruned objects that have not gone yet.
+fn going(sync: &SyncOperation, comparison: &Comparison) -> Option<Stage> {
+    if sync.prune != Some(true) {
+        return None;
+    }
+    let left = comparison.pairs.iter().filter(|pair| pair.is_going_extra() && selects(sync, pair));
+    let left: Vec<String> =
+        left.map(|pair| format!("{}/{}/{}", pair.key.group, pair.key.kind, pair.key.name)).collect();
+    (!left.is_empty()).then(|| Stage::Wait(format!("waiting for deletion of {}", left.join(", "))))
 }
 
 /// Whether there is something to prune that these writes do not prune yet.
@@ -94,7 +105,12 @@ fn prunable<'a>(
 }
 
 /// Creates the destination namespace, or gives it the labels and annotations that the spec names.
-fn namespace(world: &World, subject: &Subject) -> Option<Planned> {
+pub(super) fn namespace(world: &World, subject: &Subject, comparison: &Comparison) -> Option<Planned> {
+    // A Namespace that Git holds has its labels from there.
+    let is_own = |pair: &Pair| pair.key.kind == "Namespace" && pair.key.name == subject.namespace();
+    if comparison.pairs.iter().any(|pair| pair.wanted.is_some() && is_own(pair)) {
+        return None;
+    }
     let cluster = world.cluster.as_ref()?;
     let name = subject.namespace();
     let is_missing = matches!(cluster.namespaces.get(name), Some(NamespaceFact::Missing));
@@ -103,8 +119,8 @@ fn namespace(world: &World, subject: &Subject) -> Option<Planned> {
     {
         return None;
     }
-    let policy = subject.spec.sync_policy.as_ref()?;
-    let metadata = policy.managed_namespace_metadata.clone().unwrap_or_default();
+    let policy = subject.spec.sync_policy.as_ref();
+    let metadata = policy.and_then(|policy| policy.managed_namespace_metadata.clone()).unwrap_or_default();
     let write = Write::Namespace {
         name: name.to_owned(),
         labels: metadata.labels.unwrap_or_default(),

@@ -300,6 +300,8 @@ fn what_the_delivery_half_owns_is_never_reverted() {
     let mut model = Model::synced(vec![service.clone(), deployment("web")]);
     let web = key("Service", "web");
     model.live.get_mut(&web).unwrap()["spec"]["selector"]["rollouts-pod-template-hash"] = json!("abc");
+    model.neighbours.push(json!({ "kind": "Rollout", "metadata": { "name": "web", "namespace": "shop" },
+        "spec": { "strategy": { "canary": { "stableService": "web" } } } }));
     model
         .neighbours
         .push(json!({ "kind": "HorizontalPodAutoscaler", "metadata": { "name": "web", "namespace": "shop" },
@@ -338,7 +340,7 @@ fn an_operation_that_asks_for_more_than_there_is_is_refused() {
         json!({ "syncStrategy": { "apply": { "force": true } } }),
         json!({ "manifests": ["{}"] }),
         json!({ "revisions": ["a", "b"] }),
-        json!({ "source": { "repoURL": "x", "helm": { "values": "a" } } }),
+        json!({ "source": { "repoURL": "https://git.example/another", "path": "deploy" } }),
     ] {
         let mut model = Model::new(vec![config_map("a", "1")]);
         model.spec("/syncPolicy", json!({}));
@@ -402,4 +404,56 @@ fn ignored_fields_are_no_difference() {
     model.settle();
     assert_eq!(model.status("/sync/status"), "Synced");
     assert_eq!(model.live[&key("ConfigMap", "a")]["data"]["a"], "by hand");
+}
+
+#[test]
+fn a_secret_whose_value_is_no_text_is_refused_and_its_value_not_told() {
+    for part in ["data", "stringData"] {
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s" }, part: { "pin": 4711 } });
+        let mut model = Model::new(vec![secret]);
+        assert_nothing_is_written(&mut model);
+        let told = model.world.application.to_string();
+        assert!(told.contains(&format!("{part}.pin must be a text")), "{told}");
+        assert!(!told.contains("4711"), "{told}");
+    }
+}
+
+#[test]
+fn what_asks_for_a_confirmation_is_not_deleted_without_one() {
+    let confirm = |name: &str, option: &str| {
+        annotated(config_map(name, "1"), "argocd.argoproj.io/sync-options", option)
+    };
+    let mut model = Model::synced(vec![config_map("a", "1"), config_map("b", "1")]);
+    // Options on live objects, as another controller left them.
+    for (name, option) in [("a", "Delete=confirm"), ("b", "Prune=confirm")] {
+        let live = model.live.get_mut(&key("ConfigMap", name)).unwrap();
+        live["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] =
+            confirm(name, option)["metadata"]["annotations"]["argocd.argoproj.io/sync-options"].clone();
+    }
+    model.commit("c2", vec![config_map("a", "1")]);
+    model.wait(130);
+    model.settle();
+    assert!(model.live.contains_key(&key("ConfigMap", "b")), "pruned without a confirmation");
+    model.live.get_mut(&key("ConfigMap", "a")).unwrap()["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] =
+        json!("Delete=confirm");
+    model.world.application["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:00:00Z");
+    model.world.application["metadata"]["finalizers"] = json!(["resources-finalizer.argocd.argoproj.io"]);
+    model.settle();
+    assert!(model.live.contains_key(&key("ConfigMap", "a")), "deleted without a confirmation");
+    assert!(
+        model.conditions().iter().any(|condition| condition.contains("Delete=confirm")),
+        "{:?}",
+        model.conditions()
+    );
+}
+
+#[test]
+fn what_is_left_of_a_hook_is_not_pruned() {
+    let mut model = Model::synced(vec![config_map("a", "1"), config_map("hook", "1")]);
+    let hook = model.live.get_mut(&key("ConfigMap", "hook")).unwrap();
+    hook["metadata"]["annotations"]["argocd.argoproj.io/hook"] = json!("PreSync");
+    model.commit("c2", vec![config_map("a", "2")]);
+    model.wait(130);
+    model.settle();
+    assert!(model.live.contains_key(&key("ConfigMap", "hook")));
 }
