@@ -21,10 +21,11 @@ pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()
         cluster.import(&image.archive)?;
     } else {
         say(format!(
-            "the cluster must know the image {}:{}; its archive is {}",
+            "the cluster must know the image {}:{} within two minutes; its archive is {file} (kind load image-archive \
+             {file}, k3d image import {file})",
             image.repository,
             image.tag,
-            image.archive.display()
+            file = image.archive.display()
         ));
     }
     let mut install = command(helm, &["upgrade", "--install", "tidegate"]);

@@ -76,6 +76,7 @@ impl Election {
 
     /// Returns once this controller holds the Lease; the gate is then open.
     pub(crate) async fn win(&mut self) {
+        let mut told = String::new();
         loop {
             match self.attempt_in_time().await {
                 Ok(true) => {
@@ -83,10 +84,25 @@ impl Election {
                     return;
                 }
                 Ok(false) => {}
-                Err(error) => warn!(lease = self.name, error = %chain(&error), "cannot claim the lease"),
+                Err(error) => self.tell(&error, &mut told),
             }
             tokio::time::sleep(self.timing.retry).await;
         }
+    }
+
+    /// Says why the Lease cannot be had, once for each reason.
+    fn tell(&self, error: &kube::Error, told: &mut String) {
+        let why = chain(error);
+        if why == *told {
+            return;
+        }
+        let hint = if Class::of(error) == Class::Gone {
+            "the namespace of the controller does not exist: make it, or name another one in POD_NAMESPACE"
+        } else {
+            "this controller does nothing until it holds the lease"
+        };
+        warn!(lease = self.name, error = why, hint, "cannot claim the lease, trying on");
+        *told = why;
     }
 
     /// Renews the Lease; returns once it is lost, by which time the gate has shut.

@@ -31,6 +31,11 @@ use crate::work::Queue;
 /// How long one watch lasts before it is begun again where it was: what a dead connection can hide at most.
 const WATCH_SECONDS: u32 = 30;
 
+/// How this controller watches anything: the client takes a longer silence for a dead connection.
+pub(crate) fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
 /// Everything that the watches keep.
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
@@ -125,7 +130,7 @@ pub(crate) fn start(
     scene: &Arc<Scene>,
     metrics: &Arc<Metrics>,
 ) -> JoinSet<()> {
-    let every = watcher::Config::default().timeout(WATCH_SECONDS);
+    let every = config();
     let ours = every.clone().labels(&scope.instance_selector());
     let hashed = every.clone().labels(HASH_LABEL);
     let mut watches = JoinSet::new();

@@ -44,7 +44,12 @@ fn observed() -> Observed {
         troubles: BTreeMap::new(),
     };
     let seen = Seen { version: "50".to_owned(), uid: "v1".to_owned() };
-    Observed { world, seen: BTreeMap::from([(kinds::reference(&kinds::service(), "shop"), seen)]) }
+    let set = Seen { version: "60".to_owned(), uid: "s1".to_owned() };
+    let seen = BTreeMap::from([
+        (kinds::reference(&kinds::service(), "shop"), seen),
+        (kinds::reference(&kinds::replica_set(), "shop-aa"), set),
+    ]);
+    Observed { world, seen }
 }
 
 fn run() -> AnalysisRun {
@@ -173,7 +178,10 @@ async fn ownership_of_a_set_moves_by_its_uid() {
 async fn deletions_name_the_one_object_that_was_seen() {
     let asked = request(Write::DeleteSet { name: "shop-aa".to_owned(), uid: "s1".to_owned() }).await;
     assert_eq!(asked.line, format!("DELETE {SETS}/shop-aa?"));
-    assert_eq!(asked.body, json!({"propagationPolicy": "Background", "preconditions": {"uid": "s1"}}));
+    assert_eq!(
+        asked.body,
+        json!({"propagationPolicy": "Background", "preconditions": {"uid": "s1", "resourceVersion": "60"}})
+    );
     let asked = request(Write::DeleteRun { name: "shop-aa-2".to_owned() }).await;
     assert_eq!(asked.line, format!("DELETE {RUNS}/shop-aa-2?"));
     assert_eq!(asked.body["preconditions"], json!({"uid": "a1"}));
@@ -309,9 +317,76 @@ async fn a_lost_answer_leaves_a_doubt_in_the_fence() {
 async fn a_refused_set_is_told_to_the_user() {
     let denied = json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "exceeded quota"});
     let write = Write::CreateSet(Box::new(new_set()));
-    let (outcome, _) = apply(vec![write], async |server: &mut Server| server.answer(403, denied).await).await;
+    let (outcome, patch) = apply(vec![write], async |server: &mut Server| {
+        server.answer(403, denied).await;
+        server.answer(200, stored("71")).await
+    })
+    .await;
     assert_eq!(outcome.told, ["ReplicaSetCreateError"]);
     assert_eq!(outcome.result.unwrap_err().class, Class::Denied);
+    let condition = &patch.body["status"]["conditions"][0];
+    assert_eq!(condition["reason"], "ReplicaSetCreateError");
+    assert_eq!(condition["message"], "Failed to create new replica set \"shop-bb\": exceeded quota (403)");
+}
+
+/// What the API server calls invalid is a fault of the spec, as Argo Rollouts' own validation would have said.
+#[tokio::test]
+async fn an_invalid_template_is_an_invalid_spec() {
+    let invalid = json!({"kind": "Status", "code": 422, "reason": "Invalid", "message": "limits < requests"});
+    let write = Write::CreateSet(Box::new(new_set()));
+    let (_, patch) = apply(vec![write], async |server: &mut Server| {
+        server.answer(422, invalid).await;
+        server.answer(200, stored("71")).await
+    })
+    .await;
+    assert_eq!(patch.body["status"]["phase"], "Degraded");
+    assert_eq!(patch.body["status"]["conditions"][0]["type"], "InvalidSpec");
+}
+
+fn sized(from: i32, to: i32) -> Write {
+    Write::PatchSet(SetPatch {
+        name: "shop-aa".to_owned(),
+        replicas: Some((from, to)),
+        ..SetPatch::default()
+    })
+}
+
+/// After a change of leader a cache may be older than the last leader's writes: pods go only from what was seen.
+#[tokio::test]
+async fn pods_are_taken_away_only_from_the_version_that_was_read() {
+    let path = format!("{SETS}/shop-aa");
+    let up = json!({"metadata": {"uid": "s1"}, "spec": {"replicas": 3}});
+    assert_eq!(request(sized(2, 3)).await, merge(&path, up));
+    let down = json!({"metadata": {"uid": "s1", "resourceVersion": "60"}, "spec": {"replicas": 1}});
+    assert_eq!(request(sized(2, 1)).await, merge(&path, down));
+    // A write before it in the same plan has moved the version.
+    let annotations = BTreeMap::from([("a".to_owned(), Some("b".to_owned()))]);
+    let first = SetPatch { name: "shop-aa".to_owned(), annotations, ..SetPatch::default() };
+    let (_, second) = apply(vec![Write::PatchSet(first), sized(2, 1)], async |server: &mut Server| {
+        server.answer(200, stored("61")).await;
+        server.answer(200, stored("62")).await
+    })
+    .await;
+    assert_eq!(second.body["metadata"]["resourceVersion"], "61");
+}
+
+/// A run of the same name that no watch of this controller shows would be waited for without end.
+#[tokio::test]
+async fn a_run_that_cannot_be_seen_takes_its_name() {
+    let owners = json!([{"kind": "Rollout", "name": "shop", "uid": "r1", "controller": true}]);
+    let unlabelled = json!({"metadata": {"name": "shop-aa-2", "uid": "a", "resourceVersion": "9",
+        "labels": {INSTANCE_ID: "blue"}, "ownerReferences": owners}, "spec": {"metrics": []}});
+    let unreadable = json!({"metadata": {"name": "shop-aa-2", "uid": "a", "resourceVersion": "9",
+        "ownerReferences": owners}, "spec": {"metrics": 7}});
+    for live in [unlabelled, unreadable] {
+        let (outcome, _) = apply(vec![Write::CreateRun(Box::new(run()))], async |server: &mut Server| {
+            server.answer(409, taken()).await;
+            server.answer(200, live).await
+        })
+        .await;
+        assert_eq!(outcome.result.unwrap_err().taken.as_deref(), Some("shop-aa-2"));
+        assert!(!outcome.fence.waits_for(&kinds::reference(&kinds::analysis_run(), "shop-aa-2")));
+    }
 }
 
 #[tokio::test]

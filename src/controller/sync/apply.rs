@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kube::Client;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 use tidegate_engine::sync::{Apply, FIELD_MANAGER, Key, Outcome, Planned, Propagation, Write};
 use tracing::info;
 
 use super::observe::{applying, said};
-use super::place::{Places, api};
+use super::place::{Actors, Places};
 use crate::failure::Class;
 
 /// Owner of the labels of a destination namespace: another one than of objects from Git, because applying with one owner
@@ -25,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The hand that writes to one destination.
 pub(crate) struct Hand<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) actors: &'a Actors,
     pub(crate) places: &'a Places,
     pub(crate) application: &'a str,
     /// The versions that earlier writes of the same plan left behind.
@@ -33,8 +32,8 @@ pub(crate) struct Hand<'a> {
 }
 
 impl<'a> Hand<'a> {
-    pub(crate) fn new(client: &'a Client, places: &'a Places, application: &'a str) -> Self {
-        Self { client, places, application, versions: BTreeMap::new() }
+    pub(crate) fn new(actors: &'a Actors, places: &'a Places, application: &'a str) -> Self {
+        Self { actors, places, application, versions: BTreeMap::new() }
     }
 
     /// Makes every write that may still be made; says how each went.
@@ -112,7 +111,7 @@ impl<'a> Hand<'a> {
             let message = format!("the cluster does not serve {} {}", key.group, key.kind);
             return Ok(Outcome::Failed { message });
         };
-        let object = api(self.client, kind, &key.namespace).patch(&key.name, params, patch).await?;
+        let object = self.actors.api(kind, &key.namespace).patch(&key.name, params, patch).await?;
         let resource_version = object.metadata.resource_version;
         self.versions.extend(resource_version.clone().map(|version| (key.clone(), version)));
         Ok(Outcome::Done { resource_version })
@@ -122,7 +121,7 @@ impl<'a> Hand<'a> {
     async fn wait_for_definition(&self, key: &Key, version: &str) -> Result<(), kube::Error> {
         let served = self.places.served(&[]).await?;
         let Some(kind) = served.of(key, version) else { return Ok(()) };
-        let api = api(self.client, kind, "");
+        let api = self.actors.api(kind, "");
         let established = async {
             loop {
                 let object = api.get(&key.name).await?;
@@ -163,7 +162,7 @@ impl<'a> Hand<'a> {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default()
         };
-        match api(self.client, kind, &key.namespace).delete(&key.name, &params).await {
+        match self.actors.api(kind, &key.namespace).delete(&key.name, &params).await {
             Ok(_) => Ok(Outcome::Done { resource_version: None }),
             Err(error) if Class::of(&error) == Class::Gone => Ok(Outcome::Done { resource_version: None }),
             Err(error) => Err(error),

@@ -10,13 +10,16 @@ use futures::StreamExt;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::PartialObjectMeta;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use serde_json::Value;
 use tidegate_engine::sync::Key;
 use tidegate_engine::sync::tracking::{Owner, owner};
 use tokio::task::AbortHandle;
 use tracing::{debug, warn};
+
+use super::place::Actors;
+use crate::watch::config;
 
 /// Watches that may be open at once. Beyond that, changes are seen by polling.
 const WATCHES_MAX: usize = 400;
@@ -83,7 +86,7 @@ impl Live {
     pub(crate) fn follow(
         &self,
         application: &str,
-        client: &Client,
+        actors: &Actors,
         places: Vec<(ApiResource, String)>,
         found: &BTreeMap<Key, Option<String>>,
         prompt: &Prompt,
@@ -107,8 +110,8 @@ impl Live {
                 );
                 continue;
             }
-            let task =
-                tokio::spawn(self.clone().run(client.clone(), resource, place.clone(), Arc::clone(prompt)));
+            let client = actors.of(&namespace).clone();
+            let task = tokio::spawn(self.clone().run(client, resource, place.clone(), Arc::clone(prompt)));
             let (seen, listing) = (BTreeMap::new(), BTreeSet::new());
             inner.watches.insert(place, Watch { task: task.abort_handle(), is_listed: false, seen, listing });
         }
@@ -155,7 +158,7 @@ impl Live {
         } else {
             Api::namespaced_with(client, &place.namespace, &resource)
         };
-        let mut events = std::pin::pin!(watch(api, watcher::Config::default()).default_backoff());
+        let mut events = std::pin::pin!(watch(api, config()).default_backoff());
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {

@@ -8,7 +8,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::stream;
 use futures::{FutureExt, StreamExt};
-use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, ValidationDirective};
 use kube::core::PartialObjectMeta;
 use serde_json::Value;
@@ -19,7 +18,7 @@ use tidegate_engine::sync::{
 };
 
 use super::live::Live;
-use super::place::{Kind, Served, api, json};
+use super::place::{Actors, Kind, Served, json};
 use crate::failure::{Class, chain};
 
 /// Requests under way at once for one Application.
@@ -45,7 +44,7 @@ pub(crate) enum Trust {
 
 /// One look at a destination.
 pub(crate) struct Look<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) actors: &'a Actors,
     pub(crate) served: &'a Served,
     pub(crate) live: &'a Live,
     pub(crate) trust: Trust,
@@ -144,9 +143,9 @@ impl Look<'_> {
             return Ok(keys);
         }
         let api: Api<PartialObjectMeta<DynamicObject>> = if namespace.is_empty() {
-            Api::all_with(self.client.clone(), &kind.resource)
+            Api::all_with(self.actors.of("").clone(), &kind.resource)
         } else {
-            Api::namespaced_with(self.client.clone(), namespace, &kind.resource)
+            Api::namespaced_with(self.actors.of(namespace).clone(), namespace, &kind.resource)
         };
         let mut keys = Vec::new();
         let mut page = ListParams::default().limit(PAGE);
@@ -207,7 +206,7 @@ impl Look<'_> {
     }
 
     async fn object(&self, key: &Key, kind: &Kind) -> Result<Option<Value>, kube::Error> {
-        let found = api(self.client, kind, &key.namespace).get_opt(&key.name).await?;
+        let found = self.actors.api(kind, &key.namespace).get_opt(&key.name).await?;
         Ok(found.map(|object| json(&object, &kind.resource)))
     }
 
@@ -218,7 +217,7 @@ impl Look<'_> {
         let mut neighbours = Vec::new();
         for kind in kinds.iter().filter_map(|(group, kind, version)| self.served.kind(group, kind, version)) {
             for namespace in &scan.namespaces {
-                match api(self.client, kind, namespace).list(&ListParams::default()).await {
+                match self.actors.api(kind, namespace).list(&ListParams::default()).await {
                     Ok(list) => {
                         neighbours.extend(list.items.iter().map(|object| json(object, &kind.resource)))
                     }
@@ -236,7 +235,7 @@ impl Look<'_> {
         let mut facts = BTreeMap::new();
         let Some(kind) = self.served.kind("", "Namespace", "v1") else { return facts };
         for name in &scan.namespaces {
-            let fact = match api(self.client, kind, "").get_opt(name).await {
+            let fact = match self.actors.namespace_api(kind, name).get_opt(name).await {
                 Ok(Some(namespace)) => NamespaceFact::There(json(&namespace, &kind.resource)),
                 Ok(None) => NamespaceFact::Missing,
                 Err(_) => NamespaceFact::Hidden,
@@ -282,7 +281,7 @@ impl Look<'_> {
             return Prediction::Unanswered("its kind is not served any more".to_owned());
         };
         let params = PatchParams { dry_run: true, ..applying() };
-        let api = api(self.client, kind, &wanted.key.namespace);
+        let api = self.actors.api(kind, &wanted.key.namespace);
         match api.patch(&wanted.key.name, &params, &Patch::Apply(&wanted.object)).await {
             Ok(object) => Prediction::Accepted(json(&object, &kind.resource)),
             Err(error) => match Class::of(&error) {

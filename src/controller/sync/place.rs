@@ -87,6 +87,41 @@ impl Places {
     }
 }
 
+/// Who acts where: the account of each namespace that this installation may write to, and that of the destination for
+/// everything else. An Application whose destination moves still finds, and may take away, what it left behind.
+#[derive(Clone)]
+pub(crate) struct Actors {
+    destination: Client,
+    elsewhere: BTreeMap<String, Client>,
+}
+
+impl Actors {
+    /// One account for the destination, others elsewhere.
+    pub(crate) fn new(destination: Client, elsewhere: BTreeMap<String, Client>) -> Self {
+        Self { destination, elsewhere }
+    }
+
+    /// The client for objects of a namespace; an empty one stands for objects without.
+    pub(crate) fn of(&self, namespace: &str) -> &Client {
+        self.elsewhere.get(namespace).unwrap_or(&self.destination)
+    }
+
+    /// Access to Namespaces, as the account of one of them.
+    pub(crate) fn namespace_api(&self, kind: &Kind, name: &str) -> Api<DynamicObject> {
+        Api::all_with(self.of(name).clone(), &kind.resource)
+    }
+
+    /// Access to the objects of a kind, in a namespace if it has them.
+    pub(crate) fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
+        let client = self.of(namespace).clone();
+        if kind.namespaced && !namespace.is_empty() {
+            Api::namespaced_with(client, namespace, &kind.resource)
+        } else {
+            Api::all_with(client, &kind.resource)
+        }
+    }
+}
+
 /// The kinds that a cluster serves.
 #[derive(Debug, Default)]
 pub(crate) struct Served {
@@ -150,15 +185,6 @@ impl Served {
     /// The kind of an object.
     pub(crate) fn of(&self, key: &Key, version: &str) -> Option<&Kind> {
         self.kind(&key.group, &key.kind, version)
-    }
-}
-
-/// The objects of a kind, in a namespace if it has them.
-pub(crate) fn api(client: &Client, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
-    if kind.namespaced && !namespace.is_empty() {
-        Api::namespaced_with(client.clone(), namespace, &kind.resource)
-    } else {
-        Api::all_with(client.clone(), &kind.resource)
     }
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tidegate_engine::plan::Notice;
 use tidegate_engine::sync::manifest::{Render, is_needed, render};
 use tidegate_engine::sync::{
-    Because, FIELD_MANAGER, Failing, Fetched, Key as ObjectKey, Level, Look, Plan, Question, World, conclude,
-    look, plan, service_account,
+    Because, FIELD_MANAGER, Failing, Fetched, Key as ObjectKey, Level, Look, Plan, Question, Reach, World,
+    conclude, look, plan, service_account,
 };
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::Applications;
 use super::apply::Hand;
 use super::observe::{self, Found, Trust, observe};
+use super::place::Actors;
 use crate::failure::{Class, chain};
 use crate::git::access::{Access, SECRET_TYPE};
 use crate::git::{GitError, Question as GitQuestion, Snapshot};
@@ -253,8 +254,8 @@ impl Applications {
         looked: &Look,
         memory: &mut Memory,
     ) -> Result<Next, Failed> {
-        let client = match self.destination(&world)? {
-            Some(client) => client,
+        let actors = match self.actors(&world)? {
+            Some(actors) => actors,
             None => return self.finish(key, &world, None, memory).await,
         };
         if matches!(looked, Look::Invalid { .. }) {
@@ -272,35 +273,39 @@ impl Applications {
             | Look::Invalid { .. } => (Trust::Nothing, false),
         };
         let eye = observe::Look {
-            client: &client,
+            actors: &actors,
             served: &served,
             live: &self.live,
             trust: level_trust,
             every_kind,
         };
         let world = observe(&eye, world, &mut memory.found).await;
-        self.follow(key, &world, &client, &served);
-        self.finish(key, &world, Some(&client), memory).await
+        self.follow(key, &world, &actors, &served);
+        self.finish(key, &world, Some(&actors), memory).await
     }
 
-    /// A client that acts as the right account at the destination; nothing when the project names none for it,
-    /// which the plan says.
-    fn destination(&self, world: &World) -> Result<Option<kube::Client>, Failed> {
+    /// Who acts at the destination and in the other namespaces; nothing when the project names nobody for the
+    /// destination, which the plan says.
+    fn actors(&self, world: &World) -> Result<Option<Actors>, Failed> {
         let namespace = world.application.pointer("/spec/destination/namespace").and_then(Value::as_str);
         let namespace = namespace.unwrap_or_default();
         let Ok(named) = service_account(world.project.as_ref(), namespace) else { return Ok(None) };
         let user = named.or_else(|| self.config.user(namespace));
-        Ok(Some(self.places.client(user.as_deref())?))
+        let destination = self.places.client(user.as_deref())?;
+        let mut elsewhere = BTreeMap::new();
+        if let Reach::Namespaces(all) = &self.config.reach {
+            for other in all.iter().filter(|other| *other != namespace) {
+                // Where a project names accounts, and none for this namespace, nobody acts there.
+                let Ok(named) = service_account(world.project.as_ref(), other) else { continue };
+                let user = named.or_else(|| self.config.user(other));
+                elsewhere.insert(other.clone(), self.places.client(user.as_deref())?);
+            }
+        }
+        Ok(Some(Actors::new(destination, elsewhere)))
     }
 
     /// Watches what the Application uses.
-    fn follow(
-        self: &Arc<Self>,
-        key: &Key,
-        world: &World,
-        client: &kube::Client,
-        served: &super::place::Served,
-    ) {
+    fn follow(self: &Arc<Self>, key: &Key, world: &World, actors: &Actors, served: &super::place::Served) {
         let Some(cluster) = &world.cluster else { return };
         let versions: BTreeMap<ObjectKey, Option<String>> = cluster
             .live
@@ -331,7 +336,7 @@ impl Applications {
                 applications.prompt(name);
             }
         });
-        self.live.follow(&key.name, client, places, &versions, &(prompt as Arc<dyn Fn(&str) + Send + Sync>));
+        self.live.follow(&key.name, actors, places, &versions, &(prompt as Arc<dyn Fn(&str) + Send + Sync>));
     }
 
     /// Plans and carries out the plan.
@@ -339,15 +344,15 @@ impl Applications {
         &self,
         key: &Key,
         world: &World,
-        client: Option<&kube::Client>,
+        actors: Option<&Actors>,
         memory: &mut Memory,
     ) -> Result<Next, Failed> {
         let first = plan(world);
         tell(key, &first, memory);
         let mut application = self.patch(key, &world.application, &first).await?;
         let mut wake = first.wake;
-        if let (Some(client), false) = (client, first.writes.is_empty()) {
-            let outcomes = Hand::new(client, &self.places, &key.name).write(&first.writes).await;
+        if let (Some(actors), false) = (actors, first.writes.is_empty()) {
+            let outcomes = Hand::new(actors, &self.places, &key.name).write(&first.writes).await;
             let after = World { application, ..world.clone() };
             let second = conclude(&after, &first, &outcomes, (self.clock)());
             tell(key, &second, memory);

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use serde_json::Value;
 use tokio::sync::watch;
 use tracing::warn;
+
+use crate::watch::config;
 
 /// Both kinds.
 #[derive(Debug, Default)]
@@ -107,7 +109,7 @@ impl Objects {
     /// Follows a watch for ever; calls `changed` for each event.
     pub(crate) async fn follow(&self, api: Api<DynamicObject>, changed: impl Fn(&str, Change)) {
         self.listed.send_replace(false);
-        let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
+        let mut events = std::pin::pin!(watcher(api, config()).default_backoff());
         let mut listing = BTreeSet::new();
         while let Some(event) = events.next().await {
             match event {

@@ -15,7 +15,7 @@ use tidegate_engine::sync::{
 
 use self::server::{Server, served};
 use super::apply::Hand;
-use super::place::Places;
+use super::place::{Actors, Places};
 use super::*;
 use crate::store::Key;
 use crate::work::Next;
@@ -62,7 +62,8 @@ fn prune(name: &str) -> Planned {
 async fn write(server: &Server, writes: &[Planned]) -> Vec<Outcome> {
     let client = server.client();
     let places = Places::fixed(client.clone(), served());
-    Hand::new(&client, &places, "shop").write(writes).await
+    let actors = Actors::new(client, BTreeMap::new());
+    Hand::new(&actors, &places, "shop").write(writes).await
 }
 
 fn failed(message: &str) -> Outcome {

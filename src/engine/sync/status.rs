@@ -214,6 +214,11 @@ pub(super) fn unknown(world: &World, subject: &Subject, message: String, plan: &
         if subject.status.resources.is_some() {
             draft.set("resources", &resources);
         }
+        // What the cluster holds is known to be well or not, whatever is known of Git.
+        let codes = resources.iter().filter_map(|resource| resource.health.as_ref()?.status);
+        if let Some(code) = codes.filter(|code| *code != HealthCode::Missing).max() {
+            draft.health(&Health { code, message: String::new() });
+        }
     }
     draft.finish(plan);
     plan.patch = joined(plan.patch.take(), refreshed(subject));
