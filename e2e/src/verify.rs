@@ -41,14 +41,15 @@ struct Part {
     run: Run,
 }
 
-/// In order: what fails quickly comes first, and Rust is compiled before Go,
-/// whose builds then run beside the parts that leave a processor idle.
+/// In order: what fails quickly comes first, the simulation has the machine for
+/// itself, and Rust is compiled before Go, whose builds then run beside the
+/// parts that leave a processor idle.
 const PARTS: [Part; 10] = [
     Part { name: "format", run: |_| async { cargo(&["fmt", "--all", "--check"]) }.boxed_local() },
-    Part { name: "clippy", run: |v| clippy(v).boxed_local() },
+    Part { name: "clippy", run: |_| async { clippy() }.boxed_local() },
     Part { name: "engine fence", run: |_| async { engine_fence() }.boxed_local() },
+    Part { name: "simulation", run: |v| simulation_alone(v).boxed_local() },
     Part { name: "unit tests", run: |_| async { unit_tests() }.boxed_local() },
-    Part { name: "simulation", run: |_| async { simulation() }.boxed_local() },
     Part { name: "dependencies", run: |_| async { cargo_deny() }.boxed_local() },
     Part { name: "chart", run: |_| async { chart() }.boxed_local() },
     Part { name: "Go tools", run: |v| go_tools(v).boxed_local() },
@@ -110,13 +111,14 @@ impl Verification {
     }
 }
 
-/// Compiles everything once with all warnings denied; from then on the machine
-/// has idle moments for the Go builds.
-async fn clippy(verification: &Verification) -> Result<()> {
-    let result = blocking(|| {
-        cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
-    })
-    .await;
+fn clippy() -> Result<()> {
+    cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+}
+
+/// Simulates while nothing else runs, so that its time is the machine's own; from then on the machine has idle moments
+/// for the Go builds.
+async fn simulation_alone(verification: &Verification) -> Result<()> {
+    let result = blocking(simulation).await;
     if verification.wants("cluster") && verification.has_own_clusters() {
         verification.start_go_tools().await;
     }

@@ -7,6 +7,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::load::{Answers, Load};
+use crate::say;
 use crate::scene::Scene;
 
 /// The kind under test.
@@ -184,6 +185,7 @@ pub(super) fn ensure_none_lost(answers: &Answers) -> Result<()> {
         answers.len(),
         answers.first_bad()
     );
+    say(format!("       none of {} requests was lost or went wrong", answers.len()));
     Ok(())
 }
 
@@ -195,5 +197,6 @@ pub(super) fn ensure_share(answers: &Answers, version: &str, percent: f64) -> Re
         "{version} answered {share:.1} % of {} requests, not {percent} % +- 3",
         answers.len()
     );
+    say(format!("       {version} answered {share:.1} % of {} requests at weight {percent}", answers.len()));
     Ok(())
 }
