@@ -145,10 +145,7 @@ impl Scene {
         what: &str,
         holds: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        let api = self.api_of(api_version, kind).await?;
-        let as_json = |object: &DynamicObject| serde_json::to_value(object).unwrap_or_default();
-        let found = until(api, name, what, PATIENCE, |object| holds(&as_json(object))).await?;
-        Ok(as_json(&found))
+        until_json(self.api_of(api_version, kind).await?, name, what, holds).await
     }
 
     /// Waits until a Deployment has all its pods ready and no old ones left.
@@ -350,8 +347,20 @@ pub(crate) async fn resource(client: &Client, api_version: &str, kind: &str) -> 
     Ok(resource)
 }
 
+/// As `until`, with the whole object as JSON.
+pub(crate) async fn until_json(
+    api: Api<DynamicObject>,
+    name: &str,
+    what: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Result<Value> {
+    let as_json = |object: &DynamicObject| serde_json::to_value(object).unwrap_or_default();
+    let found = until(api, name, what, PATIENCE, |object| holds(&as_json(object))).await?;
+    Ok(as_json(&found))
+}
+
 /// Follows one object until it is as wanted.
-pub(crate) async fn until<K>(
+async fn until<K>(
     api: Api<K>,
     name: &str,
     what: &str,

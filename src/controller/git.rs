@@ -215,12 +215,11 @@ fn read_once(
     }
     let repository = fetch::open(store, access)?;
     let commit = fetch::commit(&repository, access, &question.revision, limits)?;
-    let files = tree::files(&repository, access, commit, question, limits, is_needed);
-    // A store that lacks objects of its own commit is mended by fetching it anew; anything else is news.
-    if let Err(GitError::Store { .. }) = &files {
-        return files.map(|files| Snapshot { commit: commit.to_string(), files: Ok(files) });
+    match tree::files(&repository, access, commit, question, limits, is_needed) {
+        // A store that lacks objects of its own commit is mended by fetching it anew; anything else is news.
+        Err(error @ GitError::Store { .. }) => Err(error),
+        files => Ok(Snapshot { commit: commit.to_string(), files }),
     }
-    Ok(Snapshot { commit: commit.to_string(), files })
 }
 
 fn packs(store: &Path) -> usize {

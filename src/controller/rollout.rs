@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::rollout::Rollout;
 use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::lint::lint;
-use tidegate_engine::plan::{Because, Notice, Plan, Write};
+use tidegate_engine::plan::{Because, Notice, Plan};
+use tidegate_engine::rollout::urgent;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -115,21 +116,11 @@ impl Rollouts {
         Ok(Next::After(until.map_or(self.resync, |until| until.clamp(WAKE_SOONEST, self.resync))))
     }
 
-    /// Takes the weight off an aborted canary even while caches are behind: the write names the version that it was
-    /// decided on, so that it can only be late and never wrong. Everything else waits.
+    /// Takes the weight off an aborted canary even while caches are behind. Everything else waits.
     async fn abort_meanwhile(&self, observed: &Observed, memory: &mut Memory) -> Result<(), Failed> {
-        let world = &observed.world;
-        if !world.rollout.status.as_ref().is_some_and(|status| status.abort) {
-            return Ok(());
-        }
-        let plan = tidegate_engine::rollout::plan(world);
-        let because = plan.because.clone();
-        let Some(first) = plan.writes.into_iter().next() else { return Ok(()) };
-        let Write::Route(route) = &first.write else { return Ok(()) };
-        if memory.fence.waits_for(&route.reference) {
-            return Ok(());
-        }
-        let plan = Plan { writes: vec![first], because, ..Plan::default() };
+        let planner = tidegate_engine::rollout::plan;
+        let writes = Vec::from_iter(urgent(&observed.world, &memory.fence, planner));
+        let plan = Plan { writes, ..Plan::default() };
         self.hand.apply(observed, plan, &mut memory.fence).await.map(drop)
     }
 

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use json_patch::merge;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidegate_api::rollout::Rollout;
 
 use crate::lint::lint;
@@ -51,21 +52,6 @@ fn documents(path: &Path) -> (Header, Vec<Value>) {
 fn documents_of_base(path: &Path, base: &str) -> Vec<Value> {
     let folder = path.ancestors().find(|folder| folder.join(base).is_file());
     documents(&folder.unwrap_or_else(|| panic!("{}: no base {base} above it", path.display())).join(base)).1
-}
-
-/// A JSON merge patch, as an API server applies one.
-fn merge(target: &mut Value, patch: &Value) {
-    let (Some(target_map), Some(patch)) = (target.as_object_mut(), patch.as_object()) else {
-        *target = patch.clone();
-        return;
-    };
-    for (key, value) in patch {
-        if value.is_null() {
-            target_map.remove(key);
-        } else {
-            merge(target_map.entry(key.clone()).or_insert(json!({})), value);
-        }
-    }
 }
 
 fn world(path: &Path) -> World {

@@ -24,7 +24,8 @@ use jiff::SignedDuration;
 use tidegate_api::rollout::{CanaryStrategy, RolloutStatus};
 use tidegate_api::valid::{Step, ValidCanary, ValidRollout, ValidStrategy};
 
-use crate::plan::{Because, Notice, Plan, Write};
+use crate::fence::Fence;
+use crate::plan::{Because, Notice, Plan, Planned, Write};
 use facts::Facts;
 use pause::{CANARY_STEP, Wishes};
 use status::Outcome;
@@ -66,6 +67,18 @@ pub fn plan(world: &World) -> Plan {
         plan.because = held;
     }
     plan
+}
+
+/// The one write that need not wait until caches are fresh: the one that takes the weight off an aborted canary.
+///
+/// It names the version that it was decided on, so it can only be late and never wrong; unless the cache is behind on
+/// that very routing object, when it has been written already.
+#[must_use]
+pub fn urgent(world: &World, fence: &Fence, planner: impl FnOnce(&World) -> Plan) -> Option<Planned> {
+    world.rollout.status.as_ref().filter(|status| status.abort)?;
+    let first = planner(world).writes.into_iter().next()?;
+    let Write::Route(route) = &first.write else { return None };
+    (!fence.waits_for(&route.reference)).then_some(first)
 }
 
 /// Decides what to say when the API server would not have a new ReplicaSet: a template that it calls invalid is a fault

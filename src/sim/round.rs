@@ -47,15 +47,10 @@ impl Simulation {
     /// An abort's traffic does not wait for caches, unless they are behind on the routing object itself.
     fn abort_meanwhile(&mut self) {
         let Some((world, mut read)) = self.controller.observe(&self.cluster) else { return };
-        if !world.rollout.status.as_ref().is_some_and(|status| status.abort) {
-            return;
-        }
-        let Some(first) = self.planned(&world).writes.into_iter().next() else { return };
-        let Write::Route(route) = &first.write else { return };
-        if !self.controller.fence.waits_for(&route.reference) {
-            let temper = self.shape.temper.clone();
-            self.write(&world, &first.write, &mut read, &temper);
-        }
+        let fence = &self.controller.fence;
+        let Some(first) = rollout::urgent(&world, fence, |world| self.planned(world)) else { return };
+        let temper = self.shape.temper.clone();
+        self.write(&world, &first.write, &mut read, &temper);
     }
 
     fn planned(&self, world: &World) -> Plan {

@@ -79,11 +79,7 @@ impl Delivery {
 
     /// Waits until the Application is as wanted.
     async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
-        let as_json = |object: &DynamicObject| serde_json::to_value(object).unwrap_or_default();
-        let applications = self.applications.clone();
-        let found =
-            scene::until(applications, self.name(), what, scene::PATIENCE, |object| holds(&as_json(object)));
-        Ok(as_json(&found.await?))
+        scene::until_json(self.applications.clone(), self.name(), what, holds).await
     }
 
     /// Waits until everything is as in this commit, and healthy.

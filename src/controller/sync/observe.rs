@@ -8,8 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::stream;
 use futures::{FutureExt, StreamExt};
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, ValidationDirective};
-use kube::core::PartialObjectMeta;
+use kube::api::{ListParams, Patch, PatchParams, ValidationDirective};
 use serde_json::Value;
 use tidegate_engine::sync::tracking::{Owner, owner};
 use tidegate_engine::sync::{
@@ -142,11 +141,7 @@ impl Look<'_> {
         {
             return Ok(keys);
         }
-        let api: Api<PartialObjectMeta<DynamicObject>> = if namespace.is_empty() {
-            Api::all_with(self.actors.of("").clone(), &kind.resource)
-        } else {
-            Api::namespaced_with(self.actors.of(namespace).clone(), namespace, &kind.resource)
-        };
+        let api = self.actors.metadata_api(kind, namespace);
         let mut keys = Vec::new();
         let mut page = ListParams::default().limit(PAGE);
         loop {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource, DynamicObject};
+use kube::core::{DynamicResourceScope, PartialObjectMeta};
 use kube::discovery::{ApiCapabilities, Discovery, Scope, verbs};
-use kube::{Client, Config};
+use kube::{Client, Config, Resource};
 use serde_json::Value;
 use tidegate_engine::sync::{Key, KindFact, Kinds};
 use tokio::time::Instant;
@@ -113,6 +114,18 @@ impl Actors {
 
     /// Access to the objects of a kind, in a namespace if it has them.
     pub(crate) fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
+        self.access(kind, namespace)
+    }
+
+    /// The same to their metadata alone.
+    pub(crate) fn metadata_api(&self, kind: &Kind, namespace: &str) -> Api<PartialObjectMeta<DynamicObject>> {
+        self.access(kind, namespace)
+    }
+
+    fn access<K>(&self, kind: &Kind, namespace: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
         let client = self.of(namespace).clone();
         if kind.namespaced && !namespace.is_empty() {
             Api::namespaced_with(client, namespace, &kind.resource)

@@ -156,7 +156,7 @@ pub(crate) fn unserved_metric(world: &World, strategy: &CanaryStrategy) -> Optio
     }
     found.iter().find_map(|key| {
         let refused = unsupported_providers(&world.templates.get(key)?.metrics).into_iter().next()?;
-        let kind = if key.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
+        let kind = kind_of(key);
         Some(format!("{kind} {}: {refused}", key.name))
     })
 }
@@ -173,7 +173,7 @@ fn collect(
             continue;
         }
         let Some(template) = world.templates.get(&key) else {
-            let kind = if key.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
+            let kind = kind_of(&key);
             let why = format!("{kind} '{}' not found", key.name);
             return Err((key.name, why));
         };
@@ -181,6 +181,10 @@ fn collect(
         collect(world, &template.templates, found)?;
     }
     Ok(())
+}
+
+fn kind_of(key: &TemplateKey) -> &'static str {
+    if key.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" }
 }
 
 /// Without a count, a metric with an interval is measured for ever.

@@ -141,9 +141,7 @@ impl Place<'_> {
         });
         (false, refused)
     }
-}
 
-impl Place<'_> {
     /// Whether the server would refuse an object only because another one, which comes before it, is not there yet: a
     /// binding without its role, a pod without its account.
     fn needs_another(&self, target: &Target) -> bool {

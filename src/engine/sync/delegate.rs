@@ -63,7 +63,6 @@ impl Delegation {
     /// Copies the leaves that somebody else owns from the live object into the wanted one. Says whether there are
     /// any: also equal ones may be others by the time that the object is applied.
     pub(super) fn settle(&self, wanted: &mut Value, live: &Value) -> bool {
-        let before = wanted.clone();
         let key = Key::of(wanted);
         let mut shared = self.scaled.contains(&key) && copy_replicas(wanted, live);
         for routed in self.routed.iter().filter(|routed| routed.names(&key)) {
@@ -75,9 +74,9 @@ impl Delegation {
             }
         }
         if let ("networking.k8s.io" | "extensions", "Ingress") = (key.group.as_str(), key.kind.as_str()) {
-            copy_ingress(wanted, live);
+            shared |= copy_ingress(wanted, live);
         }
-        shared || *wanted != before
+        shared
     }
 }
 
@@ -149,21 +148,24 @@ fn copy_hash(wanted: &mut Value, live: &Value, selector: &str) {
 }
 
 /// Keeps the canary annotations of an Ingress that a Rollout owns, and the ALB actions that its controller
-/// wrote.
-fn copy_ingress(wanted: &mut Value, live: &Value) {
+/// wrote. Says whether any differed.
+fn copy_ingress(wanted: &mut Value, live: &Value) -> bool {
     let owned = list(live, "/metadata/ownerReferences").iter().any(|owner| text(owner, "/kind") == "Rollout");
     let managed = annotation(live, MANAGED_ALB).unwrap_or_default().to_owned();
-    let Some(annotations) = live.pointer("/metadata/annotations").and_then(Value::as_object) else { return };
-    for (name, value) in annotations {
+    let annotations = live.pointer("/metadata/annotations").and_then(Value::as_object);
+    let mut differed = false;
+    for (name, value) in annotations.into_iter().flatten() {
         let is_canary = owned && name.contains(CANARY);
         let is_action = name.contains(ALB_ACTIONS) && managed.contains(name.as_str());
         if (is_canary || is_action)
-            && annotation(wanted, name).is_some()
-            && let Some(value) = value.as_str()
+            && let (Some(known), Some(value)) = (annotation(wanted, name), value.as_str())
+            && known != value
         {
             set_annotation(wanted, name, value);
+            differed = true;
         }
     }
+    differed
 }
 
 /// Keeps the revisions that the subsets of a DestinationRule point at.

@@ -1,6 +1,7 @@
 //! The text and the reason for waiting, on objects as a cluster holds them.
 
 use jiff::Timestamp;
+use json_patch::merge;
 use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
@@ -60,23 +61,6 @@ impl Case {
 
     fn waiting_for(&self) -> String {
         self.view().waiting_for.unwrap_or_else(|| "nothing".to_owned())
-    }
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in patch {
-        if value.is_null() {
-            target.as_object_mut().unwrap().remove(key);
-        } else {
-            merge(&mut target[key], value);
-        }
     }
 }
 

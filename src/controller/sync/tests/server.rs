@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::{Method, Request, Response};
+use json_patch::merge;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -186,23 +187,4 @@ fn status(code: u16, message: &str) -> Value {
         _ => "InternalError",
     };
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code, "reason": reason })
-}
-
-/// RFC 7386, which is near enough to apply for objects without lists.
-fn merge(into: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *into = patch.clone();
-        return;
-    };
-    if !into.is_object() {
-        *into = json!({});
-    }
-    let Some(map) = into.as_object_mut() else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            map.remove(name);
-        } else {
-            merge(map.entry(name.clone()).or_insert(Value::Null), value);
-        }
-    }
 }
