@@ -18,6 +18,7 @@
 //! `cargo run -p e2e -- cluster up` and then `cargo run -p e2e -- test FILTER
 //! --cluster dev` runs tests again and again on one cluster.
 
+mod access;
 mod canary;
 mod kinds;
 mod plugin;
@@ -107,6 +108,7 @@ fn all() -> Vec<Case> {
         sync::follows_the_repository [Sync, OwnCluster],
         sync::prunes_nothing_that_git_did_not_take_away [Sync, OwnCluster],
         sync::reads_a_private_repository_with_its_secret [Sync, OwnCluster],
+        access::follows_a_push_that_the_server_tells_of [Sync, OwnCluster, Ingress],
         sync::heals_what_people_change_and_never_a_canary [Sync, OwnCluster, Ingress],
         sync::says_what_it_cannot_do_and_does_the_rest [Sync, OwnCluster],
         sync::keeps_to_its_namespace [Sync, OwnCluster],
@@ -152,7 +154,9 @@ async fn prepare(cluster: &Cluster, chosen: &[(String, Case)]) -> Result<()> {
         Scene::namespace_in(cluster, namespace).await?;
     }
     let reach = (!synced.is_empty()).then(|| format!("sync.namespaces={{{}}}", synced.join(",")));
-    let values = ["sync.enabled=true", "sync.pollSeconds=2"].into_iter().chain(reach.as_deref());
+    let values = ["sync.enabled=true", "sync.pollSeconds=2", "sync.webhook.enabled=true"]
+        .into_iter()
+        .chain(reach.as_deref());
     install::with_values(cluster, &values.collect::<Vec<_>>()).await
 }
 

@@ -29,6 +29,7 @@ mod store;
 mod sync;
 mod telemetry;
 mod watch;
+mod webhook;
 mod work;
 
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,7 @@ use crate::metrics::Metrics;
 use crate::rollout::Rollouts;
 use crate::sync::{Applications, Counts};
 use crate::watch::{Scene, Scope};
+use crate::webhook::Deliveries;
 
 pub use crate::options::{LogFormat, Options, SyncOptions};
 pub use crate::serve::ServeError;
@@ -111,8 +113,9 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let claim = client::build(&config, Limit::new(0.0, 1), Gate::always_open(), Arc::clone(&metrics))?;
 
     let mut background = JoinSet::new();
-    let counts = Counts::default();
-    serve(&options, &scene, &metrics, &counts, &gate, &mut background).await?;
+    let (counts, deliveries) = (Counts::default(), Deliveries::default());
+    serve(&options, &scene, &metrics, (&counts, &deliveries), &gate, &mut background).await?;
+    receive_webhooks(&options, &config, &metrics, deliveries, &mut background).await?;
     let own_namespace = options.own_namespace();
     let namespace =
         options.namespaced.then(|| options.namespace.clone().unwrap_or_else(|| own_namespace.clone()));
@@ -253,7 +256,7 @@ async fn serve(
     options: &Options,
     scene: &Arc<Scene>,
     metrics: &Arc<Metrics>,
-    counts: &Counts,
+    (counts, deliveries): (&Counts, &Deliveries),
     gate: &Gate,
     background: &mut JoinSet<std::io::Result<()>>,
 ) -> Result<(), RunError> {
@@ -262,12 +265,33 @@ async fn serve(
     if options.sync.sync_enabled {
         counts.register(&mut registry);
     }
+    if options.webhook_config().is_some() {
+        deliveries.register(&mut registry);
+    }
     let gauges = Gauges { scene: Arc::clone(scene), metrics: Arc::clone(metrics), gate: gate.clone() };
     registry.register_collector(Box::new(gauges));
     let listener = serve::listen("health", options.healthz_port).await?;
     background.spawn(serve::health(listener, Arc::clone(scene)));
     let listener = serve::listen("metrics", options.metrics_port).await?;
     background.spawn(serve::metrics(listener, Arc::new(registry)));
+    Ok(())
+}
+
+/// Serves webhooks, where the installation asks for it. The client passes no gate: a request for a look is written by
+/// any replica, and served by whoever leads.
+async fn receive_webhooks(
+    options: &Options,
+    cluster: &Config,
+    metrics: &Arc<Metrics>,
+    deliveries: Deliveries,
+    background: &mut JoinSet<std::io::Result<()>>,
+) -> Result<(), RunError> {
+    if let Some(config) = options.webhook_config() {
+        let limit = Limit::new(options.qps, options.burst);
+        let client = client::build(cluster, limit, Gate::always_open(), Arc::clone(metrics))?;
+        let listener = serve::listen("webhooks", options.sync.webhook_port).await?;
+        background.spawn(webhook::serve(listener, config, client, deliveries));
+    }
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use tidegate_engine::sync::Reach;
 use crate::client::WRITE_WITHIN;
 use crate::lease::Timing;
 use crate::sync::SyncConfig;
+use crate::webhook::WebhookConfig;
 
 /// Applications looked at at once.
 const SYNC_THREADS: usize = 10;
@@ -132,6 +133,12 @@ pub struct SyncOptions {
     /// Allow repositories on the controller's own disk
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     pub sync_allow_file_repositories: bool,
+    /// Port of /api/webhook, where Git servers tell of pushes; 0 for none
+    #[arg(long, default_value_t = 0)]
+    pub webhook_port: u16,
+    /// Believe webhooks of providers that argocd-secret holds no secret for
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub webhook_allow_unsigned: bool,
 }
 
 /// Flags of upstream that are accepted and have no effect here.
@@ -238,6 +245,15 @@ impl Options {
         }
     }
 
+    /// What the receiver of webhooks may do, if there is one.
+    pub(crate) fn webhook_config(&self) -> Option<WebhookConfig> {
+        let sync = &self.sync;
+        (sync.sync_enabled && sync.webhook_port != 0).then(|| WebhookConfig {
+            applications: sync.application_namespace.clone(),
+            allow_unsigned: sync.webhook_allow_unsigned,
+        })
+    }
+
     /// Checks what two controllers at once could follow from.
     ///
     /// # Errors
@@ -332,6 +348,15 @@ mod tests {
         assert!(refused("--leader-election-lease-duration=8s").contains("must be 14s at least"));
         assert!(refused("--leader-election-retry-period=0s").contains("above zero"));
         assert!(refused("--leader-election-retry-period=9s").contains("renew deadline of 10s"));
+    }
+
+    #[test]
+    fn webhooks_are_received_where_they_are_asked_for_and_of_use() {
+        let config = |arguments: &[&str]| parse(arguments).webhook_config();
+        assert!(config(&["--sync-enabled"]).is_none());
+        assert!(config(&["--webhook-port=8083"]).is_none());
+        let config = config(&["--sync-enabled", "--webhook-port=8083"]).unwrap();
+        assert!(!config.allow_unsigned);
     }
 
     #[test]

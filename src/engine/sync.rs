@@ -28,6 +28,7 @@ mod subject;
 mod supported;
 mod target;
 pub mod tracking;
+pub mod webhook;
 pub mod world;
 
 #[cfg(test)]

@@ -20,17 +20,17 @@ use crate::scene::{self, Scene};
 const CASCADE: &str = "resources-finalizer.argocd.argoproj.io";
 
 /// An Application, its repository and the namespace that it fills.
-struct Delivery {
+pub(super) struct Delivery {
     scene: Arc<Scene>,
     repository: Repository,
     /// The name of the repository below the server's root.
-    path: String,
+    pub(super) path: String,
     applications: Api<DynamicObject>,
 }
 
 impl Delivery {
     /// Makes a repository; the Application comes with `install`.
-    async fn of(scene: &Arc<Scene>, path: &str) -> Result<Self> {
+    pub(super) async fn of(scene: &Arc<Scene>, path: &str) -> Result<Self> {
         let kind = scene::resource(&scene.client(), "argoproj.io/v1alpha1", "Application").await?;
         Ok(Self {
             scene: Arc::clone(scene),
@@ -41,7 +41,7 @@ impl Delivery {
     }
 
     /// A repository with these files, and an Application that syncs, prunes and heals by itself.
-    async fn open(scene: &Arc<Scene>, files: &[(&str, &str)]) -> Result<Self> {
+    pub(super) async fn open(scene: &Arc<Scene>, files: &[(&str, &str)]) -> Result<Self> {
         let delivery = Self::of(scene, scene.namespace()).await?;
         delivery.commit(&files.iter().map(|(name, text)| (*name, Some(*text))).collect::<Vec<_>>())?;
         delivery.install(json!({})).await?;
@@ -49,7 +49,7 @@ impl Delivery {
     }
 
     /// Applies the Application, with these fields merged into its spec.
-    async fn install(&self, spec: Value) -> Result<()> {
+    pub(super) async fn install(&self, spec: Value) -> Result<()> {
         let mut application = json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
             "metadata": {"name": self.name(), "namespace": NAMESPACE, "finalizers": [CASCADE]},
@@ -71,19 +71,19 @@ impl Delivery {
     }
 
     /// Commits files below the Application's path; one without text is removed.
-    fn commit(&self, files: &[(&str, Option<&str>)]) -> Result<String> {
+    pub(super) fn commit(&self, files: &[(&str, Option<&str>)]) -> Result<String> {
         let files: Vec<_> = files.iter().map(|(name, text)| (format!("deploy/{name}"), *text)).collect();
         let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
         self.repository.commit("change", &files)
     }
 
     /// Waits until the Application is as wanted.
-    async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub(super) async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
         scene::until_json(self.applications.clone(), self.name(), what, holds).await
     }
 
     /// Waits until everything is as in this commit, and healthy.
-    async fn until_synced(&self, commit: &str) -> Result<Value> {
+    pub(super) async fn until_synced(&self, commit: &str) -> Result<Value> {
         self.until(&format!("synced to {commit}"), |application| {
             let status = &application["status"];
             status["sync"]["revision"] == commit
@@ -95,7 +95,7 @@ impl Delivery {
     }
 
     /// Waits for a condition whose message has these words.
-    async fn until_told(&self, type_: &str, words: &str) -> Result<Value> {
+    pub(super) async fn until_told(&self, type_: &str, words: &str) -> Result<Value> {
         self.until(&format!("telling of {type_}: {words}"), |application| {
             application["status"]["conditions"].as_array().into_iter().flatten().any(|condition| {
                 condition["type"] == type_
@@ -106,7 +106,7 @@ impl Delivery {
     }
 
     /// Asks for a comparison as upstream's clients do, and waits until it was made.
-    async fn refresh(&self) -> Result<Value> {
+    pub(super) async fn refresh(&self) -> Result<Value> {
         let asked = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
         self.applications.patch(self.name(), &PatchParams::default(), &Patch::Merge(asked)).await?;
         self.until("refreshed", |application| {
@@ -115,18 +115,18 @@ impl Delivery {
         .await
     }
 
-    async fn config_map(&self, name: &str) -> Result<Option<ConfigMap>> {
+    pub(super) async fn config_map(&self, name: &str) -> Result<Option<ConfigMap>> {
         Ok(self.scene.api::<ConfigMap>().get_opt(name).await?)
     }
 
-    async fn until_data(&self, name: &str, value: &str) -> Result<()> {
+    pub(super) async fn until_data(&self, name: &str, value: &str) -> Result<()> {
         let holds =
             |map: &ConfigMap| map.data.as_ref().and_then(|data| data.get("key")).is_some_and(|v| v == value);
         self.scene.until(name, &format!("at {value}"), holds).await.map(drop)
     }
 
     /// Deletes the Application and waits until it is gone, with its objects.
-    async fn close(self) -> Result<()> {
+    pub(super) async fn close(self) -> Result<()> {
         let known = self.applications.get(self.name()).await?;
         let uid = known.metadata.uid.context("the Application has no uid")?;
         self.applications.delete(self.name(), &DeleteParams::default()).await?;
@@ -136,7 +136,7 @@ impl Delivery {
     }
 }
 
-fn map(name: &str, value: &str) -> String {
+pub(super) fn map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{key: {value}}}\n")
 }
 
