@@ -11,17 +11,23 @@ mod labels;
 mod metrics;
 mod parsed;
 mod percent;
+mod plugins;
 mod step;
 mod template;
 mod unsupported;
 
 pub use field::{FieldError, FieldErrorKind};
+pub use labels::selects;
 pub use metrics::validate_metrics;
 pub use parsed::{
     AbortDelay, PauseLength, ProgressThreshold, Step, ValidBlueGreen, ValidCanary, ValidRollout,
     ValidStrategy,
 };
 pub use percent::{int_or_percent, int_value};
+pub use plugins::{
+    GatewayKind, GatewayRouting, NamedRoute, OpenShiftRouting, PluginRouting, ProgressMark, ROUTES_MAX,
+    SelectedRoutes, plugin_routing,
+};
 pub use unsupported::{unsupported, unsupported_providers};
 
 use crate::rollout::{AntiAffinity, BlueGreenStrategy, Rollout, RolloutSpec};
@@ -45,6 +51,7 @@ pub(crate) const MAX_WEIGHT_DEFAULT: i32 = 100;
 pub fn validate(rollout: &Rollout) -> Result<ValidRollout, Vec<FieldError>> {
     let mut errors = Vec::new();
     check_spec(&rollout.spec, &Field::new("spec"), &mut errors);
+    errors.extend(plugin_routing(rollout).1);
     if errors.is_empty() { Ok(ValidRollout::new(rollout)) } else { Err(errors) }
 }
 

@@ -22,7 +22,7 @@ use tidegate_engine::plan::Notice;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::apply::{FIELD_MANAGER, Failed, Hand};
+use crate::apply::{FIELD_MANAGER, Failed, Hand, kind_of};
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
@@ -90,7 +90,8 @@ impl Runs {
             Verdict::Fresh => {}
             Verdict::Stale { .. } => return Ok(Next::After(STALE_PAUSE)),
             Verdict::Ask { object } => {
-                let found = self.hand.look_up(&key.namespace, &object).await?;
+                let kind = self.scene.stores.served(&object).unwrap_or_else(|| kind_of(&object));
+                let found = self.hand.look_up(&key.namespace, &object, &kind).await?;
                 memory.fence.answered(&object, found.as_ref(), Timestamp::now());
                 return Ok(Next::After(WAKE_SOONEST));
             }

@@ -141,9 +141,14 @@ impl Hand {
     ///
     /// # Errors
     /// Fails when the API server gives no usable answer.
-    pub(crate) async fn look_up(&self, namespace: &str, object: &Reference) -> Result<Option<Seen>, Failed> {
-        let kind = kind_of(object);
-        let request = Request::new(DynamicObject::url_path(&kind, Some(namespace)));
+    pub(crate) async fn look_up(
+        &self,
+        namespace: &str,
+        object: &Reference,
+        kind: &ApiResource,
+    ) -> Result<Option<Seen>, Failed> {
+        let namespace = object.namespace_or(namespace);
+        let request = Request::new(DynamicObject::url_path(kind, Some(namespace)));
         let request = request.get(&object.name, &Default::default()).map_err(kube::Error::BuildRequest);
         let answer = match request {
             Ok(request) => self.client.request::<Answer>(request).await,
@@ -381,10 +386,17 @@ impl One<'_> {
             return self.create(&kind, &route.reference.name, &route.to).await;
         };
         let Some(mut body) = merge_patch(from, &route.to) else { return Ok(Done::Nothing) };
+        // Lists are written whole, so nobody may have changed one since: the API server answers Conflict then.
         if let Some(version) = from.pointer("/metadata/resourceVersion") {
             body["metadata"]["resourceVersion"] = version.clone();
         }
-        self.patch(&kind, &route.reference.name, &Patch::Merge(body)).await
+        // An older cluster serves the object in another version of its group than plans name.
+        let served = from.get("apiVersion").and_then(Value::as_str).and_then(|text| text.split_once('/'));
+        let kind = served.map_or(kind.clone(), |(_, version)| kinds::in_version(&kind, version));
+        let namespace = route.reference.namespace_or(&self.key.namespace);
+        let path = Request::new(DynamicObject::url_path(&kind, Some(namespace)));
+        let request = path.patch(&route.reference.name, &managed(), &Patch::Merge(body));
+        self.wrote(route.reference.clone(), request).await
     }
 
     fn path(&self, kind: &ApiResource) -> Request {
@@ -472,7 +484,8 @@ fn gone_is_done(sent: Sent) -> Sent {
     }
 }
 
-fn kind_of(object: &Reference) -> ApiResource {
+/// The kind of an object that plans write.
+pub(crate) fn kind_of(object: &Reference) -> ApiResource {
     let known = [kinds::rollout(), kinds::analysis_run(), kinds::replica_set(), kinds::service()];
     let known = known.into_iter().chain(kinds::routes());
     let found =

@@ -12,8 +12,10 @@ use tidegate_api::rollout::Rollout;
 use tidegate_api::tolerant;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::world::{HASH_LABEL, Parsed, Service, Set};
-use tidegate_engine::route;
+use tidegate_engine::route::{Routers, Selection};
 use tracing::warn;
+
+use crate::store::Key;
 
 /// Facts of one kind of object.
 pub(crate) trait Facts: Sized + Send + Sync + 'static {
@@ -40,6 +42,8 @@ pub(crate) struct RolloutFacts {
 pub(crate) struct Uses {
     pub(crate) services: BTreeSet<String>,
     pub(crate) routes: BTreeSet<Reference>,
+    /// Routing objects that are found by their labels.
+    pub(crate) selections: Vec<Selection>,
     /// Whether any analysis is named, so that templates matter.
     pub(crate) analysis: bool,
     /// Which ReplicaSets without an owner could belong to it.
@@ -47,7 +51,7 @@ pub(crate) struct Uses {
 }
 
 impl Uses {
-    fn of(rollout: &Rollout) -> Self {
+    fn of(rollout: &Rollout, spec: &Parsed) -> Self {
         let strategy = &rollout.spec.strategy;
         let selector = rollout.spec.selector.clone().and_then(|selector| Selector::try_from(selector).ok());
         // An empty selector would claim everything in the namespace.
@@ -58,9 +62,9 @@ impl Uses {
             if let Some(pair) = &canary.ping_pong {
                 uses.services.extend([pair.ping_service.clone(), pair.pong_service.clone()]);
             }
-            if let Some(router) = canary.traffic_routing.as_ref().and_then(route::router) {
-                uses.routes.extend(router.needs(rollout));
-            }
+            let routers = Routers::of(rollout, spec);
+            uses.routes.extend(routers.needs());
+            uses.selections = routers.selections();
             uses.analysis =
                 canary.analysis.is_some() || canary.steps.iter().any(|step| step.analysis.is_some());
         }
@@ -72,6 +76,27 @@ impl Uses {
         }
         uses.services.remove("");
         uses
+    }
+
+    /// Whether the Rollout of a namespace routes through an object.
+    pub(crate) fn routes_through(&self, home: &str, kind: &str, key: &Key, object: Option<&Value>) -> bool {
+        let named = |route: &Reference| {
+            route.kind == kind && route.name == key.name && route.namespace_or(home) == key.namespace
+        };
+        let selected = |one: &Selection| {
+            let namespace = one.namespace.as_deref().unwrap_or(home);
+            let reference = one.reference(&key.name);
+            one.kind == kind
+                && namespace == key.namespace
+                && object.is_some_and(|object| one.holds(&reference, object))
+        };
+        self.routes.iter().any(named) || self.selections.iter().any(selected)
+    }
+
+    /// Whether the Rollout routes through any object of a kind.
+    pub(crate) fn routes_by(&self, kind: &str) -> bool {
+        self.routes.iter().any(|route| route.kind == kind)
+            || self.selections.iter().any(|one| one.kind == kind)
     }
 
     /// Whether the selector claims a ReplicaSet that nobody controls.
@@ -97,7 +122,8 @@ impl Facts for RolloutFacts {
         for one in dropped {
             warn!(rollout = %format!("{namespace}/{name}"), field = one.path, error = one.error, "field is malformed and ignored");
         }
-        let (spec, uses) = (Arc::new(Parsed::new(&rollout)), Arc::new(Uses::of(&rollout)));
+        let spec = Arc::new(Parsed::new(&rollout));
+        let uses = Arc::new(Uses::of(&rollout, &spec));
         Ok(Self { rollout: Arc::new(rollout), spec, uses })
     }
 

@@ -51,6 +51,23 @@ pub(crate) fn ingress() -> ApiResource {
     kind("networking.k8s.io", "v1", "Ingress", "ingresses")
 }
 
+pub(crate) fn http_route() -> ApiResource {
+    kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+}
+
+pub(crate) fn grpc_route() -> ApiResource {
+    kind("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
+}
+
+pub(crate) fn openshift_route() -> ApiResource {
+    kind("route.openshift.io", "v1", "Route", "routes")
+}
+
+/// The same kind in another version of its group.
+pub(crate) fn in_version(kind: &ApiResource, version: &str) -> ApiResource {
+    self::kind(&kind.group, version, &kind.kind, &kind.plural)
+}
+
 pub(crate) fn application() -> ApiResource {
     kind("argoproj.io", "v1alpha1", "Application", "applications")
 }
@@ -61,7 +78,7 @@ pub(crate) fn app_project() -> ApiResource {
 
 /// Kinds that the watches follow; the cluster-wide one only by a controller of all namespaces.
 #[cfg(test)]
-pub(crate) fn watched() -> [ApiResource; 9] {
+pub(crate) fn watched() -> [ApiResource; 12] {
     [
         rollout(),
         replica_set(),
@@ -72,6 +89,9 @@ pub(crate) fn watched() -> [ApiResource; 9] {
         analysis_run(),
         analysis_template(),
         cluster_analysis_template(),
+        http_route(),
+        grpc_route(),
+        openshift_route(),
     ]
 }
 
@@ -81,11 +101,11 @@ pub(crate) fn event() -> ApiResource {
 }
 
 /// Kinds of routing objects that routers ask for.
-pub(crate) fn routes() -> [ApiResource; 1] {
-    [ingress()]
+pub(crate) fn routes() -> [ApiResource; 4] {
+    [ingress(), http_route(), grpc_route(), openshift_route()]
 }
 
 /// Names an object of a kind, as plans do.
 pub(crate) fn reference(kind: &ApiResource, name: impl Into<String>) -> Reference {
-    Reference { api_version: kind.api_version.clone(), kind: kind.kind.clone(), name: name.into() }
+    Reference::new(&kind.api_version, &kind.kind, name)
 }

@@ -19,6 +19,7 @@ mod metrics;
 #[cfg(test)]
 mod mock;
 mod observe;
+mod optional;
 mod options;
 mod raw;
 #[cfg(test)]

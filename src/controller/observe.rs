@@ -34,6 +34,7 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
         services: BTreeMap::new(),
         endpoints: BTreeMap::new(),
         routes: BTreeMap::new(),
+        unread: Default::default(),
         runs: Vec::new(),
         foreign_runs: BTreeSet::new(),
         templates: BTreeMap::new(),
@@ -43,18 +44,36 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     add_services(stores, key, &facts, &mut world, &mut seen);
     add_runs(stores, key, &facts, &mut world);
     add_troubles(stores, key, &mut world);
-    for reference in &facts.uses.routes {
-        let route = Key::new(&key.namespace, &reference.name);
-        if let Some(kept) = stores.ingresses.get(&route).filter(|_| is_ingress(reference)) {
-            world.routes.insert(reference.clone(), kept.value);
-        }
-    }
+    add_routes(stores, key, &facts, &mut world);
     Some(Observed { world, seen })
 }
 
-fn is_ingress(reference: &Reference) -> bool {
-    let ingress = kinds::ingress();
-    reference.kind == ingress.kind && reference.api_version == ingress.api_version
+/// The routing objects that the spec names or selects, and why some cannot be had.
+fn add_routes(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World) {
+    let mut unread = |kind: &str, namespace: &str| {
+        if let Some(why) = stores.unread(kind, namespace) {
+            world.unread.insert(kind.to_owned(), why);
+        }
+    };
+    for reference in &facts.uses.routes {
+        let namespace = reference.namespace_or(&key.namespace);
+        unread(&reference.kind, namespace);
+        let Some(store) = stores.routes(&reference.kind) else { continue };
+        if let Some(kept) = store.get(&Key::new(namespace, &reference.name)) {
+            world.routes.insert(reference.clone(), kept.value);
+        }
+    }
+    for selection in &facts.uses.selections {
+        let namespace = selection.namespace.as_deref().unwrap_or(&key.namespace);
+        unread(selection.kind, namespace);
+        let Some(store) = stores.routes(selection.kind) else { continue };
+        store.visit(namespace, |name, object| {
+            let reference = selection.reference(name);
+            if selection.holds(&reference, object) {
+                world.routes.insert(reference, object.clone());
+            }
+        });
+    }
 }
 
 fn add_sets(

@@ -37,7 +37,10 @@ fn writes() -> Vec<Write> {
         Write::Status(Box::new(status)),
     ];
     for kind in kinds::routes() {
-        writes.push(route(None, reference(&kind)));
+        // Routes of the Gateway API and of OpenShift are their users'; only canary Ingresses are made here.
+        if kind == kinds::ingress() {
+            writes.push(route(None, reference(&kind)));
+        }
         writes.push(route(Some(serde_json::Value::Null), reference(&kind)));
     }
     writes

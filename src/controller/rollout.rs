@@ -16,7 +16,7 @@ use tidegate_engine::rollout::urgent;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use crate::apply::{Failed, Hand};
+use crate::apply::{Failed, Hand, kind_of};
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
 use crate::metrics::{Loop, Metrics};
@@ -97,7 +97,8 @@ impl Rollouts {
             }
             Verdict::Ask { object } => {
                 self.abort_meanwhile(observed, memory).await?;
-                let found = self.hand.look_up(&key.namespace, &object).await?;
+                let kind = self.scene.stores.served(&object).unwrap_or_else(|| kind_of(&object));
+                let found = self.hand.look_up(&key.namespace, &object, &kind).await?;
                 memory.fence.answered(&object, found.as_ref(), Timestamp::now());
                 return Ok(Next::After(WAKE_SOONEST));
             }

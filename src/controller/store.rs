@@ -150,6 +150,16 @@ impl<T> Store<T> {
         }
     }
 
+    /// Visits every object of all namespaces.
+    pub(crate) fn visit_all(&self, mut visit: impl FnMut(&str, &str, &Arc<T>)) {
+        let inner = self.read();
+        for (namespace, names) in &inner.by_namespace {
+            for (name, kept) in names {
+                visit(namespace, name, &kept.value);
+            }
+        }
+    }
+
     /// Returns every object with its key.
     pub(crate) fn all(&self) -> Vec<(Key, Arc<T>)> {
         let inner = self.read();

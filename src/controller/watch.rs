@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use kube::api::{Api, ApiResource};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 use crate::facts::{Facts, Pod, RolloutFacts, Slice};
 use crate::kinds;
 use crate::metrics::Metrics;
+use crate::optional::{Lookout, Optional};
 use crate::raw::Raw;
 use crate::store::{Change, Key, Store};
 use crate::work::Queue;
@@ -45,6 +47,9 @@ pub(crate) struct Stores {
     pub(crate) slices: Store<Slice>,
     pub(crate) pods: Store<Pod>,
     pub(crate) ingresses: Store<Value>,
+    pub(crate) http_routes: Optional,
+    pub(crate) grpc_routes: Optional,
+    pub(crate) openshift_routes: Optional,
     pub(crate) runs: Store<AnalysisRun>,
     pub(crate) templates: Store<AnalysisTemplateSpec>,
     pub(crate) cluster_templates: Store<AnalysisTemplateSpec>,
@@ -53,12 +58,40 @@ pub(crate) struct Stores {
 impl Stores {
     /// What the stores show of one object that plans write, by its reference.
     pub(crate) fn seen(&self, namespace: &str, object: &Reference) -> Option<Seen> {
+        let namespace = object.namespace_or(namespace);
         match (object.api_version.as_str(), object.kind.as_str()) {
             ("argoproj.io/v1alpha1", "Rollout") => self.rollouts.seen(namespace, &object.name),
             ("argoproj.io/v1alpha1", "AnalysisRun") => self.runs.seen(namespace, &object.name),
             ("apps/v1", "ReplicaSet") => self.sets.seen(namespace, &object.name),
             ("v1", "Service") => self.services.seen(namespace, &object.name),
             ("networking.k8s.io/v1", "Ingress") => self.ingresses.seen(namespace, &object.name),
+            _ => self.optional(&object.kind)?.store.seen(namespace, &object.name),
+        }
+    }
+
+    /// Routing objects of a kind.
+    pub(crate) fn routes(&self, kind: &str) -> Option<&Store<Value>> {
+        if kind == kinds::ingress().kind {
+            return Some(&self.ingresses);
+        }
+        self.optional(kind).map(|optional| &optional.store)
+    }
+
+    /// Why objects of a kind in a namespace cannot be had, if so.
+    pub(crate) fn unread(&self, kind: &str, namespace: &str) -> Option<String> {
+        self.optional(kind)?.unread(namespace)
+    }
+
+    /// The kind of an object in the version that the cluster serves, where that is not always the same.
+    pub(crate) fn served(&self, object: &Reference) -> Option<ApiResource> {
+        self.optional(&object.kind)?.served()
+    }
+
+    fn optional(&self, kind: &str) -> Option<&Optional> {
+        match kind {
+            "HTTPRoute" => Some(&self.http_routes),
+            "GRPCRoute" => Some(&self.grpc_routes),
+            "Route" => Some(&self.openshift_routes),
             _ => None,
         }
     }
@@ -74,6 +107,9 @@ impl Stores {
             && self.runs.is_listed()
             && self.templates.is_listed()
             && self.cluster_templates.is_listed()
+            && self.http_routes.is_settled()
+            && self.grpc_routes.is_settled()
+            && self.openshift_routes.is_settled()
     }
 
     /// Returns once each store has read a first complete list.
@@ -87,6 +123,9 @@ impl Stores {
         self.runs.wait_listed().await;
         self.templates.wait_listed().await;
         self.cluster_templates.wait_listed().await;
+        self.http_routes.wait_settled().await;
+        self.grpc_routes.wait_settled().await;
+        self.openshift_routes.wait_settled().await;
     }
 }
 
@@ -115,7 +154,7 @@ impl Scope {
             .map_or_else(|| format!("!{INSTANCE_ID}"), |id| format!("{INSTANCE_ID}={id}"))
     }
 
-    fn api(&self, client: &Client, kind: &ApiResource) -> Api<Raw> {
+    pub(crate) fn api(&self, client: &Client, kind: &ApiResource) -> Api<Raw> {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
             None => Api::all_with(client.clone(), kind),
@@ -150,6 +189,10 @@ pub(crate) fn start(
         // A controller of one namespace has no right to cluster-wide objects, and no use for them.
         scene.stores.cluster_templates.list_ends();
     }
+    let v1beta1: &[&str] = &["v1beta1"];
+    watch.look_out(kinds::http_route(), v1beta1, |scene| &scene.stores.http_routes);
+    watch.look_out(kinds::grpc_route(), &[], |scene| &scene.stores.grpc_routes);
+    watch.look_out(kinds::openshift_route(), &[], |scene| &scene.stores.openshift_routes);
     watches
 }
 
@@ -173,6 +216,21 @@ impl Watches<'_> {
         let (scene, metrics, config) = (Arc::clone(self.scene), Arc::clone(self.metrics), config.clone());
         self.tasks.spawn(async move { follow(api, &kind, config, &scene, store, wake, &metrics).await });
     }
+
+    /// Follows a kind that the cluster may lack, in this version or else in an older one.
+    fn look_out(&mut self, kind: ApiResource, older: &[&str], of: fn(&Scene) -> &Optional) {
+        let versions = older.iter().map(|version| kinds::in_version(&kind, version));
+        let lookout = Lookout {
+            client: self.client.clone(),
+            scope: self.scope.clone(),
+            scene: Arc::clone(self.scene),
+            metrics: Arc::clone(self.metrics),
+            versions: std::iter::once(kind.clone()).chain(versions).collect(),
+            kind,
+            of,
+        };
+        self.tasks.spawn(lookout.keep());
+    }
 }
 
 /// Follows one kind for ever.
@@ -185,37 +243,67 @@ async fn follow<T: Facts>(
     wake: fn(&Scene, &Change<T>),
     metrics: &Metrics,
 ) {
-    let mut events = watch_stream(api, config).backoff(Delay::default()).boxed();
+    let mut events = events(api, config);
     let store = store(scene);
     while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => store.list_begins(),
-            Ok(Event::InitApply(object)) => {
-                store.list_holds(&key(&object));
-                take_in(object, kind, store, scene, wake, metrics);
-            }
-            Ok(Event::InitDone) => {
-                for change in store.list_ends() {
-                    wake(scene, &change);
-                }
-                info!(kind = kind.kind, "caches are complete");
-            }
-            Ok(Event::Apply(object)) => take_in(object, kind, store, scene, wake, metrics),
-            Ok(Event::Delete(object)) => wake(scene, &store.delete(key(&object))),
-            Err(error) => {
-                metrics.watch_failed(&kind.kind);
-                warn!(kind = kind.kind, error = %crate::failure::chain(&error), "watch failed, starting it again");
-            }
+        hear(event, kind, store, |change| wake(scene, change), metrics);
+    }
+}
+
+/// The events of a watch that starts again whenever it ends.
+pub(crate) fn events(api: Api<Raw>, config: watcher::Config) -> BoxStream<'static, Heard> {
+    watch_stream(api, config).backoff(Delay::default()).boxed()
+}
+
+/// One event of a watch.
+pub(crate) type Heard = Result<Event<Raw>, watcher::Error>;
+
+/// What an event says of the watch itself.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// An object changed.
+    More,
+    /// A list is complete.
+    Listed,
+    /// The watch failed and starts again.
+    Failed(watcher::Error),
+}
+
+/// Takes one event into a store.
+pub(crate) fn hear<T: Facts>(
+    event: Heard,
+    kind: &ApiResource,
+    store: &Store<T>,
+    wake: impl Fn(&Change<T>),
+    metrics: &Metrics,
+) -> Said {
+    match event {
+        Ok(Event::Init) => store.list_begins(),
+        Ok(Event::InitApply(object)) => {
+            store.list_holds(&key(&object));
+            take_in(object, kind, store, wake, metrics);
+        }
+        Ok(Event::InitDone) => {
+            store.list_ends().iter().for_each(wake);
+            info!(kind = kind.kind, "caches are complete");
+            return Said::Listed;
+        }
+        Ok(Event::Apply(object)) => take_in(object, kind, store, wake, metrics),
+        Ok(Event::Delete(object)) => wake(&store.delete(key(&object))),
+        Err(error) => {
+            metrics.watch_failed(&kind.kind);
+            warn!(kind = kind.kind, error = %crate::failure::chain(&error), "watch failed, starting it again");
+            return Said::Failed(error);
         }
     }
+    Said::More
 }
 
 fn take_in<T: Facts>(
     object: Raw,
     kind: &ApiResource,
     store: &Store<T>,
-    scene: &Scene,
-    wake: fn(&Scene, &Change<T>),
+    wake: impl Fn(&Change<T>),
     metrics: &Metrics,
 ) {
     let key = key(&object);
@@ -229,7 +317,7 @@ fn take_in<T: Facts>(
             let differs = old.is_none_or(|old| facts.differs(&old.value));
             let change = store.apply(key, seen, facts);
             if differs {
-                wake(scene, &change);
+                wake(&change);
             }
         }
         Err(error) => {
@@ -303,8 +391,27 @@ fn wake_by_pod(scene: &Scene, change: &Change<Pod>) {
 }
 
 fn wake_by_ingress(scene: &Scene, change: &Change<Value>) {
-    wake_where(scene, &change.key.namespace, |facts| {
-        facts.uses.routes.iter().any(|route| route.kind == "Ingress" && route.name == change.key.name)
+    wake_by_route(scene, "Ingress", change);
+}
+
+/// Wakes the Rollouts of all namespaces that route through an object, by its old or its new labels.
+pub(crate) fn wake_by_route(scene: &Scene, kind: &str, change: &Change<Value>) {
+    let sides = [change.old.as_deref(), change.new.as_deref()];
+    scene.stores.rollouts.visit_all(|namespace, name, facts| {
+        let through =
+            |object: Option<&Value>| facts.uses.routes_through(namespace, kind, &change.key, object);
+        if sides.into_iter().any(through) {
+            scene.rollouts.push(Key::new(namespace, name));
+        }
+    });
+}
+
+/// Wakes the Rollouts that route through any object of a kind.
+pub(crate) fn wake_by_kind(scene: &Scene, kind: &str) {
+    scene.stores.rollouts.visit_all(|namespace, name, facts| {
+        if facts.uses.routes_by(kind) {
+            scene.rollouts.push(Key::new(namespace, name));
+        }
     });
 }
 

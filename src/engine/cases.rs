@@ -27,7 +27,13 @@ struct Header {
     endpoints: BTreeMap<String, BTreeMap<String, i32>>,
     #[serde(default)]
     troubles: BTreeMap<String, String>,
+    /// Kinds of routing objects that cannot be read, and why.
+    #[serde(default)]
+    unread: BTreeMap<String, String>,
 }
+
+/// Kinds of routing objects.
+const ROUTES: [&str; 4] = ["Ingress", "HTTPRoute", "GRPCRoute", "Route"];
 
 fn documents(path: &Path) -> (Header, Vec<Value>) {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -68,14 +74,16 @@ fn world(path: &Path) -> World {
         let key = TemplateKey { cluster: false, name: name(object) };
         (key, Arc::new(serde_json::from_value(object["spec"].clone()).unwrap()))
     });
-    let ingress = |object: &Value| {
-        let reference = Reference {
-            api_version: object["apiVersion"].as_str().unwrap().to_owned(),
-            kind: "Ingress".to_owned(),
-            name: name(object),
-        };
+    let home = rollout.metadata.namespace.clone();
+    let route = |object: &Value| {
+        let text = |field: &Value| field.as_str().unwrap().to_owned();
+        let elsewhere = object["metadata"]["namespace"].as_str().map(str::to_owned);
+        let namespace = elsewhere.filter(|namespace| Some(namespace) != home.as_ref());
+        let (api_version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+        let reference = Reference { namespace, ..Reference::new(&api_version, &kind, name(object)) };
         (reference, Arc::new(object.clone()))
     };
+    let is_route = |object: &&Value| ROUTES.contains(&object["kind"].as_str().unwrap());
     World {
         now: header.now.unwrap_or_else(|| "2026-01-01T12:00:00Z".parse().unwrap()),
         spec: Arc::new(spec),
@@ -87,7 +95,8 @@ fn world(path: &Path) -> World {
             .into_iter()
             .map(|(service, ready)| (service, Endpoints { ready }))
             .collect(),
-        routes: of_kind("Ingress").map(ingress).collect(),
+        routes: objects.iter().filter(is_route).map(route).collect(),
+        unread: header.unread,
         runs: of_kind("AnalysisRun").map(|object| Arc::new(decode(object))).collect(),
         foreign_runs: BTreeSet::new(),
         templates: templates.collect(),

@@ -135,11 +135,7 @@ mod tests {
     use super::*;
 
     fn set() -> Reference {
-        Reference {
-            api_version: "apps/v1".to_owned(),
-            kind: "ReplicaSet".to_owned(),
-            name: "shop-1".to_owned(),
-        }
+        Reference::new("apps/v1", "ReplicaSet", "shop-1")
     }
 
     fn seen(version: &str) -> Option<Seen> {

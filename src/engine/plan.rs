@@ -99,18 +99,42 @@ pub struct StatusWrite {
     pub to: RolloutStatus,
 }
 
-/// Names one object of any kind in the Rollout's namespace.
+/// Names one object of any kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Reference {
     /// Such as `networking.k8s.io/v1`.
     pub api_version: String,
     pub kind: String,
+    /// The namespace where it is another one than the Rollout's.
+    pub namespace: Option<String>,
     pub name: String,
+}
+
+impl Reference {
+    /// Names an object in the Rollout's namespace.
+    #[must_use]
+    pub fn new(api_version: &str, kind: &str, name: impl Into<String>) -> Self {
+        Self {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: None,
+            name: name.into(),
+        }
+    }
+
+    /// The namespace of the object, for a Rollout in `home`.
+    #[must_use]
+    pub fn namespace_or<'r>(&'r self, home: &'r str) -> &'r str {
+        self.namespace.as_deref().unwrap_or(home)
+    }
 }
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
     }
 }
 
@@ -167,6 +191,8 @@ pub enum Because {
     WaitingForEndpoints { service: String, ready: i32, need: i32 },
     /// A route was written but is not read back with the wanted weight yet.
     WeightNotYetSeen { router: String, want: i32 },
+    /// A route shows its weight, but those who serve it have not taken it up.
+    WeightNotAccepted { why: String },
     /// The weight of the canary changes.
     Weight { from: Option<i32>, to: i32, of: i32 },
     /// Traffic goes to the revision that the Service stands for.
@@ -232,6 +258,7 @@ impl fmt::Display for Because {
             Self::WeightNotYetSeen { router, want } => {
                 write!(f, "waiting for {router} to show weight {want}")
             }
+            Self::WeightNotAccepted { why } => write!(f, "waiting for the weight to be taken up: {why}"),
             Self::Weight { from: Some(from), to, of } => write!(f, "canary weight {from} to {to} of {of}"),
             Self::Weight { from: None, to, of } => write!(f, "canary weight {to} of {of}"),
             Self::PointService { service, hash } => write!(f, "Service {service} selects revision {hash}"),

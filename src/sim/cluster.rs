@@ -14,7 +14,7 @@ use tidegate_engine::lint::{patched, pointed};
 use tidegate_engine::plan::{Reference, RouteWrite, Write};
 use tidegate_engine::rollout::world::{Endpoints, Parsed, Service, Set};
 
-use crate::patch::{merge, whole_seconds};
+use crate::patch::whole_seconds;
 use crate::shape::ROLLOUT;
 use crate::shelf::{Held, Shelf};
 
@@ -183,7 +183,13 @@ impl Cluster {
         self.endpoints.put(service, held);
     }
 
-    pub(crate) fn put_route(&mut self, name: &str, object: Value) -> u64 {
+    /// Stores a routing object; a changed spec gets a new generation.
+    pub(crate) fn put_route(&mut self, name: &str, mut object: Value) -> u64 {
+        let known = self.routes.object(name);
+        let generation = known.map_or(0, |known| known["metadata"]["generation"].as_i64().unwrap_or(0));
+        let same_spec = known.is_some_and(|known| known["spec"] == object["spec"]);
+        object["metadata"]["generation"] = json!(if same_spec { generation } else { generation + 1 });
+        object["metadata"]["resourceVersion"] = json!((self.version + 1).to_string());
         let held = self.held(Kind::Route, name, "", Arc::new(object));
         let version = held.version;
         self.routes.put(name, held);
@@ -298,20 +304,18 @@ impl Cluster {
         Ok(self.version)
     }
 
+    /// Lists are written whole, so a write names the version that it was decided on.
     fn write_route(&mut self, route: &RouteWrite) -> Result<u64, Refusal> {
         let name = route.reference.name.as_str();
-        let object = match (&route.from, self.routes.object(name)) {
-            (None, None) => route.to.clone(),
+        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+        match (&route.from, self.routes.object(name)) {
+            (None, None) => {}
             (None, Some(_)) => return Err(Refusal::Exists),
             (Some(_), None) => return Err(Refusal::Missing),
-            (Some(from), Some(live)) if from == live => route.to.clone(),
-            (Some(from), Some(live)) => {
-                let mut live = live.clone();
-                merge(&mut live, from, &route.to);
-                live
-            }
-        };
-        Ok(self.put_route(name, object))
+            (Some(from), Some(live)) if version(from) != version(live) => return Err(Refusal::Conflict),
+            (Some(_), Some(_)) => {}
+        }
+        Ok(self.put_route(name, route.to.clone()))
     }
 
     fn write_run(&mut self, write: &Write) -> Result<u64, Refusal> {

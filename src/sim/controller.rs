@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tidegate_api::analysis::AnalysisTemplateSpec;
 use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::plan::{Because, Plan, Reference, Write};
@@ -69,7 +70,8 @@ impl Controller {
     /// Builds the World from the caches; `None` while the Rollout is not in them.
     pub(crate) fn observe(&self, cluster: &Cluster) -> Option<(World, u64)> {
         let held = cluster.rollouts.cached(ROLLOUT)?;
-        let routes = cluster.routes.all_cached().map(|(name, held)| (ingress(name), held.object.clone()));
+        let routes =
+            cluster.routes.all_cached().map(|(name, held)| (route(name, &held.object), held.object.clone()));
         let sets: Vec<_> = cluster.sets.all_cached().map(|(_, held)| held.object.clone()).collect();
         let crashing = sets.iter().filter(|set| set.replicas > 0 && BAD_IMAGES.contains(&image(set)));
         let troubles = crashing
@@ -90,6 +92,7 @@ impl Controller {
                 .map(|(name, held)| (name.clone(), (*held.object).clone()))
                 .collect(),
             routes: routes.collect(),
+            unread: Default::default(),
             runs: cluster.runs.all_cached().map(|(_, held)| held.object.clone()).collect(),
             foreign_runs: Default::default(),
             templates: self.templates.clone(),
@@ -116,12 +119,13 @@ impl Controller {
     }
 }
 
-fn ingress(name: &str) -> Reference {
-    reference("networking.k8s.io/v1", "Ingress", name)
+fn route(name: &str, object: &Value) -> Reference {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    reference(text("apiVersion"), text("kind"), name)
 }
 
 fn reference(api_version: &str, kind: &str, name: &str) -> Reference {
-    Reference { api_version: api_version.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
+    Reference::new(api_version, kind, name)
 }
 
 /// The object that a write changes.
@@ -161,10 +165,17 @@ pub(crate) fn blind(world: &mut World, how: Sabotage) {
             }
         }
         Sabotage::BelievesInWeight => {
+            let weights = [
+                "/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight",
+                "/spec/rules/0/backendRefs/1/weight",
+                "/spec/rules/2/backendRefs/0/weight",
+            ];
             for route in world.routes.values_mut() {
-                let weight = "/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight";
-                if let Some(weight) = Arc::make_mut(route).pointer_mut(weight) {
-                    *weight = "0".into();
+                let route = Arc::make_mut(route);
+                for weight in weights {
+                    if let Some(weight) = route.pointer_mut(weight) {
+                        *weight = if weight.is_string() { "0".into() } else { 0.into() };
+                    }
                 }
             }
         }

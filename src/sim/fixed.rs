@@ -64,6 +64,7 @@ mod tests {
             services: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             routes: BTreeMap::new(),
+            unread: Default::default(),
             runs: Vec::new(),
             foreign_runs: Default::default(),
             templates: BTreeMap::new(),

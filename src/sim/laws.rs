@@ -10,7 +10,7 @@ use tidegate_engine::rollout::world::{Service, Set, World};
 use crate::cluster::Cluster;
 use crate::network;
 use crate::pods::Pods;
-use crate::shape::{CANARY_SERVICE, STABLE_SERVICE};
+use crate::shape::{CANARY_SERVICE, STABLE_SERVICE, Way};
 
 /// How long a router may take before delays shorter than that are the user's own risk, in seconds.
 const SAFE_DELAY: i32 = 5;
@@ -21,7 +21,7 @@ pub(crate) struct Truth<'s> {
     pub(crate) pods: &'s Pods,
     /// The least and the most weight that the data plane gives the canary right now.
     pub(crate) data_weights: (i32, i32),
-    pub(crate) ingresses: &'s [&'s str],
+    pub(crate) ways: &'s [Way],
     /// Whether people changed ReplicaSets or routes by hand and the controller cannot know yet.
     pub(crate) meddled: bool,
     /// What the controller planned on.
@@ -87,7 +87,7 @@ impl Truth<'_> {
     }
 
     fn raise(&self, route: &RouteWrite) -> Option<String> {
-        let before = network::weight_of(self.cluster, &route.reference.name);
+        let before = network::weight_of(self.cluster, &route.reference.name, self.max_weight());
         if route.weight <= before {
             return None;
         }
@@ -128,8 +128,10 @@ impl Truth<'_> {
         if !self.routed {
             return 0;
         }
-        let live = network::weights(self.cluster, self.ingresses);
-        let effective = if delay >= SAFE_DELAY { self.data_weights } else { live };
+        let live = network::weights(self.cluster, self.ways, self.max_weight());
+        // Where everybody reports what is in effect, there is no excuse for not waiting for it.
+        let is_known = delay >= SAFE_DELAY || self.ways.iter().all(|way| way.is_reported());
+        let effective = if is_known { self.data_weights } else { live };
         match service {
             CANARY_SERVICE => live.1.max(effective.1),
             _ => self.max_weight() - live.0.min(effective.0),

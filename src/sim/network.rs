@@ -1,6 +1,6 @@
-//! A model of EndpointSlices and of the ingress controller: what Services reach, and the weight that is in effect.
+//! A model of EndpointSlices and of whoever serves routes: what Services reach, and the weight that is in effect.
 //!
-//! Input: Services, pods, the canary Ingress. Output: ready endpoints by revision, and the data plane's weight. Both
+//! Input: Services, pods, routing objects. Output: ready endpoints by revision, and the data plane's weight. Both
 //! follow late; that is what makes the order of writes matter.
 
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tidegate_engine::rollout::world::Endpoints;
 
 use crate::cluster::Cluster;
 use crate::pods::Pods;
-use crate::shape::{CANARY_SERVICE, ROLLOUT, STABLE_SERVICE};
+use crate::shape::{CANARY_SERVICE, ROLLOUT, STABLE_SERVICE, Way};
 
 /// The Services that may exist.
 pub(crate) const SERVICES: [&str; 2] = [CANARY_SERVICE, STABLE_SERVICE];
@@ -31,8 +31,47 @@ pub(crate) fn sync_endpoints(cluster: &mut Cluster, pods: &Pods, service: &str) 
     }
 }
 
-/// An Ingress that users made.
-pub(crate) fn stable_ingress(name: &str) -> Value {
+/// An object that users made. One HTTPRoute names no weights, which means the same for both Services.
+pub(crate) fn made(way: Way) -> Value {
+    match way {
+        Way::Ingress(name) => stable_ingress(name),
+        Way::HttpRoute(name) => {
+            let weighted = way.is_reported();
+            let backend = |service: &str, weight: i32| {
+                let backend = json!({ "name": service, "port": 80 });
+                if weighted { merged(backend, json!({ "weight": weight })) } else { backend }
+            };
+            json!({
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "HTTPRoute",
+                "metadata": { "name": name, "namespace": "sim", "labels": { "app": "shop" } },
+                "spec": { "rules": [
+                    { "backendRefs": [backend(STABLE_SERVICE, 9), backend(CANARY_SERVICE, 0), { "name": "third", "weight": 3 }] },
+                    { "backendRefs": [{ "name": "docs", "port": 80 }] },
+                    { "backendRefs": [backend(CANARY_SERVICE, 0), backend(STABLE_SERVICE, 1)] },
+                ] },
+            })
+        }
+        Way::Route(name) => json!({
+            "apiVersion": "route.openshift.io/v1",
+            "kind": "Route",
+            "metadata": { "name": name, "namespace": "sim" },
+            "spec": {
+                "to": { "kind": "Service", "name": STABLE_SERVICE, "weight": 100 },
+                "alternateBackends": [{ "kind": "Service", "name": "third", "weight": 10 }],
+            },
+        }),
+    }
+}
+
+fn merged(mut object: Value, more: Value) -> Value {
+    if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+        object.extend(more);
+    }
+    object
+}
+
+fn stable_ingress(name: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
@@ -43,30 +82,90 @@ pub(crate) fn stable_ingress(name: &str) -> Value {
     })
 }
 
-/// Name of the Ingress that takes the canary's share of another one.
-pub(crate) fn canary_ingress(stable: &str) -> String {
-    format!("{ROLLOUT}-{stable}-canary")
+/// The name of the object that holds the weight of a way.
+fn weighted(way: Way) -> String {
+    match way {
+        Way::Ingress(stable) => format!("{ROLLOUT}-{stable}-canary"),
+        Way::HttpRoute(name) | Way::Route(name) => name.to_owned(),
+    }
 }
 
 const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
 
-/// The weight that one Ingress asks for.
-pub(crate) fn weight_of(cluster: &Cluster, name: &str) -> i32 {
-    let Some(ingress) = cluster.routes.object(name) else { return 0 };
-    let weight = &ingress["metadata"]["annotations"][WEIGHT];
-    weight.as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
+/// The weight that one object asks for, in parts of `max`; read by other means than the planner reads it.
+pub(crate) fn weight_of(cluster: &Cluster, name: &str, max: i32) -> i32 {
+    let Some(object) = cluster.routes.object(name) else { return 0 };
+    match object["kind"].as_str() {
+        Some("HTTPRoute") => {
+            let rules = object["spec"]["rules"].as_array();
+            let backends = rules.into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array());
+            backends.map(|backends| split(backends.iter(), 1, max)).max().unwrap_or(0)
+        }
+        Some("Route") => {
+            let alternates = object["spec"]["alternateBackends"].as_array();
+            split(std::iter::once(&object["spec"]["to"]).chain(alternates.into_iter().flatten()), 100, max)
+        }
+        _ => {
+            let weight = &object["metadata"]["annotations"][WEIGHT];
+            weight.as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
+        }
+    }
 }
 
-/// The least and the most weight that the canary Ingresses ask for: a crash may come between two of them.
-pub(crate) fn weights(cluster: &Cluster, ingresses: &[&str]) -> (i32, i32) {
-    let weights = ingresses.iter().map(|name| weight_of(cluster, &canary_ingress(name)));
+/// The canary's part of what both Services get.
+fn split<'b>(backends: impl Iterator<Item = &'b Value>, absent: i64, max: i32) -> i32 {
+    let (mut canary, mut stable) = (0, 0);
+    for backend in backends {
+        let weight = backend["weight"].as_i64().unwrap_or(absent);
+        match backend["name"].as_str() {
+            Some(CANARY_SERVICE) => canary += weight,
+            Some(STABLE_SERVICE) => stable += weight,
+            _ => {}
+        }
+    }
+    if canary == 0 {
+        return 0;
+    }
+    let share = (canary * i64::from(max)).div_euclid(canary + stable);
+    let exact = share * (canary + stable) == canary * i64::from(max);
+    i32::try_from(if exact { share } else { share + 1 }).unwrap_or(max)
+}
+
+/// The least and the most weight that the objects ask for: a crash may come between two of them.
+pub(crate) fn weights(cluster: &Cluster, ways: &[Way], max: i32) -> (i32, i32) {
+    let weights = ways.iter().map(|way| weight_of(cluster, &weighted(*way), max));
     weights.fold((i32::MAX, 0), |(least, most), weight| (least.min(weight), most.max(weight)))
 }
 
-/// Writes another weight into a canary Ingress, as no person should.
-pub(crate) fn tamper(cluster: &mut Cluster, stable: &str, weight: i32) {
-    let name = canary_ingress(stable);
-    let Some(mut ingress) = cluster.routes.object(&name).cloned() else { return };
-    ingress["metadata"]["annotations"][WEIGHT] = weight.to_string().into();
-    cluster.put_route(&name, ingress);
+/// Lets those who serve HTTPRoutes say what they have taken up.
+pub(crate) fn report(cluster: &mut Cluster, ways: &[Way]) {
+    for way in ways.iter().filter(|way| way.is_reported()) {
+        let name = weighted(*way);
+        let Some(mut object) = cluster.routes.object(&name).cloned() else { continue };
+        let generation = object["metadata"]["generation"].clone();
+        let accepted = json!({ "type": "Accepted", "status": "True", "observedGeneration": generation });
+        let parents = json!([{ "parentRef": { "name": "eg" }, "conditions": [accepted] }]);
+        if object["status"]["parents"] != parents {
+            object["status"]["parents"] = parents;
+            cluster.put_route(&name, object);
+        }
+    }
+}
+
+/// Writes another weight of the canary, as no person should.
+pub(crate) fn tamper(cluster: &mut Cluster, way: Way, weight: i32) {
+    let name = weighted(way);
+    let Some(mut object) = cluster.routes.object(&name).cloned() else { return };
+    let written = match way {
+        Way::Ingress(_) => {
+            object["metadata"]["annotations"].get_mut(WEIGHT).map(|at| *at = weight.to_string().into())
+        }
+        Way::HttpRoute(_) => {
+            object.pointer_mut("/spec/rules/0/backendRefs/1").map(|at| at["weight"] = weight.into())
+        }
+        Way::Route(_) => object.pointer_mut("/spec/to").map(|at| at["weight"] = (100 - weight).into()),
+    };
+    if written.is_some() {
+        cluster.put_route(&name, object);
+    }
 }

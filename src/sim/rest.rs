@@ -6,7 +6,6 @@ use tidegate_api::phase::RolloutPhase;
 use tidegate_api::rollout::RolloutStatus;
 use tidegate_engine::plan::Because;
 
-use crate::network;
 use crate::pods::image;
 use crate::shape::{BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES, STABLE_SERVICE};
 use crate::simulation::Simulation;
@@ -53,7 +52,7 @@ fn healthy(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
 }
 
 fn routed_to_stable(simulation: &Simulation, status: &RolloutStatus, pods: bool) -> Option<String> {
-    let (_, weight) = network::weights(&simulation.cluster, simulation.shape.ingresses);
+    let (_, weight) = simulation.weights();
     if weight != 0 || simulation.data_weights.1 != 0 {
         return Some(format!(
             "at rest with weight {weight}, {:?} at the data plane",
@@ -83,7 +82,7 @@ fn aborted(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
     if stable != wanted && !paused && stable_works {
         return Some(format!("aborted with {stable} of {wanted} pods of the stable revision"));
     }
-    let (_, weight) = network::weights(&simulation.cluster, simulation.shape.ingresses);
+    let (_, weight) = simulation.weights();
     (weight > 0 && stable > 0 && stable_works)
         .then(|| format!("aborted with weight {weight} still on the canary"))
 }
@@ -112,7 +111,7 @@ pub(crate) fn picture(simulation: &Simulation) -> String {
         status.current_step_index,
         status.stable_rs,
         status.current_pod_hash,
-        network::weights(&simulation.cluster, simulation.shape.ingresses).1,
+        simulation.weights().1,
         sets.collect::<Vec<_>>(),
         services.collect::<Vec<_>>()
     )

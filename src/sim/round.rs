@@ -101,7 +101,7 @@ impl Simulation {
             cluster: &self.cluster,
             pods: &self.pods,
             data_weights: self.data_weights,
-            ingresses: self.shape.ingresses,
+            ways: &self.shape.ways,
             meddled: !self.cluster.sets.has_seen(self.meddled) || !self.cluster.routes.has_seen(self.meddled),
             world,
             routed: self.shape.routed,

@@ -10,19 +10,56 @@ use crate::random::Random;
 pub(crate) const ROLLOUT: &str = "shop";
 pub(crate) const CANARY_SERVICE: &str = "shop-canary";
 pub(crate) const STABLE_SERVICE: &str = "shop-stable";
-pub(crate) const INGRESSES: [&str; 2] = ["shop", "shop-api"];
+pub(crate) const INGRESSES: [Way; 2] = [Way::Ingress("shop"), Way::Ingress("shop-api")];
+pub(crate) const HTTP_ROUTES: [Way; 2] = [Way::HttpRoute("web"), Way::HttpRoute("web-api")];
+pub(crate) const ROUTES: [Way; 2] = [Way::Route("edge"), Way::Route("edge-api")];
 pub(crate) const TEMPLATE: &str = "check";
 /// Images that start; the others crash.
 pub(crate) const GOOD_IMAGES: [&str; 4] = ["v1", "v2", "v3", "v4"];
 pub(crate) const BAD_IMAGES: [&str; 2] = ["crash", "huge"];
+
+/// One object that users made and that requests come through; no two have the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    Ingress(&'static str),
+    HttpRoute(&'static str),
+    Route(&'static str),
+}
+
+impl Way {
+    /// All ways of all kinds.
+    pub(crate) fn all() -> Vec<Self> {
+        [INGRESSES, HTTP_ROUTES, ROUTES].concat()
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ingress(name) | Self::HttpRoute(name) | Self::Route(name) => name,
+        }
+    }
+
+    /// The kind and the name.
+    pub(crate) fn told(self) -> String {
+        match self {
+            Self::Ingress(name) => format!("Ingress {name}"),
+            Self::HttpRoute(name) => format!("HTTPRoute {name}"),
+            Self::Route(name) => format!("Route {name}"),
+        }
+    }
+
+    /// Whether whoever serves it says which generation is in effect: one gateway does, another one does not.
+    pub(crate) fn is_reported(self) -> bool {
+        self == HTTP_ROUTES[0]
+    }
+}
 
 /// What a simulation is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
     pub(crate) rollout: Rollout,
     pub(crate) routed: bool,
-    /// The Ingresses that are routed.
-    pub(crate) ingresses: &'static [&'static str],
+    /// What is routed, of one router or of several.
+    pub(crate) ways: Vec<Way>,
     /// Whether Services exist at all.
     pub(crate) services: bool,
     pub(crate) temper: Temper,
@@ -91,11 +128,7 @@ impl Shape {
     pub(crate) fn random(random: &mut Random) -> Self {
         let routed = random.chance(600);
         let services = routed || random.chance(400);
-        let ingresses = match (routed, random.chance(200)) {
-            (false, _) => &INGRESSES[..0],
-            (true, false) => &INGRESSES[..1],
-            (true, true) => &INGRESSES[..],
-        };
+        let ways = if routed { ways(random) } else { Vec::new() };
         let temper = Temper::random(random);
         let mut canary = json!({ "steps": steps(random) });
         if services {
@@ -103,10 +136,7 @@ impl Shape {
             canary["stableService"] = json!(STABLE_SERVICE);
         }
         if routed {
-            canary["trafficRouting"] = match ingresses {
-                [one] => json!({ "nginx": { "stableIngress": one } }),
-                several => json!({ "nginx": { "stableIngresses": several } }),
-            };
+            canary["trafficRouting"] = routing(&ways, random);
             delays(random, &mut canary);
         }
         limits(random, &mut canary);
@@ -125,8 +155,51 @@ impl Shape {
         if random.chance(100) {
             spec["replicas"] = Value::Null;
         }
-        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ingresses, services, temper }
+        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ways, services, temper }
     }
+}
+
+/// One router or two, each with one object or two.
+fn ways(random: &mut Random) -> Vec<Way> {
+    let kinds = [INGRESSES, HTTP_ROUTES, ROUTES];
+    let first = random.below(3);
+    let second = (first + 1 + random.below(2)) % 3;
+    let second = random.chance(250).then_some(second);
+    let mut ways = Vec::new();
+    for kind in std::iter::once(first).chain(second) {
+        let both = kinds[usize::try_from(kind).unwrap_or(0)];
+        ways.extend_from_slice(if random.chance(250) { &both } else { &both[..1] });
+    }
+    ways
+}
+
+/// The trafficRouting that names these ways.
+fn routing(ways: &[Way], random: &mut Random) -> Value {
+    let name = |of: fn(&Way) -> Option<&'static str>| ways.iter().filter_map(of).collect::<Vec<_>>();
+    let ingresses = name(|way| if let Way::Ingress(name) = way { Some(*name) } else { None });
+    let http_routes = name(|way| if let Way::HttpRoute(name) = way { Some(*name) } else { None });
+    let routes = name(|way| if let Way::Route(name) = way { Some(*name) } else { None });
+    let mut routing = json!({});
+    match ingresses.as_slice() {
+        [] => {}
+        [one] => routing["nginx"] = json!({ "stableIngress": one }),
+        several => routing["nginx"] = json!({ "stableIngresses": several }),
+    }
+    if !http_routes.is_empty() {
+        let named: Vec<Value> = http_routes.iter().map(|name| json!({ "name": name })).collect();
+        let config = match http_routes.as_slice() {
+            // Both are selected by their labels, so a selector stands for two names.
+            [_, _] if random.chance(300) => {
+                json!({ "httpRouteSelector": { "matchLabels": { "app": "shop" } } })
+            }
+            _ => json!({ "httpRoutes": named, "disableInProgressLabel": random.chance(300) }),
+        };
+        routing["plugins"]["argoproj-labs/gatewayAPI"] = config;
+    }
+    if !routes.is_empty() {
+        routing["plugins"]["argoproj-labs/openshift"] = json!({ "routes": routes });
+    }
+    routing
 }
 
 /// A Rollout with a spec and the pod template of an image.
@@ -196,7 +269,8 @@ fn delays(random: &mut Random, canary: &mut Value) {
         canary["scaleDownDelayRevisionLimit"] = json!(random.int(0, 2));
     }
     if random.chance(150) {
-        canary["trafficRouting"]["maxTrafficWeight"] = json!(1000);
-        canary["steps"] = json!([{ "setWeight": 10 }, { "pause": { "duration": 5 } }, { "setWeight": 500 }]);
+        // A Route of OpenShift holds no weight above 256.
+        canary["trafficRouting"]["maxTrafficWeight"] = json!(250);
+        canary["steps"] = json!([{ "setWeight": 10 }, { "pause": { "duration": 5 } }, { "setWeight": 120 }]);
     }
 }

@@ -113,8 +113,8 @@ impl Simulation {
                 self.cluster.put_service(users::service(name));
             }
         }
-        for name in self.shape.ingresses {
-            self.cluster.put_route(name, network::stable_ingress(name));
+        for way in self.shape.ways.clone() {
+            Act::RestoreWay(way).carry_out(&mut self.cluster);
         }
         self.cluster.put_rollout(rollout, spec);
         self.cluster.relist();
@@ -143,8 +143,8 @@ impl Simulation {
         for name in SERVICES.into_iter().filter(|_| self.shape.services) {
             Act::RestoreService(name).carry_out(&mut self.cluster);
         }
-        for name in self.shape.ingresses {
-            Act::RestoreIngress(name).carry_out(&mut self.cluster);
+        for way in self.shape.ways.clone() {
+            Act::RestoreWay(way).carry_out(&mut self.cluster);
         }
         self.react();
         self.schedule_round(0);
@@ -232,7 +232,10 @@ impl Simulation {
                 }
             }
             Event::Endpoints(service) => network::sync_endpoints(&mut self.cluster, &self.pods, service),
-            Event::Ingress => self.data_weights = network::weights(&self.cluster, self.shape.ingresses),
+            Event::Ingress => {
+                self.data_weights = self.weights();
+                network::report(&mut self.cluster, &self.shape.ways);
+            }
             Event::Run(name) => {
                 let calm = Temper { bad_runs: 0, ..self.shape.temper.clone() };
                 let temper = if self.calm { &calm } else { &self.shape.temper };
@@ -252,6 +255,14 @@ impl Simulation {
         }
         self.react();
         true
+    }
+
+    /// The least and the most weight that the routing objects ask for now.
+    pub(crate) fn weights(&self) -> (i32, i32) {
+        let canary = self.shape.rollout.spec.strategy.canary.as_ref();
+        let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let max = routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100);
+        network::weights(&self.cluster, &self.shape.ways, max)
     }
 
     fn flap(&mut self) {

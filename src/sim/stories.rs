@@ -9,7 +9,9 @@ use tidegate_api::phase::AnalysisPhase;
 
 use crate::random::Random;
 use crate::rest;
-use crate::shape::{self, CANARY_SERVICE, GOOD_IMAGES, INGRESSES, STABLE_SERVICE, Shape, Temper};
+use crate::shape::{
+    self, CANARY_SERVICE, GOOD_IMAGES, HTTP_ROUTES, INGRESSES, STABLE_SERVICE, Shape, Temper, Way,
+};
 use crate::simulation::{Event, Settings, Simulation};
 use crate::tale::Tale;
 use crate::users::Act;
@@ -17,9 +19,9 @@ use crate::users::Act;
 /// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
 fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
     let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
-    let ingresses = &INGRESSES[..usize::from(routed)];
+    let ways = ways_of(&spec);
     let rollout = shape::rollout(spec, GOOD_IMAGES[0]);
-    let shape = Shape { rollout, routed, ingresses, services: routed, temper: Temper::calm() };
+    let shape = Shape { rollout, routed, ways, services: routed, temper: Temper::calm() };
     let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
     simulation.verdicts.script = verdicts.to_vec();
     for (second, act) in acts {
@@ -38,13 +40,20 @@ fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase
     assert!(known == told, "{name} is told differently now; UPDATE=1 writes it anew:\n{told}");
 }
 
+/// The ways that a spec names.
+fn ways_of(spec: &Value) -> Vec<Way> {
+    let routing = spec.pointer("/strategy/canary/trafficRouting").cloned().unwrap_or_default();
+    let named = |way: &Way| routing.to_string().contains(&format!("\"{}\"", way.name()));
+    Way::all().into_iter().filter(named).collect()
+}
+
 fn nginx(replicas: i32, steps: Value) -> Value {
     json!({
         "replicas": replicas,
         "strategy": { "canary": {
             "canaryService": CANARY_SERVICE,
             "stableService": STABLE_SERVICE,
-            "trafficRouting": { "nginx": { "stableIngress": INGRESSES[0] } },
+            "trafficRouting": { "nginx": { "stableIngress": INGRESSES[0].name() } },
             "steps": steps,
         } },
     })
@@ -67,6 +76,16 @@ fn a_person_aborts_at_forty_percent() {
     let steps = json!([{ "setWeight": 40 }, { "pause": {} }]);
     let acts = [(20, Act::Image("v2")), (60, Act::Abort), (120, Act::Retry), (160, Act::Promote)];
     tells("abort-at-40", nginx(5, steps), &acts, &[]);
+}
+
+#[test]
+fn two_routers_at_once_are_raised_and_aborted_together() {
+    let steps = json!([{ "setWeight": 40 }, { "pause": {} }]);
+    let mut spec = nginx(5, steps);
+    let route = json!({ "httpRoute": HTTP_ROUTES[0].name() });
+    spec["strategy"]["canary"]["trafficRouting"]["plugins"] = json!({ "argoproj-labs/gatewayAPI": route });
+    let acts = [(20, Act::Image("v2")), (60, Act::Abort)];
+    tells("two-routers", spec, &acts, &[]);
 }
 
 #[test]

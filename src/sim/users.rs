@@ -9,7 +9,7 @@ use tidegate_engine::rollout::world::{Service, Set};
 use crate::cluster::Cluster;
 use crate::network;
 use crate::random::Random;
-use crate::shape::{self, BAD_IMAGES, GOOD_IMAGES, INGRESSES, Shape};
+use crate::shape::{self, BAD_IMAGES, GOOD_IMAGES, Shape, Way};
 
 /// Something that a person does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +25,10 @@ pub(crate) enum Act {
     Pause(bool),
     DeleteService(&'static str),
     RestoreService(&'static str),
-    DeleteIngress(&'static str),
-    RestoreIngress(&'static str),
-    /// Writes a weight into a canary Ingress by hand.
-    Tamper(&'static str, i32),
+    DeleteWay(Way),
+    RestoreWay(Way),
+    /// Writes a weight into a routing object by hand.
+    Tamper(Way, i32),
     /// Scales a ReplicaSet by hand; the number chooses which.
     ScaleSet(u64, i32),
     /// Deletes a ReplicaSet with its pods; the number chooses which.
@@ -40,7 +40,7 @@ impl Act {
     /// What people do when nobody watches them.
     pub(crate) fn random(random: &mut Random, shape: &Shape) -> Self {
         let services = shape.services;
-        let ingress = *random.pick(&INGRESSES);
+        let way = *random.pick(&Way::all());
         match random.below(100) {
             0..=24 => Self::Image(random.pick::<&str>(&GOOD_IMAGES)),
             25..=30 => Self::Image(random.pick::<&str>(&BAD_IMAGES)),
@@ -54,8 +54,8 @@ impl Act {
             86..=89 => Self::Pause(false),
             90 if services => Self::DeleteService(shape::CANARY_SERVICE),
             91 if services => Self::DeleteService(shape::STABLE_SERVICE),
-            92 if shape.routed => Self::DeleteIngress(ingress),
-            93 if shape.routed => Self::Tamper(ingress, random.int(0, 100)),
+            92 if shape.routed => Self::DeleteWay(way),
+            93 if shape.routed => Self::Tamper(way, random.int(0, 100)),
             94 => Self::ScaleSet(random.next(), random.int(0, 12)),
             95 => Self::DeleteSet(random.next()),
             _ => Self::KillPods(random.below(4) + 1),
@@ -102,13 +102,13 @@ impl Act {
                     cluster.put_service(service(name));
                 }
             }
-            Self::DeleteIngress(name) => cluster.remove_route(name),
-            Self::RestoreIngress(name) => {
-                if cluster.routes.get(name).is_none() {
-                    cluster.put_route(name, network::stable_ingress(name));
+            Self::DeleteWay(way) => cluster.remove_route(way.name()),
+            Self::RestoreWay(way) => {
+                if cluster.routes.get(way.name()).is_none() {
+                    cluster.put_route(way.name(), network::made(*way));
                 }
             }
-            Self::Tamper(name, weight) => network::tamper(cluster, name, *weight),
+            Self::Tamper(way, weight) => network::tamper(cluster, *way, *weight),
             Self::ScaleSet(which, replicas) => {
                 if let Some(mut set) = chosen(cluster, *which) {
                     set.generation += i64::from(set.replicas != *replicas);
@@ -130,17 +130,17 @@ impl Act {
         if let Self::DeleteService(name) = self {
             return Some(Self::RestoreService(name));
         }
-        if let Self::DeleteIngress(name) = self
-            && shape.ingresses.contains(name)
+        if let Self::DeleteWay(way) = self
+            && shape.ways.contains(way)
         {
-            return Some(Self::RestoreIngress(name));
+            return Some(Self::RestoreWay(*way));
         }
         None
     }
 
     /// Whether it changes what belongs to the controller, behind its back.
     pub(crate) fn meddles(&self) -> bool {
-        matches!(self, Self::Tamper(..) | Self::ScaleSet(..) | Self::DeleteSet(_) | Self::DeleteIngress(_))
+        matches!(self, Self::Tamper(..) | Self::ScaleSet(..) | Self::DeleteSet(_) | Self::DeleteWay(_))
     }
 
     /// How a story tells it.
@@ -157,9 +157,9 @@ impl Act {
             Self::Pause(false) => "takes spec.paused away".to_owned(),
             Self::DeleteService(name) => format!("deletes Service {name}"),
             Self::RestoreService(name) => format!("creates Service {name} again"),
-            Self::DeleteIngress(name) => format!("deletes Ingress {name}"),
-            Self::RestoreIngress(name) => format!("creates Ingress {name} again"),
-            Self::Tamper(name, weight) => format!("writes weight {weight} into the canary Ingress of {name}"),
+            Self::DeleteWay(way) => format!("deletes {}", way.told()),
+            Self::RestoreWay(way) => format!("creates {} again", way.told()),
+            Self::Tamper(way, weight) => format!("writes weight {weight} into {} by hand", way.told()),
             Self::ScaleSet(_, replicas) => format!("scales some ReplicaSet to {replicas} by hand"),
             Self::DeleteSet(_) => "deletes some ReplicaSet".to_owned(),
             Self::KillPods(many) => format!("kills up to {many} pods of each ReplicaSet"),

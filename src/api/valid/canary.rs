@@ -4,7 +4,8 @@ use super::field::{Field, FieldError};
 use super::{MAX_WEIGHT_DEFAULT, check_anti_affinity, percent, step};
 use crate::rollout::{CanaryStrategy, PingPongSpec, RolloutTrafficRouting};
 
-const BOTH_SERVICES: &str = "Canary service and Stable service must to be set to use Traffic Routing";
+pub(super) const BOTH_SERVICES: &str =
+    "Canary service and Stable service must to be set to use Traffic Routing";
 
 /// Checks a canary strategy and its steps.
 pub(crate) fn check(canary: &CanaryStrategy, path: &Field, errors: &mut Vec<FieldError>) {

@@ -72,6 +72,10 @@ impl Field {
         Self(format!("{}[{index}]", self.0))
     }
 
+    pub(crate) fn key(&self, key: &str) -> Self {
+        Self(format!("{}[{key}]", self.0))
+    }
+
     pub(crate) fn required(&self, detail: &str) -> FieldError {
         self.error(FieldErrorKind::Required, None, detail)
     }

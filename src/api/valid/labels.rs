@@ -76,7 +76,8 @@ pub(crate) fn is_usable(selector: &LabelSelector) -> bool {
 }
 
 /// Tells whether a selector selects these labels.
-pub(crate) fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+#[must_use]
+pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     let wanted = selector.match_labels.iter().flatten().all(|(name, value)| labels.get(name) == Some(value));
     wanted && selector.match_expressions.iter().flatten().all(|expression| holds(expression, labels))
 }
@@ -125,7 +126,8 @@ pub(crate) fn label_name_problems(text: &str) -> Vec<String> {
     problems
 }
 
-fn label_value_problems(text: &str) -> Vec<String> {
+/// Says what is wrong with the value of a label.
+pub(crate) fn label_value_problems(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if text.len() > PART_LENGTH_MAX {
         problems.push(format!("must be no more than {PART_LENGTH_MAX} characters"));
@@ -148,7 +150,8 @@ pub(crate) fn dns_label_problems(text: &str) -> Vec<String> {
     problems
 }
 
-fn subdomain_problems(text: &str) -> Vec<String> {
+/// Says what is wrong with the name of most objects.
+pub(crate) fn subdomain_problems(text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if text.len() > SUBDOMAIN_LENGTH_MAX {
         problems.push(format!("must be no more than {SUBDOMAIN_LENGTH_MAX} characters"));

@@ -511,7 +511,7 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
         [
             "spec.rollbackWindow",
             "spec.strategy.canary.canaryMetadata",
-            "spec.strategy.canary.trafficRouting.plugins",
+            "spec.strategy.canary.trafficRouting.plugins[a/b]",
             "spec.strategy.canary.steps[1].setCanaryScale",
         ]
     );

@@ -2,6 +2,7 @@
 
 use super::field::{Field, FieldError};
 use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
+use super::plugins;
 use crate::analysis::{Metric, MetricProvider};
 use crate::rollout::RolloutTrafficRouting;
 
@@ -64,13 +65,14 @@ fn check_routers(routing: &RolloutTrafficRouting, path: &Field, errors: &mut Vec
         ("appMesh", routing.app_mesh.is_some()),
         ("traefik", routing.traefik.is_some()),
         ("apisix", routing.apisix.is_some()),
-        ("plugins", !routing.plugins.is_empty()),
     ];
     for (router, set) in routers {
         if set {
             errors.push(refusal(&path.child(router), "use trafficRouting.nginx, or no router"));
         }
     }
+    let plugins = plugins::unserved(&routing.plugins, path);
+    errors.extend(plugins.into_iter().map(|(field, mend)| refusal(&field, mend)));
 }
 
 fn check_step(step: &Step, path: &Field, errors: &mut Vec<FieldError>) {

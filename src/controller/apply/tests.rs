@@ -38,6 +38,7 @@ fn observed() -> Observed {
         services: BTreeMap::from([("shop".to_owned(), Arc::new(service))]),
         endpoints: BTreeMap::new(),
         routes: BTreeMap::new(),
+        unread: Default::default(),
         runs: vec![Arc::new(run())],
         foreign_runs: Default::default(),
         templates: BTreeMap::new(),
@@ -389,6 +390,31 @@ async fn a_run_that_cannot_be_seen_takes_its_name() {
     }
 }
 
+/// Rules are one list to the server, so they are written whole and only over what was read; in the namespace of the
+/// route and in the version of its group that the cluster serves.
+#[tokio::test]
+async fn an_http_route_is_patched_where_and_as_it_was_read() {
+    let rules = |canary: i32| json!([{ "backendRefs": [{ "name": "s", "weight": 100 - canary }, { "name": "c", "weight": canary }] }]);
+    let object = |canary: i32| {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "HTTPRoute",
+            "metadata": { "name": "shop", "namespace": "infra", "resourceVersion": "55" },
+            "spec": { "parentRefs": [{ "name": "eg" }], "rules": rules(canary) },
+        })
+    };
+    let reference =
+        Reference { namespace: Some("infra".to_owned()), ..kinds::reference(&kinds::http_route(), "shop") };
+    let (from, to) = (Some(object(0)), object(20));
+    let route = RouteWrite { reference: reference.clone(), from, to, weight: 20, max_weight: 100 };
+    let (outcome, asked) =
+        apply(vec![Write::Route(route)], async |server: &mut Server| server.answer(200, stored("56")).await)
+            .await;
+    let body = json!({ "metadata": { "resourceVersion": "55" }, "spec": { "rules": rules(20) } });
+    let path = "/apis/gateway.networking.k8s.io/v1beta1/namespaces/infra/httproutes/shop";
+    assert_eq!(asked, merge(path, body));
+    assert!(outcome.fence.waits_for(&reference));
+}
+
 #[tokio::test]
 async fn a_refused_route_is_told_to_the_user() {
     let denied = json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no right"});
@@ -404,13 +430,13 @@ async fn looking_up_tells_absence_from_failure() {
     let (client, mut server) = server();
     let (recorder, _writer) = crate::events::channel(client.clone(), Arc::new(Metrics::default()));
     let hand = Hand::new(client, recorder);
-    let object = kinds::reference(&kinds::replica_set(), "shop-aa");
-    let (found, _) = tokio::join!(hand.look_up("ns", &object), server.answer(200, stored("7")));
+    let (object, kind) = (kinds::reference(&kinds::replica_set(), "shop-aa"), kinds::replica_set());
+    let (found, _) = tokio::join!(hand.look_up("ns", &object, &kind), server.answer(200, stored("7")));
     assert_eq!(found.unwrap(), Some(Seen { version: "7".to_owned(), uid: "u".to_owned() }));
     let gone = json!({"kind": "Status", "code": 404, "reason": "NotFound"});
-    let (found, _) = tokio::join!(hand.look_up("ns", &object), server.answer(404, gone));
+    let (found, _) = tokio::join!(hand.look_up("ns", &object, &kind), server.answer(404, gone));
     assert_eq!(found.unwrap(), None);
-    let (found, _) = tokio::join!(hand.look_up("ns", &object), server.hang_up());
+    let (found, _) = tokio::join!(hand.look_up("ns", &object, &kind), server.hang_up());
     assert_eq!(found.unwrap_err().class, Class::Unreachable);
 }
 

@@ -9,12 +9,12 @@ use tidegate_api::rollout::{CanaryStrategy, ReplicaProgressThreshold, RolloutSta
 
 use crate::plan::Reference;
 use crate::rollout::world::{Set, World};
-use crate::route::{Objects, Router, router};
+use crate::route::{Acceptance, Objects, Routers};
 
 pub(super) struct Facts<'a> {
     pub(super) status: RolloutStatus,
     pub(super) canary: Option<&'a CanaryStrategy>,
-    pub(super) router: Option<Box<dyn Router + 'a>>,
+    pub(super) routers: Routers<'a>,
     /// `spec.replicas`.
     pub(super) replicas: i32,
     /// The weight that stands for all traffic.
@@ -37,7 +37,7 @@ impl<'a> Facts<'a> {
         Self {
             status: world.rollout.status.clone().unwrap_or_default(),
             canary,
-            router: routing.and_then(router),
+            routers: Routers::of(&world.rollout, &world.spec),
             replicas,
             max_weight: routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100).max(1),
             surge,
@@ -56,14 +56,21 @@ impl<'a> Facts<'a> {
     }
 
     /// The weight that routing objects give to the canary; 0 without a router.
-    pub(super) fn weight(&self, world: &World, objects: &Objects) -> i32 {
-        self.router.as_ref().map_or(0, |router| router.weight(objects, &world.rollout))
+    pub(super) fn weight(&self, objects: &Objects) -> i32 {
+        self.routers.weight(objects)
     }
 
     /// The weight that one routing object alone gives to the canary.
-    pub(super) fn weight_of(&self, world: &World, reference: &Reference, object: Option<&Value>) -> i32 {
-        let object = object.map(|object| (reference.clone(), std::sync::Arc::new(object.clone())));
-        self.weight(world, &object.into_iter().collect())
+    pub(super) fn weight_of(&self, reference: &Reference, object: Option<&Value>) -> i32 {
+        self.routers.weight_of(reference, object)
+    }
+
+    /// Why a weight that is shown is not in effect, where somebody says so.
+    pub(super) fn not_accepted(&self, objects: &Objects) -> Option<String> {
+        match self.routers.acceptance(objects) {
+            Acceptance::Silent | Acceptance::Accepted => None,
+            Acceptance::Refused(why) | Acceptance::Behind(why) => Some(why),
+        }
     }
 
     /// Pods that carry a weight: 20 of 100 with 4 replicas needs one.

@@ -34,7 +34,7 @@ impl Judge<'_> {
 
     /// Without a router, our own scale-ups stay within maxSurge; what is above it already may stay.
     fn grown(&mut self, set: &Set, to: i32) {
-        if self.facts.router.is_some() {
+        if !self.facts.routers.is_empty() {
             return;
         }
         let total = total(self.live.sets.iter().map(|set| set.replicas));
@@ -50,7 +50,7 @@ impl Judge<'_> {
         if to >= kept(set) {
             return; // only pods that are not available go: they are deleted first
         }
-        if self.facts.router.is_some() {
+        if !self.facts.routers.is_empty() {
             self.weighted_shrink(set, to);
             self.delayed_shrink(set, to, patch);
         } else {

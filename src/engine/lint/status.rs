@@ -72,10 +72,13 @@ impl Judge<'_> {
             return self.still_paused(pause, from);
         }
         if let Some(weight) = step.set_weight {
-            let shown = self.facts.weight(&self.live, &self.live.routes);
-            let routed = self.facts.router.is_some() && self.facts.replicas > 0;
-            return (routed && shown != weight)
-                .then(|| format!("the routes show weight {shown}, not {weight}"));
+            let shown = self.facts.weight(&self.live.routes);
+            let routed = !self.facts.routers.is_empty() && self.facts.replicas > 0;
+            if !routed {
+                return None;
+            }
+            let other = (shown != weight).then(|| format!("the routes show weight {shown}, not {weight}"));
+            return other.or_else(|| self.facts.not_accepted(&self.live.routes));
         }
         if step.analysis.is_some() {
             let index = index.to_string();

@@ -53,6 +53,7 @@ fn world_of(canary: Value) -> World {
         ]),
         endpoints: BTreeMap::new(),
         routes: BTreeMap::from([(ingress("shop"), Arc::new(json!({ "metadata": { "name": "shop" } })))]),
+        unread: Default::default(),
         runs: Vec::new(),
         foreign_runs: Default::default(),
         templates: BTreeMap::new(),
@@ -95,11 +96,7 @@ fn endpoints(world: &mut World, service: &str, hash: &str, ready: i32) {
 }
 
 fn ingress(name: &str) -> Reference {
-    Reference {
-        api_version: "networking.k8s.io/v1".to_owned(),
-        kind: "Ingress".to_owned(),
-        name: name.to_owned(),
-    }
+    Reference::new("networking.k8s.io/v1", "Ingress", name)
 }
 
 fn routed(weight: i32) -> Value {

@@ -14,7 +14,7 @@ impl Judge<'_> {
         let updating = !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash;
         let by_plan = plan.status().is_some_and(|to| to.abort && !status.abort);
         self.aborting = updating && (status.abort && !status.promote_full || by_plan);
-        let weight = self.facts.weight(self.seen, &self.seen.routes);
+        let weight = self.facts.weight(&self.seen.routes);
         if !self.aborting || weight == 0 || self.ready_of_stable() == 0 {
             return;
         }
@@ -35,7 +35,7 @@ impl Judge<'_> {
 
     /// After the plan of an abort no object gives the canary weight.
     pub(super) fn abort_is_complete(&mut self) {
-        let weight = self.facts.weight(&self.live, &self.live.routes);
+        let weight = self.facts.weight(&self.live.routes);
         if self.aborting && weight > 0 && self.ready_of_stable() > 0 {
             self.blame(
                 Rule::AbortIncomplete,
@@ -128,11 +128,11 @@ impl Judge<'_> {
 
     /// The most weight that a Service may carry at this point: as it was seen, or as it is after the writes so far.
     pub(super) fn carried(&self, service: &str) -> i32 {
-        if self.facts.router.is_none() {
+        if self.facts.routers.is_empty() {
             return 0;
         }
-        let seen = self.facts.weight(self.seen, &self.seen.routes);
-        let live = self.facts.weight(&self.live, &self.live.routes);
+        let seen = self.facts.weight(&self.seen.routes);
+        let live = self.facts.weight(&self.live.routes);
         let canary = if self.facts.canary_service() == Some(service) { seen.max(live) } else { 0 };
         let stable = if self.facts.stable_service() == Some(service) {
             self.facts.max_weight - seen.min(live)
@@ -146,8 +146,8 @@ impl Judge<'_> {
     fn shown(&self, route: &RouteWrite) -> (i32, i32) {
         let before = self.live.routes.get(&route.reference).map(AsRef::as_ref);
         (
-            self.facts.weight_of(self.seen, &route.reference, before),
-            self.facts.weight_of(self.seen, &route.reference, Some(&route.to)),
+            self.facts.weight_of(&route.reference, before),
+            self.facts.weight_of(&route.reference, Some(&route.to)),
         )
     }
 

@@ -1,4 +1,4 @@
-//! What the spec refers to: Services, Ingresses and analysis templates must exist and fit.
+//! What the spec refers to: Services, routing objects and analysis templates must exist and fit.
 //!
 //! Input: a World whose spec is valid by itself. Output: the first fault, as the text that Argo Rollouts puts into
 //! the InvalidSpec condition. Faults are looked for in every round, because what is missing may appear later.
@@ -10,7 +10,7 @@ use tidegate_api::valid::unsupported_providers;
 
 use super::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Service, TemplateKey, World};
 use crate::analysis::{RunKind, RunRequest, is_counted, new_run};
-use crate::plan::Reference;
+use crate::route::Routers;
 
 /// The first thing that the spec refers to and that is missing or unfit.
 pub(crate) fn fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
@@ -22,7 +22,7 @@ pub(crate) fn fault(world: &World, strategy: &CanaryStrategy) -> Option<String> 
             return Some(invalid(&format!("spec.strategy.canary.{field}"), name, &why));
         }
     }
-    analyses_fault(world, strategy).or_else(|| ingress_fault(world, strategy))
+    analyses_fault(world, strategy).or_else(|| route_fault(world))
 }
 
 fn invalid(path: &str, value: &str, why: &str) -> String {
@@ -57,36 +57,9 @@ fn unmatched_label<'s>(
     unmatched.map(|(key, _)| key.as_str())
 }
 
-fn ingress_fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
-    let nginx = strategy.traffic_routing.as_ref()?.nginx.as_ref()?;
-    let service = strategy.stable_service.as_deref().unwrap_or_default();
-    let single =
-        nginx.stable_ingress.as_deref().filter(|name| !name.is_empty()).map(|name| ("stableIngress", name));
-    let several = nginx.stable_ingresses.iter().map(|name| ("stableIngresses", name.as_str()));
-    single.into_iter().chain(several).find_map(|(field, name)| {
-        let reference = Reference {
-            api_version: "networking.k8s.io/v1".to_owned(),
-            kind: "Ingress".to_owned(),
-            name: name.to_owned(),
-        };
-        let path = format!("spec.strategy.canary.trafficRouting.nginx.{field}");
-        let Some(ingress) = world.routes.get(&reference) else {
-            return Some(invalid(&path, name, &format!("ingress.networking.k8s.io {name:?} not found")));
-        };
-        (!reaches(ingress, service)).then(|| {
-            invalid(&path, name, &format!("ingress `{name}` has no rules using service {service} backend"))
-        })
-    })
-}
-
-fn reaches(ingress: &serde_json::Value, service: &str) -> bool {
-    let rules = ingress.pointer("/spec/rules").and_then(serde_json::Value::as_array);
-    rules.into_iter().flatten().any(|rule| {
-        let paths = rule.pointer("/http/paths").and_then(serde_json::Value::as_array);
-        paths.into_iter().flatten().any(|path| {
-            path.pointer("/backend/service/name").and_then(serde_json::Value::as_str) == Some(service)
-        })
-    })
+fn route_fault(world: &World) -> Option<String> {
+    let fault = Routers::of(&world.rollout, &world.spec).fault(world)?;
+    Some(invalid(&fault.path, &fault.value, &fault.why))
 }
 
 fn analyses_fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {

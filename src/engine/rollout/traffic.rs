@@ -14,7 +14,7 @@ use super::replicas::{self, share_ceil, share_floor};
 use super::step;
 use super::world::{Endpoints, MANAGED_BY, Set, World};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
-use crate::route::{self, Routed, Router, Weights};
+use crate::route::{Acceptance, Routers, Routing};
 
 /// What became of the traffic in one round.
 #[derive(Debug, Default)]
@@ -30,17 +30,25 @@ pub(crate) struct Traffic {
 }
 
 /// The weight that the routing objects show for the canary; 0 without a router.
-pub(crate) fn observed(world: &World, strategy: &CanaryStrategy) -> i32 {
-    router(strategy).map_or(0, |router| router.weight(&world.routes, &world.rollout))
+fn observed(world: &World) -> i32 {
+    routers(world).weight(&world.routes)
 }
 
-fn router(strategy: &CanaryStrategy) -> Option<Box<dyn Router + '_>> {
-    route::router(strategy.traffic_routing.as_ref()?)
+fn routers(world: &World) -> Routers<'_> {
+    Routers::of(&world.rollout, &world.spec)
 }
 
-/// The weight that stands for all traffic.
-pub(crate) fn max_weight(strategy: &CanaryStrategy) -> i32 {
-    strategy.traffic_routing.as_ref().and_then(|routing| routing.max_traffic_weight).unwrap_or(100)
+/// The least and the most weight that requests may still find on the canary: what the objects show, and anything at
+/// all while those who serve them have not taken it up.
+pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
+    let routers = routers(world);
+    match routers.acceptance(&world.routes) {
+        Acceptance::Behind(_) => (0, max),
+        Acceptance::Silent | Acceptance::Accepted | Acceptance::Refused(_) => {
+            let weight = routers.weight(&world.routes).min(max);
+            (weight, weight)
+        }
+    }
 }
 
 /// Gives the stable revision all traffic, before and regardless of anything else.
@@ -48,8 +56,8 @@ pub(crate) fn max_weight(strategy: &CanaryStrategy) -> i32 {
 /// It needs nothing that could be invalid: the router, the two Services and the stable hash. The weight stays where
 /// it is only while the stable revision has no ready endpoint and the canary has one: the better side keeps it.
 pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -> Option<Because> {
-    let router = router(strategy)?;
-    let observed = router.weight(&world.routes, &world.rollout);
+    let routers = routers(world);
+    let observed = routers.weight(&world.routes);
     if observed == 0 {
         return None;
     }
@@ -59,26 +67,27 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     if stable_ready == 0 && world.endpoints.get(canary).is_some_and(|endpoints| total(endpoints) > 0) {
         return Some(Because::StableNotReady { service: stable.to_owned() });
     }
-    let want = wanted(world, strategy, 0);
-    let Routed::Writes(writes) = router.route(&world.routes, &want) else {
-        return Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: 0 });
-    };
-    push(router.as_ref(), writes, (observed, 0, want.max), status.canary.weights.as_ref(), plan);
-    None
+    let routing = routers.route(&world.routes, 0);
+    let mut left = world.routes.clone();
+    for (write, _) in &routing.writes {
+        left.insert(write.reference.clone(), Arc::new(write.to.clone()));
+    }
+    let stays = routers.weight(&left) > 0;
+    let router = routing.pending.unwrap_or("the router").to_owned();
+    push(routing, (observed, 0, max_weight(strategy)), status.canary.weights.as_ref(), plan);
+    stays.then_some(Because::WeightNotYetSeen { router, want: 0 })
+}
+
+/// The weight that stands for all traffic.
+fn max_weight(strategy: &CanaryStrategy) -> i32 {
+    strategy.traffic_routing.as_ref().and_then(|routing| routing.max_traffic_weight).unwrap_or(100)
 }
 
 /// Adds the writes of one change of weight, `(from, to, of)`; the last one brings the Event of the weight.
-fn push(
-    router: &dyn Router,
-    writes: Vec<RouteWrite>,
-    (from, to, of): (i32, i32, i32),
-    prior: Option<&TrafficWeights>,
-    plan: &mut Plan,
-) {
-    let last = writes.len();
-    for (index, write) in writes.into_iter().enumerate() {
+fn push(routing: Routing, (from, to, of): (i32, i32, i32), prior: Option<&TrafficWeights>, plan: &mut Plan) {
+    let last = routing.writes.len();
+    for (index, (write, mut notices)) in routing.writes.into_iter().enumerate() {
         let because = Because::Weight { from: Some(from), to, of };
-        let mut notices = router.notices(&write);
         if index + 1 == last {
             notices.extend(weight_notice(prior, to));
         }
@@ -93,26 +102,13 @@ fn services(strategy: &CanaryStrategy) -> (&str, &str) {
     )
 }
 
-fn wanted<'w>(world: &'w World, strategy: &'w CanaryStrategy, canary: i32) -> Weights<'w> {
-    let (stable_service, canary_service) = services(strategy);
-    let routing = strategy.traffic_routing.as_ref();
-    Weights {
-        rollout: &world.rollout,
-        canary_service,
-        stable_service,
-        canary,
-        max: max_weight(strategy),
-        max_named: routing.is_some_and(|routing| routing.max_traffic_weight.is_some()),
-    }
-}
-
 /// Points the stable and the canary Service at their revisions.
 ///
 /// Adopting a Service needs a fully available ReplicaSet; later switches need one available pod. After an abort the
 /// canary Service goes back to the stable revision once no weight is left on it.
 pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) {
     let (stable_service, canary_service) = services(facts.strategy);
-    let observed = observed(facts.world, facts.strategy);
+    let observed = observed(facts.world);
     if let Some(stable) = facts.stable
         && takes_over(facts, stable_service, stable, facts.limits.max_weight - observed)
     {
@@ -177,44 +173,68 @@ fn point(facts: &Facts<'_>, service: &str, set: &Set, check: bool, plan: &mut Pl
     plan.push_with(write, because, vec![Notice::normal("SwitchService", message)]);
 }
 
-/// Brings the router towards the weight that the steps ask for.
+/// Brings the routers towards the weight that the steps ask for.
 pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffic {
-    let Some(router) = router(facts.strategy) else {
+    let (routers, now) = (routers(facts.world), &facts.world.routes);
+    if routers.is_empty() {
         return Traffic { settled: true, ..Traffic::default() };
-    };
-    let observed = router.weight(&facts.world.routes, facts.rollout);
+    }
+    let (observed, acceptance) = (routers.weight(now), routers.acceptance(now));
     let target = target(facts, aborted);
-    let wait = if aborted { None } else { hold(facts, observed, target) };
-    let weight = if wait.is_some() { observed } else { target };
-    let want = wanted(facts.world, facts.strategy, weight);
-    let mut traffic = Traffic { settled: observed == target, wait, ..Traffic::default() };
-    let prior = facts.status.canary.weights.as_ref();
+    let mut traffic = Traffic::default();
     if aborted {
         // The abort itself was written before anything else; here only the status is told.
-        let held = abort(facts.world, facts.strategy, &mut Plan::default());
+        let mut written = Plan::default();
+        let held = abort(facts.world, facts.strategy, &mut written);
         let weight = if held.is_some() { observed } else { 0 };
-        traffic.wait = held;
-        traffic.weights = Some(weights(facts, weight));
+        traffic.wait = held.or_else(|| not_accepted(&acceptance).filter(|_| observed == 0));
+        traffic.weights = Some(weights(facts, weight, verified(&acceptance, written.writes.is_empty())));
         return traffic;
     }
-    match router.route(&facts.world.routes, &want) {
-        Routed::Writes(mut writes) => {
-            traffic.settled &= writes.is_empty();
-            drop_unfounded_raises(facts, router.as_ref(), weight, &mut writes, &mut traffic.wait);
-            push(router.as_ref(), writes, (observed, weight, want.max), prior, plan);
-            traffic.weights = Some(weights(facts, weight));
-        }
-        Routed::Refused(why) => {
-            traffic.notices.push(Notice::warning("TrafficRoutingError", why));
-            traffic.settled = false;
-            traffic.weights = prior.cloned();
-            traffic.wait = Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: target });
-        }
+    traffic.wait = hold(facts, observed, target);
+    let weight = if traffic.wait.is_some() { observed } else { target };
+    let prior = facts.status.canary.weights.as_ref();
+    let mut routing = routers.route(now, weight);
+    let pending = routing.pending;
+    let refused = routing.writes.is_empty() && !routing.refusals.is_empty();
+    let taken_up = !matches!(acceptance, Acceptance::Behind(_) | Acceptance::Refused(_));
+    traffic.settled = observed == target && pending.is_none() && taken_up;
+    let refusals = std::mem::take(&mut routing.refusals).into_iter();
+    traffic.notices.extend(refusals.map(|why| Notice::warning("TrafficRoutingError", why)));
+    traffic.weights = if refused {
+        prior.cloned()
+    } else {
+        Some(weights(facts, weight, verified(&acceptance, routing.writes.is_empty())))
+    };
+    let not_seen =
+        || Because::WeightNotYetSeen { router: pending.unwrap_or("the router").to_owned(), want: target };
+    if refused {
+        traffic.wait = Some(not_seen());
     }
+    drop_unfounded_raises(facts, &routers, weight, &mut routing, &mut traffic.wait);
+    push(routing, (observed, weight, facts.limits.max_weight), prior, plan);
     if traffic.wait.is_none() && !traffic.settled {
-        traffic.wait = Some(Because::WeightNotYetSeen { router: router.name().to_owned(), want: target });
+        traffic.wait = not_accepted(&acceptance).filter(|_| pending.is_none()).or_else(|| Some(not_seen()));
     }
     traffic
+}
+
+/// Whether those who serve the routes have taken the weight up; nothing where nobody says.
+fn verified(acceptance: &Acceptance, nothing_to_write: bool) -> Option<bool> {
+    match acceptance {
+        Acceptance::Silent => None,
+        Acceptance::Accepted => Some(nothing_to_write),
+        Acceptance::Refused(_) | Acceptance::Behind(_) => Some(false),
+    }
+}
+
+fn not_accepted(acceptance: &Acceptance) -> Option<Because> {
+    match acceptance {
+        Acceptance::Silent | Acceptance::Accepted => None,
+        Acceptance::Refused(why) | Acceptance::Behind(why) => {
+            Some(Because::WeightNotAccepted { why: why.clone() })
+        }
+    }
 }
 
 /// Leaves out writes that would raise the weight of one object while the canary is not ready for it.
@@ -223,19 +243,16 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
 /// only become 90 in both when there are pods for 90.
 fn drop_unfounded_raises(
     facts: &Facts<'_>,
-    router: &dyn Router,
+    routers: &Routers<'_>,
     weight: i32,
-    writes: &mut Vec<RouteWrite>,
+    routing: &mut Routing,
     wait: &mut Option<Because>,
 ) {
-    let raises = |write: &RouteWrite| {
-        let from = write.from.iter().map(|from| (write.reference.clone(), Arc::new(from.clone()))).collect();
-        router.weight(&from, facts.rollout) < weight
-    };
-    if writes.iter().any(raises) {
+    let raises = |write: &RouteWrite| routers.before(write) < weight;
+    if routing.writes.iter().any(|(write, _)| raises(write)) {
         *wait = wait.take().or_else(|| not_ready_for(facts, weight));
         if wait.is_some() {
-            writes.retain(|write| !raises(write));
+            routing.writes.retain(|(write, _)| !raises(write));
         }
     }
 }
@@ -315,7 +332,7 @@ fn required(facts: &Facts<'_>, weight: i32) -> i32 {
 }
 
 /// The weights as the status shows them.
-fn weights(facts: &Facts<'_>, canary: i32) -> TrafficWeights {
+fn weights(facts: &Facts<'_>, canary: i32, verified: Option<bool>) -> TrafficWeights {
     let (stable_service, canary_service) = services(facts.strategy);
     let destination = |weight: i32, service: &str, hash: &str| WeightDestination {
         weight,
@@ -330,7 +347,7 @@ fn weights(facts: &Facts<'_>, canary: i32) -> TrafficWeights {
             facts.stable.map_or("", |stable| stable.hash()),
         ),
         additional: Vec::new(),
-        verified: None,
+        verified,
     }
 }
 
@@ -361,7 +378,7 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
         facts.world.services.get(service).is_some_and(|known| known.hash() == Some(hash)) || pointed(service)
     };
     let max = facts.limits.max_weight;
-    let canary = observed(facts.world, facts.strategy).min(max);
+    let (least, most) = in_effect(facts.world, max);
     let share = |service: &str, weight: i32| {
         if selects(service) { share_ceil(weight, facts.replicas, max) } else { 0 }
     };
@@ -371,5 +388,5 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
     if selects(stable_service) && selects(canary_service) {
         return facts.replicas;
     }
-    share(canary_service, canary).max(share(stable_service, max - canary))
+    share(canary_service, most).max(share(stable_service, max - least))
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
 use tidegate_api::rollout::Rollout;
-use tidegate_api::valid::{FieldError, ValidRollout};
+use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 
 use super::hash;
 use crate::plan::Reference;
@@ -46,6 +46,8 @@ pub struct World {
     pub endpoints: BTreeMap<String, Endpoints>,
     /// Routing objects that the router asked for; absent when they do not exist.
     pub routes: BTreeMap<Reference, Arc<Value>>,
+    /// Kinds of routing objects that cannot be read, and why: the cluster does not know them, or forbids it.
+    pub unread: BTreeMap<String, String>,
     /// AnalysisRuns that the Rollout controls.
     pub runs: Vec<Arc<AnalysisRun>>,
     /// Names of AnalysisRuns in the namespace that the Rollout does not control; a new run must not take one.
@@ -60,6 +62,8 @@ pub struct World {
 #[derive(Clone, Debug)]
 pub struct Parsed {
     pub valid: Result<ValidRollout, Vec<FieldError>>,
+    /// What the router plugins name, as far as it can be read: an abort needs it even when the spec is invalid.
+    pub plugins: PluginRouting,
     /// The pod template as the JSON that the hash is taken from.
     pub canonical: String,
     pub steps_hash: String,
@@ -76,6 +80,7 @@ impl Parsed {
         let steps = (!steps.is_empty()).then_some(Value::Array(steps));
         Self {
             valid: tidegate_api::valid::validate(rollout),
+            plugins: tidegate_api::valid::plugin_routing(rollout).0,
             canonical: hash::canonical(&rollout.spec.template.0),
             steps_hash: hash::steps_hash(steps.as_ref()),
         }

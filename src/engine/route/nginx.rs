@@ -7,9 +7,9 @@
 use serde_json::{Map, Value, json};
 use tidegate_api::rollout::{NginxTrafficRouting, Rollout};
 
-use super::{Objects, Routed, Router, Weights};
+use super::{Fault, Objects, Routed, Router, Sides, Weights};
 use crate::plan::{Notice, Reference, RouteWrite};
-use crate::rollout::world::owner_reference;
+use crate::rollout::world::{World, owner_reference};
 
 const DEFAULT_PREFIX: &str = "nginx.ingress.kubernetes.io";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
@@ -59,15 +59,15 @@ impl<'a> Nginx<'a> {
         }
         annotations.insert(self.annotation("canary"), json!("true"));
         annotations.insert(self.annotation("canary-weight"), json!(want.canary.to_string()));
-        if want.max_named {
-            annotations.insert(self.annotation("canary-weight-total"), json!(want.max.to_string()));
+        if want.sides.max_named {
+            annotations.insert(self.annotation("canary-weight-total"), json!(want.sides.max.to_string()));
         }
         annotations
     }
 
     /// The canary Ingress with nothing but a lower weight, which needs no stable Ingress to be copied from.
     fn lowered(&self, canary: &Value, want: &Weights<'_>) -> Option<Value> {
-        if !controlled_by(canary, want.rollout) || weight_of(canary, self.prefix()) <= want.canary {
+        if !controlled_by(canary, want.sides.rollout) || weight_of(canary, self.prefix()) <= want.canary {
             return None;
         }
         let mut object = canary.clone();
@@ -84,7 +84,7 @@ impl<'a> Nginx<'a> {
         want: &Weights<'_>,
     ) -> Result<Value, String> {
         if let Some(now) = now
-            && !controlled_by(now, want.rollout)
+            && !controlled_by(now, want.sides.rollout)
         {
             return Err(format!(
                 "ingress `{name}` exists but is not controlled by this Rollout: rename or delete it"
@@ -95,7 +95,7 @@ impl<'a> Nginx<'a> {
             let ingress = stable.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             return Err(format!(
                 "ingress `{ingress}` has no rules using service {} backend",
-                want.stable_service
+                want.sides.stable_service
             ));
         }
         let mut object = now.cloned().unwrap_or_else(|| {
@@ -104,8 +104,8 @@ impl<'a> Nginx<'a> {
                 "kind": "Ingress",
                 "metadata": {
                     "name": name,
-                    "namespace": want.rollout.metadata.namespace,
-                    "ownerReferences": [owner_reference(want.rollout)],
+                    "namespace": want.sides.rollout.metadata.namespace,
+                    "ownerReferences": [owner_reference(want.sides.rollout)],
                 },
             })
         });
@@ -127,17 +127,35 @@ impl Router for Nginx<'_> {
         "Nginx"
     }
 
-    fn needs(&self, rollout: &Rollout) -> Vec<Reference> {
+    fn needs(&self, sides: &Sides<'_>) -> Vec<Reference> {
         self.stable_ingresses()
             .into_iter()
-            .flat_map(|stable| [ingress(stable), ingress(&canary_name(rollout, stable))])
+            .flat_map(|stable| [ingress(stable), ingress(&canary_name(sides.rollout, stable))])
             .collect()
     }
 
-    fn weight(&self, now: &Objects, rollout: &Rollout) -> i32 {
+    fn fault(&self, world: &World, sides: &Sides<'_>) -> Option<Fault> {
+        let service = sides.stable_service;
+        let single = self.spec.stable_ingress.as_deref().filter(|name| !name.is_empty());
+        let single = single.map(|name| ("stableIngress", name));
+        let several = self.spec.stable_ingresses.iter().map(|name| ("stableIngresses", name.as_str()));
+        single.into_iter().chain(several).find_map(|(field, name)| {
+            let why = match world.routes.get(&ingress(name)) {
+                None => format!("ingress.networking.k8s.io {name:?} not found"),
+                Some(ingress) if !reaches(ingress, service) => {
+                    format!("ingress `{name}` has no rules using service {service} backend")
+                }
+                Some(_) => return None,
+            };
+            let path = format!("spec.strategy.canary.trafficRouting.nginx.{field}");
+            Some(Fault { path, value: name.to_owned(), why })
+        })
+    }
+
+    fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
         self.stable_ingresses()
             .into_iter()
-            .filter_map(|stable| now.get(&ingress(&canary_name(rollout, stable))))
+            .filter_map(|stable| now.get(&ingress(&canary_name(sides.rollout, stable))))
             .map(|canary| weight_of(canary, self.prefix()))
             .max()
             .unwrap_or(0)
@@ -158,7 +176,7 @@ impl Router for Nginx<'_> {
         let mut writes = Vec::new();
         let mut refusal = None;
         for stable_name in self.stable_ingresses() {
-            let name = canary_name(want.rollout, stable_name);
+            let name = canary_name(want.sides.rollout, stable_name);
             let canary = now.get(&ingress(&name)).map(AsRef::as_ref);
             let wanted = match now.get(&ingress(stable_name)) {
                 Some(stable) => self.wanted(&name, stable, canary, want),
@@ -177,25 +195,28 @@ impl Router for Nginx<'_> {
                     from: canary.cloned(),
                     to,
                     weight: want.canary,
-                    max_weight: want.max,
+                    max_weight: want.sides.max,
                 });
             }
         }
-        let Some(why) = refusal else { return Routed::Writes(writes) };
-        // With one Ingress refused the others only give weight back: an abort must not wait for what is missing.
-        writes.retain(|write| {
-            write.from.as_ref().is_some_and(|from| weight_of(from, self.prefix()) > want.canary)
-        });
-        if writes.is_empty() { Routed::Refused(why) } else { Routed::Writes(writes) }
+        Routed { writes, refusal }
     }
 }
 
 fn ingress(name: &str) -> Reference {
-    Reference {
-        api_version: "networking.k8s.io/v1".to_owned(),
-        kind: "Ingress".to_owned(),
-        name: name.to_owned(),
-    }
+    Reference::new("networking.k8s.io/v1", "Ingress", name)
+}
+
+/// Whether an Ingress sends anything to a Service.
+fn reaches(ingress: &Value, service: &str) -> bool {
+    let rules = ingress.pointer("/spec/rules").and_then(Value::as_array);
+    rules.into_iter().flatten().any(|rule| {
+        let paths = rule.pointer("/http/paths").and_then(Value::as_array);
+        paths
+            .into_iter()
+            .flatten()
+            .any(|path| path.pointer("/backend/service/name").and_then(Value::as_str) == Some(service))
+    })
 }
 
 /// `<rollout>-<ingress>-canary`, its beginning cut so that the whole is a valid name.
@@ -241,8 +262,8 @@ fn canary_rules(stable: &Value, want: &Weights<'_>) -> Vec<Value> {
         let mut found = false;
         for path in paths {
             let Some(name) = path.pointer_mut("/backend/service/name") else { continue };
-            if name.as_str() == Some(want.stable_service) {
-                *name = json!(want.canary_service);
+            if name.as_str() == Some(want.sides.stable_service) {
+                *name = json!(want.sides.canary_service);
                 found = true;
             }
         }
@@ -300,14 +321,9 @@ mod tests {
     }
 
     fn want(rollout: &Rollout, canary: i32) -> Weights<'_> {
-        Weights {
-            rollout,
-            canary_service: "shop-canary",
-            stable_service: "shop-stable",
-            canary,
-            max: 100,
-            max_named: false,
-        }
+        let (canary_service, stable_service) = ("shop-canary", "shop-stable");
+        let sides = Sides { rollout, canary_service, stable_service, max: 100, max_named: false };
+        Weights { sides, canary }
     }
 
     fn objects(canary: Option<Value>) -> Objects {
@@ -317,10 +333,8 @@ mod tests {
     }
 
     fn written(routed: Routed) -> Vec<RouteWrite> {
-        match routed {
-            Routed::Writes(writes) => writes,
-            Routed::Refused(why) => panic!("refused: {why}"),
-        }
+        assert_eq!(routed.refusal, None);
+        routed.writes
     }
 
     #[test]
@@ -329,23 +343,15 @@ mod tests {
             (rollout(), NginxTrafficRouting { stable_ingress: Some("shop".into()), ..Default::default() });
         let router = Nginx::new(&spec);
         let mut now: Objects = BTreeMap::from([(ingress("shop"), Arc::new(stable()))]);
-        let mut want = Weights {
-            rollout: &rollout,
-            canary_service: "shop-canary",
-            stable_service: "shop-stable",
-            canary: 40,
-            max: 100,
-            max_named: false,
-        };
-        let Routed::Writes(writes) = router.route(&now, &want) else { panic!() };
+        let writes = written(router.route(&now, &want(&rollout, 40)));
         now.insert(ingress("shop-shop-canary"), Arc::new(writes[0].to.clone()));
         now.remove(&ingress("shop"));
-        want.canary = 60;
-        assert!(matches!(router.route(&now, &want), Routed::Refused(_)));
-        want.canary = 0;
-        let Routed::Writes(writes) = router.route(&now, &want) else { panic!() };
-        assert_eq!(weight_of(&writes[0].to, DEFAULT_PREFIX), 0);
-        assert_eq!(writes[0].to["spec"], writes[0].from.as_ref().unwrap()["spec"]);
+        let higher = router.route(&now, &want(&rollout, 60));
+        assert!(higher.refusal.is_some() && higher.writes.is_empty());
+        let lower = router.route(&now, &want(&rollout, 0));
+        assert!(lower.refusal.is_some());
+        assert_eq!(weight_of(&lower.writes[0].to, DEFAULT_PREFIX), 0);
+        assert_eq!(lower.writes[0].to["spec"], lower.writes[0].from.as_ref().unwrap()["spec"]);
     }
 
     #[test]
@@ -379,8 +385,8 @@ mod tests {
         let mut canary = written(nginx.route(&objects(None), &want(&rollout, 30))).remove(0).to;
         canary["metadata"]["annotations"]["foreign"] = json!("stays");
         let now = objects(Some(canary));
-        assert_eq!(nginx.weight(&now, &rollout), 30);
-        assert_eq!(nginx.route(&now, &want(&rollout, 30)), Routed::Writes(vec![]));
+        assert_eq!(nginx.weight(&now, &want(&rollout, 0).sides), 30);
+        assert_eq!(nginx.route(&now, &want(&rollout, 30)), Routed::default());
         let next = written(nginx.route(&now, &want(&rollout, 50)));
         assert_eq!(next[0].to["metadata"]["annotations"]["foreign"], "stays");
         assert_eq!(next[0].to["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"], "50");
@@ -390,7 +396,7 @@ mod tests {
     fn somebody_elses_ingress_is_refused_by_name() {
         let (rollout, spec) = (rollout(), spec());
         let routed = Nginx::new(&spec).route(&objects(Some(stable())), &want(&rollout, 10));
-        assert!(matches!(routed, Routed::Refused(why) if why.contains("shop-shop-canary")));
+        assert!(routed.refusal.is_some_and(|why| why.contains("shop-shop-canary")));
     }
 
     #[test]

@@ -9,9 +9,11 @@
 mod route;
 mod table;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
+use tidegate_api::valid::selects;
 
 use super::object::{Key, annotation, child_map, list, set_annotation, text};
 
@@ -35,11 +37,30 @@ pub(super) struct Delegation {
 /// What one Rollout routes through.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Routed {
-    pub(super) namespace: String,
-    /// The kinds and names of the Services and routing objects, as the Rollout's spec names them.
-    pub(super) objects: BTreeSet<(&'static str, String)>,
+    /// The Services and routing objects that the Rollout's spec names.
+    pub(super) objects: BTreeSet<Object>,
+    /// The routing objects that it finds by their labels.
+    pub(super) selected: Vec<Selected>,
+    /// The Services whose weights are the Rollout's; every weight is, where it names none.
+    pub(super) services: BTreeSet<String>,
     /// The names of the routes that the Rollout's controller adds and removes.
     pub(super) managed: BTreeSet<String>,
+}
+
+/// One object by its kind, namespace and name.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Object {
+    pub(super) kind: &'static str,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// Objects of one kind and namespace by their labels.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Selected {
+    pub(super) kind: &'static str,
+    pub(super) namespace: String,
+    pub(super) selector: LabelSelector,
 }
 
 impl Delegation {
@@ -65,12 +86,12 @@ impl Delegation {
     pub(super) fn settle(&self, wanted: &mut Value, live: &Value) -> bool {
         let key = Key::of(wanted);
         let mut shared = self.scaled.contains(&key) && copy_replicas(wanted, live);
-        for routed in self.routed.iter().filter(|routed| routed.names(&key)) {
+        for routed in self.routed.iter().filter(|routed| routed.concerns(&key, live)) {
             shared = true;
             match (key.group.as_str(), key.kind.as_str()) {
                 ("", "Service") => copy_hash(wanted, live, "/spec/selector"),
                 ("networking.istio.io", "DestinationRule") => copy_subsets(wanted, live),
-                _ => table::settle(wanted, live, &routed.managed),
+                _ => table::settle(wanted, live, routed),
             }
         }
         if let ("networking.k8s.io" | "extensions", "Ingress") = (key.group.as_str(), key.kind.as_str()) {
@@ -81,10 +102,21 @@ impl Delegation {
 }
 
 impl Routed {
-    fn names(&self, key: &Key) -> bool {
-        self.namespace == key.namespace
-            && self.objects.iter().any(|(kind, name)| *kind == key.kind && *name == key.name)
+    /// Whether the Rollout routes through an object. The live labels count: they are what its controller goes by.
+    fn concerns(&self, key: &Key, live: &Value) -> bool {
+        let named = |object: &Object| {
+            object.kind == key.kind && object.namespace == key.namespace && object.name == key.name
+        };
+        let selected = |one: &Selected| {
+            one.kind == key.kind && one.namespace == key.namespace && selects(&one.selector, &labels(live))
+        };
+        self.objects.iter().any(named) || self.selected.iter().any(selected)
     }
+}
+
+fn labels(object: &Value) -> BTreeMap<String, String> {
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// The object that an autoscaler scales.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::super::object::{list, text};
+use super::Routed;
 
 /// The weights of one kind.
 struct Shape {
@@ -15,6 +16,8 @@ struct Shape {
     backends: &'static str,
     /// What names a backend.
     identity: &'static [&'static str],
+    /// Where a backend names its Service, when that is how a Rollout's two sides are told apart.
+    service: Option<&'static str>,
 }
 
 const SHAPES: [Shape; 10] = [
@@ -23,108 +26,139 @@ const SHAPES: [Shape; 10] = [
         rules: Some("/spec/rules"),
         backends: "/backendRefs",
         identity: &["/name", "/namespace"],
+        service: Some("/name"),
     },
     Shape {
         kind: "GRPCRoute",
         rules: Some("/spec/rules"),
         backends: "/backendRefs",
         identity: &["/name", "/namespace"],
+        service: Some("/name"),
     },
     Shape {
         kind: "TCPRoute",
         rules: Some("/spec/rules"),
         backends: "/backendRefs",
         identity: &["/name", "/namespace"],
+        service: Some("/name"),
     },
     Shape {
         kind: "TLSRoute",
         rules: Some("/spec/rules"),
         backends: "/backendRefs",
         identity: &["/name", "/namespace"],
+        service: Some("/name"),
     },
     Shape {
         kind: "VirtualService",
         rules: Some("/spec/http"),
         backends: "/route",
         identity: &["/destination/host", "/destination/subset"],
+        service: None,
     },
     Shape {
         kind: "VirtualService",
         rules: Some("/spec/tls"),
         backends: "/route",
         identity: &["/destination/host", "/destination/subset"],
+        service: None,
     },
     Shape {
         kind: "VirtualService",
         rules: Some("/spec/tcp"),
         backends: "/route",
         identity: &["/destination/host", "/destination/subset"],
+        service: None,
     },
     Shape {
         kind: "TraefikService",
         rules: None,
         backends: "/spec/weighted/services",
         identity: &["/name", "/namespace"],
+        service: Some("/name"),
     },
     Shape {
         kind: "ApisixRoute",
         rules: Some("/spec/http"),
         backends: "/backends",
         identity: &["/serviceName"],
+        service: Some("/serviceName"),
     },
-    Shape { kind: "HTTPProxy", rules: Some("/spec/routes"), backends: "/services", identity: &["/name"] },
+    Shape {
+        kind: "HTTPProxy",
+        rules: Some("/spec/routes"),
+        backends: "/services",
+        identity: &["/name"],
+        service: Some("/name"),
+    },
 ];
 
 /// Copies the weights, and the rules that the Rollout's controller added, from the live object.
-pub(super) fn settle(wanted: &mut Value, live: &Value, managed: &BTreeSet<String>) {
+pub(super) fn settle(wanted: &mut Value, live: &Value, routed: &Routed) {
     let kind = text(wanted, "/kind").to_owned();
     for shape in SHAPES.iter().filter(|shape| shape.kind == kind) {
         match shape.rules {
-            Some(rules) => settle_rules(wanted, live, shape, rules, managed),
-            None => copy_weights(wanted, live, shape),
+            Some(rules) => settle_rules(wanted, live, shape, rules, routed),
+            None => copy_weights(wanted, live, shape, routed),
         }
     }
     if kind == "Route" {
-        settle_openshift(wanted, live);
+        settle_openshift(wanted, live, routed);
     }
 }
 
 /// Pairs Git's rules with live ones that have the same backends, in order, and copies the weights; then
-/// puts the managed rules where they are live.
-fn settle_rules(wanted: &mut Value, live: &Value, shape: &Shape, rules: &str, managed: &BTreeSet<String>) {
+/// puts the managed rules where they are live. A rule that Git has given other backends, beside the Rollout's two,
+/// is paired by those two.
+fn settle_rules(wanted: &mut Value, live: &Value, shape: &Shape, rules: &str, routed: &Routed) {
     let Some(Value::Array(ours)) = wanted.pointer_mut(rules) else { return };
     let theirs = list(live, rules);
     let mut used = vec![false; theirs.len()];
-    for rule in ours.iter_mut() {
-        let backends = identities(rule, shape);
-        let found =
-            theirs.iter().enumerate().find(|(n, live)| !used[*n] && identities(live, shape) == backends);
-        if let Some((n, live_rule)) = found {
-            used[n] = true;
-            copy_weights(rule, live_rule, shape);
+    let mut paired = vec![false; ours.len()];
+    for by_all in [true, false] {
+        let names = |rule: &Value| {
+            identities(rule, shape, |backend| {
+                by_all || shape.service.is_some() && is_ours(backend, shape, routed)
+            })
+        };
+        for (rule, paired) in ours.iter_mut().zip(&mut paired).filter(|(_, paired)| !**paired) {
+            let backends = names(rule);
+            let same = |(n, live): &(usize, &Value)| !used[*n] && names(live) == backends;
+            let found = theirs.iter().enumerate().find(same).filter(|_| by_all || !backends.is_empty());
+            if let Some((n, live_rule)) = found {
+                (used[n], *paired) = (true, true);
+                copy_weights(rule, live_rule, shape, routed);
+            }
         }
     }
     for (n, rule) in theirs.iter().enumerate() {
-        let is_managed = managed.contains(text(rule, "/name"));
+        let is_managed = routed.managed.contains(text(rule, "/name"));
         if is_managed && !ours.iter().any(|own| text(own, "/name") == text(rule, "/name")) {
             ours.insert(n.min(ours.len()), rule.clone());
         }
     }
 }
 
-fn identities(rule: &Value, shape: &Shape) -> BTreeSet<Vec<String>> {
-    list(rule, shape.backends).iter().map(|backend| identity(backend, shape)).collect()
+fn identities(rule: &Value, shape: &Shape, counts: impl Fn(&Value) -> bool) -> BTreeSet<Vec<String>> {
+    let backends = list(rule, shape.backends).iter().filter(|backend| counts(backend));
+    backends.map(|backend| identity(backend, shape)).collect()
 }
 
 fn identity(backend: &Value, shape: &Shape) -> Vec<String> {
     shape.identity.iter().map(|part| text(backend, part).to_owned()).collect()
 }
 
-/// Copies the weight of each backend from the live one of the same name; a live backend without a weight
-/// takes the weight away.
-fn copy_weights(wanted: &mut Value, live: &Value, shape: &Shape) {
+/// Whether the weight of a backend is the Rollout's and not Git's.
+fn is_ours(backend: &Value, shape: &Shape, routed: &Routed) -> bool {
+    let Some(service) = shape.service else { return true };
+    routed.services.is_empty() || routed.services.contains(text(backend, service))
+}
+
+/// Copies the weight of each backend that is the Rollout's from the live one of the same name; a live backend without
+/// a weight takes the weight away.
+fn copy_weights(wanted: &mut Value, live: &Value, shape: &Shape, routed: &Routed) {
     let Some(Value::Array(backends)) = wanted.pointer_mut(shape.backends) else { return };
-    for backend in backends {
+    for backend in backends.iter_mut().filter(|backend| is_ours(backend, shape, routed)) {
         let name = identity(backend, shape);
         let found = list(live, shape.backends).iter().find(|live| identity(live, shape) == name);
         if let (Some(live), Some(backend)) = (found, backend.as_object_mut()) {
@@ -136,8 +170,9 @@ fn copy_weights(wanted: &mut Value, live: &Value, shape: &Shape) {
     }
 }
 
-/// An OpenShift Route names one backend in `to` and the rest in `alternateBackends`.
-fn settle_openshift(wanted: &mut Value, live: &Value) {
+/// An OpenShift Route names one backend in `to` and the rest in `alternateBackends`. The Rollout's controller puts the
+/// canary in and out of that list; the others in it are Git's.
+fn settle_openshift(wanted: &mut Value, live: &Value, routed: &Routed) {
     let same = text(wanted, "/spec/to/name") == text(live, "/spec/to/name");
     let Some(spec) = wanted.get_mut("spec").and_then(Value::as_object_mut) else { return };
     if !same {
@@ -148,8 +183,17 @@ fn settle_openshift(wanted: &mut Value, live: &Value) {
     {
         to.insert("weight".to_owned(), weight.clone());
     }
-    match live.pointer("/spec/alternateBackends") {
-        Some(backends) => spec.insert("alternateBackends".to_owned(), backends.clone()),
-        None => spec.remove("alternateBackends"),
-    };
+    let ours =
+        |backend: &&Value| routed.services.is_empty() || routed.services.contains(text(backend, "/name"));
+    let gits = spec.get("alternateBackends").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut backends: Vec<Value> = gits.iter().filter(|backend| !ours(backend)).cloned().collect();
+    for (n, backend) in list(live, "/spec/alternateBackends").iter().enumerate().filter(|(_, one)| ours(one))
+    {
+        backends.insert(n.min(backends.len()), backend.clone());
+    }
+    if backends.is_empty() {
+        spec.remove("alternateBackends");
+    } else {
+        spec.insert("alternateBackends".to_owned(), Value::Array(backends));
+    }
 }

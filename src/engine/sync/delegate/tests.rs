@@ -85,6 +85,80 @@ fn http_route_keeps_weights_and_managed_rules_but_not_git_rules() {
     check(routing, &wanted, &live, &want);
 }
 
+/// A Rollout that names its two Services, and a route that Git has changed while a canary has weight.
+fn with_services(plugins: Value) -> Value {
+    let mut rollout = rollout(json!({ "plugins": plugins }));
+    rollout["spec"]["strategy"]["canary"]["stableService"] = json!("stable");
+    rollout["spec"]["strategy"]["canary"]["canaryService"] = json!("canary");
+    rollout
+}
+
+fn settled(rollout: &Value, wanted: &Value, live: &Value) -> Value {
+    let mut settled = wanted.clone();
+    Delegation::read([rollout].into_iter()).settle(&mut settled, live);
+    settled
+}
+
+fn backend(name: &str, weight: i64) -> Value {
+    json!({ "name": name, "weight": weight })
+}
+
+#[test]
+fn weights_of_other_services_in_a_rule_are_gits_also_new_ones() {
+    let rollout = with_services(json!({ "argoproj-labs/gatewayAPI": { "httpRoute": "web" } }));
+    let route = |backends: Value| object("HTTPRoute", json!({ "rules": [{ "backendRefs": backends }] }));
+    let live = route(json!([backend("stable", 80), backend("canary", 20), backend("third", 5)]));
+    let wanted = route(json!([backend("stable", 100), backend("canary", 0), backend("third", 9)]));
+    let want = route(json!([backend("stable", 80), backend("canary", 20), backend("third", 9)]));
+    assert_eq!(settled(&rollout, &wanted, &live), want);
+    let wanted = route(json!([backend("stable", 100), backend("canary", 0), backend("fourth", 1)]));
+    let want = route(json!([backend("stable", 80), backend("canary", 20), backend("fourth", 1)]));
+    assert_eq!(settled(&rollout, &wanted, &live), want);
+}
+
+#[test]
+fn routes_are_found_in_every_way_that_a_rollout_may_name_them() {
+    let route = |stable: i64, canary: i64, label: &str| {
+        let rules = json!([{ "backendRefs": [backend("stable", stable), backend("canary", canary)] }]);
+        let mut route = object("HTTPRoute", json!({ "rules": rules }));
+        route["metadata"]["labels"] = json!({ "app": label });
+        route
+    };
+    let named = [
+        (json!({ "httpRoute": "web" }), true),
+        (json!({ "httproute": "web", "namespace": "shop" }), true),
+        (json!({ "httpRoutes": [{ "name": "other" }, { "name": "web" }] }), true),
+        (json!({ "httpRouteSelector": { "matchLabels": { "app": "web" } } }), true),
+        (json!({ "httpRouteSelector": { "matchLabels": { "app": "other" } } }), false),
+        (json!({ "httpRoute": "web", "namespace": "elsewhere" }), false),
+        (json!({ "grpcRoute": "web" }), false),
+    ];
+    for (config, is_delegated) in named {
+        let rollout = with_services(json!({ "argoproj-labs/gatewayAPI": config }));
+        let settled = settled(&rollout, &route(100, 0, "web"), &route(60, 40, "web"));
+        let weight = settled.pointer("/spec/rules/0/backendRefs/1/weight");
+        assert_eq!(weight == Some(&json!(40)), is_delegated, "{config}");
+    }
+}
+
+#[test]
+fn other_alternate_backends_of_a_route_are_gits() {
+    let rollout = with_services(json!({ "argoproj-labs/openshift": { "routes": ["shop/web"] } }));
+    let route = |to: i64, alternates: Value| {
+        object("Route", json!({ "to": backend("stable", to), "alternateBackends": alternates }))
+    };
+    let live = route(70, json!([backend("third", 5), backend("canary", 30)]));
+    let wanted = route(100, json!([backend("third", 9)]));
+    assert_eq!(
+        settled(&rollout, &wanted, &live),
+        route(70, json!([backend("third", 9), backend("canary", 30)]))
+    );
+    // At rest the canary is not in the list, whatever Git says of it.
+    let resting = route(100, json!([backend("third", 9)]));
+    let wanted = route(100, json!([backend("third", 9), backend("canary", 0)]));
+    assert_eq!(settled(&rollout, &wanted, &resting), resting);
+}
+
 #[test]
 fn a_route_that_no_rollout_names_is_gits() {
     let routing = json!({ "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": "other" } } });

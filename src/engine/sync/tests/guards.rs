@@ -457,3 +457,47 @@ fn what_is_left_of_a_hook_is_not_pruned() {
     model.settle();
     assert!(model.live.contains_key(&key("ConfigMap", "hook")));
 }
+
+/// The weights of a canary are one atomic list with what Git owns, so only copying keeps them.
+#[test]
+fn self_heal_during_a_canary_leaves_the_weights_of_routes_and_reverts_the_rest() {
+    let backend = |name: &str, weight: i64| json!({ "name": name, "weight": weight });
+    let http = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": { "name": "web" },
+        "spec": { "hostnames": ["shop.test"], "rules": [{ "backendRefs": [backend("stable", 100), backend("canary", 0)] }] },
+    });
+    let edge = json!({
+        "apiVersion": "route.openshift.io/v1", "kind": "Route", "metadata": { "name": "edge" },
+        "spec": { "host": "shop.test", "to": backend("stable", 100) },
+    });
+    let mut model = Model::synced(vec![http, edge]);
+    let plugins = json!({
+        "argoproj-labs/gatewayAPI": { "httpRoute": "web" }, "argoproj-labs/openshift": { "routes": ["edge"] },
+    });
+    model.neighbours.push(json!({ "kind": "Rollout", "metadata": { "name": "web", "namespace": "shop" }, "spec": {
+        "strategy": { "canary": { "stableService": "stable", "canaryService": "canary", "trafficRouting": { "plugins": plugins } } } } }));
+    let (web, edge) = (key("HTTPRoute", "web"), key("Route", "edge"));
+    // The delivery half raises both, and marks one.
+    let live = model.live.get_mut(&web).unwrap();
+    live["spec"]["rules"][0]["backendRefs"] = json!([backend("stable", 80), backend("canary", 20)]);
+    live["metadata"]["labels"]["rollouts.argoproj.io/gatewayapi-canary"] = json!("in-progress");
+    let live = model.live.get_mut(&edge).unwrap();
+    live["spec"]["to"]["weight"] = json!(80);
+    live["spec"]["alternateBackends"] = json!([backend("canary", 20)]);
+    model.world.prompted = true;
+    let shown = model.settle();
+    assert!(!shown.contains("write:") && !shown.contains("OutOfSync"), "a canary is no drift: {shown}");
+    // Somebody edits what is Git's in the middle of it: that is reverted, and the canary goes on.
+    model.live.get_mut(&web).unwrap()["spec"]["hostnames"] = json!(["other.test"]);
+    model.live.get_mut(&edge).unwrap()["spec"]["host"] = json!("other.test");
+    model.world.prompted = true;
+    model.settle();
+    let (http, edge) = (&model.live[&web], &model.live[&edge]);
+    assert_eq!(
+        (&http["spec"]["hostnames"][0], &edge["spec"]["host"]),
+        (&json!("shop.test"), &json!("shop.test"))
+    );
+    assert_eq!(http.pointer("/spec/rules/0/backendRefs/1/weight"), Some(&json!(20)));
+    assert_eq!(http["metadata"]["labels"]["rollouts.argoproj.io/gatewayapi-canary"], "in-progress");
+    assert_eq!(edge["spec"]["alternateBackends"], json!([backend("canary", 20)]));
+}

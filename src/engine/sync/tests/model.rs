@@ -45,6 +45,8 @@ pub(super) fn annotated(mut object: Value, name: &str, value: &str) -> Value {
 pub(super) fn key(kind: &str, name: &str) -> Key {
     let group = match kind {
         "Deployment" => "apps",
+        "HTTPRoute" => "gateway.networking.k8s.io",
+        "Route" => "route.openshift.io",
         _ => "",
     };
     Key { group: group.into(), kind: kind.into(), namespace: "shop".into(), name: name.into() }
@@ -201,6 +203,8 @@ impl Model {
         let kinds = [("", "v1", "ConfigMap", true), ("", "v1", "Secret", true), ("", "v1", "Service", true)];
         let more = [
             ("apps", "v1", "Deployment", true),
+            ("gateway.networking.k8s.io", "v1", "HTTPRoute", true),
+            ("route.openshift.io", "v1", "Route", true),
             ("", "v1", "Namespace", false),
             ("rbac.authorization.k8s.io", "v1", "ClusterRole", false),
             ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", false),
