@@ -318,14 +318,12 @@ impl<'r> Reader<'r> {
 
     /// A text; nothing when it is absent or empty.
     fn text(&mut self, config: &Value, field: &str, at: &Field) -> Option<String> {
-        match get(config, field)? {
-            Value::String(text) if text.is_empty() => None,
-            Value::String(text) => Some(text.clone()),
-            other => {
-                self.errors.push(at.child(field).invalid(other, "must be a text"));
-                None
-            }
-        }
+        let value = get(config, field)?;
+        let Some(text) = value.as_str() else {
+            self.errors.push(at.child(field).invalid(value, "must be a text"));
+            return None;
+        };
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// A text that is the name of an object.
