@@ -243,7 +243,7 @@ mod tests {
                 object(backend("stable", Some(80)), &[backend("canary", Some(20)), third.clone()]),
                 20,
                 0,
-                object(backend("stable", Some(100)), &[third.clone()]),
+                object(backend("stable", Some(100)), std::slice::from_ref(&third)),
             ),
             (
                 object(backend("stable", Some(0)), &[backend("canary", None)]),
