@@ -25,6 +25,7 @@ mod plugin;
 mod shop;
 mod smoke;
 mod sync;
+mod sync_differences;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -112,6 +113,10 @@ fn all() -> Vec<Case> {
         sync::heals_what_people_change_and_never_a_canary [Sync, OwnCluster, Ingress],
         sync::says_what_it_cannot_do_and_does_the_rest [Sync, OwnCluster],
         sync::keeps_to_its_namespace [Sync, OwnCluster],
+        sync_differences::keeps_the_replicas_that_others_set [Sync, OwnCluster],
+        sync_differences::keeps_what_an_expression_selects [Sync, OwnCluster],
+        sync_differences::keeps_the_fields_of_a_manager_and_no_others [Sync, OwnCluster],
+        sync_differences::tells_how_its_objects_are [Sync, OwnCluster],
     ]
 }
 

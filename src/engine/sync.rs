@@ -13,6 +13,7 @@ mod delegate;
 mod diff;
 mod glob;
 pub mod health;
+mod ignore;
 mod look;
 pub mod manifest;
 mod object;
@@ -23,6 +24,7 @@ pub mod plan;
 mod project;
 mod remove;
 mod retry;
+mod settings;
 mod status;
 mod subject;
 mod supported;
@@ -40,6 +42,7 @@ pub use object::Key;
 pub use operate::conclude;
 pub use plan::{Apply, Because, Outcome, Plan, Planned, Propagation, Write};
 pub use project::service_account;
+pub use settings::NAME as SETTINGS;
 pub use target::{Scan, Targets, last_known, scan, targets};
 pub use world::{
     Cluster, Failing, Fetched, Install, KindFact, Kinds, NamespaceFact, Prediction, Reach, World,

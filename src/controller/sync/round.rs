@@ -5,14 +5,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate_engine::plan::Notice;
 use tidegate_engine::sync::manifest::{Render, is_needed, render};
 use tidegate_engine::sync::{
-    Because, FIELD_MANAGER, Failing, Fetched, Key as ObjectKey, Level, Look, Plan, Question, Reach, World,
-    conclude, look, plan, service_account,
+    Because, FIELD_MANAGER, Failing, Fetched, Key as ObjectKey, Level, Look, Plan, Question, Reach, SETTINGS,
+    World, conclude, look, plan, service_account,
 };
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -140,6 +140,7 @@ impl Applications {
             application,
             install: self.install.clone(),
             project: project.map(|project| (*project).clone()),
+            settings: Ok(None),
             prompted: false,
             failing: memory.failing.clone(),
             source: None,
@@ -235,6 +236,17 @@ impl Applications {
         Ok(Fetched { revision: commit, render: rendered })
     }
 
+    /// What the installation says about comparing: the ConfigMap `argocd-cm`, as upstream reads it.
+    async fn settings(&self) -> Result<Result<Option<Value>, String>, kube::Error> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.config.applications);
+        match api.get_opt(SETTINGS).await {
+            Ok(found) => Ok(Ok(found.map(|map| json!({ "data": map.data })))),
+            // For whoever may not read it nothing is known of it, and nothing may be concluded.
+            Err(error) if matches!(Class::of(&error), Class::Denied) => Ok(Err(observe::said(&error))),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The Secrets that may hold credentials for repositories.
     async fn secrets(&self, repository: &str) -> Result<Vec<Secret>, GitError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.config.applications);
@@ -261,6 +273,8 @@ impl Applications {
         if matches!(looked, Look::Invalid { .. }) {
             return self.finish(key, &world, None, memory).await;
         }
+        let mut world = world;
+        world.settings = self.settings().await?;
         let needed = needed_kinds(&world);
         let served = self.places.served(&needed).await?;
         let (level_trust, every_kind) = match looked {

@@ -53,6 +53,11 @@ pub(super) fn is_applied(live: &Value) -> bool {
     list(live, "/metadata/managedFields").iter().any(is_own)
 }
 
+/// Whether the fields of an entry are Tidegate's, or will be with the next apply.
+pub(super) fn becomes_ours(entry: &Value) -> bool {
+    is_own(entry) || is_former(entry)
+}
+
 fn is_own(entry: &Value) -> bool {
     text(entry, "/manager") == FIELD_MANAGER
         && text(entry, "/operation") == "Apply"

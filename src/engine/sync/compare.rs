@@ -7,13 +7,14 @@ use tidegate_api::source::{AppProjectSpec, HealthCode, SyncCode};
 use super::adopt;
 use super::automate::{self, Decision};
 use super::delegate::Delegation;
-use super::diff;
 use super::health::{self, Health};
+use super::ignore::{Rules, placed};
 use super::look::{Level, poll_at};
 use super::object::{Key, annotation, group_version, has_owner, is_going, text};
 use super::options::has;
 use super::plan::{Because, Plan};
 use super::project;
+use super::settings::{self, Settings};
 use super::status;
 use super::subject::Subject;
 use super::target::{Target, Targets, targets};
@@ -81,32 +82,57 @@ pub(super) struct Comparison<'a> {
 /// The objects as they should be. What the delivery half owns comes from the live objects.
 #[must_use]
 pub fn wanted(world: &World, targets: &Targets) -> Vec<Wanted> {
-    let (Ok(subject), Some(cluster)) = (Subject::read(&world.application), &world.cluster) else {
-        return Vec::new();
-    };
-    let options = subject.sync_options();
-    let respects = has(&options, "RespectIgnoreDifferences=true");
-    let rules = subject.spec.ignore_differences.as_deref();
+    let Ok(subject) = Subject::read(&world.application) else { return Vec::new() };
+    // What is wrong with a rule is told by the comparison, which no prediction is needed for then.
+    let Ok(settings) = settings(world) else { return Vec::new() };
+    let wanted = ignored(&subject, &settings).and_then(|ignored| {
+        let options = subject.sync_options();
+        all_wanted(world, &subject, targets, &options, &ignored)
+    });
+    wanted.unwrap_or_default()
+}
+
+/// What the installation says about comparing.
+pub(super) fn settings(world: &World) -> Result<Settings, String> {
+    match &world.settings {
+        Ok(config_map) => Settings::read(config_map.as_ref()),
+        Err(error) => Err(format!("Failed to read the ConfigMap {}: {error}", settings::NAME)),
+    }
+}
+
+/// What does not count on the objects of an Application.
+fn ignored<'s>(subject: &'s Subject, settings: &'s Settings) -> Result<Rules<'s>, String> {
+    let general = settings.ignored.iter().map(|(place, rule)| (place.clone(), rule));
+    let own = placed(subject.spec.ignore_differences.as_deref().unwrap_or_default());
+    Rules::read(general.chain(own), settings.ignores_aggregated_roles)
+}
+
+fn all_wanted(
+    world: &World,
+    subject: &Subject,
+    targets: &Targets,
+    options: &[String],
+    rules: &Rules,
+) -> Result<Vec<Wanted>, String> {
+    let Some(cluster) = &world.cluster else { return Ok(Vec::new()) };
+    let respects = has(options, "RespectIgnoreDifferences=true");
     let objects = targets.list.iter().map(|target| &target.object);
     let delegation = Delegation::read(cluster.neighbours.iter().chain(objects));
-    let place = Place { subject: &subject, cluster, targets, creates: has(&options, "CreateNamespace=true") };
-    targets
-        .list
-        .iter()
-        .map(|target| {
-            let mut object = target.object.clone();
-            let mut pinned = false;
-            if let Some(live) = cluster.live.get(&target.key) {
-                pinned = delegation.settle(&mut object, live);
-                if respects {
-                    pinned |= diff::respect(&mut object, live, &diff::ignored(rules, &target.key));
-                }
+    let place = Place { subject, cluster, targets, creates: has(options, "CreateNamespace=true") };
+    let wanted = targets.list.iter().map(|target| {
+        let mut object = target.object.clone();
+        let mut pinned = false;
+        if let Some(live) = cluster.live.get(&target.key) {
+            pinned = delegation.settle(&mut object, live);
+            if respects {
+                pinned |= rules.respect(&target.key, &mut object, live)?;
             }
-            let (can_dry_run, refused) = place.can_dry_run(target);
-            let (key, version) = (target.key.clone(), target.version.clone());
-            Wanted { key, version, object, pinned, can_dry_run, refused }
-        })
-        .collect()
+        }
+        let (can_dry_run, refused) = place.can_dry_run(target);
+        let (key, version) = (target.key.clone(), target.version.clone());
+        Ok(Wanted { key, version, object, pinned, can_dry_run, refused })
+    });
+    wanted.collect()
 }
 
 /// What it takes to say whether a dry run makes sense.
@@ -188,11 +214,16 @@ pub(super) fn compare<'a>(world: &'a World, subject: &Subject) -> Result<Compari
     if !targets.problems.is_empty() {
         return Err(listed(&targets.problems));
     }
-    let rules = project::rules(subject.project(), world.project.as_ref())?;
+    let permitted = project::rules(subject.project(), world.project.as_ref())?;
+    let settings = settings(world)?;
+    let ignored = ignored(subject, &settings)?;
+    let options = subject.sync_options();
     let mut pairs = Vec::new();
     let mut warnings = targets.warnings.clone();
     let mut shares = false;
-    for (wanted, target) in wanted(world, &targets).into_iter().zip(&targets.list) {
+    for (wanted, target) in
+        all_wanted(world, subject, &targets, &options, &ignored)?.into_iter().zip(&targets.list)
+    {
         let live = cluster.live.get(&target.key);
         if let Some(other) = live.and_then(|live| other_owner(live, subject.name())) {
             shares = true;
@@ -200,9 +231,15 @@ pub(super) fn compare<'a>(world: &'a World, subject: &Subject) -> Result<Compari
             let message = format!("{kind}/{name} is part of applications {} and {other}", subject.name());
             warnings.push(("SharedResourceWarning", message));
         }
-        pairs.push(target_pair(subject, cluster, target, wanted, live)?);
+        pairs.push(target_pair(&ignored, cluster, target, wanted, live)?);
     }
-    pairs.extend(extra_pairs(cluster, subject, &targets, &rules));
+    pairs.extend(extra_pairs(cluster, subject, &targets, &permitted));
+    let unchecked = settings.unchecked(pairs.iter().map(|pair| &pair.key));
+    if !unchecked.is_empty() {
+        let kinds = unchecked.into_iter().collect::<Vec<_>>().join(", ");
+        let message = format!("{} has health checks in Lua, which are not run: {kinds}", settings::NAME);
+        warnings.push(("UnsupportedFieldWarning", message));
+    }
     pairs.sort_by(|a, b| a.key.cmp(&b.key));
     let differs = pairs.iter().any(|pair| pair.counts && pair.status == SyncCode::OutOfSync);
     let sync =
@@ -227,7 +264,7 @@ fn other_owner<'a>(live: &'a Value, own: &str) -> Option<&'a str> {
 
 /// Pairs an object that Git wants.
 fn target_pair<'a>(
-    subject: &Subject,
+    ignored: &Rules,
     cluster: &Cluster,
     target: &Target,
     wanted: Wanted,
@@ -241,9 +278,8 @@ fn target_pair<'a>(
         }
         (Some(Prediction::Refused(error)), _) => refused = Some(error.clone()),
         (Some(Prediction::Accepted(predicted)), Some(live)) => {
-            let ignored = diff::ignored(subject.spec.ignore_differences.as_deref(), &target.key);
-            is_same =
-                !diff::differs(live, predicted, &ignored) && !adopt::leaves_behind(live, &wanted.object);
+            let differs = ignored.differ(&target.key, live, predicted)?;
+            is_same = !differs && !adopt::leaves_behind(live, &wanted.object);
         }
         (Some(Prediction::Accepted(_)), None) | (None, _) => {}
     }
@@ -256,7 +292,7 @@ fn target_pair<'a>(
         wanted: Some(wanted),
         status,
         counts: true,
-        health: live.map_or_else(|| Some(missing()), judged),
+        health: live.map_or_else(|| Some(missing()), health::judged),
         unserved: target.unserved.clone(),
         refused,
     })
@@ -286,15 +322,11 @@ fn extra_pairs<'a>(
         wanted: None,
         status: SyncCode::OutOfSync,
         counts: !is_ignored_when_extra(live),
-        health: judged(live),
+        health: health::judged(live),
         unserved: None,
         refused: None,
     };
     cluster.live.iter().filter(is_extra).map(pair).collect()
-}
-
-fn judged(live: &Value) -> Option<Health> {
-    if health::is_ignored(live) { None } else { health::of(live) }
 }
 
 /// Whether a live object is what is left of a hook: it was never desired state, so its absence from Git says nothing.

@@ -3,7 +3,10 @@
 //! Input: a live object. Output: a verdict and why, or nothing for kinds without a check; those do not
 //! count.
 
+mod autoscale;
 mod delivery;
+mod network;
+mod operator;
 mod workload;
 
 use serde_json::Value;
@@ -37,10 +40,15 @@ fn degraded(message: impl Into<String>) -> Health {
     verdict(HealthCode::Degraded, message)
 }
 
+/// The finalizer by which a hook's outcome is kept readable while somebody deletes it.
+const HOOK_FINALIZER: &str = "argocd.argoproj.io/hook-finalizer";
+
 /// Judges one live object.
 #[must_use]
 pub fn of(object: &Value) -> Option<Health> {
-    if is_going(object) {
+    let keeps_outcome =
+        || list(object, "/metadata/finalizers").iter().any(|finalizer| finalizer == HOOK_FINALIZER);
+    if is_going(object) && !keeps_outcome() {
         return Some(progressing("Pending deletion"));
     }
     let key = Key::of(object);
@@ -51,20 +59,59 @@ pub fn of(object: &Value) -> Option<Health> {
         ("apps", "DaemonSet") => Some(workload::daemon_set(object)),
         ("", "Pod") => Some(workload::pod(object)),
         ("batch", "Job") => Some(workload::job(object)),
-        ("", "Service") => Some(service(object)),
-        ("networking.k8s.io" | "extensions", "Ingress") => Some(ingress(object)),
+        ("batch", "CronJob") => Some(workload::cron_job(object)),
+        ("", "Service") => Some(network::service(object)),
+        ("networking.k8s.io" | "extensions", "Ingress") => Some(network::ingress(object)),
         ("", "PersistentVolumeClaim") => Some(claim(object)),
-        ("autoscaling", "HorizontalPodAutoscaler") => Some(autoscaler(object)),
+        ("autoscaling", "HorizontalPodAutoscaler") => Some(autoscale::autoscaler(object)),
         ("apiregistration.k8s.io", "APIService") => Some(api_service(object)),
-        ("argoproj.io", "Rollout") => Some(delivery::rollout(object)),
-        ("argoproj.io", "AnalysisRun" | "Experiment") => Some(delivery::run(object)),
-        ("argoproj.io", "Application") => delivery::application(object),
+        ("argoproj.io", kind) => delivery::of(kind, object),
+        (group, kind) => of_others(group, kind, object),
+    }
+}
+
+/// Judges objects of kinds that are neither Kubernetes' nor Argo's own.
+fn of_others(group: &str, kind: &str, object: &Value) -> Option<Health> {
+    match (group, kind) {
+        ("gateway.networking.k8s.io", "Gateway") => Some(network::gateway(object)),
+        ("gateway.networking.k8s.io", "HTTPRoute" | "GRPCRoute" | "TLSRoute") => {
+            Some(network::gateway_route(object))
+        }
+        ("route.openshift.io", "Route") => Some(network::openshift_route(object)),
+        ("apps.openshift.io", "DeploymentConfig") => Some(operator::deployment_config(object)),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => Some(operator::definition(object)),
+        ("external-secrets.io", "ExternalSecret") => Some(operator::external_secret(object)),
+        (
+            "external-secrets.io",
+            "SecretStore" | "ClusterSecretStore" | "ClusterExternalSecret" | "PushSecret",
+        ) => Some(operator::secret_store(object)),
+        ("bitnami.com", "SealedSecret") => Some(operator::sealed_secret(object)),
+        ("cert-manager.io", "Certificate") => Some(operator::certificate(object)),
+        ("cert-manager.io", "Issuer" | "ClusterIssuer") => Some(operator::issuer(object)),
+        ("flagger.app", "Canary") => Some(operator::flagger_canary(object)),
+        (
+            "source.toolkit.fluxcd.io",
+            "GitRepository" | "OCIRepository" | "HelmRepository" | "HelmChart" | "Bucket",
+        )
+        | ("kustomize.toolkit.fluxcd.io", "Kustomization")
+        | ("helm.toolkit.fluxcd.io", "HelmRelease") => Some(operator::flux(object, group)),
         _ => None,
     }
 }
 
+/// Whether a verdict counts for the Application's: a Job that somebody suspended is as it should be.
+pub(super) fn aggregated(key: &Key, health: &Health) -> HealthCode {
+    let is_job = key.group == "batch" && key.kind == "Job";
+    if is_job && health.code == HealthCode::Suspended { HealthCode::Healthy } else { health.code }
+}
+
+/// Judges one live object, unless it asks not to be judged.
+pub(super) fn judged(object: &Value) -> Option<Health> {
+    if is_ignored(object) { None } else { of(object) }
+}
+
 /// Whether an object asks not to be judged.
-pub(super) fn is_ignored(object: &Value) -> bool {
+fn is_ignored(object: &Value) -> bool {
     annotation(object, "argocd.argoproj.io/ignore-healthcheck") == Some("true")
 }
 
@@ -77,14 +124,6 @@ fn is_true(condition: &Value) -> bool {
     text(condition, "/status") == "True"
 }
 
-fn service(object: &Value) -> Health {
-    if text(object, "/spec/type") == "LoadBalancer" { ingress(object) } else { healthy() }
-}
-
-fn ingress(object: &Value) -> Health {
-    if list(object, "/status/loadBalancer/ingress").is_empty() { progressing("") } else { healthy() }
-}
-
 fn claim(object: &Value) -> Health {
     match text(object, "/status/phase") {
         "Lost" => degraded(""),
@@ -94,39 +133,12 @@ fn claim(object: &Value) -> Health {
     }
 }
 
-fn autoscaler(object: &Value) -> Health {
-    const BROKEN: [(&str, &str); 8] = [
-        ("AbleToScale", "FailedGetScale"),
-        ("AbleToScale", "FailedUpdateScale"),
-        ("ScalingActive", "FailedGetResourceMetric"),
-        ("ScalingActive", "FailedGetObjectMetric"),
-        ("ScalingActive", "FailedGetPodsMetric"),
-        ("ScalingActive", "FailedGetExternalMetric"),
-        ("ScalingActive", "FailedComputeMetricsReplicas"),
-        ("ScalingActive", "InvalidSelector"),
-    ];
-    let conditions = list(object, "/status/conditions");
-    let broken = conditions.iter().find(|condition| {
-        BROKEN.contains(&(text(condition, "/type"), text(condition, "/reason"))) && !is_true(condition)
-    });
-    if let Some(condition) = broken {
-        return degraded(text(condition, "/message"));
-    }
-    let able = ["AbleToScale", "ScalingLimited"]
-        .iter()
-        .find_map(|type_| condition(object, type_).filter(|c| is_true(c)));
-    able.map_or_else(
-        || progressing("Waiting to Autoscale"),
-        |c| verdict(HealthCode::Healthy, text(c, "/message")),
-    )
-}
-
 fn api_service(object: &Value) -> Health {
-    match condition(object, "Available") {
-        Some(condition) if is_true(condition) => verdict(HealthCode::Healthy, text(condition, "/message")),
-        Some(condition) => progressing(text(condition, "/message")),
-        None => progressing("Waiting to be processed"),
-    }
+    let Some(condition) = condition(object, "Available") else {
+        return progressing("Waiting to be processed");
+    };
+    let message = format!("{}: {}", text(condition, "/reason"), text(condition, "/message"));
+    if is_true(condition) { verdict(HealthCode::Healthy, message) } else { progressing(message) }
 }
 
 #[cfg(test)]

@@ -208,7 +208,7 @@ pub(super) fn unknown(world: &World, subject: &Subject, message: String, plan: &
         let raw = list(subject.raw.get("status").unwrap_or(&Value::Null), "/resources");
         for (resource, raw) in resources.iter_mut().zip(raw) {
             if let Some(live) = cluster.live.get(&known_key(raw)) {
-                resource.health = health::of(live).as_ref().map(resource_health);
+                resource.health = health::judged(live).as_ref().map(resource_health);
             }
         }
         if subject.status.resources.is_some() {
@@ -324,11 +324,12 @@ pub(super) fn overall(pairs: &[Pair]) -> Health {
         return Health { code: HealthCode::Missing, message: String::new() };
     }
     let counted = || judged.iter().filter(|(_, health)| health.code != HealthCode::Missing);
-    let worst = counted().map(|(_, health)| health.code).max().unwrap_or(HealthCode::Healthy);
+    let code = |pair: &Pair, health: &Health| health::aggregated(&pair.key, health);
+    let worst = counted().map(|(pair, health)| code(pair, health)).max().unwrap_or(HealthCode::Healthy);
     if worst == HealthCode::Healthy {
         return Health { code: worst, message: String::new() };
     }
-    let causes = counted().filter(|(_, health)| health.code == worst);
+    let causes = counted().filter(|(pair, health)| code(pair, health) == worst);
     let causes: Vec<String> = causes
         .take(NAMED_CAUSES)
         .map(|(pair, _)| {

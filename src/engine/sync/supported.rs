@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::object::annotation;
-use super::options::{self, Service, has};
+use super::options::{self, Service};
 
 /// What was found.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -28,7 +28,7 @@ enum Field {
 }
 
 /// Fields of an Application's spec. A field that is neither listed nor leads to a listed one is warned of.
-const SPEC: [(&str, Field); 38] = [
+const SPEC: [(&str, Field); 40] = [
     ("project", Field::Served),
     ("destination.server", Field::Served),
     ("destination.name", Field::Served),
@@ -65,6 +65,8 @@ const SPEC: [(&str, Field); 38] = [
     ("ignoreDifferences[].name", Field::Served),
     ("ignoreDifferences[].namespace", Field::Served),
     ("ignoreDifferences[].jsonPointers", Field::Served),
+    ("ignoreDifferences[].jqPathExpressions", Field::Served),
+    ("ignoreDifferences[].managedFieldsManagers", Field::Served),
     ("info", Field::Served),
     ("revisionHistoryLimit", Field::Served),
     ("source.tagPrefix", Field::Refused("version constraints over tags")),
@@ -103,14 +105,6 @@ pub(super) fn spec(spec: &Value, sync_options: &[String]) -> Findings {
                 "{path} {option} is not implemented yet; nothing is synced until it is removed"
             )),
         }
-    }
-    // With this option the ignored fields decide what is applied, so rules that cannot be read must not be
-    // left out.
-    if has(sync_options, "RespectIgnoreDifferences=true") {
-        let unread = findings.warned.iter().find(|warning| warning.starts_with("spec.ignoreDifferences[]"));
-        findings.refused.extend(unread.map(|warning| {
-            format!("{warning}, so RespectIgnoreDifferences=true would overwrite fields it should keep")
-        }));
     }
     findings
 }
@@ -245,8 +239,8 @@ mod tests {
         let value = json!({
             "newField": 1,
             "ignoreDifferences": [
-                { "kind": "A", "jqPathExpressions": [".a"] },
-                { "kind": "B", "jqPathExpressions": [".b"], "jsonPointers": ["/c"] },
+                { "kind": "A", "newField": [".a"] },
+                { "kind": "B", "newField": [".b"], "jsonPointers": ["/c"] },
             ],
         });
         let findings = spec(&value, &["Validate=false".to_owned()]);
@@ -254,13 +248,11 @@ mod tests {
         assert_eq!(
             findings.warned,
             [
-                "spec.ignoreDifferences[].jqPathExpressions is not acted on",
+                "spec.ignoreDifferences[].newField is not acted on",
                 "spec.newField is not acted on",
                 "spec.syncPolicy.syncOptions Validate=false is not acted on",
             ]
         );
-        let respect = spec(&value, &["RespectIgnoreDifferences=true".to_owned()]);
-        assert_eq!(respect.refused.len(), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! The golden files show what a reader would ask for: why, the events, the writes, and what the patch says.
 
+mod differences;
 mod guards;
 mod model;
 mod stories;

@@ -23,6 +23,8 @@ pub struct World {
     pub install: Install,
     /// The AppProject that the Application names; nothing when there is none of that name.
     pub project: Option<Value>,
+    /// The ConfigMap `argocd-cm` beside the Application, or why it could not be read; nothing when there is none.
+    pub settings: Result<Option<Value>, String>,
     /// Whether a live object of this Application changed, or a wait that a plan asked for is over.
     pub prompted: bool,
     /// Since when the repository cannot be read, and how often that was tried.

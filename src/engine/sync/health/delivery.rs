@@ -3,11 +3,25 @@
 use serde_json::Value;
 use tidegate_api::source::HealthCode;
 
-use super::super::object::{annotation, number, text};
+use super::super::object::{annotation, list, number, text};
 use super::{Health, condition, degraded, healthy, is_true, progressing, verdict};
 
+/// Judges an object of Argo's group.
+pub(super) fn of(kind: &str, object: &Value) -> Option<Health> {
+    match kind {
+        "Rollout" => Some(rollout(object)),
+        "AnalysisRun" => Some(analysis_run(object)),
+        "Experiment" => Some(experiment(object)),
+        "Application" => application(object),
+        "ApplicationSet" => Some(application_set(object)),
+        "Workflow" => Some(workflow(object)),
+        "CronWorkflow" => Some(cron_workflow(object)),
+        _ => None,
+    }
+}
+
 /// A Rollout is as its phase says, once its controller has seen the spec.
-pub(super) fn rollout(object: &Value) -> Health {
+fn rollout(object: &Value) -> Health {
     if !is_observed(object) {
         return progressing("Waiting for rollout spec update to be observed");
     }
@@ -62,20 +76,77 @@ fn by_conditions(object: &Value) -> Health {
     }
 }
 
-/// An AnalysisRun or Experiment is as its phase says.
-pub(super) fn run(object: &Value) -> Health {
+/// An AnalysisRun is as its phase says.
+fn analysis_run(object: &Value) -> Health {
+    let or = |otherwise: &'static str| match text(object, "/status/message") {
+        "" => otherwise.to_owned(),
+        message => message.to_owned(),
+    };
+    match text(object, "/status/phase") {
+        "Pending" | "Running" => progressing("Analysis run is running"),
+        "Successful" => verdict(HealthCode::Healthy, or("Analysis run completed successfully")),
+        "Failed" => degraded(or("Analysis run failed")),
+        "Error" => degraded(or("Analysis run had an error")),
+        "Inconclusive" => verdict(HealthCode::Unknown, or("Analysis run was inconclusive")),
+        _ => progressing("Waiting for analysis run to finish: status has not been reconciled."),
+    }
+}
+
+/// An Experiment is as its phase says.
+fn experiment(object: &Value) -> Health {
+    match text(object, "/status/phase") {
+        "Pending" => progressing("Experiment is pending"),
+        "Running" => progressing("Experiment is running"),
+        "Successful" => verdict(HealthCode::Healthy, "Experiment is successful"),
+        "Failed" => degraded("Experiment has failed"),
+        "Error" => degraded("Experiment had an error"),
+        "Inconclusive" => verdict(HealthCode::Unknown, text(object, "/status/message")),
+        _ => progressing("Waiting for experiment to finish: status has not been reconciled."),
+    }
+}
+
+/// The worst that its conditions say; trouble first, then work.
+fn application_set(object: &Value) -> Health {
+    let said = |type_: &str, status: &str| {
+        condition(object, type_).filter(|c| text(c, "/status") == status).map(|c| text(c, "/message"))
+    };
+    if let Some(message) = said("ErrorOccurred", "True").or_else(|| said("ResourcesUpToDate", "False")) {
+        return degraded(message);
+    }
+    if let Some(message) = said("RolloutProgressing", "True") {
+        return progressing(message);
+    }
+    match said("ResourcesUpToDate", "True") {
+        Some(message) => verdict(HealthCode::Healthy, message),
+        None => progressing("Waiting for the status to be reported"),
+    }
+}
+
+/// A Workflow is as its phase says.
+fn workflow(object: &Value) -> Health {
     let message = text(object, "/status/message");
     match text(object, "/status/phase") {
-        "Successful" => verdict(HealthCode::Healthy, message),
+        "" | "Pending" | "Running" => progressing(message),
+        "Succeeded" => verdict(HealthCode::Healthy, message),
         "Failed" | "Error" => degraded(message),
-        "Inconclusive" => verdict(HealthCode::Unknown, message),
-        _ => progressing(message),
+        _ => verdict(HealthCode::Unknown, message),
     }
+}
+
+/// A CronWorkflow is well unless one of its conditions says otherwise; the first that says something decides.
+fn cron_workflow(object: &Value) -> Health {
+    let conditions = list(object, "/status/conditions").iter().filter(|c| is_true(c));
+    let mut said = conditions.filter_map(|condition| match text(condition, "/type") {
+        "SpecError" | "SubmissionError" => Some(degraded(text(condition, "/message"))),
+        "Completed" => Some(verdict(HealthCode::Healthy, text(condition, "/message"))),
+        _ => None,
+    });
+    said.next().unwrap_or_else(|| verdict(HealthCode::Healthy, "CronWorkflow is healthy."))
 }
 
 /// An Application hands on its own health; one that is Missing or Unknown does not count. Upstream has no
 /// such check built in, but tells operators to add exactly this one.
-pub(super) fn application(object: &Value) -> Option<Health> {
+fn application(object: &Value) -> Option<Health> {
     let code = object.pointer("/status/health/status").cloned()?;
     let code: HealthCode = serde_json::from_value(code).ok()?;
     let counts = !matches!(code, HealthCode::Missing | HealthCode::Unknown);

@@ -157,11 +157,38 @@ pub(super) fn job(object: &Value) -> Health {
     }
 }
 
+/// A CronJob is judged by its last run, as far as its status tells of one.
+pub(super) fn cron_job(object: &Value) -> Health {
+    if object.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
+        return verdict(HealthCode::Suspended, "CronJob is Suspended");
+    }
+    let Some(status) = object.get("status").filter(|status| !status.is_null()) else {
+        return progressing("Waiting for CronJob");
+    };
+    let well = |message: &str| verdict(HealthCode::Healthy, message);
+    let (begun, done) = (text(status, "/lastScheduleTime"), text(status, "/lastSuccessfulTime"));
+    // Nothing tells a run that is late from one that never was, so both count as well.
+    if begun.is_empty() {
+        well("CronJob has not been scheduled yet")
+    } else if done.is_empty() {
+        well("The Cronjob never completed successfully. It may not be healthy")
+    } else if !list(status, "/active").is_empty() {
+        well("The job is running. Its last execution may not have been successful")
+    } else if done < begun {
+        degraded("CronJob has not completed its last execution successfully")
+    } else {
+        well("CronJob has completed its last execution successfully")
+    }
+}
+
 pub(super) fn pod(object: &Value) -> Health {
     let policy = text(object, "/spec/restartPolicy");
-    let waits_for_ever = annotation(object, "argocd.argoproj.io/ignore-restart-policy") == Some("true");
+    let is_hook = annotation(object, "argocd.argoproj.io/hook").is_some_and(|hook| !hook.is_empty())
+        || annotation(object, "helm.sh/hook").is_some_and(|hook| !hook.is_empty());
+    let waits_for_ever =
+        !is_hook && annotation(object, "argocd.argoproj.io/ignore-restart-policy") == Some("true");
     if (policy == "Always" || waits_for_ever)
-        && let Some(trouble) = stuck_container(object)
+        && let Some(trouble) = stuck_containers(object)
     {
         return degraded(trouble);
     }
@@ -179,14 +206,15 @@ fn containers(object: &Value) -> impl Iterator<Item = &Value> {
     list(object, "/status/initContainerStatuses").iter().chain(list(object, "/status/containerStatuses"))
 }
 
-/// Why a container that should run for ever does not start.
-fn stuck_container(object: &Value) -> Option<String> {
-    let waiting = containers(object).filter_map(|container| container.pointer("/state/waiting"));
-    let mut stuck = waiting.filter(|waiting| {
+/// Why containers that should run for ever do not start.
+fn stuck_containers(object: &Value) -> Option<String> {
+    let waiting = list(object, "/status/containerStatuses").iter();
+    let stuck = waiting.filter_map(|container| container.pointer("/state/waiting")).filter(|waiting| {
         let reason = text(waiting, "/reason");
         reason.starts_with("Err") || reason.ends_with("Error") || reason.ends_with("BackOff")
     });
-    stuck.next().map(|waiting| text(waiting, "/message").to_owned())
+    let messages: Vec<&str> = stuck.map(|waiting| text(waiting, "/message")).collect();
+    (!messages.is_empty()).then(|| messages.join(", "))
 }
 
 /// Why a pod failed, by its first container that did.
@@ -199,7 +227,7 @@ fn failure(object: &Value) -> String {
             return message.to_owned();
         }
         if text(ended, "/reason") == "OOMKilled" {
-            return format!("container {name:?} was OOM killed");
+            return "OOMKilled".to_owned();
         }
         let code = count(ended, "/exitCode");
         if code != 0 {
@@ -217,6 +245,7 @@ fn running_pod(object: &Value, policy: &str) -> Health {
     if condition(object, "Ready").is_some_and(is_true) {
         return verdict(HealthCode::Healthy, message);
     }
-    let ended = containers(object).any(|container| container.pointer("/lastState/terminated").is_some());
+    let mut running = list(object, "/status/containerStatuses").iter();
+    let ended = running.any(|container| container.pointer("/lastState/terminated").is_some());
     if ended { degraded(message) } else { progressing(message) }
 }

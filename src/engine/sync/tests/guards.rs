@@ -218,12 +218,12 @@ fn what_is_not_implemented_stops_the_sync() {
 #[test]
 fn what_is_not_acted_on_is_named() {
     let mut model = Model::new(vec![config_map("a", "1")]);
-    model.spec("/ignoreDifferences", json!([{ "kind": "X", "jqPathExpressions": [".a"] }]));
+    model.spec("/ignoreDifferences", json!([{ "kind": "X", "newField": [".a"] }]));
     model.settle();
     assert_eq!(model.status("/sync/status"), "Synced");
     assert_eq!(
         model.conditions(),
-        ["UnsupportedFieldWarning: spec.ignoreDifferences[].jqPathExpressions is not acted on"]
+        ["UnsupportedFieldWarning: spec.ignoreDifferences[].newField is not acted on"]
     );
 }
 

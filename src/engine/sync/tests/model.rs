@@ -78,6 +78,7 @@ impl Model {
             application,
             install,
             project: None,
+            settings: Ok(None),
             prompted: false,
             failing: None,
             source: None,
@@ -226,8 +227,11 @@ impl Model {
         let mut result = self.live.get(key).cloned().unwrap_or_else(|| json!({ "metadata": {} }));
         overlay(&mut result, object);
         result["metadata"]["uid"] = json!(format!("uid-{}", key.name));
-        result["metadata"]["managedFields"] =
-            json!([{ "manager": "tidegate-sync", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {} }]);
+        let own =
+            json!({ "manager": "tidegate-sync", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {} });
+        let others = result["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        let others = others.into_iter().filter(|entry| entry["manager"] != "tidegate-sync");
+        result["metadata"]["managedFields"] = std::iter::once(own).chain(others).collect();
         result
     }
 

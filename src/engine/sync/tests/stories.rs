@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::model::{Model, annotated, config_map, deployment, key};
 
-fn golden(name: &str, shown: &str) {
+pub(super) fn golden(name: &str, shown: &str) {
     insta::with_settings!({
         prepend_module_to_snapshot => false,
         snapshot_path => "../../cases/sync",
