@@ -101,6 +101,6 @@ fn inner<'v>(value: &'v Value, step: &Step) -> Option<&'v Value> {
     }
 }
 
-pub(super) fn stepped(path: &Path, step: Step) -> Path {
+pub(super) fn stepped(path: &[Step], step: Step) -> Path {
     path.iter().cloned().chain(std::iter::once(step)).collect()
 }

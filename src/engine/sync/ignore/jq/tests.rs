@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Expression, Fuel, Path, Step};
+use super::{Expression, Fuel, Step};
 
 fn fuel() -> Fuel {
     Fuel::new(100_000, 10_000_000)
 }
 
-fn said(path: &Path) -> String {
+fn said(path: &[Step]) -> String {
     let steps = path.iter().map(|step| match step {
         Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
         Step::Index(index) => format!("/{index}"),
@@ -19,7 +19,7 @@ fn said(path: &Path) -> String {
 /// The paths that an expression selects, as JSON pointers.
 fn select(expression: &str, object: &Value) -> Result<Vec<String>, String> {
     let paths = Expression::read(expression)?.select(object, &fuel())?;
-    Ok(paths.iter().map(said).collect())
+    Ok(paths.iter().map(|path| said(path)).collect())
 }
 
 /// One object with a little of everything that the expressions below look at.
@@ -81,182 +81,181 @@ fn object() -> Value {
     })
 }
 
+/// Expressions and what each selects in [`object`], as JSON pointers.
+const USED: &[(&str, &[&str])] = &[
+    (".spec.replicas", &["/spec/replicas"]),
+    (".data", &["/data"]),
+    (".status", &["/status"]),
+    (".spec.clusterIP", &["/spec/clusterIP"]),
+    (".metadata.labels.\"helm.sh/chart\"", &["/metadata/labels/helm.sh~1chart"]),
+    (
+        ".metadata.annotations[\"deployment.kubernetes.io/revision\"]",
+        &["/metadata/annotations/deployment.kubernetes.io~1revision"],
+    ),
+    (
+        ".metadata.annotations.[\"kubectl.kubernetes.io/restartedAt\"]",
+        &["/metadata/annotations/kubectl.kubernetes.io~1restartedAt"],
+    ),
+    (".data[\"tls.crt\"], .data[\"tls.key\"]", &["/data/tls.crt", "/data/tls.key"]),
+    (".data | .[\"ca.crt\"]", &["/data/ca.crt"]),
+    (
+        ".webhooks[]?.clientConfig.caBundle",
+        &["/webhooks/0/clientConfig/caBundle", "/webhooks/1/clientConfig/caBundle"],
+    ),
+    (
+        ".webhooks[].clientConfig.caBundle",
+        &["/webhooks/0/clientConfig/caBundle", "/webhooks/1/clientConfig/caBundle"],
+    ),
+    (".webhooks[0].clientConfig.caBundle", &["/webhooks/0/clientConfig/caBundle"]),
+    (
+        ".webhooks[]?.namespaceSelector.matchExpressions[]? | select(.key == \"control-plane\")",
+        &["/webhooks/0/namespaceSelector/matchExpressions/0"],
+    ),
+    (".webhooks[] | select(.name == \"b\") | .clientConfig", &["/webhooks/1/clientConfig"]),
+    (".webhooks[1:][].clientConfig.caBundle", &["/webhooks/1/clientConfig/caBundle"]),
+    (".spec.conversion.webhook.clientConfig.caBundle", &["/spec/conversion/webhook/clientConfig/caBundle"]),
+    (
+        ".spec.template.spec.containers[] | select(.name == \"istio-proxy\")",
+        &["/spec/template/spec/containers/1"],
+    ),
+    (
+        ".spec.template.spec.containers[] | select(.name == \"app\").image",
+        &["/spec/template/spec/containers/0/image"],
+    ),
+    (
+        ".spec.template.spec.containers[] | select(.name == \"app\" or .name == \"istio-proxy\") | .image",
+        &["/spec/template/spec/containers/0/image", "/spec/template/spec/containers/1/image"],
+    ),
+    (
+        ".spec.template.spec.containers[] | select(.image | endswith(\":latest\"))",
+        &["/spec/template/spec/containers/1"],
+    ),
+    (
+        ".spec.template.spec.containers[] | select(.image | contains(\"shop/\")) | .image",
+        &["/spec/template/spec/containers/0/image"],
+    ),
+    (
+        ".spec.template.spec.containers[] | select(.name | test(\"^istio-\")) | .args",
+        &["/spec/template/spec/containers/1/args"],
+    ),
+    (
+        ".spec.template.spec.containers[] | select(.name | test(\"^ISTIO\"; \"i\")) | .args[0]",
+        &["/spec/template/spec/containers/1/args/0"],
+    ),
+    (
+        ".spec.template.spec.containers[].env[]? | select(.name == \"HOST\") | .value",
+        &["/spec/template/spec/containers/0/env/0/value"],
+    ),
+    (
+        ".spec.template.spec.containers[].env[] | select(.name | startswith(\"DD_\"))",
+        &["/spec/template/spec/containers/0/env/1"],
+    ),
+    (
+        ".spec.template.spec.containers[].env[]? | select(.name | IN(\"HOST\", \"PORT\"))",
+        &["/spec/template/spec/containers/0/env/0"],
+    ),
+    (
+        ".spec.template.spec.containers[]?.resources?.limits?.cpu",
+        &[
+            "/spec/template/spec/containers/0/resources/limits/cpu",
+            "/spec/template/spec/containers/1/resources/limits/cpu",
+        ],
+    ),
+    (
+        ".spec.template.spec.containers[] | .resources | select(. != null) | .limits, .requests",
+        &[
+            "/spec/template/spec/containers/0/resources/limits",
+            "/spec/template/spec/containers/0/resources/requests",
+        ],
+    ),
+    (
+        ".spec.template.spec.containers[] | select(any(.env[]?; .name == \"HOST\")) | .env",
+        &["/spec/template/spec/containers/0/env"],
+    ),
+    (
+        ".spec.template.spec.initContainers[] | select(.name == \"istio-init\")",
+        &["/spec/template/spec/initContainers/0"],
+    ),
+    (
+        ".spec.template.spec.initContainers, .spec.template.spec.containers[].imagePullPolicy",
+        &[
+            "/spec/template/spec/initContainers",
+            "/spec/template/spec/containers/0/imagePullPolicy",
+            "/spec/template/spec/containers/1/imagePullPolicy",
+        ],
+    ),
+    (
+        ".spec.template.spec.volumes[] | select(.name | startswith(\"vault-\"))",
+        &["/spec/template/spec/volumes/0"],
+    ),
+    (
+        ".spec.template.spec.volumes[]? | .configMap?.defaultMode | select(. != null)",
+        &["/spec/template/spec/volumes/1/configMap/defaultMode"],
+    ),
+    (
+        ".spec.template.metadata.annotations[\"linkerd.io/proxy-version\"]",
+        &["/spec/template/metadata/annotations/linkerd.io~1proxy-version"],
+    ),
+    (
+        ".spec.template.metadata.annotations | .[keys[] | select(startswith(\"checksum/\"))]",
+        &["/spec/template/metadata/annotations/checksum~1config"],
+    ),
+    (
+        ".metadata.annotations | to_entries[] | select(.key | startswith(\"meta.\")) | .key as $k | $k | empty",
+        &[],
+    ),
+    (".spec.volumeClaimTemplates[]?.status", &["/spec/volumeClaimTemplates/0/status"]),
+    (
+        ".spec.volumeClaimTemplates[].metadata.creationTimestamp",
+        &["/spec/volumeClaimTemplates/0/metadata/creationTimestamp"],
+    ),
+    (
+        ".spec.volumeClaimTemplates[] | .apiVersion, .kind",
+        &["/spec/volumeClaimTemplates/0/apiVersion", "/spec/volumeClaimTemplates/0/kind"],
+    ),
+    (".spec.ports[] | select(.nodePort != null) | .nodePort", &["/spec/ports/0/nodePort"]),
+    (".spec.alternateBackends[]?.weight", &["/spec/alternateBackends/0/weight"]),
+    (".spec.metrics[] | select(.resource.name == \"cpu\")", &["/spec/metrics/0"]),
+    (".spec.metrics[] | select(has(\"resource\") | not)", &["/spec/metrics/1"]),
+    (".spec.rules[]?.http?.paths[]?.path", &["/spec/rules/1/http/paths/0/path"]),
+    (".status.conditions[]? | select(.type == \"Ready\")", &["/status/conditions/0"]),
+    (".metadata.finalizers[] | select(. == \"foregroundDeletion\")", &["/metadata/finalizers/0"]),
+    (".metadata.finalizers[-1]", &["/metadata/finalizers/1"]),
+    ("select(.metadata.labels.controlledByLeader == \"true\").spec.replicas", &["/spec/replicas"]),
+    ("select(.metadata.name | test(\"^api\")) | .spec.replicas", &[]),
+    ("select((.metadata.annotations // {}) | has(\"vault.hashicorp.com/path\")) | .data", &["/data"]),
+    ("if .kind == \"Deployment\" then .spec.replicas else empty end", &["/spec/replicas"]),
+    (
+        ".metadata?.annotations?[\"custom/ignore-replicas\"] as $ignore | if $ignore == \"true\" then .spec.replicas else null end",
+        &["/spec/replicas"],
+    ),
+    (
+        ".metadata?.annotations?[\"absent\"] as $ignore | if $ignore == \"true\" then .spec.replicas else null end",
+        &[],
+    ),
+    (
+        ".. | objects | select(has(\"caBundle\")) | .caBundle",
+        &[
+            "/spec/conversion/webhook/clientConfig/caBundle",
+            "/webhooks/0/clientConfig/caBundle",
+            "/webhooks/1/clientConfig/caBundle",
+        ],
+    ),
+    ("..|.emptyDir? | select(. != null)", &["/spec/template/spec/volumes/0/emptyDir"]),
+    ("(.spec.absent // .spec.to).weight", &["/spec/to/weight"]),
+    ("first(.webhooks[] | select(.clientConfig)) | .name", &["/webhooks/0/name"]),
+    ("getpath([\"spec\", \"to\", \"weight\"])", &["/spec/to/weight"]),
+    (".spec.template.spec.containers | map(select(.name == \"x\")) | empty", &[]),
+];
+
 #[test]
 fn what_users_write_works() {
-    let app = "/spec/template/spec/containers/0";
-    let proxy = "/spec/template/spec/containers/1";
-    let cases: Vec<(&str, Vec<String>)> = vec![
-        (".spec.replicas", vec!["/spec/replicas".into()]),
-        (".data", vec!["/data".into()]),
-        (".status", vec!["/status".into()]),
-        (".spec.clusterIP", vec!["/spec/clusterIP".into()]),
-        (".metadata.labels.\"helm.sh/chart\"", vec!["/metadata/labels/helm.sh~1chart".into()]),
-        (
-            ".metadata.annotations[\"deployment.kubernetes.io/revision\"]",
-            vec!["/metadata/annotations/deployment.kubernetes.io~1revision".into()],
-        ),
-        (
-            ".metadata.annotations.[\"kubectl.kubernetes.io/restartedAt\"]",
-            vec!["/metadata/annotations/kubectl.kubernetes.io~1restartedAt".into()],
-        ),
-        (".data[\"tls.crt\"], .data[\"tls.key\"]", vec!["/data/tls.crt".into(), "/data/tls.key".into()]),
-        (".data | .[\"ca.crt\"]", vec!["/data/ca.crt".into()]),
-        (
-            ".webhooks[]?.clientConfig.caBundle",
-            vec!["/webhooks/0/clientConfig/caBundle".into(), "/webhooks/1/clientConfig/caBundle".into()],
-        ),
-        (
-            ".webhooks[].clientConfig.caBundle",
-            vec!["/webhooks/0/clientConfig/caBundle".into(), "/webhooks/1/clientConfig/caBundle".into()],
-        ),
-        (".webhooks[0].clientConfig.caBundle", vec!["/webhooks/0/clientConfig/caBundle".into()]),
-        (
-            ".webhooks[]?.namespaceSelector.matchExpressions[]? | select(.key == \"control-plane\")",
-            vec!["/webhooks/0/namespaceSelector/matchExpressions/0".into()],
-        ),
-        (".webhooks[] | select(.name == \"b\") | .clientConfig", vec!["/webhooks/1/clientConfig".into()]),
-        (".webhooks[1:][].clientConfig.caBundle", vec!["/webhooks/1/clientConfig/caBundle".into()]),
-        (
-            ".spec.conversion.webhook.clientConfig.caBundle",
-            vec!["/spec/conversion/webhook/clientConfig/caBundle".into()],
-        ),
-        (".spec.template.spec.containers[] | select(.name == \"istio-proxy\")", vec![proxy.into()]),
-        (".spec.template.spec.containers[] | select(.name == \"app\").image", vec![format!("{app}/image")]),
-        (
-            ".spec.template.spec.containers[] | select(.name == \"app\" or .name == \"istio-proxy\") | .image",
-            vec![format!("{app}/image"), format!("{proxy}/image")],
-        ),
-        (".spec.template.spec.containers[] | select(.image | endswith(\":latest\"))", vec![proxy.into()]),
-        (
-            ".spec.template.spec.containers[] | select(.image | contains(\"shop/\")) | .image",
-            vec![format!("{app}/image")],
-        ),
-        (
-            ".spec.template.spec.containers[] | select(.name | test(\"^istio-\")) | .args",
-            vec![format!("{proxy}/args")],
-        ),
-        (
-            ".spec.template.spec.containers[] | select(.name | test(\"^ISTIO\"; \"i\")) | .args[0]",
-            vec![format!("{proxy}/args/0")],
-        ),
-        (
-            ".spec.template.spec.containers[].env[]? | select(.name == \"HOST\") | .value",
-            vec![format!("{app}/env/0/value")],
-        ),
-        (
-            ".spec.template.spec.containers[].env[] | select(.name | startswith(\"DD_\"))",
-            vec![format!("{app}/env/1")],
-        ),
-        (
-            ".spec.template.spec.containers[].env[]? | select(.name | IN(\"HOST\", \"PORT\"))",
-            vec![format!("{app}/env/0")],
-        ),
-        (
-            ".spec.template.spec.containers[]?.resources?.limits?.cpu",
-            vec![format!("{app}/resources/limits/cpu"), format!("{proxy}/resources/limits/cpu")],
-        ),
-        (
-            ".spec.template.spec.containers[] | .resources | select(. != null) | .limits, .requests",
-            vec![format!("{app}/resources/limits"), format!("{app}/resources/requests")],
-        ),
-        (
-            ".spec.template.spec.containers[] | select(any(.env[]?; .name == \"HOST\")) | .env",
-            vec![format!("{app}/env")],
-        ),
-        (
-            ".spec.template.spec.initContainers[] | select(.name == \"istio-init\")",
-            vec!["/spec/template/spec/initContainers/0".into()],
-        ),
-        (
-            ".spec.template.spec.initContainers, .spec.template.spec.containers[].imagePullPolicy",
-            vec![
-                "/spec/template/spec/initContainers".into(),
-                format!("{app}/imagePullPolicy"),
-                format!("{proxy}/imagePullPolicy"),
-            ],
-        ),
-        (
-            ".spec.template.spec.volumes[] | select(.name | startswith(\"vault-\"))",
-            vec!["/spec/template/spec/volumes/0".into()],
-        ),
-        (
-            ".spec.template.spec.volumes[]? | .configMap?.defaultMode | select(. != null)",
-            vec!["/spec/template/spec/volumes/1/configMap/defaultMode".into()],
-        ),
-        (
-            ".spec.template.metadata.annotations[\"linkerd.io/proxy-version\"]",
-            vec!["/spec/template/metadata/annotations/linkerd.io~1proxy-version".into()],
-        ),
-        (
-            ".spec.template.metadata.annotations | .[keys[] | select(startswith(\"checksum/\"))]",
-            vec!["/spec/template/metadata/annotations/checksum~1config".into()],
-        ),
-        (
-            ".metadata.annotations | to_entries[] | select(.key | startswith(\"meta.\")) | .key as $k | $k | empty",
-            vec![],
-        ),
-        (".spec.volumeClaimTemplates[]?.status", vec!["/spec/volumeClaimTemplates/0/status".into()]),
-        (
-            ".spec.volumeClaimTemplates[].metadata.creationTimestamp",
-            vec!["/spec/volumeClaimTemplates/0/metadata/creationTimestamp".into()],
-        ),
-        (
-            ".spec.volumeClaimTemplates[] | .apiVersion, .kind",
-            vec![
-                "/spec/volumeClaimTemplates/0/apiVersion".into(),
-                "/spec/volumeClaimTemplates/0/kind".into(),
-            ],
-        ),
-        (".spec.ports[] | select(.nodePort != null) | .nodePort", vec!["/spec/ports/0/nodePort".into()]),
-        (".spec.alternateBackends[]?.weight", vec!["/spec/alternateBackends/0/weight".into()]),
-        (".spec.metrics[] | select(.resource.name == \"cpu\")", vec!["/spec/metrics/0".into()]),
-        (".spec.metrics[] | select(has(\"resource\") | not)", vec!["/spec/metrics/1".into()]),
-        (".spec.rules[]?.http?.paths[]?.path", vec!["/spec/rules/1/http/paths/0/path".into()]),
-        (".status.conditions[]? | select(.type == \"Ready\")", vec!["/status/conditions/0".into()]),
-        (
-            ".metadata.finalizers[] | select(. == \"foregroundDeletion\")",
-            vec!["/metadata/finalizers/0".into()],
-        ),
-        (".metadata.finalizers[-1]", vec!["/metadata/finalizers/1".into()]),
-        (
-            "select(.metadata.labels.controlledByLeader == \"true\").spec.replicas",
-            vec!["/spec/replicas".into()],
-        ),
-        ("select(.metadata.name | test(\"^api\")) | .spec.replicas", vec![]),
-        (
-            "select((.metadata.annotations // {}) | has(\"vault.hashicorp.com/path\")) | .data",
-            vec!["/data".into()],
-        ),
-        ("if .kind == \"Deployment\" then .spec.replicas else empty end", vec!["/spec/replicas".into()]),
-        (
-            ".metadata?.annotations?[\"custom/ignore-replicas\"] as $ignore | if $ignore == \"true\" then .spec.replicas else null end",
-            vec!["/spec/replicas".into()],
-        ),
-        (
-            ".metadata?.annotations?[\"absent\"] as $ignore | if $ignore == \"true\" then .spec.replicas else null end",
-            vec![],
-        ),
-        (
-            ".. | objects | select(has(\"caBundle\")) | .caBundle",
-            vec![
-                "/spec/conversion/webhook/clientConfig/caBundle".into(),
-                "/webhooks/0/clientConfig/caBundle".into(),
-                "/webhooks/1/clientConfig/caBundle".into(),
-            ],
-        ),
-        ("..|.emptyDir? | select(. != null)", vec!["/spec/template/spec/volumes/0/emptyDir".into()]),
-        ("(.spec.absent // .spec.to).weight", vec!["/spec/to/weight".into()]),
-        ("first(.webhooks[] | select(.clientConfig)) | .name", vec!["/webhooks/0/name".into()]),
-        ("getpath([\"spec\", \"to\", \"weight\"])", vec!["/spec/to/weight".into()]),
-        (".spec.template.spec.containers | map(select(.name == \"x\")) | empty", vec![]),
-    ];
-    assert!(cases.len() >= 40);
     let object = object();
-    for (expression, want) in cases {
+    for (expression, want) in USED {
         let mut got = select(expression, &object).unwrap_or_else(|error| panic!("{expression}: {error}"));
         got.sort();
-        let mut want = want;
-        want.sort();
+        let mut want = want.to_vec();
+        want.sort_unstable();
         assert_eq!(got, want, "{expression}");
     }
 }
