@@ -2,10 +2,9 @@
 //!
 //! A function that meets another kind of value than it works on gives nothing.
 
-use jaq_core::ops::Math;
 use serde_json::{Map, Value, json};
 
-use super::value::{calculated, compare, is_true, number, rank, real, shown, sum};
+use super::value::{compare, is_true, number, rank, real, shown, sum};
 
 /// Functions of values, with the number of their arguments. `test` is among them and runs elsewhere.
 const FUNCTIONS: [(&str, usize); 41] = [
@@ -120,10 +119,7 @@ fn of_any(name: &str, input: &Value) -> Option<Value> {
 fn of_text(name: &str, text: &str) -> Option<Value> {
     Some(match name {
         "length" => Value::from(text.chars().count()),
-        "tonumber" => match number(text.trim()) {
-            Value::Null => return None,
-            number => number,
-        },
+        "tonumber" => Some(number(text.trim())).filter(|number| !number.is_null())?,
         "fromjson" => serde_json::from_str(text).ok()?,
         "ascii_downcase" => text.to_ascii_lowercase().into(),
         "ascii_upcase" => text.to_ascii_uppercase().into(),

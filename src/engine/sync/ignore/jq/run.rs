@@ -258,7 +258,7 @@ impl<'r> Run<'r> {
             BinaryOp::Pipe(Some(pattern)) => {
                 let Pattern::Var(name) = pattern else { return Ok(out) };
                 for value in self.values(left, input, scope)? {
-                    let inner = Scope { name: *name, value: &value, outer: scope };
+                    let inner = Scope { name, value: &value, outer: scope };
                     out.extend(self.eval(right, input, Some(&inner))?);
                 }
             }

@@ -178,7 +178,7 @@ pub(super) fn sum(a: Value, b: &Value) -> Option<Value> {
     }
 }
 
-pub(super) fn calculated(operator: Math, a: &Value, b: &Value) -> Option<Value> {
+fn calculated(operator: Math, a: &Value, b: &Value) -> Option<Value> {
     match (operator, a, b) {
         (Math::Add, a, b) => sum(a.clone(), b),
         (Math::Sub, Value::Array(a), Value::Array(b)) => {
