@@ -26,6 +26,7 @@ mod shop;
 mod smoke;
 mod sync;
 mod sync_differences;
+mod sync_waves;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -117,6 +118,9 @@ fn all() -> Vec<Case> {
         sync_differences::keeps_what_an_expression_selects [Sync, OwnCluster],
         sync_differences::keeps_the_fields_of_a_manager_and_no_others [Sync, OwnCluster],
         sync_differences::tells_how_its_objects_are [Sync, OwnCluster],
+        sync_waves::come_in_order_and_wait_for_each_other [Sync, OwnCluster],
+        sync_waves::a_failed_hook_stops_the_sync_and_says_why [Sync, OwnCluster],
+        sync_waves::go_back_to_an_older_commit [Sync, OwnCluster],
     ]
 }
 

@@ -13,6 +13,7 @@ mod delegate;
 mod diff;
 mod glob;
 pub mod health;
+mod hook;
 mod ignore;
 mod look;
 pub mod manifest;

@@ -25,7 +25,7 @@ pub(super) struct Delivery {
     repository: Repository,
     /// The name of the repository below the server's root.
     pub(super) path: String,
-    applications: Api<DynamicObject>,
+    pub(super) applications: Api<DynamicObject>,
 }
 
 impl Delivery {
@@ -66,7 +66,7 @@ impl Delivery {
         manifest::apply_value(&self.scene.client(), application, NAMESPACE).await.map(drop)
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.scene.namespace()
     }
 
@@ -75,6 +75,11 @@ impl Delivery {
         let files: Vec<_> = files.iter().map(|(name, text)| (format!("deploy/{name}"), *text)).collect();
         let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
         self.repository.commit("change", &files)
+    }
+
+    /// The newest commit.
+    pub(super) fn head(&self) -> Result<String> {
+        Ok(self.repository.git(&["rev-parse", "HEAD"])?.trim().to_owned())
     }
 
     /// Waits until the Application is as wanted.

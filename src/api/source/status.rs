@@ -350,7 +350,10 @@ pub struct ResourceResult {
     /// What the server said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// For objects: `Running` until they are well, where anything waits for that.
+    /// For hooks: when it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook_type: Option<String>,
+    /// For hooks: how it went. For objects: `Running` until they are well, where anything waits for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub hook_phase: Option<OperationPhase>,

@@ -78,10 +78,29 @@ impl<'a> Hand<'a> {
                     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
                 self.patch(key, version, &params, &Patch::Merge(&patch)).await
             }
+            Write::Release { key, version, finalizers, resource_version } => {
+                self.release(key, version, finalizers, resource_version).await
+            }
             Write::Apply(apply) => self.apply(apply).await,
             Write::Prune { key, version, uid, propagation } => {
                 self.prune(key, version, uid, *propagation).await
             }
+        }
+    }
+
+    /// Takes a finalizer away. An object that is gone has none left.
+    async fn release(
+        &mut self,
+        key: &Key,
+        version: &str,
+        finalizers: &[String],
+        resource_version: &str,
+    ) -> Result<Outcome, kube::Error> {
+        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": resource_version } });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        match self.patch(key, version, &params, &Patch::Merge(&patch)).await {
+            Err(error) if Class::of(&error) == Class::Gone => Ok(Outcome::Done { resource_version: None }),
+            done => done,
         }
     }
 
@@ -173,7 +192,7 @@ impl<'a> Hand<'a> {
 /// What an error means for the sync.
 fn outcome(write: &Write, error: &kube::Error) -> Outcome {
     let is_conditional = match write {
-        Write::Adopt { .. } | Write::Prune { .. } => true,
+        Write::Adopt { .. } | Write::Release { .. } | Write::Prune { .. } => true,
         Write::Apply(apply) => apply.pinned,
         Write::Namespace { .. } => false,
     };

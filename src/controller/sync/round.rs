@@ -104,7 +104,13 @@ impl Applications {
         let now = (self.clock)();
         let mut world = self.world(cached.clone(), memory, now);
         let prompted = self.take_prompt(&key.name) || memory.wake.is_some_and(|wake| wake <= now);
-        if matches!(look(&world), Look::Wait { .. })
+        let waits = match look(&world) {
+            Look::Wait { .. } => true,
+            // A sync that waits for its objects looks no more often at them.
+            Look::Operate(_) => memory.wake.is_some_and(|wake| wake > now),
+            Look::Leave(_) | Look::Invalid { .. } | Look::Remove | Look::Compare { .. } => false,
+        };
+        if waits
             && prompted
             && let Some(rest) = memory.looked.and_then(|at| rest_of(PROMPTS_APART, at))
         {

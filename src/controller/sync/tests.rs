@@ -145,6 +145,28 @@ async fn pruning_names_the_very_object() {
     assert_eq!(write(&server, &[prune("a")]).await, [Outcome::Stale]);
 }
 
+#[tokio::test]
+async fn a_finalizer_is_taken_from_the_very_object_that_was_read() {
+    let server = Server::default();
+    let mut object = config_map("a", "0");
+    object["metadata"]["finalizers"] = json!(["other", "hook"]);
+    server.put("/api/v1/namespaces/shop/configmaps", object);
+    let release = |version: &str, name: &str| {
+        let finalizers = vec!["other".to_owned()];
+        let (version, resource_version) = ("v1".to_owned(), version.to_owned());
+        let write = Write::Release { key: map_key(name), version, finalizers, resource_version };
+        Planned { write, because: Because::HookOver }
+    };
+    assert_eq!(
+        write(&server, &[release("7", "a"), release("1", "a")]).await,
+        [Outcome::Stale, Outcome::NotTried]
+    );
+    let outcomes = write(&server, &[release("1", "a"), release("1", "gone")]).await;
+    assert_eq!(outcomes[0], Outcome::Done { resource_version: Some("2".into()) });
+    assert_eq!(outcomes[1], Outcome::Done { resource_version: None });
+    assert_eq!(server.get(MAP).unwrap()["metadata"]["finalizers"], json!(["other"]));
+}
+
 /// A repository on disk.
 struct Repository(PathBuf);
 

@@ -8,16 +8,18 @@ use super::adopt;
 use super::automate::{self, Decision};
 use super::delegate::Delegation;
 use super::health::{self, Health};
+use super::hook::{self, HookPhase};
 use super::ignore::{Rules, placed};
 use super::look::{Level, poll_at};
 use super::object::{Key, annotation, group_version, has_owner, is_going, text};
+use super::operate;
 use super::options::has;
 use super::plan::{Because, Plan};
 use super::project;
 use super::settings::{self, Settings};
 use super::status;
 use super::subject::Subject;
-use super::target::{Target, Targets, targets};
+use super::target::{HookTarget, Target, Targets, targets};
 use super::tracking::{Owner, owner};
 use super::world::{Cluster, NamespaceFact, Prediction, World};
 
@@ -69,9 +71,24 @@ impl Pair<'_> {
     }
 }
 
+/// One hook on both sides.
+pub(super) struct HookPair<'a> {
+    pub(super) key: Key,
+    pub(super) version: String,
+    pub(super) phases: Vec<HookPhase>,
+    /// What the cluster has by that name: the hook, or what an earlier sync left of it.
+    pub(super) live: Option<&'a Value>,
+    pub(super) object: Value,
+    /// Why the cluster cannot take it: it does not serve the kind or the version.
+    pub(super) unserved: Option<String>,
+    /// Why the server refuses it.
+    pub(super) refused: Option<String>,
+}
+
 /// Both sides of an Application.
 pub(super) struct Comparison<'a> {
     pub(super) pairs: Vec<Pair<'a>>,
+    pub(super) hooks: Vec<HookPair<'a>>,
     pub(super) revision: String,
     pub(super) sync: SyncCode,
     pub(super) warnings: Vec<(&'static str, String)>,
@@ -79,7 +96,7 @@ pub(super) struct Comparison<'a> {
     pub(super) shares: bool,
 }
 
-/// The objects as they should be. What the delivery half owns comes from the live objects.
+/// The objects as they should be, then the hooks. What the delivery half owns comes from the live objects.
 #[must_use]
 pub fn wanted(world: &World, targets: &Targets) -> Vec<Wanted> {
     let Ok(subject) = Subject::read(&world.application) else { return Vec::new() };
@@ -119,6 +136,20 @@ fn all_wanted(
     let objects = targets.list.iter().map(|target| &target.object);
     let delegation = Delegation::read(cluster.neighbours.iter().chain(objects));
     let place = Place { subject, cluster, targets, creates: has(options, "CreateNamespace=true") };
+    let hooks_are_next = operate::begins_with_hooks(subject);
+    let hooks = targets.hooks.iter().map(|hook| {
+        let target = &hook.target;
+        let (can_dry_run, refused) = place.can_dry_run(target);
+        Ok(Wanted {
+            key: target.key.clone(),
+            version: target.version.clone(),
+            object: target.object.clone(),
+            pinned: false,
+            // What an earlier sync left is deleted first, so a change of it says nothing.
+            can_dry_run: can_dry_run && hooks_are_next && !cluster.live.contains_key(&target.key),
+            refused,
+        })
+    });
     let wanted = targets.list.iter().map(|target| {
         let mut object = target.object.clone();
         let mut pinned = false;
@@ -132,7 +163,7 @@ fn all_wanted(
         let (key, version) = (target.key.clone(), target.version.clone());
         Ok(Wanted { key, version, object, pinned, can_dry_run, refused })
     });
-    wanted.collect()
+    wanted.chain(hooks).collect()
 }
 
 /// What it takes to say whether a dry run makes sense.
@@ -156,7 +187,7 @@ impl Place<'_> {
             return (true, None);
         }
         let is_made_by_option = self.creates && namespace == self.subject.namespace();
-        let is_in_git = self.targets.list.iter().any(|other| {
+        let is_in_git = self.targets.all().any(|other| {
             other.key.kind == "Namespace" && other.key.group.is_empty() && other.key.name == *namespace
         });
         let refused = (!is_made_by_option && !is_in_git).then(|| {
@@ -190,7 +221,7 @@ impl Place<'_> {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         };
-        !self.cluster.live.contains_key(&needed) && self.targets.list.iter().any(|other| other.key == needed)
+        !self.cluster.live.contains_key(&needed) && self.targets.all().any(|other| other.key == needed)
     }
 }
 
@@ -221,9 +252,8 @@ pub(super) fn compare<'a>(world: &'a World, subject: &Subject) -> Result<Compari
     let mut pairs = Vec::new();
     let mut warnings = targets.warnings.clone();
     let mut shares = false;
-    for (wanted, target) in
-        all_wanted(world, subject, &targets, &options, &ignored)?.into_iter().zip(&targets.list)
-    {
+    let mut wanted = all_wanted(world, subject, &targets, &options, &ignored)?.into_iter();
+    for (target, wanted) in targets.list.iter().zip(wanted.by_ref()) {
         let live = cluster.live.get(&target.key);
         if let Some(other) = live.and_then(|live| other_owner(live, subject.name())) {
             shares = true;
@@ -240,11 +270,14 @@ pub(super) fn compare<'a>(world: &'a World, subject: &Subject) -> Result<Compari
         let message = format!("{} has health checks in Lua, which are not run: {kinds}", settings::NAME);
         warnings.push(("UnsupportedFieldWarning", message));
     }
+    let hooks = targets.hooks.iter().zip(wanted);
+    let hooks =
+        hooks.map(|(hook, wanted)| hook_pair(cluster, hook, wanted)).collect::<Result<Vec<_>, _>>()?;
     pairs.sort_by(|a, b| a.key.cmp(&b.key));
     let differs = pairs.iter().any(|pair| pair.counts && pair.status == SyncCode::OutOfSync);
     let sync =
         if differs || namespace_differs(subject, cluster) { SyncCode::OutOfSync } else { SyncCode::Synced };
-    Ok(Comparison { pairs, revision: fetched.revision.clone(), sync, warnings, shares })
+    Ok(Comparison { pairs, hooks, revision: fetched.revision.clone(), sync, warnings, shares })
 }
 
 /// Several problems in one message.
@@ -298,6 +331,27 @@ fn target_pair<'a>(
     })
 }
 
+/// Pairs a hook.
+fn hook_pair<'a>(cluster: &'a Cluster, hook: &HookTarget, wanted: Wanted) -> Result<HookPair<'a>, String> {
+    let target = &hook.target;
+    let refused = match cluster.predicted.get(&target.key) {
+        Some(Prediction::Unanswered(error)) => {
+            return Err(format!("Failed to compare desired state to live state: {}: {error}", target.key));
+        }
+        Some(Prediction::Refused(error)) => Some(error.clone()),
+        Some(Prediction::Accepted(_)) | None => wanted.refused,
+    };
+    Ok(HookPair {
+        key: target.key.clone(),
+        version: target.version.clone(),
+        phases: hook.phases.clone(),
+        live: cluster.live.get(&target.key),
+        object: wanted.object,
+        unserved: target.unserved.clone(),
+        refused,
+    })
+}
+
 /// Pairs the objects that carry the Application's mark and are not in Git.
 fn extra_pairs<'a>(
     cluster: &'a Cluster,
@@ -312,7 +366,8 @@ fn extra_pairs<'a>(
             && !targets.left_alone.contains(*key)
             && owner(live) == Owner::Application(subject.name())
             && !has_owner(live)
-            && !is_hook(live)
+            // What is left of a hook was never state, so its absence from Git says nothing.
+            && !hook::is_hook(live)
             && project::permits_object(rules, key, namespaced)
     };
     let pair = |(key, live): (&'a Key, &'a Value)| Pair {
@@ -327,12 +382,6 @@ fn extra_pairs<'a>(
         refused: None,
     };
     cluster.live.iter().filter(is_extra).map(pair).collect()
-}
-
-/// Whether a live object is what is left of a hook: it was never desired state, so its absence from Git says nothing.
-fn is_hook(live: &Value) -> bool {
-    annotation(live, "argocd.argoproj.io/hook").is_some_and(|hook| !hook.trim().is_empty())
-        || annotation(live, "helm.sh/hook").is_some_and(|hook| hook.trim() != "crd-install")
 }
 
 fn is_ignored_when_extra(live: &Value) -> bool {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use tidegate_api::source::{ApplicationSource, OperationPhase};
 
 use super::object::{is_going, text};
+use super::operate;
 use super::plan::Because;
 use super::project;
 use super::retry;
@@ -110,6 +111,10 @@ fn with_operation(world: &World, subject: &Subject, look: Look) -> Look {
         return look;
     }
     let state = subject.status.operation_state.as_ref();
+    if state.is_some_and(|state| state.phase == OperationPhase::Terminating) {
+        // Whoever asks to stop is obeyed at once, also when Git does not answer or the spec is invalid.
+        return operation(world, subject);
+    }
     let retry_at = state.and_then(retry::waits_until).filter(|until| world.now < *until);
     match (look, retry_at) {
         (
@@ -119,7 +124,7 @@ fn with_operation(world: &World, subject: &Subject, look: Look) -> Look {
         ) => look,
         (Look::Wait { until }, Some(retry_at)) => Look::Wait { until: until.min(retry_at) },
         (look, Some(_)) => look,
-        (_, None) => operation(subject),
+        (_, None) => operation(world, subject),
     }
 }
 
@@ -166,17 +171,20 @@ pub(super) fn invalid(world: &World, subject: &Subject) -> Vec<(&'static str, St
             found.push(invalid("spec.source.repoURL is required: name the Git repository".to_owned()));
         }
         None => {}
-        Some(source) if source.repo_url.starts_with("oci://") => {
-            found.push((
-                "ComparisonError",
-                "spec.source.repoURL names an OCI registry, which is not implemented yet".to_owned(),
-            ));
-        }
-        Some(source) => found.extend(path_error(source).map(invalid)),
+        Some(source) => found.extend(source_errors(source)),
     }
     found.extend(reach_error(world, subject).map(invalid));
     found.extend(project_errors(world, subject));
     found
+}
+
+/// What of a source forbids to read it.
+pub(super) fn source_errors(source: &ApplicationSource) -> Vec<(&'static str, String)> {
+    if source.repo_url.starts_with("oci://") {
+        let message = "spec.source.repoURL names an OCI registry, which is not implemented yet".to_owned();
+        return vec![("ComparisonError", message)];
+    }
+    path_error(source).map(|message| ("InvalidSpecError", message)).into_iter().collect()
 }
 
 /// Why the source's path cannot be read.
@@ -240,14 +248,16 @@ fn told_already(
 }
 
 /// What a sync that was asked for needs.
-fn operation(subject: &Subject) -> Look {
+fn operation(world: &World, subject: &Subject) -> Look {
     let state = subject.status.operation_state.as_ref();
     let sync = subject.operation.as_ref().and_then(|operation| operation.sync.clone()).unwrap_or_default();
-    // Another source than the spec's is refused, so it is not read either: no project has permitted it.
-    let source = subject.spec.source.clone().unwrap_or_default();
+    // A source that is refused is not read either: no project has permitted it.
+    let source = operate::source(world, subject)
+        .or_else(|_| subject.spec.source.clone().ok_or(()))
+        .unwrap_or_default();
     // A sync that is under way stays with its commit, also after a restart of the controller.
     let pinned = state
-        .filter(|state| state.phase == OperationPhase::Running && state.finished_at.is_none())
+        .filter(|state| !state.phase.is_completed() && state.finished_at.is_none())
         .and_then(|state| state.sync_result.as_ref())
         .map(|result| result.revision.clone())
         .filter(|revision| !revision.is_empty());

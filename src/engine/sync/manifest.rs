@@ -10,6 +10,7 @@ use serde_json::Value;
 use tidegate_api::source::DirectorySource;
 
 use super::glob;
+use super::hook;
 use super::object::{Key, list, text};
 
 /// The most that all files of one source may hold together, as upstream.
@@ -171,10 +172,14 @@ fn collect(path: &str, document: Value, objects: &mut Vec<Manifest>) -> Result<(
         }
         return Ok(());
     }
-    let name = text(&document, "/metadata/name");
-    for (value, field) in
-        [(text(&document, "/apiVersion"), "apiVersion"), (kind, "kind"), (name, "metadata.name")]
-    {
+    // Hooks alone may leave it to the sync to name them.
+    let made = hook::is_hook(&document).then(|| text(&document, "/metadata/generateName"));
+    let name = Some(text(&document, "/metadata/name")).filter(|name| !name.is_empty()).or(made);
+    for (value, field) in [
+        (text(&document, "/apiVersion"), "apiVersion"),
+        (kind, "kind"),
+        (name.unwrap_or_default(), "metadata.name"),
+    ] {
         if value.is_empty() {
             return Err(format!("{path} holds an object without {field} ({})", Key::of(&document)));
         }
@@ -245,6 +250,18 @@ mod tests {
             assert!(error.starts_with(want), "{error}");
             assert!(!error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn only_hooks_may_be_named_by_the_sync() {
+        let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  generateName: migrate-\n";
+        let hook = format!("{job}  annotations: {{argocd.argoproj.io/hook: PreSync}}\n");
+        assert_eq!(
+            names(&render(&files(&[("a.yaml", &hook)]), &DirectorySource::default()).unwrap()),
+            ["a.yaml:"]
+        );
+        let error = render(&files(&[("a.yaml", job)]), &DirectorySource::default()).unwrap_err();
+        assert!(error.starts_with("a.yaml holds an object without metadata.name"), "{error}");
     }
 
     #[test]

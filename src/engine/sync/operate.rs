@@ -3,35 +3,43 @@
 //! The request is the Application's top-level `operation`; its progress is `status.operationState`. Both
 //! are upstream's protocol, so a sync that another controller began goes on here and the other way round.
 
+mod request;
 mod result;
 mod stage;
+mod task;
+mod well;
+mod write;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
-use tidegate_api::source::{
-    History, OperationPhase, OperationState, ResourceResult, SyncOperation, SyncResult,
-};
+use tidegate_api::source::{History, OperationPhase, OperationState, ResourceResult, SyncOperation};
 
-use self::result::Results;
-use self::stage::{Stage, stage};
+pub(super) use self::request::source;
+use self::result::Records;
+use self::stage::{Next, Stage, Then};
+use self::task::{Task, Work};
+pub(super) use self::write::release;
+use self::write::{Close, cleanup};
 use super::automate::wipes;
 use super::compare::{Comparison, Pair, compare};
 use super::look::{Look, invalid, look};
 use super::object::Key;
 use super::options::has;
-use super::plan::{Because, Outcome, Plan};
+use super::plan::{Because, Outcome, Plan, Write};
 use super::project;
 use super::remove;
 use super::retry;
 use super::status::{self, Draft, joined};
 use super::subject::Subject;
 use super::target::may_wait_for_kind;
-use super::world::World;
+use super::world::{Cluster, Prediction, World};
 use crate::plan::Notice;
 
-/// How soon to look again at objects that pruning waits for, should no watch tell first.
-const HEALTH_WAIT_SECONDS: i64 = 10;
+/// How soon to look again at what is waited for, should no watch tell first.
+const WAIT: SignedDuration = SignedDuration::from_secs(10);
+/// How soon to look at what was just begun, as upstream waits between waves.
+const SOON: SignedDuration = SignedDuration::from_secs(2);
 
 /// One operation under way.
 struct Run<'a> {
@@ -50,28 +58,19 @@ pub(super) fn plan(world: &World) -> Plan {
         Err(error) => return status::invalid(world, vec![("InvalidSpecError", error)]),
     };
     let run = Run::new(world, &subject);
-    if run.state.phase == OperationPhase::Terminating {
-        return run.end(OperationPhase::Failed, "Operation terminated", &[]);
-    }
-    let errors = invalid(world, &subject);
-    if let Some((type_, message)) = errors.first() {
-        return run.end(OperationPhase::Error, &format!("{type_}: {message}"), &[]);
-    }
-    if let Some(message) = run.refusal() {
-        return run.end(OperationPhase::Error, &message, &[]);
-    }
-    let comparison = match compare(world, &subject) {
-        Ok(comparison) => comparison,
-        Err(message) => return run.end(OperationPhase::Error, &format!("ComparisonError: {message}"), &[]),
+    let Next { records, then } = run.decide();
+    let writes = match then {
+        Then::End { phase, message, cleanup, again } if cleanup.is_empty() => {
+            return run.end(phase, &message, records, again);
+        }
+        Then::Wait { message, until } => return run.wait(message, until, records),
+        Then::End { cleanup: writes, .. } | Then::Begin(writes) | Then::Clear(writes) => writes,
     };
-    if let Some((message, results)) = run.failure(&comparison) {
-        return run.end(OperationPhase::Failed, &message, &results);
-    }
-    if run.sync.dry_run == Some(true) {
-        let results = Results::new(&run.sync, &comparison, &subject.sync_options()).dry();
-        return run.end(OperationPhase::Succeeded, "successfully synced (dry run)", &results);
-    }
-    run.carry_on(&comparison)
+    let revision = run.revision.clone();
+    let mut plan = Plan::nothing(Because::Syncing { revision, writes: writes.len() });
+    run.note(run.state.message.clone(), records, &mut plan);
+    plan.writes = writes;
+    plan
 }
 
 impl<'a> Run<'a> {
@@ -91,43 +90,102 @@ impl<'a> Run<'a> {
                     ..begin()
                 }
             }
-            Some(state) if !state.phase.is_completed() => state.clone(),
+            Some(state) if !state.phase.is_completed() => {
+                let started_at = state.started_at.clone().or(Some(Time(world.now)));
+                OperationState { started_at, ..state.clone() }
+            }
             Some(_) | None => begin(),
         };
+        let pinned = state.sync_result.as_ref().map(|result| result.revision.clone());
+        let revision = Some(revision).filter(|revision| !revision.is_empty()).or(pinned).unwrap_or_default();
         Self { world, subject, sync, state, revision }
     }
 
-    /// What of the request is not implemented and would do something else than was asked.
-    fn refusal(&self) -> Option<String> {
-        let given = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
-        let strategy = self.sync.sync_strategy.clone().unwrap_or_default();
-        let forced = [strategy.apply, strategy.hook].into_iter().flatten().any(|how| how.force == Some(true));
-        let source = self.sync.source.as_ref();
-        let other = source.is_some_and(|source| Some(source) != self.subject.spec.source.as_ref());
-        let field = [
-            (self.sync.sources.as_ref().is_some_and(|sources| !sources.is_empty()), "sources"),
-            (given(&self.sync.revisions), "revisions"),
-            (given(&self.sync.manifests), "manifests"),
-            (forced, "syncStrategy with force"),
-            (other, "source other than spec.source"),
-        ];
-        let asked = field.into_iter().find_map(|(asked, name)| asked.then_some(name));
-        asked.map(|name| format!("operation.sync.{name} is not implemented yet; ask for a sync without it"))
+    /// What comes next.
+    fn decide(&self) -> Next {
+        let records = Records::read(&self.state);
+        if self.state.phase == OperationPhase::Terminating {
+            return self.stop(OperationPhase::Failed, "Operation terminated".to_owned(), records);
+        }
+        if let Some((type_, message)) = invalid(self.world, self.subject).first() {
+            return self.stop(OperationPhase::Error, format!("{type_}: {message}"), records);
+        }
+        if let Some(message) = request::refusal(self.world, self.subject, &self.sync) {
+            return self.stop(OperationPhase::Error, message, records);
+        }
+        let comparison = match compare(self.world, self.subject) {
+            Ok(comparison) => comparison,
+            // What is begun is not given up because somebody does not answer for a moment.
+            Err(message) if !records.is_empty() && self.is_unanswered() => {
+                return Next {
+                    records,
+                    then: Then::Wait { message: format!("ComparisonError: {message}"), until: None },
+                };
+            }
+            Err(message) => {
+                return self.stop(OperationPhase::Error, format!("ComparisonError: {message}"), records);
+            }
+        };
+        let stage = Stage::new(self, &comparison);
+        if let Some((message, failed)) = self.failure(&comparison, &stage) {
+            let mut next = self.stop(OperationPhase::Failed, message, records);
+            next.records.put_all(failed);
+            return next;
+        }
+        if self.sync.dry_run == Some(true) {
+            let mut next =
+                self.stop(OperationPhase::Succeeded, "successfully synced (dry run)".to_owned(), records);
+            next.records.put_all(result::dry(&stage.tasks.list));
+            next.records.put_new(result::kept(&self.sync, &comparison, &stage.options));
+            return next;
+        }
+        stage.next()
     }
 
-    /// Why nothing may be written at all.
-    fn failure(&self, comparison: &Comparison) -> Option<(String, Vec<ResourceResult>)> {
-        let options = self.subject.sync_options();
-        let results = Results::new(&self.sync, comparison, &options);
-        let waits = |pair: &Pair| {
-            pair.wanted.as_ref().is_some_and(|wanted| may_wait_for_kind(&wanted.object, &options))
+    /// The end of a sync that goes no further. Hooks that run are stopped.
+    fn stop(&self, phase: OperationPhase, message: String, records: Records) -> Next {
+        let cleanup = cleanup(self.world.cluster.as_ref(), &records, Close::Stopped);
+        Next { records, then: Then::End { phase, message, cleanup, again: true } }
+    }
+
+    /// Whether Git or the cluster could not be read in full.
+    fn is_unanswered(&self) -> bool {
+        let unanswered = |cluster: &Cluster| {
+            let predicted = cluster.predicted.values();
+            !cluster.unread.is_empty()
+                || predicted.into_iter().any(|prediction| matches!(prediction, Prediction::Unanswered(_)))
         };
-        let failed = results.failed(|pair| pair.unserved.clone().filter(|_| !waits(pair)));
+        matches!(self.world.source, Some(Err(_))) || self.world.cluster.as_ref().is_some_and(unanswered)
+    }
+
+    /// The commit that this automated sync keeps from being synced.
+    fn newer_commit(&self) -> Option<&str> {
+        let asked = self.subject.operation.as_ref()?.initiated_by.as_ref()?;
+        let is_automated = asked.automated == Some(true) && self.subject.automated().is_some();
+        self.subject.compared_revision().filter(|commit| is_automated && *commit != self.revision)
+    }
+
+    /// Why nothing may be written at all. What the server says beforehand counts only before anything is begun.
+    fn failure(&self, comparison: &Comparison, stage: &Stage) -> Option<(String, Vec<ResourceResult>)> {
+        let automated = self.subject.spec.sync_policy.as_ref().and_then(|policy| policy.automated.clone());
+        if self.sync.prune == Some(true) && wipes(comparison, &automated.unwrap_or_default()) {
+            let message = "the source holds no manifests, so a sync would delete every object; set \
+                           spec.syncPolicy.automated.allowEmpty if that is wanted";
+            return Some((message.to_owned(), Vec::new()));
+        }
+        if !stage.records.is_empty() {
+            return None;
+        }
+        let tasks = &stage.tasks.list;
+        let failed = result::refused(tasks, |task| unserved(task, &stage.options));
         if let Some(first) = failed.first() {
             let reason = first.message.clone().unwrap_or_default();
             return Some((format!("one or more synchronization tasks are not valid: {reason}"), failed));
         }
-        let failed = results.failed(|pair| pair.refused.clone());
+        let failed = result::refused(tasks, |task| match task.work {
+            Work::Apply(pair) | Work::Prune(pair) => pair.refused.clone(),
+            Work::Run(hook) => hook.refused.clone(),
+        });
         if let Some(first) = failed.first() {
             let reason =
                 format!("{} {}: {}", first.kind, first.name, first.message.clone().unwrap_or_default());
@@ -139,23 +197,17 @@ impl<'a> Run<'a> {
         if let Some(message) = self.namespace_refused(comparison) {
             return Some((message, Vec::new()));
         }
-        if comparison.shares && has(&options, "FailOnSharedResource=true") {
+        if comparison.shares && has(&stage.options, "FailOnSharedResource=true") {
             let shared = comparison.warnings.iter().find(|(type_, _)| *type_ == "SharedResourceWarning");
             let message = shared.map(|(_, message)| message.as_str()).unwrap_or_default();
             return Some((format!("Shared resource found: {message}"), Vec::new()));
-        }
-        let automated = self.subject.spec.sync_policy.as_ref().and_then(|policy| policy.automated.clone());
-        if self.sync.prune == Some(true) && wipes(comparison, &automated.unwrap_or_default()) {
-            let message = "the source holds no manifests, so a sync would delete every object; set \
-                           spec.syncPolicy.automated.allowEmpty if that is wanted";
-            return Some((message.to_owned(), Vec::new()));
         }
         None
     }
 
     /// Why the destination namespace may not be made or labelled: a project permits kinds, and Namespace is one.
     fn namespace_refused(&self, comparison: &Comparison) -> Option<String> {
-        stage::namespace(self.world, self.subject, comparison)?;
+        write::namespace(self.world, self.subject, comparison)?;
         let name = self.subject.project();
         let rules = project::rules(name, self.world.project.as_ref()).ok()?;
         let key =
@@ -165,55 +217,40 @@ impl<'a> Run<'a> {
             .then(|| format!("{key} is not permitted in project {name}: CreateNamespace=true needs it"))
     }
 
-    /// The next writes, the wait for them to take effect, or the end.
-    fn carry_on(&self, comparison: &Comparison) -> Plan {
-        match stage(self.world, self.subject, &self.sync, comparison) {
-            Stage::Write(writes) => {
-                let revision = self.revision.clone();
-                let mut plan = Plan::nothing(Because::Syncing { revision, writes: writes.len() });
-                self.note(&self.state, &mut plan);
-                plan.writes = writes;
-                plan
-            }
-            Stage::Wait(message) => {
-                let state = OperationState { message: Some(message.clone()), ..self.state.clone() };
-                let mut plan = Plan::nothing(Because::WaitingForHealth { message });
-                self.note(&state, &mut plan);
-                plan.wake =
-                    self.world.now.checked_add(jiff::SignedDuration::from_secs(HEALTH_WAIT_SECONDS)).ok();
-                plan
-            }
-            Stage::Broken(message) => self.end(OperationPhase::Failed, &message, &[]),
-            Stage::Done => {
-                let results = Results::new(&self.sync, comparison, &self.subject.sync_options()).unchanged();
-                self.end(OperationPhase::Succeeded, "successfully synced (all tasks run)", &results)
-            }
+    /// The state of this operation with these results.
+    fn state(&self, message: Option<String>, records: Records) -> OperationState {
+        let mut result = self.state.sync_result.clone().unwrap_or_default();
+        if result.revision.is_empty() {
+            result.revision.clone_from(&self.revision);
         }
+        result.resources = records.into_inner();
+        OperationState { message, sync_result: Some(result), ..self.state.clone() }
+    }
+
+    /// Waits for what was begun.
+    fn wait(&self, message: String, until: Option<Timestamp>, records: Records) -> Plan {
+        let mut plan = Plan::nothing(Because::WaitingForHealth { message: message.clone() });
+        self.note(Some(message), records, &mut plan);
+        plan.wake = until.or_else(|| self.world.now.checked_add(WAIT).ok());
+        plan
     }
 
     /// Writes the state of an operation that goes on.
-    fn note(&self, state: &OperationState, plan: &mut Plan) {
+    fn note(&self, message: Option<String>, records: Records, plan: &mut Plan) {
         let mut draft = Draft::new(self.world, self.subject);
-        draft.set("operationState", state);
+        draft.set("operationState", &self.state(message, records));
         draft.finish(plan);
     }
 
     /// Ends the operation, or turns its failure into a wait for the next attempt.
-    fn end(&self, phase: OperationPhase, message: &str, results: &[ResourceResult]) -> Plan {
-        let mut state = self.state.clone();
-        let mut result = state.sync_result.take().unwrap_or_default();
-        if result.revision.is_empty() {
-            result.revision.clone_from(&self.revision);
-        }
-        result.resources = Some(result::merged(result.resources.unwrap_or_default(), results));
+    fn end(&self, phase: OperationPhase, message: &str, records: Records, again: bool) -> Plan {
+        let mut state = self.state(Some(message.to_owned()), records);
         state.phase = phase;
-        state.message = Some(message.to_owned());
         // The status knows whole seconds only; an end must not seem older than the comparison before it.
         let compared = self.subject.reconciled_at().unwrap_or(self.world.now);
         state.finished_at = Some(Time(self.world.now.max(compared)));
-        state.sync_result = Some(result);
         let was_terminated = self.state.phase == OperationPhase::Terminating;
-        if !was_terminated {
+        if again && !was_terminated {
             retry::settle(&mut state, self.world.now);
         }
         self.ended(&state)
@@ -304,32 +341,92 @@ fn conclude_sync(world: &World, plan: &Plan, outcomes: &[Outcome]) -> Plan {
         return Plan::wait(world.now, plan.because.clone());
     };
     let run = Run::new(world, &subject);
-    let Ok(comparison) = compare(world, &subject) else { return Plan::wait(world.now, plan.because.clone()) };
-    let options = subject.sync_options();
-    let results = Results::new(&run.sync, &comparison, &options).written(&plan.writes, outcomes);
     let failed = plan.writes.iter().zip(outcomes).find_map(|(planned, outcome)| match outcome {
         Outcome::Failed { message } => Some(format!("{}: {message}", planned.write)),
         Outcome::Done { .. } | Outcome::NotTried | Outcome::Stale => None,
     });
-    if let Some(reason) = failed {
-        let message = format!("one or more synchronization tasks completed unsuccessfully, reason: {reason}");
-        return run.end(OperationPhase::Failed, &message, &results);
+    let unsuccessful =
+        |reason| format!("one or more synchronization tasks completed unsuccessfully, reason: {reason}");
+    // The world is as it was before the writes, so the decision is the one that led to them.
+    let Next { records, then } = run.decide();
+    match (then, failed) {
+        (Then::End { phase, message, again, .. }, failed) => {
+            let left = failed.map(|why| format!("; a hook could not be cleared away: {why}"));
+            run.end(phase, &format!("{message}{}", left.unwrap_or_default()), records, again)
+        }
+        (Then::Clear(_), Some(reason)) => {
+            run.end(OperationPhase::Failed, &unsuccessful(reason), records, true)
+        }
+        (Then::Clear(_) | Then::Wait { .. }, _) => Plan::wait(world.now, plan.because.clone()),
+        (Then::Begin(_), failed) => run.begun(plan, outcomes, failed.map(unsuccessful)),
     }
-    if stage::prunes_later(&subject, &run.sync, &comparison, &plan.writes) {
-        let mut result = run
-            .state
-            .sync_result
-            .clone()
-            .unwrap_or_else(|| SyncResult { revision: run.revision.clone(), ..SyncResult::default() });
-        result.resources = Some(result::merged(result.resources.unwrap_or_default(), &results));
-        let message = "waiting for healthy state before pruning".to_owned();
-        let state =
-            OperationState { sync_result: Some(result), message: Some(message.clone()), ..run.state.clone() };
-        let mut plan = Plan::wait(world.now, Because::WaitingForHealth { message });
-        run.note(&state, &mut plan);
-        return plan;
+}
+
+impl Run<'_> {
+    /// Decides after tasks were begun.
+    fn begun(&self, plan: &Plan, outcomes: &[Outcome], failed: Option<String>) -> Plan {
+        let Ok(comparison) = compare(self.world, self.subject) else {
+            return Plan::wait(self.world.now, plan.because.clone());
+        };
+        let Stage { tasks, mut records, options, .. } = Stage::new(self, &comparison);
+        let on_failure = records.failure().is_some();
+        let begun: Vec<Task> = if on_failure {
+            tasks.on_failure().filter(|task| records.is_pending(task)).copied().collect()
+        } else {
+            tasks.pending(&records)
+        };
+        for task in &begun {
+            let outcome = plan.writes.iter().zip(outcomes).find(|(planned, _)| match &planned.write {
+                Write::Apply(apply) => apply.key == *task.key(),
+                Write::Prune { key, .. } => key == task.key(),
+                Write::Namespace { .. } | Write::Adopt { .. } | Write::Release { .. } => false,
+            });
+            records.write(task, outcome.map(|(_, outcome)| outcome));
+        }
+        if let Some(message) = failed {
+            records.put_new(result::kept(&self.sync, &comparison, &options));
+            if records.failure().is_none() || !tasks.list.iter().any(Task::is_hook) {
+                return self.end(OperationPhase::Failed, &message, records, true);
+            }
+        } else if !on_failure && begun.first().is_none_or(|task| tasks.ends_with(task.step)) {
+            records.put_new(result::kept(&self.sync, &comparison, &options));
+            let message = "successfully synced (all tasks run)";
+            return self.end(OperationPhase::Succeeded, message, records, true);
+        }
+        let message = stage::running(&begun, &records);
+        let until = self.world.now.checked_add(SOON).unwrap_or(self.world.now);
+        let because = Because::WaitingForHealth { message: message.clone().unwrap_or_default() };
+        let mut plan = Plan::wait(until, because);
+        self.note(message.or_else(|| self.state.message.clone()), records, &mut plan);
+        plan
     }
-    run.end(OperationPhase::Succeeded, "successfully synced (all tasks run)", &results)
+}
+
+/// Why the cluster cannot take what a task applies, unless that may wait for its kind.
+fn unserved(task: &Task, options: &[String]) -> Option<String> {
+    let (unserved, object) = match task.work {
+        Work::Apply(pair) => (&pair.unserved, pair.wanted.as_ref().map(|wanted| &wanted.object)),
+        Work::Run(hook) => (&hook.unserved, Some(&hook.object)),
+        Work::Prune(_) => return None,
+    };
+    let waits = object.is_some_and(|object| may_wait_for_kind(object, options));
+    unserved.clone().filter(|_| !waits)
+}
+
+/// Whether the sync that is there begins with its hooks, so that the server can be asked about them first.
+pub(super) fn begins_with_hooks(subject: &Subject) -> bool {
+    let sync = subject.operation.as_ref().and_then(|operation| operation.sync.clone()).unwrap_or_default();
+    let state = subject.status.operation_state.as_ref();
+    let goes_on = state.is_some_and(|state| {
+        !state.phase.is_completed() && state.finished_at.is_none() && !Records::read(state).is_empty()
+    });
+    subject.operation.is_some() && runs_hooks(&sync) && !goes_on
+}
+
+/// Whether a sync runs hooks: one that is about everything, unless it asks for objects alone.
+fn runs_hooks(sync: &SyncOperation) -> bool {
+    let strategy = sync.sync_strategy.clone().unwrap_or_default();
+    sync.resources.as_ref().is_none_or(Vec::is_empty) && (strategy.apply.is_none() || strategy.hook.is_some())
 }
 
 /// Whether an operation's selection includes an object.

@@ -46,6 +46,8 @@ pub enum Write {
     Adopt { key: Key, version: String, managed_fields: Value, resource_version: String },
     /// Applies an object on the server's side.
     Apply(Box<Apply>),
+    /// Takes the finalizer of hooks from an object, under the resourceVersion that was read.
+    Release { key: Key, version: String, finalizers: Vec<String>, resource_version: String },
     /// Deletes an object, if it is still the one that was read.
     Prune { key: Key, version: String, uid: String, propagation: Propagation },
 }
@@ -128,6 +130,14 @@ pub enum Because {
     NotInGit,
     /// The Application is being deleted.
     Cascade,
+    /// It is the turn of a hook.
+    Hook { phase: &'static str },
+    /// An earlier sync left it, and the hook is to run again.
+    LeftOver,
+    /// A hook has run, and nothing needs to keep it any more.
+    HookOver,
+    /// A hook is to go with the sync that it belongs to.
+    HookPolicy,
     /// A sync is running.
     Syncing { revision: String, writes: usize },
     /// Pruning waits until the applied objects are well.
@@ -183,6 +193,10 @@ impl fmt::Display for Because {
             Self::OtherManager => write!(f, "fields belong to another tool"),
             Self::NotInGit => write!(f, "is not in Git any more"),
             Self::Cascade => write!(f, "the Application is being deleted"),
+            Self::Hook { phase } => write!(f, "{phase} hook"),
+            Self::LeftOver => write!(f, "an earlier sync left it"),
+            Self::HookOver => write!(f, "the hook has run"),
+            Self::HookPolicy => write!(f, "the hook goes with its sync"),
             Self::Syncing { revision, writes } => write!(f, "{writes} writes to sync to {revision}"),
             Self::WaitingForHealth { message } => write!(f, "{message}"),
             Self::RetryAt { until, attempt } => write!(f, "attempt {attempt} at {until}"),
@@ -217,6 +231,7 @@ impl fmt::Display for Write {
             Self::Adopt { key, .. } => write!(f, "adopt {key}"),
             Self::Apply(apply) if apply.pinned => write!(f, "apply {} as read", apply.key),
             Self::Apply(apply) => write!(f, "apply {}", apply.key),
+            Self::Release { key, .. } => write!(f, "release {key}"),
             Self::Prune { key, .. } => write!(f, "prune {key}"),
         }
     }

@@ -3,8 +3,10 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use super::hook;
 use super::look::CASCADE_FINALIZERS;
 use super::object::{Key, annotation, group_version, has_owner, is_going, text};
+use super::operate;
 use super::options::applies;
 use super::order;
 use super::plan::{Because, Outcome, Plan, Planned, Propagation, Write};
@@ -35,7 +37,13 @@ pub(super) fn plan(world: &World) -> Plan {
     let mut plan = Plan::nothing(because);
     let background = subject.finalizers().contains(&CASCADE_FINALIZERS[2]);
     let propagation = if background { Propagation::Background } else { Propagation::Foreground };
-    for (key, live) in candidates.into_iter().filter(|(_, live)| !is_going(live)) {
+    // The next wave goes when this one has gone.
+    let wave = candidates.iter().map(|(_, live)| hook::wave(live)).max();
+    for (key, live) in candidates.into_iter().filter(|(_, live)| Some(hook::wave(live)) == wave) {
+        plan.writes.extend(operate::release(key, live, Because::Cascade));
+        if is_going(live) {
+            continue;
+        }
         let write = Write::Prune {
             key: key.clone(),
             version: group_version(live).1.to_owned(),

@@ -12,13 +12,15 @@ use tidegate_api::source::{
 
 use super::compare::{Comparison, Pair};
 use super::health::{self, Health};
+use super::hook;
 use super::look::Level;
-use super::object::{list, text};
+use super::object::{group_version, has_owner, list, text};
 use super::options;
 use super::plan::{Because, Plan, status_patch};
 use super::subject::{REFRESH, Subject};
 use super::supported;
 use super::target::known_key;
+use super::tracking::{Owner, owner};
 use super::world::World;
 use crate::plan::Notice;
 
@@ -215,7 +217,8 @@ pub(super) fn unknown(world: &World, subject: &Subject, message: String, plan: &
             draft.set("resources", &resources);
         }
         // What the cluster holds is known to be well or not, whatever is known of Git.
-        let codes = resources.iter().filter_map(|resource| resource.health.as_ref()?.status);
+        let counted = resources.iter().filter(|resource| resource.hook != Some(true));
+        let codes = counted.filter_map(|resource| resource.health.as_ref()?.status);
         if let Some(code) = codes.filter(|code| *code != HealthCode::Missing).max() {
             draft.health(&Health { code, message: String::new() });
         }
@@ -250,8 +253,9 @@ pub(super) fn compared(
     let mut draft = Draft::new(world, subject);
     draft.sync(comparison.sync, Some(&comparison.revision));
     draft.health(&overall(&comparison.pairs));
-    let resources: Vec<ResourceStatus> =
+    let mut resources: Vec<ResourceStatus> =
         comparison.pairs.iter().map(|pair| resource(pair, subject)).collect();
+    resources.extend(hooks(world, subject));
     draft.set("resources", &resources);
     draft.set("resourceHealthSource", &Value::Null);
     draft.set("sourceType", &"Directory");
@@ -301,6 +305,7 @@ fn resource(pair: &Pair, subject: &Subject) -> ResourceStatus {
         name: text(&pair.key.name),
         status: Some(pair.status),
         health: pair.health.as_ref().map(resource_health),
+        sync_wave: wave(pair.wanted.as_ref().map(|wanted| &wanted.object).or(pair.live)),
         requires_pruning: extra.then_some(true),
         requires_deletion_confirmation: pair
             .live
@@ -308,6 +313,31 @@ fn resource(pair: &Pair, subject: &Subject) -> ResourceStatus {
             .then_some(true),
         ..ResourceStatus::default()
     }
+}
+
+/// The wave of an object; nothing for the first one, as upstream leaves out a zero.
+fn wave(object: Option<&Value>) -> Option<i64> {
+    object.map(hook::wave).filter(|wave| *wave != 0)
+}
+
+/// The hooks of this Application that are in the cluster. They are neither in sync nor out of it.
+fn hooks(world: &World, subject: &Subject) -> Vec<ResourceStatus> {
+    let live = world.cluster.iter().flat_map(|cluster| &cluster.live);
+    let own = live.filter(|(_, live)| {
+        hook::is_hook(live) && owner(live) == Owner::Application(subject.name()) && !has_owner(live)
+    });
+    own.map(|(key, live)| ResourceStatus {
+        group: Some(key.group.clone()).filter(|group| !group.is_empty()),
+        version: Some(group_version(live).1.to_owned()),
+        kind: Some(key.kind.clone()),
+        namespace: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+        name: Some(key.name.clone()),
+        health: health::of(live).as_ref().map(resource_health),
+        hook: Some(true),
+        sync_wave: wave(Some(live)),
+        ..ResourceStatus::default()
+    })
+    .collect()
 }
 
 fn resource_health(health: &Health) -> HealthStatus {

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::object::annotation;
+use super::hook;
 use super::options::{self, Service};
 
 /// What was found.
@@ -118,30 +118,22 @@ pub(super) fn project(spec: &Value) -> Findings {
 
 /// Looks through one object's annotations; a sentence if it cannot be synced as it asks.
 pub(super) fn object(object: &Value) -> Option<String> {
-    let refuse = |annotation: &str, value: &str, what: &str| {
-        Some(format!("annotation {annotation}: {value} asks for {what}, which is not implemented yet"))
-    };
-    for (name, harmless, what) in [
-        ("argocd.argoproj.io/hook", "Skip", "a hook"),
-        ("helm.sh/hook", "crd-install", "a hook"),
-        ("argocd.argoproj.io/sync-wave", "0", "a sync wave"),
-        ("helm.sh/hook-weight", "0", "a sync wave"),
-    ] {
-        match annotation(object, name) {
-            Some(value) if value.trim() != harmless && !value.trim().is_empty() => {
-                return refuse(name, value, what);
-            }
-            Some(_) | None => {}
-        }
-    }
-    let refused = options::of_object(object).into_iter().find(|o| options::service(o) == Service::Refused);
-    refused.and_then(|option| refuse("argocd.argoproj.io/sync-options", &option, "a way of syncing"))
+    let mut options = options::of_object(object).into_iter();
+    let refused = options.find(|option| options::service(option) == Service::Refused).map(|option| {
+        format!(
+            "annotation argocd.argoproj.io/sync-options: {option} asks for a way of syncing, which is not \
+             implemented yet"
+        )
+    });
+    hook::refused(object).or(refused)
 }
 
-/// What of one object's options is not acted on.
+/// What of one object's annotations is not acted on.
 pub(super) fn object_warning(object: &Value) -> Option<String> {
     let ignored = options::of_object(object).into_iter().find(|o| options::service(o) == Service::Ignored);
-    ignored.map(|option| format!("annotation argocd.argoproj.io/sync-options: {option} is not acted on"))
+    ignored
+        .map(|option| format!("annotation argocd.argoproj.io/sync-options: {option} is not acted on"))
+        .or_else(|| hook::warning(object))
 }
 
 /// Walks the fields of a spec: stops at listed ones, goes into those that lead to listed ones.
@@ -256,14 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn hooks_and_waves_are_refused() {
+    fn what_an_object_asks_for_and_does_not_get_is_refused() {
         for (name, value, refused) in [
-            ("argocd.argoproj.io/hook", "PreSync", true),
+            ("argocd.argoproj.io/hook", "PreSync", false),
             ("argocd.argoproj.io/hook", "Skip", false),
-            ("helm.sh/hook", "pre-install", true),
-            ("helm.sh/hook", "crd-install", false),
-            ("argocd.argoproj.io/sync-wave", "1", true),
-            ("argocd.argoproj.io/sync-wave", "0", false),
+            ("argocd.argoproj.io/hook", "PreDelete", true),
+            ("argocd.argoproj.io/hook", "PostSync, PostDelete", true),
+            ("helm.sh/hook", "pre-install", false),
+            ("argocd.argoproj.io/sync-wave", "1", false),
             ("argocd.argoproj.io/sync-options", "Replace=true", true),
             ("argocd.argoproj.io/sync-options", "Prune=false", false),
             ("argocd.argoproj.io/hook-delete-policy", "HookSucceeded", false),

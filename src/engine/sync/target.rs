@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use tidegate_api::source::AppProjectSpec;
 
+use super::hook::{self, HookPhase, Nature};
 use super::manifest::Render;
-use super::object::{Key, annotation, child_map, group_version, list, text};
+use super::object::{Key, child_map, group_version, list, text};
 use super::options;
 use super::project;
 use super::subject::Subject;
@@ -45,12 +46,22 @@ pub(crate) struct Target {
     pub(crate) defined_here: bool,
 }
 
+/// One hook that Git wants run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HookTarget {
+    pub(crate) target: Target,
+    /// When it runs; it may run more than once.
+    pub(super) phases: Vec<HookPhase>,
+}
+
 /// What Git wants, and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Targets {
     /// The objects.
     pub(crate) list: Vec<Target>,
-    /// Objects that Git has and that are neither applied nor pruned.
+    /// Tasks that Git wants run.
+    pub(crate) hooks: Vec<HookTarget>,
+    /// Objects that Git has and that are neither applied as state nor pruned.
     pub(crate) left_alone: BTreeSet<Key>,
     /// Sentences; one is enough to stop any sync.
     pub(crate) problems: Vec<String>,
@@ -85,16 +96,19 @@ pub fn targets(world: &World, render: &Render) -> Targets {
     };
     let place = Place { subject: &subject, cluster, rules: &rules, reach: &world.install.reach };
     let defined = definitions(render);
-    let mut by_key: BTreeMap<Key, (Target, usize)> = BTreeMap::new();
+    let naming = naming(world, &subject);
+    let mut by_key: BTreeMap<Key, (Target, Option<Vec<HookPhase>>, usize)> = BTreeMap::new();
     for manifest in &render.objects {
-        let Some(target) = place.target(&manifest.object, &manifest.file, &defined, &mut targets) else {
-            continue;
-        };
-        // Of several objects with one name the last one counts, as upstream.
-        let count = by_key.get(&target.key).map_or(0, |(_, count)| *count);
-        by_key.insert(target.key.clone(), (target, count + 1));
+        for (object, phases) in instances(&manifest.object, &naming) {
+            let Some(target) = place.target(object, &manifest.file, &defined, &mut targets) else {
+                continue;
+            };
+            // Of several objects with one name the last one counts, as upstream.
+            let count = by_key.get(&target.key).map_or(0, |(_, _, count)| *count);
+            by_key.insert(target.key.clone(), (target, phases, count + 1));
+        }
     }
-    for (target, count) in by_key.into_values() {
+    for (target, phases, count) in by_key.into_values() {
         if count > 1 {
             let Key { group, kind, namespace, name } = &target.key;
             targets.warnings.push((
@@ -104,9 +118,36 @@ pub fn targets(world: &World, render: &Render) -> Targets {
                 ),
             ));
         }
-        targets.list.push(target);
+        let Some(phases) = phases else {
+            targets.list.push(target);
+            continue;
+        };
+        targets.left_alone.insert(target.key.clone());
+        if !phases.is_empty() {
+            targets.hooks.push(HookTarget { target, phases });
+        }
     }
     targets
+}
+
+/// What a manifest stands for: itself, or a hook with its phases, under each of its names.
+fn instances(object: &Value, naming: &hook::Naming) -> Vec<(Value, Option<Vec<HookPhase>>)> {
+    match hook::nature(object) {
+        Nature::Object | Nature::Skipped => vec![(object.clone(), None)],
+        Nature::Hook(phases) => {
+            let instances = hook::instances(object, phases, naming).into_iter();
+            instances.map(|(object, phases)| (object, Some(phases))).collect()
+        }
+    }
+}
+
+/// What generated names are made of: those of the sync that runs, else of the last one.
+fn naming(world: &World, subject: &Subject) -> hook::Naming {
+    let fetched = world.source.as_ref().and_then(|source| source.as_ref().ok());
+    let state = subject.status.operation_state.as_ref();
+    let state = state.filter(|state| subject.operation.is_none() || !state.phase.is_completed());
+    let began = state.and_then(|state| state.started_at.as_ref()).map_or(world.now, |time| time.0);
+    hook::Naming { revision: fetched.map(|fetched| fetched.revision.clone()).unwrap_or_default(), began }
 }
 
 /// What it takes to place one object.
@@ -121,12 +162,11 @@ impl Place<'_> {
     /// Places one object; nothing when it is left out, with a word in `targets` about why.
     fn target(
         &self,
-        object: &Value,
+        mut object: Value,
         file: &str,
         defined: &BTreeMap<(String, String), Definition>,
         targets: &mut Targets,
     ) -> Option<Target> {
-        let mut object = object.clone();
         let given = Key::of(&object);
         let (_, version) = group_version(&object);
         let version = version.to_owned();
@@ -141,7 +181,7 @@ impl Place<'_> {
         let namespaced = known.map(|kind| kind.namespaced).or(defined_namespaced).unwrap_or(true);
         settle_namespace(&mut object, namespaced, self.subject.namespace());
         let key = Key::of(&object);
-        if annotation(&object, "argocd.argoproj.io/hook").is_some_and(|hook| hook.trim() == "Skip") {
+        if hook::nature(&object) == Nature::Skipped {
             targets.left_alone.insert(key);
             return None;
         }
@@ -328,7 +368,7 @@ pub fn scan(world: &World, targets: &Targets, every_kind: bool) -> Scan {
     let Ok(subject) = Subject::read(&world.application) else { return Scan::default() };
     let mut scan = Scan { every_kind, ..Scan::default() };
     scan.namespaces.insert(subject.namespace().to_owned());
-    for target in &targets.list {
+    for target in targets.all() {
         scan.kinds.insert(target.key.group_kind());
         scan.namespaces.insert(target.key.namespace.clone());
     }
@@ -355,7 +395,11 @@ pub fn scan(world: &World, targets: &Targets, every_kind: bool) -> Scan {
 #[must_use]
 pub fn last_known(application: &Value) -> BTreeMap<Key, String> {
     let resources = list(application.get("status").unwrap_or(&Value::Null), "/resources");
-    resources.iter().map(|resource| (known_key(resource), text(resource, "/version").to_owned())).collect()
+    // A sync that runs may have hooks in the cluster, which no comparison knows.
+    let results = list(application, "/status/operationState/syncResult/resources").iter();
+    let hooks = results.filter(|result| !text(result, "/hookType").is_empty());
+    let known = resources.iter().chain(hooks);
+    known.map(|resource| (known_key(resource), text(resource, "/version").to_owned())).collect()
 }
 
 /// The key of one entry of `status.resources`.
@@ -378,16 +422,21 @@ impl Scan {
 }
 
 impl Targets {
-    /// The keys of the objects that Git wants.
+    /// Everything that Git wants, hooks included.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Target> {
+        self.list.iter().chain(self.hooks.iter().map(|hook| &hook.target))
+    }
+
+    /// The keys of the objects that Git wants as state.
     #[must_use]
     pub fn keys(&self) -> BTreeSet<Key> {
         self.list.iter().map(|target| target.key.clone()).collect()
     }
 
-    /// Kinds and versions of the objects that Git wants, by key.
+    /// The versions of everything that Git wants, hooks included, by key.
     #[must_use]
     pub fn versions(&self) -> BTreeMap<Key, String> {
-        self.list.iter().map(|target| (target.key.clone(), target.version.clone())).collect()
+        self.all().map(|target| (target.key.clone(), target.version.clone())).collect()
     }
 }
 

@@ -6,3 +6,4 @@ mod differences;
 mod guards;
 mod model;
 mod stories;
+mod waves;

@@ -1,121 +1,202 @@
-//! What a sync says about each object.
+//! What a sync says about each object, and what it remembers by that: which tasks are begun, done or failed.
+//!
+//! The record of a hook is written before the hook: one that says nothing of an outcome yet means "may be there
+//! or not". So a controller that starts again in between neither runs a hook twice nor leaves one out.
 
-use std::collections::BTreeMap;
-
-use tidegate_api::source::{OperationPhase, ResourceResult, ResultCode, SyncOperation};
+use serde_json::Value;
+use tidegate_api::source::{OperationPhase, OperationState, ResourceResult, ResultCode, SyncOperation};
 
 use super::super::compare::{Comparison, Pair};
+use super::super::hook::HookPhase;
 use super::super::object::{Key, is_going, text};
 use super::super::options;
-use super::super::order;
-use super::super::plan::{Outcome, Planned, Write};
+use super::super::plan::Outcome;
 use super::selects;
+use super::task::{Task, Work, needs_apply};
 
-/// The objects of one operation, in the order in which they are applied.
-pub(super) struct Results<'a> {
-    pairs: Vec<&'a Pair<'a>>,
-    options: &'a [String],
-    prune: bool,
-}
+/// The results so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Records(Vec<ResourceResult>);
 
-impl<'a> Results<'a> {
-    pub(super) fn new(sync: &SyncOperation, comparison: &'a Comparison<'a>, options: &'a [String]) -> Self {
-        let mut pairs: Vec<&Pair> = comparison.pairs.iter().filter(|pair| selects(sync, pair)).collect();
-        pairs.sort_by(|a, b| {
-            a.requires_pruning()
-                .cmp(&b.requires_pruning())
-                .then_with(|| order::rank(&a.key).cmp(&order::rank(&b.key)))
-        });
-        Self { pairs, options, prune: sync.prune == Some(true) }
+impl Records {
+    /// What the state of an operation remembers.
+    pub(super) fn read(state: &OperationState) -> Self {
+        let result = state.sync_result.as_ref();
+        Self(result.and_then(|result| result.resources.clone()).unwrap_or_default())
     }
 
-    /// The objects that fail for a reason that is known before anything is written.
-    pub(super) fn failed(&self, why: impl Fn(&Pair) -> Option<String>) -> Vec<ResourceResult> {
-        let failed = self.pairs.iter().filter_map(|pair| why(pair).map(|message| (pair, message)));
-        failed.map(|(pair, message)| result(pair, ResultCode::SyncFailed, message)).collect()
+    pub(super) fn into_inner(self) -> Option<Vec<ResourceResult>> {
+        Some(self.0).filter(|results| !results.is_empty())
     }
 
-    /// What would happen.
-    pub(super) fn dry(&self) -> Vec<ResourceResult> {
-        let dry = |pair: &&Pair| match self.pruning(pair) {
-            Some((code, message)) => result(pair, code, format!("{message} (dry run)")),
-            None => {
-                result(pair, ResultCode::Synced, format!("{} {} (dry run)", shown(&pair.key), expected(pair)))
-            }
-        };
-        self.pairs.iter().map(dry).collect()
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// What happened when nothing had to be written.
-    pub(super) fn unchanged(&self) -> Vec<ResourceResult> {
-        self.written(&[], &[])
+    fn at(&self, task: &Task) -> Option<usize> {
+        self.0.iter().position(|record| is_of(record, task.key(), task.step.0.phase()))
     }
 
-    /// What the writes did; an object without a write was as Git wants it.
-    pub(super) fn written(&self, writes: &[Planned], outcomes: &[Outcome]) -> Vec<ResourceResult> {
-        let by_key: BTreeMap<&Key, &Outcome> = writes
-            .iter()
-            .zip(outcomes)
-            .filter_map(|(planned, outcome)| key(&planned.write).map(|k| (k, outcome)))
-            .collect();
-        self.pairs.iter().filter_map(|pair| self.one(pair, by_key.get(&pair.key).copied())).collect()
+    pub(super) fn of(&self, task: &Task) -> Option<&ResourceResult> {
+        self.at(task).and_then(|at| self.0.get(at))
     }
 
-    fn one(&self, pair: &Pair, outcome: Option<&Outcome>) -> Option<ResourceResult> {
-        let pruned = self.pruning(pair);
-        match (outcome, pruned) {
-            (Some(Outcome::Failed { message }), _) => {
-                Some(result(pair, ResultCode::SyncFailed, message.clone()))
-            }
-            (Some(Outcome::NotTried | Outcome::Stale), _) => None,
-            (Some(Outcome::Done { .. }), Some((code, message))) => {
-                Some(result(pair, code, message.to_owned()))
-            }
-            (Some(Outcome::Done { resource_version }), None) => {
-                let before = pair.live.map(|live| text(live, "/metadata/resourceVersion"));
-                let change = match (before, resource_version.as_deref()) {
-                    (None, _) => "created",
-                    (Some(before), Some(after)) if before == after => "unchanged",
-                    (Some(_), Some(_) | None) => "configured",
-                };
-                Some(result(pair, ResultCode::Synced, format!("{} {change}", shown(&pair.key))))
-            }
-            // Pruning that has not been tried comes later; pruning that is skipped is said at once.
-            (None, Some((ResultCode::Pruned, _))) => None,
-            (None, Some((code, message))) => Some(result(pair, code, message.to_owned())),
-            (None, None) => Some(result(pair, ResultCode::Synced, format!("{} unchanged", shown(&pair.key)))),
+    /// Whether a task is not begun. A hook of which only the intention is written is not.
+    pub(super) fn is_pending(&self, task: &Task) -> bool {
+        self.of(task).is_none_or(|record| task.is_hook() && record.status.is_none())
+    }
+
+    /// Whether a task is begun and not done.
+    pub(super) fn is_running(&self, task: &Task) -> bool {
+        !self.is_pending(task)
+            && self.of(task).is_some_and(|record| {
+                record.status == Some(ResultCode::Synced)
+                    && record.hook_phase == Some(OperationPhase::Running)
+            })
+    }
+
+    /// The hooks that were begun, with the phase each is in.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = (Key, OperationPhase)> {
+        let hooks = self.0.iter().filter(|record| record.hook_type.as_ref().is_some_and(|t| !t.is_empty()));
+        hooks.map(|record| (key(record), record.hook_phase.unwrap_or(OperationPhase::Running)))
+    }
+
+    /// Whether this sync has pruned an object.
+    pub(super) fn has_pruned(&self, pruned: &Key) -> bool {
+        self.0.iter().any(|record| record.status == Some(ResultCode::Pruned) && key(record) == *pruned)
+    }
+
+    /// Why the sync cannot succeed any more: the first failure outside the hooks of a failed sync.
+    pub(super) fn failure(&self) -> Option<String> {
+        let regular = self.0.iter().filter(|record| record.sync_phase.as_deref() != Some("SyncFail"));
+        let failed = regular.into_iter().find(|record| is_failure(record))?;
+        let message = failed.message.clone().unwrap_or_default();
+        Some(format!("{}: {message}", key(failed)))
+    }
+
+    /// Puts a record in the place of an earlier one about the same.
+    pub(super) fn put(&mut self, record: ResourceResult) {
+        let phase = record.sync_phase.clone().unwrap_or_default();
+        match self.0.iter_mut().find(|old| is_of(old, &key(&record), &phase)) {
+            Some(old) => *old = record,
+            None => self.0.push(record),
         }
     }
 
-    /// What becomes of an object that is not in Git.
-    fn pruning(&self, pair: &Pair) -> Option<(ResultCode, &'static str)> {
-        let live = pair.live.filter(|_| pair.requires_pruning())?;
-        Some(if options::applies(live, self.options, "Prune=false") {
-            (ResultCode::PruneSkipped, "ignored (no prune)")
-        } else if !self.prune {
-            (ResultCode::PruneSkipped, "ignored (requires pruning)")
-        } else if is_going(live) {
-            (ResultCode::PruneSkipped, "ignored (is being deleted already)")
-        } else {
-            (ResultCode::Pruned, "pruned")
-        })
+    pub(super) fn put_all(&mut self, records: Vec<ResourceResult>) {
+        for record in records {
+            self.put(record);
+        }
+    }
+
+    /// Adds records about what has none yet.
+    pub(super) fn put_new(&mut self, records: Vec<ResourceResult>) {
+        for record in records {
+            let phase = record.sync_phase.clone().unwrap_or_default();
+            if !self.0.iter().any(|old| is_of(old, &key(&record), &phase)) {
+                self.0.push(record);
+            }
+        }
+    }
+
+    /// Notes that a hook is there of which only the intention was written.
+    pub(super) fn found(&mut self, task: &Task) {
+        self.put(change(task, "created"));
+    }
+
+    /// Notes that a hook is about to be created.
+    pub(super) fn intend(&mut self, task: &Task) {
+        self.put(ResourceResult {
+            status: None,
+            message: None,
+            ..record(task, ResultCode::Synced, String::new())
+        });
+    }
+
+    /// Notes what became of a task that was begun.
+    pub(super) fn settle(&mut self, task: &Task, phase: OperationPhase, message: &str) {
+        let Some(record) = self.at(task).and_then(|at| self.0.get_mut(at)) else { return };
+        record.status = Some(ResultCode::Synced);
+        record.hook_phase = Some(phase);
+        if !message.is_empty() {
+            record.message = Some(message.to_owned());
+        }
+    }
+
+    /// Notes how the write of a task went. A task without one was as Git wants it.
+    pub(super) fn write(&mut self, task: &Task, outcome: Option<&Outcome>) {
+        let made = match (outcome, task.work) {
+            (Some(Outcome::Failed { message }), _) => record(task, ResultCode::SyncFailed, message.clone()),
+            (Some(Outcome::NotTried | Outcome::Stale), _) => return,
+            (Some(Outcome::Done { .. }), Work::Prune(_)) => {
+                record(task, ResultCode::Pruned, "pruned".to_owned())
+            }
+            (None, Work::Prune(_) | Work::Run(_)) => return,
+            (None, Work::Apply(_)) => change(task, "unchanged"),
+            (Some(Outcome::Done { resource_version }), Work::Apply(_) | Work::Run(_)) => {
+                let before = task.live().map(|live| text(live, "/metadata/resourceVersion"));
+                change(
+                    task,
+                    match (before, resource_version.as_deref()) {
+                        (None, _) => "created",
+                        (Some(before), Some(after)) if before == after => "unchanged",
+                        (Some(_), Some(_) | None) => "configured",
+                    },
+                )
+            }
+        };
+        self.put(made);
     }
 }
 
-/// The key of the object that a write is about; taking over fields is part of applying.
-fn key(write: &Write) -> Option<&Key> {
-    match write {
-        Write::Apply(apply) => Some(&apply.key),
-        Write::Prune { key, .. } => Some(key),
-        Write::Namespace { .. } | Write::Adopt { .. } => None,
+fn is_failure(record: &ResourceResult) -> bool {
+    record.status == Some(ResultCode::SyncFailed)
+        || matches!(record.hook_phase, Some(OperationPhase::Failed | OperationPhase::Error))
+}
+
+fn is_of(record: &ResourceResult, key: &Key, phase: &str) -> bool {
+    (&record.group, &record.kind, &record.namespace, &record.name)
+        == (&key.group, &key.kind, &key.namespace, &key.name)
+        && record.sync_phase.as_deref().unwrap_or("Sync") == phase
+}
+
+fn key(record: &ResourceResult) -> Key {
+    Key {
+        group: record.group.clone(),
+        kind: record.kind.clone(),
+        namespace: record.namespace.clone(),
+        name: record.name.clone(),
     }
 }
 
-fn expected(pair: &Pair) -> &'static str {
-    match (pair.live, pair.status) {
-        (None, _) => "created",
-        (Some(_), tidegate_api::source::SyncCode::Synced) => "unchanged",
-        (Some(_), _) => "configured",
+fn change(task: &Task, what: &str) -> ResourceResult {
+    record(task, ResultCode::Synced, format!("{} {what}", shown(task.key())))
+}
+
+fn record(task: &Task, code: ResultCode, message: String) -> ResourceResult {
+    let phase = task.step.0.phase();
+    let hook_type = task.is_hook().then(|| phase.to_owned());
+    ResourceResult { hook_type, ..result(task.key(), task.version(), phase, code, message) }
+}
+
+fn result(key: &Key, version: &str, phase: &str, code: ResultCode, message: String) -> ResourceResult {
+    let outcome = match code {
+        ResultCode::Synced => OperationPhase::Running,
+        ResultCode::SyncFailed => OperationPhase::Failed,
+        ResultCode::Pruned | ResultCode::PruneSkipped => OperationPhase::Succeeded,
+    };
+    ResourceResult {
+        group: key.group.clone(),
+        version: version.to_owned(),
+        kind: key.kind.clone(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        status: Some(code),
+        message: Some(message),
+        hook_type: None,
+        hook_phase: Some(outcome),
+        sync_phase: Some(phase.to_owned()),
+        images: None,
     }
 }
 
@@ -129,42 +210,47 @@ fn shown(key: &Key) -> String {
     }
 }
 
-fn result(pair: &Pair, code: ResultCode, message: String) -> ResourceResult {
-    let phase = match code {
-        ResultCode::Synced => OperationPhase::Running,
-        ResultCode::SyncFailed => OperationPhase::Failed,
-        ResultCode::Pruned | ResultCode::PruneSkipped => OperationPhase::Succeeded,
-    };
-    ResourceResult {
-        group: pair.key.group.clone(),
-        version: pair.version.clone(),
-        kind: pair.key.kind.clone(),
-        namespace: pair.key.namespace.clone(),
-        name: pair.key.name.clone(),
-        status: Some(code),
-        message: Some(message),
-        hook_phase: Some(phase),
-        sync_phase: Some("Sync".to_owned()),
-        images: None,
-    }
+/// The tasks that fail for a reason that is known before anything is written.
+pub(super) fn refused(tasks: &[Task], why: impl Fn(&Task) -> Option<String>) -> Vec<ResourceResult> {
+    let failed = tasks.iter().filter_map(|task| why(task).map(|message| (task, message)));
+    failed.map(|(task, message)| record(task, ResultCode::SyncFailed, message)).collect()
 }
 
-/// Earlier results with newer ones in their place. An object that a later step finds unchanged keeps what
-/// the earlier step did with it.
-pub(super) fn merged(earlier: Vec<ResourceResult>, newer: &[ResourceResult]) -> Vec<ResourceResult> {
-    let same = |a: &ResourceResult, b: &ResourceResult| {
-        (&a.group, &a.kind, &a.namespace, &a.name) == (&b.group, &b.kind, &b.namespace, &b.name)
-    };
-    let says_nothing = |result: &ResourceResult| {
-        result.message.as_deref().is_some_and(|message| message.ends_with(" unchanged"))
-    };
-    let mut all = earlier;
-    for result in newer {
-        match all.iter_mut().find(|old| same(old, result)) {
-            Some(old) if !says_nothing(result) => *old = result.clone(),
-            Some(_) => {}
-            None => all.push(result.clone()),
+/// What tasks would do.
+pub(super) fn dry(tasks: &[Task]) -> Vec<ResourceResult> {
+    let dry = |task: &Task| match task.work {
+        Work::Prune(_) => record(task, ResultCode::Pruned, "pruned (dry run)".to_owned()),
+        Work::Run(_) => change(task, "created (dry run)"),
+        Work::Apply(pair) => {
+            let what = match pair.live {
+                None => "created",
+                Some(_) if needs_apply(pair) => "configured",
+                Some(_) => "unchanged",
+            };
+            change(task, &format!("{what} (dry run)"))
         }
-    }
-    all
+    };
+    tasks.iter().map(dry).collect()
+}
+
+/// The objects that are not in Git and stay even so, and why.
+pub(super) fn kept(sync: &SyncOperation, comparison: &Comparison, options: &[String]) -> Vec<ResourceResult> {
+    let why = |pair: &Pair, live: &Value| {
+        if options::applies(live, options, "Prune=false") {
+            Some("ignored (no prune)")
+        } else if sync.prune != Some(true) {
+            Some("ignored (requires pruning)")
+        } else if is_going(live) {
+            Some("ignored (is being deleted already)")
+        } else if options::applies(live, options, "Prune=confirm") {
+            Some("ignored (waits for a confirmation)")
+        } else {
+            None
+        }
+        .map(|why| {
+            result(&pair.key, &pair.version, HookPhase::Sync.name(), ResultCode::PruneSkipped, why.to_owned())
+        })
+    };
+    let extra = comparison.pairs.iter().filter(|pair| pair.requires_pruning() && selects(sync, pair));
+    extra.filter_map(|pair| pair.live.and_then(|live| why(pair, live))).collect()
 }

@@ -1,205 +1,318 @@
-//! The writes of a sync: namespace, takeover and apply of each object in order, pruning.
+//! What a sync does next: begin tasks, clear something away first, wait, or end.
 //!
-//! Upstream prunes first within a wave. Here pruning comes after applying, so that a refused object never
-//! leaves the cluster with less than it had.
+//! Decided from what the cluster holds and from the results so far, so that a restart between any two writes
+//! goes on where it was: what is applied is not applied again, and a hook runs once.
 
-use tidegate_api::source::{HealthCode, SyncCode, SyncOperation};
+use jiff::Timestamp;
+use serde_json::Value;
+use tidegate_api::source::OperationPhase;
 
-use super::super::adopt;
-use super::super::compare::{Comparison, Pair, namespace_differs};
-use super::super::object::text;
-use super::super::options::{applies, has, propagation};
-use super::super::order;
-use super::super::plan::{Apply, Because, Planned, Write};
-use super::super::subject::Subject;
-use super::super::world::{NamespaceFact, World};
-use super::{may_prune, selects};
+use super::super::compare::{Comparison, HookPair, Pair};
+use super::super::hook;
+use super::super::object::Key;
+use super::super::plan::{Because, Planned};
+use super::super::tracking::{Owner, owner};
+use super::result::{Records, kept};
+use super::task::{Task, Tasks, Work};
+use super::well::{self, Verdict};
+use super::write::{Close, applied, cleanup, hooked, namespace, pruned, release, removed};
+use super::{Run, selects};
 
-/// What a sync does next.
-pub(super) enum Stage {
-    /// It writes.
-    Write(Vec<Planned>),
-    /// It waits for what it has applied.
-    Wait(String),
-    /// What it has applied will not get well.
-    Broken(String),
-    /// It is done.
-    Done,
+/// What comes next, and what is remembered from now on.
+pub(super) struct Next {
+    pub(super) records: Records,
+    pub(super) then: Then,
 }
 
-/// Says what comes next, from what the cluster holds. A restart in the middle needs no memory: what is
-/// applied already is not applied again.
-pub(super) fn stage(
-    world: &World,
-    subject: &Subject,
-    sync: &SyncOperation,
-    comparison: &Comparison,
-) -> Stage {
-    let options = subject.sync_options();
-    let mut writes = Vec::new();
-    writes.extend(namespace(world, subject, comparison));
-    for pair in in_order(sync, comparison) {
-        writes.extend(applied(pair));
+/// What comes next.
+pub(super) enum Then {
+    /// Tasks are begun.
+    Begin(Vec<Planned>),
+    /// Something is cleared away before anything is begun.
+    Clear(Vec<Planned>),
+    /// What was begun is waited for.
+    Wait { message: String, until: Option<Timestamp> },
+    /// The sync ends once these writes are made.
+    End { phase: OperationPhase, message: String, cleanup: Vec<Planned>, again: bool },
+}
+
+impl Then {
+    /// The end of a sync that goes no further.
+    pub(super) fn end(phase: OperationPhase, message: impl Into<String>) -> Self {
+        Self::End { phase, message: message.into(), cleanup: Vec::new(), again: true }
     }
-    let (last, first) = prunable(sync, comparison, &options);
-    writes.extend(first.into_iter().filter_map(|pair| pruned(pair, &options)));
-    if !writes.is_empty() {
-        return Stage::Write(writes);
-    }
-    if last.is_empty() {
-        return going(sync, comparison).unwrap_or(Stage::Done);
-    }
-    match waiting(sync, comparison) {
-        Some(stage) => stage,
-        None => Stage::Write(last.into_iter().filter_map(|pair| pruned(pair, &options)).collect()),
+
+    fn wait(message: String) -> Self {
+        Self::Wait { message, until: None }
     }
 }
 
-/// Pruned objects that have not gone yet.
-fn going(sync: &SyncOperation, comparison: &Comparison) -> Option<Stage> {
-    if sync.prune != Some(true) {
-        return None;
-    }
-    let left = comparison.pairs.iter().filter(|pair| pair.is_going_extra() && selects(sync, pair));
-    let left: Vec<String> =
-        left.map(|pair| format!("{}/{}/{}", pair.key.group, pair.key.kind, pair.key.name)).collect();
-    (!left.is_empty()).then(|| Stage::Wait(format!("waiting for deletion of {}", left.join(", "))))
-}
-
-/// Whether there is something to prune that these writes do not prune yet.
-pub(super) fn prunes_later(
-    subject: &Subject,
-    sync: &SyncOperation,
-    comparison: &Comparison,
-    writes: &[Planned],
-) -> bool {
-    let (last, _) = prunable(sync, comparison, &subject.sync_options());
-    let is_written = |pair: &&Pair| {
-        writes.iter().any(|planned| matches!(&planned.write, Write::Prune { key, .. } if *key == pair.key))
-    };
-    last.iter().any(|pair| !is_written(pair))
-}
-
-/// The wanted objects of the operation, in the order of applying.
-fn in_order<'a>(sync: &SyncOperation, comparison: &'a Comparison<'a>) -> Vec<&'a Pair<'a>> {
-    let mut pairs: Vec<&Pair> =
-        comparison.pairs.iter().filter(|pair| pair.wanted.is_some() && selects(sync, pair)).collect();
-    pairs.sort_by(|a, b| order::rank(&a.key).cmp(&order::rank(&b.key)));
-    pairs
-}
-
-/// The objects to prune, last kinds first: those that wait for all others to be well, and those that do
-/// not.
-fn prunable<'a>(
-    sync: &SyncOperation,
+/// One sync and how far it is.
+pub(super) struct Stage<'a> {
+    run: &'a Run<'a>,
     comparison: &'a Comparison<'a>,
-    options: &[String],
-) -> (Vec<&'a Pair<'a>>, Vec<&'a Pair<'a>>) {
-    if sync.prune != Some(true) {
-        return (Vec::new(), Vec::new());
-    }
-    let mut pairs: Vec<&Pair> =
-        comparison.pairs.iter().filter(|pair| may_prune(pair, options) && selects(sync, pair)).collect();
-    pairs.sort_by(|a, b| order::rank(&b.key).cmp(&order::rank(&a.key)));
-    pairs.into_iter().partition(|pair| pair.live.is_some_and(|live| applies(live, options, "PruneLast=true")))
+    pub(super) options: Vec<String>,
+    pub(super) tasks: Tasks<'a>,
+    pub(super) records: Records,
 }
 
-/// Creates the destination namespace, or gives it the labels and annotations that the spec names.
-pub(super) fn namespace(world: &World, subject: &Subject, comparison: &Comparison) -> Option<Planned> {
-    // A Namespace that Git holds has its labels from there.
-    let is_own = |pair: &Pair| pair.key.kind == "Namespace" && pair.key.name == subject.namespace();
-    if comparison.pairs.iter().any(|pair| pair.wanted.is_some() && is_own(pair)) {
-        return None;
+impl<'a> Stage<'a> {
+    pub(super) fn new(run: &'a Run<'a>, comparison: &'a Comparison<'a>) -> Self {
+        let options = run.subject.sync_options();
+        let records = Records::read(&run.state);
+        let tasks = Tasks::of(&run.sync, comparison, &options, &records);
+        Self { run, comparison, options, tasks, records }
     }
-    let cluster = world.cluster.as_ref()?;
-    let name = subject.namespace();
-    let is_missing = matches!(cluster.namespaces.get(name), Some(NamespaceFact::Missing));
-    if !has(&subject.sync_options(), "CreateNamespace=true")
-        || !(is_missing || namespace_differs(subject, cluster))
-    {
-        return None;
-    }
-    let policy = subject.spec.sync_policy.as_ref();
-    let metadata = policy.and_then(|policy| policy.managed_namespace_metadata.clone()).unwrap_or_default();
-    let write = Write::Namespace {
-        name: name.to_owned(),
-        labels: metadata.labels.unwrap_or_default(),
-        annotations: metadata.annotations.unwrap_or_default(),
-    };
-    Some(Planned { write, because: if is_missing { Because::NotThere } else { Because::Differs } })
-}
 
-/// Takes over and applies one object, where either is needed.
-fn applied(pair: &Pair) -> Vec<Planned> {
-    let Some(wanted) = &pair.wanted else { return Vec::new() };
-    let adopted = pair.live.and_then(|live| adopt::adopted(live).map(|fields| (live, fields)));
-    let is_ours = pair.live.is_some_and(adopt::is_applied);
-    if pair.status == SyncCode::Synced && is_ours && adopted.is_none() {
-        return Vec::new();
-    }
-    let version = |live| text(live, "/metadata/resourceVersion").to_owned();
-    let mut writes = Vec::new();
-    let mut resource_version = pair.live.map(version);
-    if let Some((live, managed_fields)) = adopted {
-        let write = Write::Adopt {
-            key: pair.key.clone(),
-            version: pair.version.clone(),
-            managed_fields,
-            resource_version: version(live),
-        };
-        writes.push(Planned { write, because: Because::OtherManager });
-        // The takeover changes the version; the executor hands on the new one.
-        resource_version = resource_version.filter(|_| wanted.pinned);
-    }
-    let apply = Apply {
-        key: pair.key.clone(),
-        version: pair.version.clone(),
-        object: wanted.object.clone(),
-        resource_version,
-        pinned: wanted.pinned,
-    };
-    let because = match (pair.live, pair.status) {
-        (None, _) => Because::NotThere,
-        (Some(_), SyncCode::Synced) => Because::OtherManager,
-        (Some(_), SyncCode::OutOfSync | SyncCode::Unknown) => Because::Differs,
-    };
-    writes.push(Planned { write: Write::Apply(Box::new(apply)), because });
-    writes
-}
-
-fn pruned(pair: &Pair, options: &[String]) -> Option<Planned> {
-    let live = pair.live?;
-    let write = Write::Prune {
-        key: pair.key.clone(),
-        version: pair.version.clone(),
-        uid: text(live, "/metadata/uid").to_owned(),
-        propagation: propagation(options),
-    };
-    Some(Planned { write, because: Because::NotInGit })
-}
-
-/// Whether an applied object is not well yet.
-fn waiting(sync: &SyncOperation, comparison: &Comparison) -> Option<Stage> {
-    let mut waiting = Vec::new();
-    for pair in in_order(sync, comparison) {
-        let Some(health) = &pair.health else { continue };
-        match health.code {
-            HealthCode::Healthy => {}
-            HealthCode::Degraded => {
-                return Some(Stage::Broken(format!(
-                    "one or more synchronization tasks completed unsuccessfully, reason: {} is Degraded: {}",
-                    pair.key, health.message
-                )));
+    /// Says what comes next.
+    pub(super) fn next(mut self) -> Next {
+        // Each turn marks a step as begun, so there are no more turns than tasks.
+        for _ in 0..=self.tasks.list.len() {
+            let until = self.settle();
+            if let Some(then) = self.blocked(until) {
+                return Next { records: self.records, then };
             }
-            HealthCode::Suspended | HealthCode::Progressing | HealthCode::Missing | HealthCode::Unknown => {
-                waiting.push(format!("{}/{}/{}", pair.key.group, pair.key.kind, pair.key.name));
+            let pending = self.tasks.pending(&self.records);
+            let Some(first) = pending.first() else {
+                return self.succeeded("successfully synced (no more tasks)");
+            };
+            let step = first.step;
+            let then = self.begin(&pending);
+            match then {
+                Then::Begin(writes) if writes.is_empty() => {}
+                then @ (Then::Begin(_) | Then::Clear(_) | Then::Wait { .. } | Then::End { .. }) => {
+                    return Next { records: self.records, then };
+                }
             }
+            if self.tasks.ends_with(step) {
+                if let Some(message) = self.going(|_| true) {
+                    return Next { records: self.records, then: Then::wait(message) };
+                }
+                self.unchanged(&pending);
+                return self.succeeded("successfully synced (all tasks run)");
+            }
+            self.unchanged(&pending);
+        }
+        self.succeeded("successfully synced (no more tasks)")
+    }
+
+    fn unchanged(&mut self, tasks: &[Task]) {
+        for task in tasks {
+            self.records.write(task, None);
         }
     }
-    let first = waiting.first()?;
-    let more = match waiting.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more resources"),
-    };
-    Some(Stage::Wait(format!("waiting for healthy state of {first}{more}")))
+
+    /// The end of a sync in which everything went well.
+    fn succeeded(mut self, message: &str) -> Next {
+        self.records.put_new(kept(&self.run.sync, self.comparison, &self.options));
+        let cleanup = cleanup(self.run.world.cluster.as_ref(), &self.records, Close::Succeeded);
+        let then =
+            Then::End { phase: OperationPhase::Succeeded, message: message.to_owned(), cleanup, again: true };
+        Next { records: self.records, then }
+    }
+
+    /// Looks at what was begun; says until when nothing can be known, where that is known.
+    fn settle(&mut self) -> Option<Timestamp> {
+        let mut later: Option<Timestamp> = None;
+        for task in &self.tasks.list {
+            match task.work {
+                Work::Run(hook) => settle_hook(hook, task, &mut self.records),
+                Work::Apply(pair) if self.tasks.waits && self.records.is_running(task) => {
+                    match well::object(pair, self.run.world.now) {
+                        Verdict::Well => self.records.settle(task, OperationPhase::Succeeded, ""),
+                        Verdict::Ill(why) => self.records.settle(task, OperationPhase::Failed, &why),
+                        Verdict::NotYet { until, .. } => {
+                            later = until.map_or(later, |at| Some(later.map_or(at, |other| other.max(at))));
+                        }
+                    }
+                }
+                Work::Apply(_) | Work::Prune(_) => {}
+            }
+        }
+        later
+    }
+
+    /// What keeps the next tasks from being begun.
+    fn blocked(&mut self, until: Option<Timestamp>) -> Option<Then> {
+        let released = self.released();
+        if !released.is_empty() {
+            return Some(Then::Clear(released));
+        }
+        let hooks = self.running(|task| task.is_hook());
+        if !hooks.is_empty() {
+            return Some(Then::wait(waiting("completion of hook", &hooks, "hooks")));
+        }
+        if let Some(reason) = self.records.failure() {
+            return Some(self.failed(&reason));
+        }
+        let objects = self.running(|task| self.tasks.waits && matches!(task.work, Work::Apply(_)));
+        if !objects.is_empty() {
+            return Some(self.superseded(&objects).unwrap_or_else(|| Then::Wait {
+                message: waiting("healthy state of", &objects, "resources"),
+                until,
+            }));
+        }
+        self.going(|pair| self.records.has_pruned(&pair.key)).map(Then::wait)
+    }
+
+    fn running(&self, which: impl Fn(&Task) -> bool) -> Vec<Task<'a>> {
+        let running = self.tasks.regular().filter(|task| which(task) && self.records.is_running(task));
+        running.copied().collect()
+    }
+
+    /// The way out of a failed sync: its hooks, then the end.
+    fn failed(&mut self, reason: &str) -> Then {
+        let hooks: Vec<Task> = self.tasks.on_failure().copied().collect();
+        let pending: Vec<Task> = hooks.iter().filter(|task| self.records.is_pending(task)).copied().collect();
+        if !pending.is_empty() {
+            return self.begin(&pending);
+        }
+        let running: Vec<Task> = hooks.iter().filter(|task| self.records.is_running(task)).copied().collect();
+        if !running.is_empty() {
+            return Then::wait(waiting("completion of hook", &running, "hooks"));
+        }
+        let message = format!("one or more synchronization tasks completed unsuccessfully, reason: {reason}");
+        let cleanup = cleanup(self.run.world.cluster.as_ref(), &self.records, Close::Failed);
+        Then::End { phase: OperationPhase::Failed, message, cleanup, again: true }
+    }
+
+    /// Ends an automated sync that waits for a paused Rollout only, once there is a newer commit: the commit may
+    /// be what mends the Rollout, and would wait for ever.
+    fn superseded(&self, running: &[Task]) -> Option<Then> {
+        let is_suspended = |task: &Task| match task.work {
+            Work::Apply(pair) => {
+                matches!(well::object(pair, self.run.world.now), Verdict::NotYet { suspended: true, .. })
+            }
+            Work::Prune(_) | Work::Run(_) => false,
+        };
+        let newer = self.run.newer_commit()?;
+        let message = format!(
+            "{}, which is suspended; {newer} is newer, so this sync is given up for it",
+            waiting("healthy state of", running, "resources")
+        );
+        let cleanup = cleanup(self.run.world.cluster.as_ref(), &self.records, Close::Failed);
+        let end = Then::End { phase: OperationPhase::Failed, message, cleanup, again: false };
+        running.iter().all(is_suspended).then_some(end)
+    }
+
+    /// Pruned objects that have not gone yet.
+    fn going(&self, which: impl Fn(&Pair) -> bool) -> Option<String> {
+        if self.run.sync.prune != Some(true) {
+            return None;
+        }
+        let left = self.comparison.pairs.iter();
+        let left = left.filter(|pair| pair.is_going_extra() && selects(&self.run.sync, pair) && which(pair));
+        let left: Vec<String> = left.map(|pair| path(&pair.key)).collect();
+        (!left.is_empty()).then(|| format!("waiting for deletion of {}", left.join(", ")))
+    }
+
+    /// Takes the finalizer from hooks that have run.
+    fn released(&self) -> Vec<Planned> {
+        let is_used = |key: &Key| {
+            self.tasks.list.iter().any(|other| other.key() == key && self.records.is_running(other))
+        };
+        let over = self.tasks.list.iter().filter(|task| {
+            let begun = task.is_hook() && !self.records.is_pending(task);
+            begun && !self.records.is_running(task) && !is_used(task.key())
+        });
+        let mut released: Vec<Planned> = Vec::new();
+        for task in over {
+            let write = task.live().and_then(|live| release(task.key(), live, Because::HookOver));
+            released.extend(write.filter(|write| !released.contains(write)));
+        }
+        released
+    }
+
+    /// Begins tasks of one step. Hooks that are to run anew first lose what is left of them.
+    fn begin(&mut self, tasks: &[Task]) -> Then {
+        let is_old = |hook: &HookPair| hook.live.is_some() && hook::is_made_anew(&hook.object);
+        let old: Vec<(&Key, &Value)> = tasks
+            .iter()
+            .filter_map(|task| match task.work {
+                Work::Run(hook) if is_old(hook) => hook.live.map(|live| (&hook.key, live)),
+                Work::Run(_) | Work::Apply(_) | Work::Prune(_) => None,
+            })
+            .collect();
+        if let Some(message) = old.iter().find_map(|(key, live)| self.belongs_elsewhere(key, live)) {
+            return Then::end(OperationPhase::Failed, message);
+        }
+        if !old.is_empty() {
+            let writes: Vec<Planned> =
+                old.iter().flat_map(|(key, live)| removed(key, live, &Because::LeftOver)).collect();
+            if writes.is_empty() {
+                let names: Vec<String> = old.iter().map(|(key, _)| path(key)).collect();
+                return Then::wait(format!("waiting for deletion of hook {}", names.join(", ")));
+            }
+            return Then::Clear(writes);
+        }
+        let mut writes: Vec<Planned> =
+            namespace(self.run.world, self.run.subject, self.comparison).into_iter().collect();
+        for task in tasks {
+            match task.work {
+                Work::Apply(pair) => writes.extend(applied(pair)),
+                Work::Prune(pair) => writes.extend(pruned(pair, &self.options)),
+                Work::Run(hook) => {
+                    self.records.intend(task);
+                    writes.push(hooked(hook, task.step.0.phase()));
+                }
+            }
+        }
+        Then::Begin(writes)
+    }
+
+    /// Why what has a hook's name may not be deleted to make room for the hook.
+    fn belongs_elsewhere(&self, key: &Key, live: &Value) -> Option<String> {
+        match owner(live) {
+            Owner::Application(name) if name != self.run.subject.name() => Some(format!(
+                "{key} would have to be deleted for a hook of that name, but belongs to application {name}"
+            )),
+            Owner::Application(_) | Owner::Nobody | Owner::Copied => None,
+        }
+    }
+}
+
+/// Looks at one hook.
+fn settle_hook(hook: &HookPair, task: &Task, records: &mut Records) {
+    if records.is_pending(task) {
+        // The intention is written only when nothing of that name is there, so what is there now is this hook.
+        if records.of(task).is_none() || hook.live.is_none() || !hook::is_made_anew(&hook.object) {
+            return;
+        }
+        records.found(task);
+    }
+    if !records.is_running(task) {
+        return;
+    }
+    match hook.live {
+        None => records.settle(task, OperationPhase::Error, "it was deleted while it ran"),
+        Some(live) => match well::hook(live) {
+            (OperationPhase::Failed, message) if message.is_empty() => {
+                records.settle(task, OperationPhase::Failed, "the hook failed");
+            }
+            (phase, message) => records.settle(task, phase, &message),
+        },
+    }
+}
+
+fn path(key: &Key) -> String {
+    format!("{}/{}/{}", key.group, key.kind, key.name)
+}
+
+/// What is waited for, in upstream's words.
+fn waiting(what: &str, tasks: &[Task], plural: &str) -> String {
+    let first = tasks.first().map(|task| path(task.key())).unwrap_or_default();
+    match tasks.len().saturating_sub(1) {
+        0 => format!("waiting for {what} {first}"),
+        more => format!("waiting for {what} {first} and {more} more {plural}"),
+    }
+}
+
+/// What the tasks that were just begun are waited for by.
+pub(super) fn running(tasks: &[Task], records: &Records) -> Option<String> {
+    let running: Vec<Task> = tasks.iter().filter(|task| records.is_running(task)).copied().collect();
+    let hooks: Vec<Task> = running.iter().filter(|task| task.is_hook()).copied().collect();
+    if !hooks.is_empty() {
+        return Some(waiting("completion of hook", &hooks, "hooks"));
+    }
+    (!running.is_empty()).then(|| waiting("healthy state of", &running, "resources"))
 }

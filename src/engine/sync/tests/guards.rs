@@ -22,7 +22,7 @@ fn assert_nothing_is_written(model: &mut Model) {
 fn pruned(plan: &Plan) -> Vec<&str> {
     let names = plan.writes.iter().filter_map(|planned| match &planned.write {
         Write::Prune { key, .. } => Some(key.name.as_str()),
-        Write::Namespace { .. } | Write::Adopt { .. } | Write::Apply(_) => None,
+        Write::Namespace { .. } | Write::Adopt { .. } | Write::Apply(_) | Write::Release { .. } => None,
     });
     names.collect()
 }
@@ -199,9 +199,9 @@ fn an_application_may_ask_to_be_left_alone() {
 
 #[test]
 fn what_is_not_implemented_stops_the_sync() {
-    let hook = annotated(config_map("a", "1"), "argocd.argoproj.io/hook", "PreSync");
-    let wave = annotated(config_map("a", "1"), "argocd.argoproj.io/sync-wave", "2");
-    for object in [hook, wave] {
+    let hook = annotated(config_map("a", "1"), "argocd.argoproj.io/hook", "PreDelete");
+    let option = annotated(config_map("a", "1"), "argocd.argoproj.io/sync-options", "Replace=true");
+    for object in [hook, option] {
         let mut model = Model::new(vec![object, config_map("b", "1")]);
         model.settle();
         let conditions = model.conditions();
@@ -340,7 +340,7 @@ fn an_operation_that_asks_for_more_than_there_is_is_refused() {
         json!({ "syncStrategy": { "apply": { "force": true } } }),
         json!({ "manifests": ["{}"] }),
         json!({ "revisions": ["a", "b"] }),
-        json!({ "source": { "repoURL": "https://git.example/another", "path": "deploy" } }),
+        json!({ "sources": [{ "repoURL": "https://git.example/another", "path": "deploy" }] }),
     ] {
         let mut model = Model::new(vec![config_map("a", "1")]);
         model.spec("/syncPolicy", json!({}));

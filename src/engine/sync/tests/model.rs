@@ -19,6 +19,8 @@ pub(super) struct Model {
     pub(super) world: World,
     /// The repository: the commit and its objects, or why it cannot be read.
     pub(super) git: Result<(String, Result<Vec<Value>, String>), String>,
+    /// What older commits hold.
+    older: BTreeMap<String, Vec<Value>>,
     pub(super) live: BTreeMap<Key, Value>,
     pub(super) namespaces: BTreeMap<String, NamespaceFact>,
     /// Objects that the server refuses, by name.
@@ -26,6 +28,12 @@ pub(super) struct Model {
     pub(super) unread: Vec<String>,
     pub(super) neighbours: Vec<Value>,
     pub(super) unknown_kinds: Vec<&'static str>,
+    /// What was done to the cluster, in order.
+    pub(super) log: Vec<String>,
+    /// How many more requests that change something the controller makes before it dies.
+    pub(super) dies_after: Option<usize>,
+    /// When the last plan asked to look again.
+    pub(super) wake: Option<Timestamp>,
     version: u64,
 }
 
@@ -47,6 +55,7 @@ pub(super) fn key(kind: &str, name: &str) -> Key {
         "Deployment" => "apps",
         "HTTPRoute" => "gateway.networking.k8s.io",
         "Route" => "route.openshift.io",
+        "Job" => "batch",
         _ => "",
     };
     Key { group: group.into(), kind: kind.into(), namespace: "shop".into(), name: name.into() }
@@ -88,12 +97,16 @@ impl Model {
         Self {
             world,
             git: Ok(("c1".into(), Ok(objects))),
+            older: BTreeMap::new(),
             live: BTreeMap::new(),
             namespaces: [("shop".to_owned(), there)].into(),
             refuses: BTreeMap::new(),
             unread: Vec::new(),
             neighbours: Vec::new(),
             unknown_kinds: Vec::new(),
+            log: Vec::new(),
+            dies_after: None,
+            wake: None,
             version: 1,
         }
     }
@@ -108,6 +121,9 @@ impl Model {
 
     /// Changes the repository.
     pub(super) fn commit(&mut self, revision: &str, objects: Vec<Value>) {
+        if let Ok((old, Ok(objects))) = &self.git {
+            self.older.insert(old.clone(), objects.clone());
+        }
         self.git = Ok((revision.into(), Ok(objects)));
     }
 
@@ -158,18 +174,21 @@ impl Model {
             Look::Remove => None,
             Look::Leave(_) | Look::Wait { .. } | Look::Invalid { .. } => return world,
         };
-        if question.is_some() {
-            world.source = Some(self.git.clone().map(|(revision, objects)| Fetched {
-                revision,
-                render: Arc::new(objects.map(|objects| {
-                    Render {
-                        objects: objects
-                            .into_iter()
-                            .map(|object| Manifest { file: "all.yaml".into(), object })
-                            .collect(),
-                    }
-                })),
-            }));
+        if let Some(question) = question {
+            let older = self.older.get(&question.revision);
+            let older = older.map(|objects| Ok((question.revision.clone(), Ok(objects.clone()))));
+            world.source =
+                Some(older.unwrap_or_else(|| self.git.clone()).map(|(revision, objects)| Fetched {
+                    revision,
+                    render: Arc::new(objects.map(|objects| {
+                        Render {
+                            objects: objects
+                                .into_iter()
+                                .map(|object| Manifest { file: "all.yaml".into(), object })
+                                .collect(),
+                        }
+                    })),
+                }));
         }
         world.cluster = Some(Cluster {
             kinds: self.kinds(),
@@ -206,6 +225,9 @@ impl Model {
             ("apps", "v1", "Deployment", true),
             ("gateway.networking.k8s.io", "v1", "HTTPRoute", true),
             ("route.openshift.io", "v1", "Route", true),
+            ("batch", "v1", "Job", true),
+            ("argoproj.io", "v1alpha1", "Rollout", true),
+            ("argoproj.io", "v1alpha1", "Application", true),
             ("", "v1", "Namespace", false),
             ("rbac.authorization.k8s.io", "v1", "ClusterRole", false),
             ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", false),
@@ -226,7 +248,9 @@ impl Model {
     fn applied(&self, key: &Key, object: &Value) -> Value {
         let mut result = self.live.get(key).cloned().unwrap_or_else(|| json!({ "metadata": {} }));
         overlay(&mut result, object);
-        result["metadata"]["uid"] = json!(format!("uid-{}", key.name));
+        if result["metadata"].get("uid").is_none() {
+            result["metadata"]["uid"] = json!(format!("uid-{}", key.name));
+        }
         let own =
             json!({ "manager": "tidegate-sync", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {} });
         let others = result["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
@@ -240,17 +264,31 @@ impl Model {
         let mut world = self.observe();
         let first = plan(&world);
         let mut shown = show(&first);
-        self.patch(&first);
+        if !self.patch(&first) {
+            return shown;
+        }
         self.world.prompted = first.wake.is_some_and(|wake| wake <= world.now);
+        self.wake = first.wake;
         if first.writes.is_empty() {
             return shown;
         }
         world.application = self.world.application.clone();
         let outcomes = self.write(&first);
+        if outcomes.len() < first.writes.len() {
+            return shown;
+        }
         let second = conclude(&world, &first, &outcomes, self.world.now);
         self.patch(&second);
+        self.wake = second.wake;
         let _ = write!(shown, "then\n{}", show(&second));
         shown
+    }
+
+    /// Time passes until the last plan asks to look again, 10 s at most.
+    pub(super) fn sleep(&mut self) {
+        let most = self.world.now.checked_add(SignedDuration::from_secs(10)).unwrap();
+        self.world.now = self.wake.map_or(most, |wake| wake.clamp(self.world.now, most));
+        self.world.prompted = true;
     }
 
     /// Rounds until nothing changes; shows those that did something.
@@ -267,8 +305,18 @@ impl Model {
         panic!("does not settle:\n{shown}");
     }
 
-    fn patch(&mut self, plan: &Plan) {
-        let Some(patch) = &plan.patch else { return };
+    /// Whether the controller lives to make one more request; a dead one is followed by another.
+    fn lives(&mut self) -> bool {
+        let left = self.dies_after;
+        self.dies_after = left.and_then(|left| left.checked_sub(1));
+        left != Some(0)
+    }
+
+    fn patch(&mut self, plan: &Plan) -> bool {
+        let Some(patch) = &plan.patch else { return true };
+        if !self.lives() {
+            return false;
+        }
         merge(&mut self.world.application, patch);
         if patch.pointer("/status/reconciledAt").is_some() {
             self.world.application["metadata"]["managedFields"] = json!([{
@@ -276,12 +324,16 @@ impl Model {
                 "fieldsV1": { "f:status": { "f:reconciledAt": {} } },
             }]);
         }
+        true
     }
 
     fn write(&mut self, plan: &Plan) -> Vec<Outcome> {
         let mut failed = false;
         let mut outcomes = Vec::new();
         for planned in &plan.writes {
+            if !self.lives() {
+                return outcomes;
+            }
             let is_prune = matches!(planned.write, Write::Prune { .. });
             let outcome = if is_prune && failed { Outcome::NotTried } else { self.one(&planned.write) };
             failed |= matches!(outcome, Outcome::Failed { .. });
@@ -293,6 +345,10 @@ impl Model {
     fn one(&mut self, write: &Write) -> Outcome {
         self.version += 1;
         let resource_version = Some(self.version.to_string());
+        self.log.push(match write {
+            Write::Apply(apply) if !self.live.contains_key(&apply.key) => format!("create {}", apply.key),
+            write => write.to_string(),
+        });
         match write {
             Write::Namespace { name, .. } => {
                 self.namespaces
@@ -311,12 +367,45 @@ impl Model {
                     return Outcome::Failed { message: message.clone() };
                 }
                 let mut object = self.applied(&apply.key, &apply.object);
-                object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+                let old = self.live.get(&apply.key);
+                let first = old.map(|old| &old["metadata"]["managedFields"][0]);
+                let first = first.filter(|first| first["manager"] == "tidegate-sync");
+                if let Some(time) = first.and_then(|first| first.get("time")) {
+                    object["metadata"]["managedFields"][0]["time"] = time.clone();
+                }
+                if old != Some(&object) {
+                    object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+                    object["metadata"]["managedFields"][0]["time"] = json!(self.world.now.to_string());
+                }
+                if old.is_none() {
+                    object["metadata"]["uid"] = json!(format!("uid-{}-{}", apply.key.name, self.version));
+                }
                 self.live.insert(apply.key.clone(), object);
             }
+            Write::Release { key, finalizers, resource_version: read, .. } => {
+                let Some(live) = self.live.get_mut(key) else {
+                    return Outcome::Done { resource_version: None };
+                };
+                if live["metadata"]["resourceVersion"] != json!(read) {
+                    return Outcome::Stale;
+                }
+                live["metadata"]["finalizers"] = json!(finalizers);
+                live["metadata"]["resourceVersion"] = json!(self.version.to_string());
+                if finalizers.is_empty() && live["metadata"].get("deletionTimestamp").is_some() {
+                    self.live.remove(key);
+                }
+            }
             Write::Prune { key, uid, .. } => {
-                assert_eq!(self.live[key]["metadata"]["uid"], json!(uid));
-                self.live.remove(key);
+                let Some(live) = self.live.get_mut(key) else {
+                    return Outcome::Done { resource_version: None };
+                };
+                assert_eq!(live["metadata"]["uid"], json!(uid));
+                if live["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+                {
+                    live["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:00:00Z");
+                } else {
+                    self.live.remove(key);
+                }
                 return Outcome::Done { resource_version: None };
             }
         }

@@ -104,6 +104,7 @@ fn pruning_waits_for_health_when_it_is_to_be_last() {
     let new = key("Deployment", "new");
     let well = healthy(model.live[&new].clone());
     model.live.insert(new, well);
+    model.wait(2);
     shown.push_str("(the new Deployment is well)\n");
     shown.push_str(&model.settle());
     golden("prune-last", &shown);
