@@ -5,4 +5,5 @@
 mod differences;
 mod guards;
 mod model;
+mod shown;
 mod stories;
