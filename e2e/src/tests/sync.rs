@@ -22,7 +22,7 @@ const CASCADE: &str = "resources-finalizer.argocd.argoproj.io";
 /// An Application, its repository and the namespace that it fills.
 pub(super) struct Delivery {
     scene: Arc<Scene>,
-    repository: Repository,
+    pub(super) repository: Repository,
     /// The name of the repository below the server's root.
     pub(super) path: String,
     applications: Api<DynamicObject>,
@@ -66,7 +66,7 @@ impl Delivery {
         manifest::apply_value(&self.scene.client(), application, NAMESPACE).await.map(drop)
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.scene.namespace()
     }
 
