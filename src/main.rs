@@ -27,8 +27,12 @@ fn main() -> ExitCode {
     // Both crypto users, kube and reqwest, take the process's provider. A second call could only repeat the first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut words = env::args_os();
-    if let Some(grammar) = words.next().and_then(|name| Grammar::of_program(&name)) {
+    let name = words.next().unwrap_or_default();
+    if let Some(grammar) = Grammar::of_program(&name) {
         return tidegate_plugin::main(words, grammar);
+    }
+    if let Some(grammar) = Grammar::of_completer(&name) {
+        return tidegate_plugin::complete(words, grammar);
     }
     let program = match Program::try_parse() {
         Ok(program) => program,

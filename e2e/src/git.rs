@@ -168,6 +168,11 @@ impl Repository {
         Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())
     }
 
+    /// The working copy.
+    pub(crate) fn path(&self) -> &Path {
+        &self.work
+    }
+
     /// Runs Git in the working copy: tags, branches, whatever a test wants.
     pub(crate) fn git(&self, args: &[&str]) -> Result<String> {
         let mut git = command("git", args);

@@ -22,6 +22,7 @@ mod access;
 mod canary;
 mod kinds;
 mod plugin;
+mod plugin_git;
 mod shop;
 mod smoke;
 mod sync;
@@ -107,6 +108,9 @@ fn all() -> Vec<Case> {
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
         plugin::moves_a_rollout_and_ends_as_a_job_expects [Tidegate],
         plugin::takes_a_version_back [Tidegate],
+        plugin::explains_a_canary_and_remembers_its_revisions [Tidegate, Ingress],
+        plugin_git::syncs_compares_and_rolls_back [Sync, OwnCluster],
+        plugin_git::waits_for_what_automation_does [Sync, OwnCluster],
         sync::follows_the_repository [Sync, OwnCluster],
         sync::prunes_nothing_that_git_did_not_take_away [Sync, OwnCluster],
         sync::reads_a_private_repository_with_its_secret [Sync, OwnCluster],

@@ -27,6 +27,7 @@ mod rights;
 mod rollout;
 mod serve;
 mod store;
+pub mod survey;
 mod sync;
 mod telemetry;
 mod watch;

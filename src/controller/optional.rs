@@ -80,7 +80,7 @@ impl Optional {
     }
 
     /// Notes what is known of the kind; whether that is news.
-    fn note(&self, served: Option<ApiResource>, unread: Option<String>) -> bool {
+    pub(crate) fn note(&self, served: Option<ApiResource>, unread: Option<String>) -> bool {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let news = state.unread != unread;
         state.served = served;
@@ -198,7 +198,7 @@ fn ends(error: &watcher::Error) -> bool {
     }
 }
 
-fn is_absent(error: &kube::Error) -> bool {
+pub(crate) fn is_absent(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 

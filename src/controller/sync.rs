@@ -10,6 +10,7 @@ mod observe;
 mod place;
 mod round;
 mod shelf;
+pub(crate) mod survey;
 #[cfg(test)]
 mod tests;
 

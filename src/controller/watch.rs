@@ -87,7 +87,8 @@ impl Stores {
         self.optional(&object.kind)?.served()
     }
 
-    fn optional(&self, kind: &str) -> Option<&Optional> {
+    /// A kind that the cluster may lack.
+    pub(crate) fn optional(&self, kind: &str) -> Option<&Optional> {
         match kind {
             "HTTPRoute" => Some(&self.http_routes),
             "GRPCRoute" => Some(&self.grpc_routes),

@@ -17,6 +17,7 @@ use crate::lint::lint;
 use crate::plan::Reference;
 use crate::rollout::plan;
 use crate::rollout::world::{Endpoints, Parsed, Service, Set, TemplateKey, World};
+use crate::view::{Explanation, Paint, render_explanation};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -141,4 +142,23 @@ fn plans_are_the_same_every_time_and_pass_lint() {
         let breaches = lint(&world, &first);
         assert!(breaches.is_empty(), "{}: {breaches:?}", folder.display());
     }
+}
+
+/// Pages of `explain` for the cases that hold an `explain.txt`.
+#[test]
+fn explanations_are_as_written() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut wrong = Vec::new();
+    for folder in folders() {
+        let golden = folder.join("explain.txt");
+        let Ok(known) = std::fs::read_to_string(&golden) else { continue };
+        let page = Explanation::new(&world(&folder.join("world.yaml")), Vec::new());
+        let text = render_explanation(&page, Paint::Plain);
+        if update {
+            std::fs::write(&golden, &text).unwrap();
+        } else if known != text {
+            wrong.push(format!("{}:\n{text}", folder.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "these pages differ from explain.txt:\n{}", wrong.join("\n"));
 }

@@ -69,6 +69,12 @@ pub fn plan(world: &World) -> Plan {
     plan
 }
 
+/// The weight that the routing objects show for the canary; nothing without a router.
+pub(crate) fn weight_observed(world: &World) -> Option<i32> {
+    let strategy = world.rollout.spec.strategy.canary.as_ref()?;
+    strategy.traffic_routing.as_ref().map(|_| traffic::observed(world))
+}
+
 /// The one write that need not wait until caches are fresh: the one that takes the weight off an aborted canary.
 ///
 /// It names the version that it was decided on, so it can only be late and never wrong; unless the cache is behind on

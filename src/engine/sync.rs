@@ -11,6 +11,7 @@ mod automate;
 mod compare;
 mod delegate;
 mod diff;
+mod differences;
 mod glob;
 pub mod health;
 mod hook;
@@ -38,6 +39,7 @@ pub mod world;
 mod tests;
 
 pub use compare::{Wanted, wanted};
+pub use differences::{Change, Difference, differences};
 pub use look::{Level, Look, Question, look};
 pub use object::Key;
 pub use operate::conclude;

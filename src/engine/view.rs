@@ -5,16 +5,24 @@
 //! people and scripts know by heart; the line `Waiting for:` is our addition. Nothing here decides anything,
 //! and nothing here may know where the objects came from.
 
+mod application;
+mod application_text;
 mod duration;
 mod experiment;
+mod explain;
+mod explain_text;
+mod forecast;
+mod history;
 mod icon;
 pub mod list;
 mod phase;
 mod pod;
 mod read;
+mod remedy;
 mod rollout;
 mod run;
 mod set;
+mod standing;
 mod step;
 mod table;
 mod text;
@@ -23,8 +31,17 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+pub use application::{ApplicationView, ConditionView, OperationView, ResourceView, SourceView};
+pub use application_text::{
+    ApplicationColumns, render_application, render_application_history, render_application_summary,
+    render_applications, resources as render_resources,
+};
 pub use duration::human_duration;
 pub use experiment::ExperimentView;
+pub use explain::{Deadline, Explanation, SetCounts, WeightView};
+pub use explain_text::render_explanation;
+pub use forecast::{Forecast, Foreseen};
+pub use history::{HistoryView, PastRevision, render_history, render_revision};
 pub use icon::{Icon, Paint};
 pub use phase::client_phase;
 pub use pod::PodView;

@@ -5,8 +5,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::Grammar;
 use crate::connection::Connection;
 use crate::verb::{
-    abort::Abort, completion::Completion, get::Get, later::Later, list::List, pause::Pause, promote::Promote,
-    retry::Retry, set::Set, status::Status, terminate::Terminate, undo::Undo, version::Version,
+    abort::Abort, completion::Completion, diff::Diff, explain::Explain, get::Get, history::History,
+    later::Later, list::List, pause::Pause, promote::Promote, refresh::Refresh, retry::Retry,
+    rollback::Rollback, set::Set, status::Status, sync::Sync, terminate::Terminate, undo::Undo,
+    version::Version,
 };
 
 /// Follow and steer progressive delivery on Kubernetes.
@@ -47,6 +49,15 @@ pub(crate) enum Verb {
     Undo(Undo),
     Set(Set),
     Terminate(Terminate),
+    History(History),
+    Explain(Explain),
+    Diff(Diff),
+    Sync(Sync),
+    Refresh(Refresh),
+    Rollback(Rollback),
+    /// End the sync of applications that is under way.
+    #[command(hide = true)]
+    TerminateOp(Names),
     Version(Version),
     Completion(Completion),
     /// Commands of the Argo Rollouts plugin that are not part of this version.
@@ -61,6 +72,8 @@ pub(crate) enum Output {
     Wide,
     Json,
     Yaml,
+    /// Kind and name alone, for other commands to read.
+    Name,
 }
 
 /// Names one or more objects.
@@ -129,6 +142,20 @@ mod tests {
             "lint -f rollout.yaml",
             "dashboard -p 3100",
             "create analysisrun --from x -a a=b",
+            "history guestbook",
+            "history rollout guestbook --revision 2 -o yaml",
+            "history application guestbook -o wide",
+            "get applications -A",
+            "get application guestbook -o json",
+            "get apps --watch",
+            "sync guestbook --revision v1 --prune --dry-run --resource apps:Deployment:web --force --wait --timeout 5m",
+            "refresh guestbook --hard --wait",
+            "rollback guestbook 3 --prune",
+            "diff guestbook --local ./deploy",
+            "terminate application guestbook",
+            "terminate-op guestbook",
+            "explain rollout guestbook -o json",
+            "explain guestbook",
         ];
         for line in lines {
             for grammar in [Grammar::Tidegate, Grammar::Argo] {
@@ -139,9 +166,23 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused() {
-        for line in
-            ["", "get", "promote", "promote a b", "status", "abort", "set image a", "frobnicate", "retry"]
-        {
+        for line in [
+            "",
+            "get",
+            "promote",
+            "promote a b",
+            "status",
+            "abort",
+            "set image a",
+            "frobnicate",
+            "retry",
+            "history",
+            "explain",
+            "sync",
+            "sync a --resource web",
+            "diff a --local x --revision y",
+            "rollback a b",
+        ] {
             assert!(parse(Grammar::Tidegate, line).is_err(), "{line}");
         }
     }

@@ -65,12 +65,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Builds a client, and the namespace to work in.
-    pub(crate) async fn client(&self) -> Result<(Client, String)> {
+    /// Builds a client, how it was set up, and the namespace to work in.
+    pub(crate) async fn client(&self) -> Result<(Client, Config, String)> {
         let config = self.overridden(self.base().await?)?;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).context("cannot set up the connection to the cluster")?;
-        Ok((client, namespace))
+        let client =
+            Client::try_from(config.clone()).context("cannot set up the connection to the cluster")?;
+        Ok((client, config, namespace))
     }
 
     /// Returns the time that a single request may take.

@@ -2,10 +2,12 @@
 //!
 //! Input: arguments and a kubeconfig. Output: text, exit codes, and the same small patches that a user could
 //! send with `kubectl patch`. What is shown comes from [`tidegate_engine::view`]; the plugin decides nothing
-//! about a rollout, and never talks to the controller except through objects.
+//! about a rollout, and never talks to a controller except through objects. Where it must see what a controller
+//! sees, it looks through [`tidegate_controller::survey`], with the user's rights.
 //!
 //! One file per verb in `verb/`; each has its arguments, its patch as a pure function, and its words.
 
+mod candidates;
 mod cli;
 mod connection;
 mod kind;
@@ -56,6 +58,22 @@ impl Grammar {
         }
     }
 
+    /// Returns the grammar that kubectl wants completed by a program of this name.
+    ///
+    /// ```
+    /// use tidegate_plugin::Grammar;
+    /// assert_eq!(Grammar::of_completer("kubectl_complete-tidegate".as_ref()), Some(Grammar::Tidegate));
+    /// assert_eq!(Grammar::of_completer("kubectl-tidegate".as_ref()), None);
+    /// ```
+    #[must_use]
+    pub fn of_completer(program: &OsStr) -> Option<Self> {
+        match Path::new(program).file_stem()?.to_str()? {
+            "kubectl_complete-tidegate" => Some(Self::Tidegate),
+            "kubectl_complete-argo-rollouts" => Some(Self::Argo),
+            _ => None,
+        }
+    }
+
     /// Returns what a person types.
     pub(crate) fn typed(self) -> &'static str {
         match self {
@@ -81,14 +99,18 @@ pub(crate) enum Exit {
     Degraded,
     TimedOut,
     Paused,
+    /// A comparison found differences.
+    Differs,
+    /// No comparison was possible.
+    NotCompared,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Degraded => 2,
+            Exit::Failed | Exit::Differs => 1,
+            Exit::Degraded | Exit::NotCompared => 2,
             Exit::TimedOut => 3,
             Exit::Paused => 4,
         })
@@ -101,7 +123,8 @@ pub fn command() -> Command {
     cli::command(Grammar::Tidegate)
 }
 
-/// Runs one command and returns its exit code: 0 done, 1 error or usage, 2 degraded, 3 timeout, 4 paused.
+/// Runs one command and returns its exit code: 0 done, 1 error or usage, 2 degraded, 3 timeout, 4 paused; `diff` has
+/// codes of its own.
 ///
 /// `args` are the arguments alone, without the name of the program.
 pub fn main(args: impl Iterator<Item = OsString>, grammar: Grammar) -> ExitCode {
@@ -123,6 +146,13 @@ pub fn main(args: impl Iterator<Item = OsString>, grammar: Grammar) -> ExitCode 
             Exit::Failed.into()
         }
     }
+}
+
+/// Answers kubectl, which asks under the name `kubectl_complete-tidegate` what may follow the words typed so far.
+pub fn complete(words: impl Iterator<Item = OsString>, grammar: Grammar) -> ExitCode {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let answer = candidates::answer(cli::command(grammar), &words);
+    if Terminal::standard().print(&answer).is_ok() { Exit::Done.into() } else { Exit::Failed.into() }
 }
 
 /// Prints help to the output, and a mistake in the arguments to the error output.

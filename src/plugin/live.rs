@@ -44,10 +44,13 @@ pub(crate) enum Change {
 impl Live {
     /// Watches one Rollout and nothing else.
     pub(crate) fn one(session: &Session<'_>, name: &str) -> Self {
-        let mut live = Self { reports: SelectAll::new(), kinds: BTreeMap::new() };
+        Self::one_of(session, Kind::Rollout, name)
+    }
+
+    /// Watches one object of a kind.
+    pub(crate) fn one_of(session: &Session<'_>, kind: Kind, name: &str) -> Self {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        live.watch(Kind::Rollout, session.api(Kind::Rollout), config);
-        live
+        Self::many_of(kind, session.api(kind), config)
     }
 
     /// Watches one Rollout and the kinds that it owns.
@@ -63,8 +66,13 @@ impl Live {
 
     /// Watches many Rollouts.
     pub(crate) fn many(api: Api<DynamicObject>, config: watcher::Config) -> Self {
+        Self::many_of(Kind::Rollout, api, config)
+    }
+
+    /// Watches many objects of a kind.
+    pub(crate) fn many_of(kind: Kind, api: Api<DynamicObject>, config: watcher::Config) -> Self {
         let mut live = Self { reports: SelectAll::new(), kinds: BTreeMap::new() };
-        live.watch(Kind::Rollout, api, config);
+        live.watch(kind, api, config);
         live
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
-use tidegate_engine::view::{Objects, RolloutView};
+use tidegate_engine::view::{HistoryView, Objects, RolloutView};
 
 use crate::kind::Kind;
 use crate::session::{Session, decode};
@@ -68,13 +68,22 @@ impl Collected {
 
     /// Looks at all of it at once.
     pub(crate) fn view(&self, now: Timestamp) -> RolloutView {
-        RolloutView::new(&Objects {
+        RolloutView::new(&self.objects(now))
+    }
+
+    /// Looks at the revisions; at one of them with its pod template.
+    pub(crate) fn history(&self, now: Timestamp, only: Option<i64>) -> HistoryView {
+        HistoryView::new(&self.objects(now), only)
+    }
+
+    fn objects(&self, now: Timestamp) -> Objects<'_> {
+        Objects {
             rollout: &self.rollout,
             sets: &self.sets,
             pods: &self.pods,
             runs: &self.runs,
             experiments: &self.experiments,
             now,
-        })
+        }
     }
 }

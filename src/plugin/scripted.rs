@@ -49,7 +49,9 @@ pub(crate) fn run(grammar: Grammar, line: &str, answers: &[(&str, u16, Value)]) 
         };
         let mut session = Session {
             client: Client::new(service, "shop"),
+            config: None,
             namespace: "shop".to_owned(),
+            is_namespace_given: cli.connection.namespace.is_some(),
             grammar,
             terminal: &mut terminal,
             request_timeout: None,

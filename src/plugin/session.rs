@@ -4,8 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, Error};
+use kube::{Client, Config, Error};
 use serde_json::Value;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::tolerant;
@@ -14,10 +15,17 @@ use crate::Grammar;
 use crate::kind::Kind;
 use crate::terminal::Terminal;
 
+/// How long to wait for the server to say who the user is: a courtesy, without which everything works.
+const WHO_AM_I_WITHIN: Duration = Duration::from_secs(5);
+
 /// Everything that a verb works with.
 pub(crate) struct Session<'t> {
     pub(crate) client: Client,
+    /// How the client was set up, for those who need another one.
+    pub(crate) config: Option<Config>,
     pub(crate) namespace: String,
+    /// Whether the command itself named the namespace.
+    pub(crate) is_namespace_given: bool,
     pub(crate) grammar: Grammar,
     pub(crate) terminal: &'t mut Terminal,
     /// How long a single request may take.
@@ -102,6 +110,15 @@ impl Session<'_> {
             }
         };
         Ok(())
+    }
+
+    /// Returns the name that the server knows the user by; nothing when it does not say.
+    pub(crate) async fn user(&self) -> Option<String> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let (params, review) = (PostParams::default(), SelfSubjectReview::default());
+        let limit = self.request_timeout.unwrap_or(WHO_AM_I_WITHIN).min(WHO_AM_I_WITHIN);
+        let answer = tokio::time::timeout(limit, api.create(&params, &review)).await.ok()?.ok()?;
+        answer.status?.user_info?.username
     }
 
     /// Replaces one value in an object by a JSON patch.

@@ -1,16 +1,24 @@
 //! The verbs, one file each, and the way from parsed arguments to them.
 
 pub(crate) mod abort;
+mod application;
 pub(crate) mod completion;
+pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod get;
 mod guard;
+pub(crate) mod history;
 pub(crate) mod later;
 pub(crate) mod list;
+mod operation;
 pub(crate) mod pause;
 pub(crate) mod promote;
+pub(crate) mod refresh;
 pub(crate) mod retry;
+pub(crate) mod rollback;
 pub(crate) mod set;
 pub(crate) mod status;
+pub(crate) mod sync;
 pub(crate) mod terminate;
 pub(crate) mod undo;
 pub(crate) mod version;
@@ -40,11 +48,27 @@ pub(crate) async fn run(cli: Cli, grammar: Grammar, terminal: &mut Terminal) -> 
         | Verb::Pause(_)
         | Verb::Undo(_)
         | Verb::Set(_)
-        | Verb::Terminate(_) => {}
+        | Verb::Terminate(_)
+        | Verb::History(_)
+        | Verb::Explain(_)
+        | Verb::Diff(_)
+        | Verb::Sync(_)
+        | Verb::Refresh(_)
+        | Verb::Rollback(_)
+        | Verb::TerminateOp(_) => {}
     }
-    let (client, namespace) = cli.connection.client().await?;
+    let (client, config, namespace) = cli.connection.client().await?;
     let request_timeout = cli.connection.request_timeout()?;
-    let mut session = Session { client, namespace, grammar, terminal, request_timeout };
+    let is_namespace_given = cli.connection.namespace.is_some();
+    let mut session = Session {
+        client,
+        config: Some(config),
+        namespace,
+        is_namespace_given,
+        grammar,
+        terminal,
+        request_timeout,
+    };
     run_on(&cli.verb, &mut session).await
 }
 
@@ -61,6 +85,13 @@ pub(crate) async fn run_on(verb: &Verb, session: &mut Session<'_>) -> Result<Exi
         Verb::Undo(undo) => undo.run(session).await,
         Verb::Set(set) => set.run(session).await,
         Verb::Terminate(terminate) => terminate.run(session).await,
+        Verb::History(history) => history.run(session).await,
+        Verb::Explain(explain) => explain.run(session).await,
+        Verb::Diff(diff) => diff.run(session).await,
+        Verb::Sync(sync) => sync.run(session).await,
+        Verb::Refresh(refresh) => refresh.run(session).await,
+        Verb::Rollback(rollback) => rollback.run(session).await,
+        Verb::TerminateOp(names) => terminate::applications(session, &names.names).await,
         Verb::Version(version) => version.run(session.grammar, session.terminal),
         Verb::Completion(completion) => completion.run(session.grammar, session.terminal),
         Verb::Later(later) => Err(later.refusal(session.grammar)),

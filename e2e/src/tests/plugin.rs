@@ -8,41 +8,46 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::shop::Shop;
+use super::shop::{Shop, routed};
 use crate::images;
 use crate::scene::Scene;
 
 /// How a command ended.
-struct Answer {
+pub(super) struct Answer {
     code: i32,
     out: String,
     error: String,
 }
 
 /// The plugin, told which cluster and namespace.
-struct Plugin {
+pub(super) struct Plugin {
     program: PathBuf,
     scene: Arc<Scene>,
+    namespace: String,
 }
 
 impl Plugin {
     async fn new(scene: &Arc<Scene>) -> Result<Self> {
+        Self::in_namespace(scene, scene.namespace()).await
+    }
+
+    pub(super) async fn in_namespace(scene: &Arc<Scene>, namespace: &str) -> Result<Self> {
         let image = tokio::task::spawn_blocking(images::tidegate).await??;
-        Ok(Self { program: image.program, scene: Arc::clone(scene) })
+        Ok(Self { program: image.program, scene: Arc::clone(scene), namespace: namespace.to_owned() })
     }
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(&self.program);
         command
             .args(line.split_whitespace())
-            .args(["--namespace", self.scene.namespace()])
+            .args(["--namespace", &self.namespace])
             .env("KUBECONFIG", self.scene.cluster().kubeconfig())
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
     }
 
-    async fn run(&self, line: &str) -> Result<Answer> {
+    pub(super) async fn run(&self, line: &str) -> Result<Answer> {
         let done = self.command(line).output().await.with_context(|| format!("cannot start {line}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let code = done.status.code().context("the plugin was killed")?;
@@ -50,7 +55,7 @@ impl Plugin {
     }
 
     /// Runs a command that must end with this exit code and print these words.
-    async fn expect(&self, line: &str, code: i32, words: &[&str]) -> Result<String> {
+    pub(super) async fn expect(&self, line: &str, code: i32, words: &[&str]) -> Result<String> {
         let answer = self.run(line).await?;
         let all = format!("{}{}", answer.out, answer.error);
         ensure!(answer.code == code, "`{line}` ended with {} and not {code}:\n{all}", answer.code);
@@ -122,4 +127,31 @@ pub(super) async fn takes_a_version_back(scene: Arc<Scene>) -> Result<()> {
     shop.until_phase("Paused").await?;
     plugin.expect("promote shop --full", 0, &["promoted"]).await?;
     shop.until_promoted("v3").await.map(drop)
+}
+
+pub(super) async fn explains_a_canary_and_remembers_its_revisions(scene: Arc<Scene>) -> Result<()> {
+    scene.given("a canary that holds at 30 % behind an Ingress");
+    let plugin = Plugin::new(&scene).await?;
+    let shop = Shop::open(&scene, 3, &routed(&json!([{"setWeight": 30}, {"pause": {}}]))).await?;
+    plugin.expect("explain shop", 0, &["everything is as wanted", "no update is under way"]).await?;
+    shop.ship("v2", json!([])).await?;
+    shop.until_paused_at(1).await?;
+    scene.then("its page says what ends the pause, and that an abort takes the weight first");
+    let words = ["until somebody promotes it", "the router shows 30", "canary weight 0 of 100"];
+    plugin.expect("explain rollout shop", 0, &words).await?;
+    let page: Value = serde_json::from_str(&plugin.expect("explain shop -o json", 0, &[]).await?)?;
+    let first = page["abort"]["writes"][0]["because"].as_str().unwrap_or_default();
+    ensure!(first == "canary weight 30 to 0 of 100", "an abort would begin with {first:?}: {page}");
+    ensure!(page["unknown"] == json!([]), "not known: {}", page["unknown"]);
+    scene.when("it is aborted");
+    plugin.expect("abort shop", 0, &["aborted"]).await?;
+    shop.until_phase("Degraded").await?;
+    scene.then("the page, and the history, say so");
+    plugin.expect("explain shop", 0, &["a new version in the spec, or a retry", "aborted already"]).await?;
+    plugin.expect("history shop", 0, &["REVISION", "canary,aborted", "stable"]).await?;
+    plugin.expect("history rollout shop --revision 1", 0, &["image: tidegate.dev/app:v1"]).await?;
+    plugin.expect("history shop --revision 7", 1, &["no revision 7", "there are 2, 1"]).await?;
+    scene.when("somebody goes back to the first revision by its number");
+    plugin.expect("undo shop --to-revision 1", 0, &["undo"]).await?;
+    shop.until_promoted("v1").await.map(drop)
 }

@@ -22,7 +22,7 @@ const CASCADE: &str = "resources-finalizer.argocd.argoproj.io";
 /// An Application, its repository and the namespace that it fills.
 pub(super) struct Delivery {
     scene: Arc<Scene>,
-    repository: Repository,
+    pub(super) repository: Repository,
     /// The name of the repository below the server's root.
     pub(super) path: String,
     pub(super) applications: Api<DynamicObject>,

@@ -137,7 +137,7 @@ impl Applications {
         self.carry_out(key, world, &looked, memory).await
     }
 
-    fn world(&self, application: Value, memory: &Memory, now: Timestamp) -> World {
+    pub(super) fn world(&self, application: Value, memory: &Memory, now: Timestamp) -> World {
         let project =
             application.pointer("/spec/project").and_then(Value::as_str).filter(|name| !name.is_empty());
         let project = self.shelf.projects.get(project.unwrap_or("default"));
@@ -182,7 +182,7 @@ impl Applications {
     }
 
     /// Resolves a revision and renders its files.
-    async fn ask_git(
+    pub(super) async fn ask_git(
         &self,
         world: &World,
         question: &Question,
@@ -243,7 +243,7 @@ impl Applications {
     }
 
     /// What the installation says about comparing: the ConfigMap `argocd-cm`, as upstream reads it.
-    async fn settings(&self) -> Result<Result<Option<Value>, String>, kube::Error> {
+    pub(super) async fn settings(&self) -> Result<Result<Option<Value>, String>, kube::Error> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.config.applications);
         match api.get_opt(SETTINGS).await {
             Ok(found) => Ok(Ok(found.map(|map| json!({ "data": map.data })))),
@@ -419,7 +419,7 @@ impl Applications {
 }
 
 /// The kinds that the rendered objects have.
-fn needed_kinds(world: &World) -> Vec<(String, String)> {
+pub(super) fn needed_kinds(world: &World) -> Vec<(String, String)> {
     let render = world.source.as_ref().and_then(|source| source.as_ref().ok()).map(|fetched| &fetched.render);
     let objects = render.and_then(|render| render.as_ref().as_ref().ok()).map(|render| &render.objects);
     let kinds = objects.into_iter().flatten().map(|manifest| ObjectKey::of(&manifest.object).group_kind());

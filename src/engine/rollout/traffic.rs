@@ -30,7 +30,7 @@ pub(crate) struct Traffic {
 }
 
 /// The weight that the routing objects show for the canary; 0 without a router.
-fn observed(world: &World) -> i32 {
+pub(crate) fn observed(world: &World) -> i32 {
     routers(world).weight(&world.routes)
 }
 

@@ -118,7 +118,7 @@ pub(super) fn settings(world: &World) -> Result<Settings, String> {
 }
 
 /// What does not count on the objects of an Application.
-fn ignored<'s>(subject: &'s Subject, settings: &'s Settings) -> Result<Rules<'s>, String> {
+pub(super) fn ignored<'s>(subject: &'s Subject, settings: &'s Settings) -> Result<Rules<'s>, String> {
     let general = settings.ignored.iter().map(|(place, rule)| (place.clone(), rule));
     let own = placed(subject.spec.ignore_differences.as_deref().unwrap_or_default());
     Rules::read(general.chain(own), settings.ignores_aggregated_roles)

@@ -5,5 +5,6 @@
 mod differences;
 mod guards;
 mod model;
+mod shown;
 mod stories;
 mod waves;

@@ -154,7 +154,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Names the roles of a ReplicaSet.
-fn tags(rollout: &Rollout, set: &Value) -> Vec<&'static str> {
+pub(crate) fn tags(rollout: &Rollout, set: &Value) -> Vec<&'static str> {
     let hash =
         set.pointer("/metadata/labels").and_then(|labels| labels.get(HASH_LABEL)).and_then(Value::as_str);
     let (Some(hash), Some(status)) = (hash, rollout.status.as_ref()) else { return Vec::new() };

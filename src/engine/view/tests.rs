@@ -6,9 +6,13 @@ use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
+use tidegate_api::source::Application;
 
 use super::list::{Columns, Row, render_rows};
-use super::{Objects, Paint, RolloutView, render_rollout, render_summary};
+use super::{
+    ApplicationColumns, ApplicationView, HistoryView, Objects, Paint, RolloutView, render_application,
+    render_applications, render_history, render_rollout, render_summary,
+};
 
 /// What one case file holds.
 #[derive(Clone, serde::Deserialize)]
@@ -45,14 +49,18 @@ impl Case {
     }
 
     fn view(&self) -> RolloutView {
-        RolloutView::new(&Objects {
-            rollout: &self.rollout(),
+        RolloutView::new(&self.objects(&self.rollout()))
+    }
+
+    fn objects<'a>(&'a self, rollout: &'a Rollout) -> Objects<'a> {
+        Objects {
+            rollout,
             sets: &self.sets,
             pods: &self.pods,
             runs: &self.runs,
             experiments: &self.experiments,
             now: self.now,
-        })
+        }
     }
 
     fn text(&self) -> String {
@@ -191,4 +199,138 @@ fn a_change_that_shows_is_a_change() {
     let other = case.clone().patched(&json!({ "status": { "readyReplicas": 6 } }));
     assert!(row(&case).looks_like(&row(&same)));
     assert!(!row(&case).looks_like(&row(&other)));
+}
+
+#[test]
+fn the_history_tells_what_each_revision_was_and_what_became_of_it() {
+    let mut case = Case::canary();
+    for set in &mut case.sets {
+        if set["metadata"]["name"] == "web-new" {
+            set["metadata"]["annotations"]["kubernetes.io/change-cause"] = json!("faster checkout");
+        }
+    }
+    let case = case.patched(&json!({ "status": { "abort": true } }));
+    let history = |only| HistoryView::new(&case.objects(&case.rollout()), only);
+    let all = history(None);
+    let text = render_history(&all, false, Paint::Plain);
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["REVISION", "HASH", "ROLE", "AGE", "IMAGES", "ANALYSIS", "CHANGE-CAUSE"]);
+    assert_eq!(lines[1][..3], ["2", "new", "canary,aborted"], "{text}");
+    assert!(lines[1].ends_with(&["faster", "checkout"]), "{text}");
+    assert_eq!(lines[2][..3], ["1", "old", "stable"], "{text}");
+    assert!(all.revisions.iter().all(|one| one.template.is_null()), "templates are long");
+    let one = history(Some(2)).revisions;
+    assert_eq!(one.len(), 1);
+    assert_eq!(one[0].template["spec"]["containers"][0]["image"], "web:2");
+    assert!(history(Some(7)).revisions.is_empty());
+}
+
+fn application(patch: &Value) -> Application {
+    let mut object = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": { "name": "shop", "namespace": "argocd", "creationTimestamp": "2026-01-01T00:00:00Z" },
+        "spec": {
+            "project": "",
+            "source": { "repoURL": "https://me:s3cret@git/shop", "path": "web", "targetRevision": "main" },
+            "destination": { "name": "in-cluster", "namespace": "shop" },
+        },
+        "status": {
+            "sync": { "status": "OutOfSync", "revision": "0123456789012345678901234567890123456789" },
+            "health": { "status": "Healthy" },
+            "resources": [
+                { "kind": "Service", "namespace": "shop", "name": "web", "status": "OutOfSync", "health": { "status": "Healthy" } },
+                { "kind": "ConfigMap", "namespace": "shop", "name": "old", "status": "OutOfSync", "requiresPruning": true },
+            ],
+        },
+    });
+    merge(&mut object, patch);
+    serde_json::from_value(object).unwrap()
+}
+
+/// Each state of an Application, and who has to do something about it.
+#[test]
+fn an_application_says_what_it_waits_for() {
+    let automated = |more: Value| {
+        let mut automated = json!({});
+        merge(&mut automated, &more);
+        json!({ "spec": { "syncPolicy": { "automated": automated } } })
+    };
+    let synced = json!({ "sync": { "status": "Synced" } });
+    let only_old =
+        json!([{ "kind": "ConfigMap", "name": "old", "status": "OutOfSync", "requiresPruning": true }]);
+    let mut unhealthy = json!({ "status": synced.clone() });
+    unhealthy["status"]["health"] = json!({ "status": "Degraded" });
+    unhealthy["status"]["resources"] = json!([{ "kind": "Deployment", "name": "web", "health": { "status": "Degraded", "message": "no pods" } }]);
+    let running =
+        |state: Value| json!({ "operation": { "sync": {} }, "status": { "operationState": state } });
+    let cases = [
+        (json!({}), "somebody to sync it: 1 object is not as in 0123456, 1 not in it any more"),
+        (automated(json!({})), "the automated sync: 1 object is not as in 0123456, 1 not in it any more"),
+        (
+            {
+                let mut patch = automated(json!({ "selfHeal": true }));
+                patch["status"] = json!({ "resources": only_old });
+                patch
+            },
+            "somebody to sync it with --prune: 1 object is not in 0123456 any more",
+        ),
+        (
+            automated(json!({ "enabled": false })),
+            "somebody to sync it: 1 object is not as in 0123456, 1 not in it any more",
+        ),
+        (json!({ "status": null }), "a controller to notice this Application"),
+        (
+            json!({ "status": { "conditions": [{ "type": "ComparisonError", "message": "no such branch" }] } }),
+            "a remedy for ComparisonError: no such branch",
+        ),
+        (
+            json!({ "metadata": { "annotations": { "argocd.argoproj.io/refresh": "hard" } } }),
+            "the controller to compare it with Git (refresh: hard)",
+        ),
+        (running(json!(null)), "the controller to begin the sync"),
+        (
+            running(
+                json!({ "phase": "Running", "operation": {}, "startedAt": "2026-01-08T00:00:00Z", "message": "waiting for Job migrate" }),
+            ),
+            "the sync (running for 30s): waiting for Job migrate",
+        ),
+        (running(json!({ "phase": "Terminating", "operation": {} })), "the sync to be terminated"),
+        (unhealthy, "Deployment web to become healthy (Degraded: no pods)"),
+    ];
+    let now = "2026-01-08T00:00:30Z".parse().unwrap();
+    for (patch, wanted) in cases {
+        let view = ApplicationView::new(&application(&patch), now);
+        assert_eq!(view.waiting_for.as_deref(), Some(wanted), "{patch}");
+    }
+    assert_eq!(ApplicationView::new(&application(&json!({ "status": synced })), now).waiting_for, None);
+}
+
+#[test]
+fn an_application_is_shown_without_credentials_and_with_what_the_last_sync_said() {
+    let patch = json!({ "status": { "operationState": {
+        "phase": "Succeeded",
+        "message": "successfully synced (all tasks run)",
+        "finishedAt": "2026-01-08T00:00:00Z",
+        "operation": { "initiatedBy": { "username": "ann" } },
+        "syncResult": { "revision": "c1", "resources": [
+            { "group": "", "kind": "Service", "namespace": "shop", "name": "web", "status": "Synced", "message": "service/web configured" },
+        ] },
+    } } });
+    let now: Timestamp = "2026-01-08T00:00:30Z".parse().unwrap();
+    let view = ApplicationView::new(&application(&patch), now);
+    let text = render_application(&view, false, Paint::Plain);
+    assert!(!text.contains("s3cret"), "{text}");
+    for line in [
+        "Source:          https://git/shop \"web\" (main)\n",
+        "Sync:            ⚠ OutOfSync (0123456789012345678901234567890123456789)\n",
+        "Last sync:       ✔ Succeeded, 30s ago, asked for by ann: successfully synced (all tasks run)\n",
+        "       Service    shop       web   ⚠ OutOfSync  ✔ Healthy        service/web configured\n",
+        "       ConfigMap  shop       old   ⚠ OutOfSync                   not in Git\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in\n{text}");
+    }
+    let rows = render_applications(&[view], true, ApplicationColumns::default(), Paint::Plain);
+    let words: Vec<&str> = rows.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(words, ["shop", "default", "⚠", "OutOfSync", "✔", "Healthy", "0123456", "manual", "7d"]);
 }

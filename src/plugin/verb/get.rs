@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tidegate_engine::view::{render_rollout, render_summary};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::application::Applications;
 use super::later;
 use super::list::Listing;
 use crate::Exit;
@@ -22,7 +23,7 @@ const FRAME: Duration = Duration::from_millis(200);
 /// How often a picture is drawn at least, so that ages and remaining times move on.
 const CLOCK: Duration = Duration::from_secs(1);
 
-/// Show rollouts: one with its tree of objects, or a list of them.
+/// Show rollouts or applications: one with its objects, or a list of them.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
     #[command(subcommand)]
@@ -35,6 +36,9 @@ enum GetKind {
     /// Show one rollout with its revisions, pods and analysis runs; without a name, list all rollouts.
     #[command(visible_aliases = ["rollouts", "ro"])]
     Rollout(GetRollout),
+    /// Show one application with its objects; without a name, list all applications.
+    #[command(visible_aliases = ["applications", "app", "apps"])]
+    Application(Applications),
     #[command(hide = true, aliases = ["experiments", "exp"], disable_help_flag = true)]
     Experiment(later::Rest),
 }
@@ -59,6 +63,7 @@ impl Get {
                 Some(name) => get.one(session, name).await,
                 None => get.listing.run(session, get.limit()).await,
             },
+            GetKind::Application(applications) => applications.run(session).await,
             GetKind::Experiment(_) => Err(later::refusal("get experiment", session.grammar)),
         }
     }
@@ -80,6 +85,7 @@ impl GetRollout {
         match self.listing.output {
             Some(Output::Json) => session.terminal.print_json(&view)?,
             Some(Output::Yaml) => session.terminal.print_yaml(&view)?,
+            Some(Output::Name) => session.terminal.say(&format!("rollout.argoproj.io/{name}"))?,
             Some(Output::Wide) | None => {
                 let paint = session.terminal.paint(self.listing.no_color);
                 session.terminal.print(&render_rollout(&view, paint))?;

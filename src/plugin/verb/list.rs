@@ -11,6 +11,7 @@ use kube::runtime::watcher;
 use tidegate_engine::view::list::{Columns, Row, render_rows};
 use tokio::time::Instant;
 
+use super::application::Applications;
 use super::{get::until, later};
 use crate::Exit;
 use crate::cli::Output;
@@ -18,7 +19,7 @@ use crate::kind::Kind;
 use crate::live::{Change, Live};
 use crate::session::{Session, decode};
 
-/// List rollouts.
+/// List rollouts or applications.
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(subcommand)]
@@ -31,6 +32,9 @@ enum ListKind {
     /// List rollouts, one line each.
     #[command(visible_aliases = ["rollout", "ro"])]
     Rollouts(Listing),
+    /// List applications, one line each.
+    #[command(visible_aliases = ["application", "app", "apps"])]
+    Applications(Applications),
     #[command(hide = true, aliases = ["experiment", "exp"], disable_help_flag = true)]
     Experiments(later::Rest),
 }
@@ -63,6 +67,7 @@ impl List {
     pub(crate) async fn run(&self, session: &mut Session<'_>) -> Result<Exit> {
         match &self.kind {
             ListKind::Rollouts(listing) => listing.run(session, None).await,
+            ListKind::Applications(applications) => applications.run(session).await,
             ListKind::Experiments(_) => Err(later::refusal("list experiments", session.grammar)),
         }
     }
@@ -95,6 +100,11 @@ impl Listing {
         match self.output {
             Some(Output::Json) => session.terminal.print_json(&rows)?,
             Some(Output::Yaml) => session.terminal.print_yaml(&rows)?,
+            Some(Output::Name) => {
+                for row in &rows {
+                    session.terminal.say(&format!("rollout.argoproj.io/{}", row.name))?;
+                }
+            }
             Some(Output::Wide) | None if rows.is_empty() => session.terminal.warn("No resources found.")?,
             Some(Output::Wide) | None => self.print(session, &rows, true)?,
         }
@@ -123,8 +133,8 @@ impl Listing {
         api: Api<DynamicObject>,
         limit: Option<Duration>,
     ) -> Result<Exit> {
-        if matches!(self.output, Some(Output::Json | Output::Yaml)) {
-            bail!("--watch prints lines: it goes with --output wide, not with json or yaml");
+        if matches!(self.output, Some(Output::Json | Output::Yaml | Output::Name)) {
+            bail!("--watch prints lines: it goes with --output wide, not with json, yaml or name");
         }
         let config = self
             .selector()

@@ -5,11 +5,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
+use serde_json::json;
 use tidegate_api::rollout::{Rollout, RolloutPhase};
-use tidegate_engine::view::client_phase;
+use tidegate_engine::view::{client_phase, render_summary};
 use tokio::time::Instant;
 
 use super::get::until;
+use crate::cli::Output;
 use crate::connection::parse_duration;
 use crate::kind::Kind;
 use crate::live::{Change, Live};
@@ -30,6 +32,9 @@ pub(crate) struct Status {
     /// How long to wait, such as 90s, 5m; 0 for no limit.
     #[arg(short, long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     timeout: Duration,
+    /// Form of the output; it goes with a single look.
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    output: Option<Output>,
 }
 
 impl Status {
@@ -40,10 +45,17 @@ impl Status {
             Grammar::Tidegate => false,
             Grammar::Argo => true,
         };
-        if self.watch.unwrap_or(by_default) {
+        if self.output.is_some() && self.watch == Some(true) {
+            bail!("--output goes with a single look, not with --watch");
+        }
+        if self.watch.unwrap_or(by_default && self.output.is_none()) {
             return self.watch(session, rollout).await;
         }
         let (phase, message) = client_phase(&rollout);
+        if let Some(output) = self.output {
+            self.print(session, output).await?;
+            return Ok(exit_code(phase, session.grammar));
+        }
         match phase {
             RolloutPhase::Healthy | RolloutPhase::Degraded => session.terminal.say(phase.as_str())?,
             RolloutPhase::Progressing | RolloutPhase::Paused | RolloutPhase::Unknown => {
@@ -55,6 +67,26 @@ impl Status {
             complain(session, &message)?;
         }
         Ok(exit)
+    }
+
+    /// Prints what the page of `get rollout` says at its top.
+    async fn print(&self, session: &mut Session<'_>, output: Output) -> Result<()> {
+        let view = Collected::read(session, &self.name).await?.view(Timestamp::now());
+        let brief = json!({
+            "name": view.name,
+            "namespace": view.namespace,
+            "status": view.status,
+            "message": view.message,
+            "waitingFor": view.waiting_for,
+            "step": view.step,
+            "replicas": view.replicas,
+        });
+        match output {
+            Output::Json => session.terminal.print_json(&brief),
+            Output::Yaml => session.terminal.print_yaml(&brief),
+            Output::Name => session.terminal.say(&format!("rollout.argoproj.io/{}", view.name)),
+            Output::Wide => session.terminal.say(&render_summary(&view)),
+        }
     }
 
     async fn watch(&self, session: &mut Session<'_>, mut rollout: Rollout) -> Result<Exit> {

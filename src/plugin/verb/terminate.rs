@@ -1,15 +1,16 @@
-//! `terminate analysisrun NAME...`: ends an AnalysisRun or Experiment that is under way.
+//! `terminate analysisrun NAME...`: ends an AnalysisRun, an Experiment, or the sync of an Application under way.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::operation;
 use crate::Exit;
 use crate::cli::Names;
 use crate::kind::Kind;
 use crate::session::{Part, Session};
 
-/// End an analysis run or experiment that is under way.
+/// End an analysis run, an experiment, or the sync of an application that is under way.
 #[derive(Debug, Args)]
 pub(crate) struct Terminate {
     #[command(subcommand)]
@@ -25,6 +26,9 @@ enum TerminateKind {
     /// End experiments.
     #[command(visible_aliases = ["experiments", "exp"])]
     Experiment(Names),
+    /// End the sync of applications.
+    #[command(visible_aliases = ["applications", "app"])]
+    Application(Names),
 }
 
 impl Terminate {
@@ -33,6 +37,7 @@ impl Terminate {
         let (kind, word, names) = match &self.kind {
             TerminateKind::Analysisrun(names) => (Kind::AnalysisRun, "analysisRun", &names.names),
             TerminateKind::Experiment(names) => (Kind::Experiment, "experiment", &names.names),
+            TerminateKind::Application(names) => return applications(session, &names.names).await,
         };
         for name in names {
             session.merge(kind, name, &json!({ "spec": { "terminate": true } }), Part::Object).await?;
@@ -40,4 +45,13 @@ impl Terminate {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Ends the sync of Applications, one after the other.
+pub(super) async fn applications(session: &mut Session<'_>, names: &[String]) -> Result<Exit> {
+    for name in names {
+        operation::terminate(session, name).await?;
+        session.terminal.say(&format!("application '{name}' operation terminating"))?;
+    }
+    Ok(Exit::Done)
 }

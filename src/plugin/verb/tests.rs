@@ -216,3 +216,231 @@ fn commands_that_are_not_there_say_so() {
     let ran = run(Grammar::Argo, "get experiment x -w", &[]);
     assert!(error(&ran).contains("get experiment"));
 }
+
+const APPLICATIONS: &str = "/apis/argoproj.io/v1alpha1/namespaces/shop/applications";
+const ME: &str = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
+
+fn application(more: &Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": { "name": "site", "namespace": "shop", "resourceVersion": "7" },
+        "spec": {
+            "project": "default",
+            "source": { "repoURL": "https://git/site", "path": "web", "targetRevision": "main" },
+            "destination": { "name": "in-cluster", "namespace": "web" },
+        },
+    });
+    for (name, value) in more.as_object().unwrap() {
+        object[name] = value.clone();
+    }
+    object
+}
+
+fn review() -> Value {
+    json!({ "metadata": {}, "status": { "userInfo": { "username": "ann" } } })
+}
+
+/// The body of the one patch that was sent.
+fn patched(ran: &Ran) -> Value {
+    let mut patches = ran.requests.iter().filter(|(method, _, _)| method == "PATCH");
+    let (_, _, body) = patches.next().unwrap();
+    assert!(patches.next().is_none());
+    body.clone()
+}
+
+#[test]
+fn a_sync_is_asked_for_under_the_version_that_was_read_and_in_the_users_name() {
+    let (get, patch) = (format!("GET {APPLICATIONS}/site"), format!("PATCH {APPLICATIONS}/site"));
+    let known = application(&json!({}));
+    let answers = [(get.as_str(), 200, known.clone()), (&patch, 200, known), (ME, 201, review())];
+    let ran = run(Grammar::Tidegate, "sync site --prune --resource :Service:web --revision v1", &answers);
+    assert_eq!(
+        (ran.exit.as_ref().unwrap(), ran.out.as_str()),
+        (&Exit::Done, "application 'site' sync requested\n")
+    );
+    assert_eq!(
+        patched(&ran),
+        json!({
+            "metadata": { "resourceVersion": "7" },
+            "operation": {
+                "sync": { "revision": "v1", "prune": true, "resources": [{ "kind": "Service", "name": "web" }] },
+                "initiatedBy": { "username": "ann" },
+            },
+            "status": { "operationState": null },
+        })
+    );
+}
+
+#[test]
+fn a_sync_that_would_be_undone_or_get_in_the_way_is_refused() {
+    let get = format!("GET {APPLICATIONS}/site");
+    let mut automated = application(&json!({}));
+    automated["spec"]["syncPolicy"] = json!({ "automated": {} });
+    let of = |line: &str, known: &Value| {
+        let ran = run(Grammar::Tidegate, line, &[(&get, 200, known.clone()), (ME, 201, review())]);
+        assert!(ran.requests.iter().all(|(method, _, _)| method != "PATCH"), "{line}");
+        error(&ran)
+    };
+    assert!(of("sync site --revision old", &automated).contains("is synced automatically to main"));
+    assert!(of("rollback site", &automated).contains("auto-sync is enabled"));
+    let busy = application(&json!({ "operation": { "sync": {} } }));
+    assert!(of("sync site", &busy).contains("another operation is already in progress"));
+    let other = application(&json!({ "status": { "resources": [{ "kind": "Service", "name": "web" }] } }));
+    assert!(of("sync site --resource :Service:wep", &other).contains("has no :Service:wep"));
+    assert!(of("terminate application site", &other).contains("no operation is in progress"));
+}
+
+#[test]
+fn a_sync_that_is_waited_for_tells_what_it_did_and_fails_with_it() {
+    let (get, patch) = (format!("GET {APPLICATIONS}/site"), format!("PATCH {APPLICATIONS}/site"));
+    let ended = |phase: &str| {
+        application(&json!({ "status": {
+            "resources": [{ "kind": "Service", "namespace": "web", "name": "web", "status": "Synced" }],
+            "operationState": {
+                "phase": phase,
+                "message": "all is said",
+                "operation": { "sync": {} },
+                "syncResult": { "revision": "c1", "resources": [
+                    { "kind": "Service", "namespace": "web", "name": "web", "status": "Synced", "message": "service/web configured" },
+                    { "kind": "ConfigMap", "namespace": "web", "name": "old", "status": "Pruned", "message": "pruned" },
+                ] },
+            },
+        } }))
+    };
+    let of = |phase: &str| {
+        let answers = [(get.as_str(), 200, ended(phase)), (&patch, 200, ended(phase)), (ME, 403, json!({}))];
+        run(Grammar::Tidegate, "sync site --wait", &answers)
+    };
+    let ran = of("Succeeded");
+    assert_eq!(ran.exit.as_ref().unwrap(), &Exit::Done);
+    for words in [
+        "service/web configured",
+        "ConfigMap web/old: pruned",
+        "application 'site' synced to c1: all is said",
+    ] {
+        assert!(ran.out.contains(words), "{words:?} is not in {}", ran.out);
+    }
+    assert_eq!(
+        patched(&ran)["operation"]["initiatedBy"]["username"],
+        "kubectl-tidegate",
+        "nobody knows the user"
+    );
+    assert_eq!(error(&of("Failed")), "the sync of application \"site\" to c1 failed: all is said");
+}
+
+#[test]
+fn a_refresh_is_waited_for_until_the_controller_takes_the_annotation_away() {
+    let (get, patch) = (format!("GET {APPLICATIONS}/site"), format!("PATCH {APPLICATIONS}/site"));
+    let known = application(
+        &json!({ "status": { "sync": { "status": "Synced" }, "health": { "status": "Healthy" } } }),
+    );
+    let answers = [(get.as_str(), 200, known.clone()), (&patch, 200, known.clone())];
+    let ran = run(Grammar::Tidegate, "refresh site --hard --wait", &answers);
+    assert_eq!(ran.out, "application 'site' refreshed: Synced; Healthy\n");
+    assert_eq!(
+        patched(&ran),
+        json!({ "metadata": { "annotations": { "argocd.argoproj.io/refresh": "hard" } } })
+    );
+    let mut waiting = known.clone();
+    waiting["metadata"]["annotations"] = json!({ "argocd.argoproj.io/refresh": "normal" });
+    let answers = [(get.as_str(), 200, waiting.clone()), (&patch, 200, waiting)];
+    let ran = run(Grammar::Tidegate, "refresh site --timeout 1ms", &answers);
+    assert_eq!(ran.exit.unwrap(), Exit::TimedOut);
+    let mut skipped = known;
+    skipped["metadata"]["annotations"] = json!({ "argocd.argoproj.io/skip-reconcile": "true" });
+    let ran = run(Grammar::Tidegate, "refresh site --wait", &[(&get, 200, skipped)]);
+    assert!(error(&ran).contains("skip-reconcile"));
+}
+
+#[test]
+fn an_application_is_found_in_another_namespace_unless_one_was_named() {
+    let everywhere = "GET /apis/argoproj.io/v1alpha1/applications";
+    let elsewhere = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/site";
+    let mut known = application(&json!({}));
+    known["metadata"]["namespace"] = json!("argocd");
+    let one = list("Application", json!([known]));
+    let get = format!("GET {elsewhere}");
+    let answers = [(everywhere, 200, one), (get.as_str(), 200, known)];
+    let ran = run(Grammar::Tidegate, "get application site", &answers);
+    assert!(ran.out.contains("Namespace:       argocd\n"), "{} {:?}", ran.out, ran.exit);
+    let ran = run(Grammar::Tidegate, "get application site -n shop", &answers);
+    assert!(error(&ran).contains("not found in namespace \"shop\""));
+}
+
+#[test]
+fn applications_are_listed_in_every_form() {
+    let get = format!("GET {APPLICATIONS}");
+    let both = list("Application", json!([application(&json!({}))]));
+    let of = |line: &str| run(Grammar::Tidegate, line, &[(&get, 200, both.clone())]).out;
+    assert!(of("list applications").starts_with("NAME"));
+    assert!(of("get applications -o wide").contains("REPOSITORY"));
+    assert_eq!(of("get apps -o name"), "application.argoproj.io/site\n");
+    let json: Value = serde_json::from_str(&of("get applications -o json")).unwrap();
+    assert_eq!((&json[0]["kind"], &json[0]["metadata"]["name"]), (&json!("Application"), &json!("site")));
+    assert!(of("list app -o yaml").contains("repoURL: https://git/site"));
+}
+
+#[test]
+fn a_rollout_is_explained_from_what_may_be_read() {
+    let get = format!("GET {ROLLOUTS}/web");
+    let forbidden =
+        json!({ "kind": "Status", "status": "Failure", "code": 403, "message": "no pods for you" });
+    let mut known = rollout(json!({}));
+    known["spec"]["selector"] = json!({ "matchLabels": { "app": "web" } });
+    known["spec"]["template"]["metadata"] = json!({ "labels": { "app": "web" } });
+    let answers = [
+        (get.as_str(), 200, known),
+        ("GET /apis/apps/v1/namespaces/shop/replicasets", 200, list("ReplicaSet", json!([]))),
+        ("GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns", 200, list("AnalysisRun", json!([]))),
+        ("GET /api/v1/namespaces/shop/pods", 403, forbidden),
+    ];
+    for line in ["explain web", "explain rollout web"] {
+        let ran = run(Grammar::Tidegate, line, &answers);
+        assert_eq!(ran.exit.as_ref().unwrap(), &Exit::Done, "{line}");
+        for words in [
+            "create ReplicaSet web-",
+            "change nothing: there is no stable revision",
+            "pods: ",
+            "no pods for you",
+        ] {
+            assert!(ran.out.contains(words), "{line}: {words:?} is not in\n{}", ran.out);
+        }
+        assert!(ran.requests.iter().all(|(method, _, _)| method == "GET"), "it only looks");
+    }
+    let ran = run(Grammar::Tidegate, "explain nope", &[]);
+    assert!(error(&ran).contains("rollout \"nope\" not found"));
+}
+
+#[test]
+fn a_revision_is_shown_with_its_template() {
+    let get = format!("GET {ROLLOUTS}/web");
+    let set = json!({
+        "metadata": {
+            "name": "web-abc", "namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": { "rollouts-pod-template-hash": "abc" },
+            "annotations": { "rollout.argoproj.io/revision": "3" },
+            "ownerReferences": [{ "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "web", "uid": "u", "controller": true }],
+        },
+        "spec": { "template": {
+            "metadata": { "labels": { "app": "web", "rollouts-pod-template-hash": "abc" } },
+            "spec": { "containers": [{ "name": "web", "image": "web:3" }] },
+        } },
+    });
+    let empty = |kind: &str| list(kind, json!([]));
+    let answers = [
+        (get.as_str(), 200, rollout(json!({ "stableRS": "abc" }))),
+        ("GET /apis/apps/v1/namespaces/shop/replicasets", 200, list("ReplicaSet", json!([set]))),
+        ("GET /api/v1/namespaces/shop/pods", 200, empty("Pod")),
+        ("GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns", 200, empty("AnalysisRun")),
+        ("GET /apis/argoproj.io/v1alpha1/namespaces/shop/experiments", 200, empty("Experiment")),
+    ];
+    let ran = run(Grammar::Tidegate, "history web", &answers);
+    let words: Vec<&str> = ran.out.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert!(words.starts_with(&["3", "abc", "stable"]), "{:?} {} {}", ran.exit, ran.out, ran.err);
+    assert_eq!(words[4], "web:3");
+    let ran = run(Grammar::Tidegate, "history rollout web --revision 3", &answers);
+    assert!(ran.out.contains("image: web:3\n") && !ran.out.contains("pod-template-hash"), "{}", ran.out);
+    let ran = run(Grammar::Tidegate, "history web --revision 9", &answers);
+    assert_eq!(error(&ran), "rollout \"web\" has no revision 9: there are 3");
+}

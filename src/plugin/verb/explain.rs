@@ -1,0 +1,83 @@
+//! `explain rollout NAME`: one page that says what a Rollout is doing, why, what it waits for, and what an abort would do.
+//!
+//! The objects are read with the user's own rights; the page comes from the planner that the controller runs.
+
+use anyhow::{Result, anyhow};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use tidegate_controller::survey;
+use tidegate_engine::view::{Explanation, render_explanation};
+
+use crate::Exit;
+use crate::cli::Output;
+use crate::kind::Kind;
+use crate::session::Session;
+
+/// Say what a rollout is doing, why, what it waits for, what would make it go on, and what an abort would do now.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Explain {
+    #[command(subcommand)]
+    kind: Option<ExplainKind>,
+    #[command(flatten)]
+    rollout: Option<OfRollout>,
+}
+
+/// What to explain.
+#[derive(Debug, Subcommand)]
+enum ExplainKind {
+    /// Explain a rollout.
+    #[command(visible_aliases = ["rollouts", "ro"])]
+    Rollout(OfRollout),
+}
+
+/// Which rollout to explain, and how.
+#[derive(Debug, Args)]
+struct OfRollout {
+    /// Name of the rollout.
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Form of the output.
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    output: Option<Output>,
+    /// Print without colours; $NO_COLOR does the same.
+    #[arg(long)]
+    no_color: bool,
+}
+
+impl Explain {
+    /// Explains what was asked for.
+    pub(crate) async fn run(&self, session: &mut Session<'_>) -> Result<Exit> {
+        match (&self.kind, &self.rollout) {
+            (Some(ExplainKind::Rollout(of)), _) | (None, Some(of)) => of.run(session).await,
+            (None, None) => Err(anyhow!("name a rollout")),
+        }
+    }
+}
+
+impl OfRollout {
+    async fn run(&self, session: &mut Session<'_>) -> Result<Exit> {
+        let name = &self.name;
+        let seen = survey::rollout(&session.client, &session.namespace, name, Timestamp::now()).await;
+        let seen = match seen {
+            Ok(Some(seen)) => seen,
+            // The second read fails as well, and says it in the usual words.
+            Ok(None) => {
+                session.object(Kind::Rollout, name).await?;
+                return Err(anyhow!("rollout {name:?} has just come: ask again"));
+            }
+            Err(error) => return Err(session.explain("get", Kind::Rollout, name, error).into()),
+        };
+        let page = Explanation::new(&seen.world, seen.unknown);
+        match self.output {
+            Some(Output::Json) => session.terminal.print_json(&page)?,
+            Some(Output::Yaml) => session.terminal.print_yaml(&page)?,
+            Some(Output::Name) => session.terminal.say(&format!("rollout.argoproj.io/{name}"))?,
+            Some(Output::Wide) | None => {
+                let paint = session.terminal.paint(self.no_color);
+                session.terminal.print(&render_explanation(&page, paint))?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
