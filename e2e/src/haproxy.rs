@@ -32,9 +32,10 @@ const ROUTER: &str = "default";
 const TOGETHER: Duration = Duration::from_millis(50);
 /// How often HAProxy is asked which configuration it has.
 const PACE: Duration = Duration::from_millis(50);
-/// A reload that is not done by then is asked for again: a signal that comes during another reload may be lost.
-const RELOAD: Duration = Duration::from_secs(2);
-const RELOADS_MAX: u32 = 5;
+/// A reload that is not done by then is asked for again: a signal that comes while the last reload ends may be lost,
+/// as 2 of 20 were under load.
+const RELOAD: Duration = Duration::from_secs(1);
+const RELOADS_MAX: u32 = 20;
 
 /// What the router is given.
 #[derive(clap::Args)]
