@@ -28,6 +28,19 @@ pub(crate) fn lock(name: &str) -> Result<File> {
     Ok(file)
 }
 
+/// Removes the tools of that name that earlier pins left.
+pub(crate) fn remove_old(name: &str, current: &Path) -> Result<()> {
+    let prefix = format!("{name}-");
+    for entry in fs::read_dir(dir()?.join("tools"))? {
+        let path = entry?.path();
+        let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+        if ours && path != current {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Hashes every file under `dir` with its name, and the extra words.
 pub(crate) fn key(dir: &Path, words: &[&str]) -> Result<String> {
     let mut hash = Sha256::new();

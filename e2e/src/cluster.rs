@@ -28,6 +28,7 @@ pub(crate) use self::place::Place;
 use self::process::Processes;
 pub(crate) use self::removal::{Guard, remove, remove_orphans};
 pub(crate) use self::surroundings::GIT_CREDENTIALS;
+use crate::foreign;
 use crate::images::Images;
 use crate::packages;
 use crate::say;
@@ -148,6 +149,11 @@ impl Cluster {
         text.parse().with_context(|| format!("TIDEGATE_INGRESS={text} is not ADDRESS:PORT"))
     }
 
+    /// The address of the data plane that obeys OpenShift's Routes.
+    pub(crate) fn openshift_router(&self) -> Result<SocketAddr> {
+        Ok((self.node_address()?, surroundings::ROUTE_PORT).into())
+    }
+
     /// Prometheus, from the host.
     pub(crate) fn prometheus_url(&self) -> Result<String> {
         Ok(format!("http://{}:{}", self.node_address()?, surroundings::PROMETHEUS_PORT))
@@ -240,6 +246,7 @@ async fn raise(place: &Place, parts: &Parts, processes: &Processes) -> Result<Cl
         .until("the API server", limit, async || client.request_text(ready.clone()).await.is_ok())
         .await?;
     control::start_controllers(place, &parts.tools, processes)?;
+    foreign::apply_gateway(&client).await?;
     imports.await??;
     node::start(place, &parts.tools, processes)?;
     surroundings::apply(place, &client).await?;
@@ -249,6 +256,7 @@ async fn raise(place: &Place, parts: &Parts, processes: &Processes) -> Result<Cl
     for (what, port) in [
         ("CoreDNS", surroundings::DNS_READY_PORT),
         ("Traefik", surroundings::TRAEFIK_PORT),
+        ("HAProxy", surroundings::ROUTE_PORT),
         ("Prometheus", surroundings::PROMETHEUS_PORT),
         ("the Git server", surroundings::GIT_PORT),
     ] {

@@ -7,8 +7,11 @@
 mod cache;
 mod cluster;
 mod command;
+mod debian;
 mod demo;
+mod foreign;
 mod git;
+mod haproxy;
 mod image;
 mod images;
 mod install;
@@ -74,6 +77,9 @@ enum Action {
     /// Keeps Prometheus' file of scrape targets up to date.
     #[command(hide = true)]
     ScrapeTargets { kubeconfig: PathBuf, targets: PathBuf },
+    /// Runs HAProxy as the cluster's Routes say.
+    #[command(hide = true)]
+    OpenshiftRouter(haproxy::Options),
 }
 
 #[derive(Subcommand)]
@@ -143,6 +149,7 @@ async fn act(action: Action) -> Result<()> {
         Action::ScrapeTargets { kubeconfig, targets } => {
             scrape::follow(cluster::connect(&kubeconfig).await?, targets).await
         }
+        Action::OpenshiftRouter(options) => haproxy::follow(options).await,
     }
 }
 

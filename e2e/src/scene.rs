@@ -252,6 +252,8 @@ impl Scene {
             ("argoproj.io/v1alpha1", "AnalysisRun"),
             ("apps/v1", "Deployment"),
             ("v1", "Pod"),
+            ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            ("route.openshift.io/v1", "Route"),
         ] {
             let Ok(api) = self.api_of(api_version, kind).await else { continue };
             let objects =
@@ -259,11 +261,11 @@ impl Scene {
             for object in objects {
                 let name = object.metadata.name.unwrap_or_default();
                 let status = &object.data["status"];
-                // Of a pod's long status, only its phase and its containers tell anything here.
-                let status = if kind == "Pod" {
-                    json!([status["phase"], status["containerStatuses"][0]["state"]])
-                } else {
-                    status.clone()
+                let status = match kind {
+                    // Of a pod's long status, only its phase and its containers tell anything here.
+                    "Pod" => json!([status["phase"], status["containerStatuses"][0]["state"]]),
+                    "HTTPRoute" | "Route" => object.data.clone(),
+                    _ => status.clone(),
                 };
                 text.push_str(&format!("\n{kind} {name}: {status}"));
             }

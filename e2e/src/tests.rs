@@ -20,14 +20,20 @@
 
 mod access;
 mod canary;
+mod delivery;
+mod httproute;
 mod kinds;
+mod openshift;
 mod plugin;
 mod plugin_git;
+mod router;
 mod shop;
 mod smoke;
 mod sync;
 mod sync_differences;
 mod sync_waves;
+mod together;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -39,6 +45,7 @@ use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
 
 use crate::cluster::Cluster;
+use crate::foreign;
 use crate::install;
 use crate::say;
 use crate::scene::Scene;
@@ -59,6 +66,8 @@ pub(crate) enum Need {
     Tidegate,
     /// The same, and Applications may write to the test's namespace.
     Sync,
+    /// OpenShift's Route and a router for it. The kind comes only after Tidegate.
+    Route,
 }
 
 type Run = fn(Arc<Scene>) -> LocalBoxFuture<'static, Result<()>>;
@@ -89,7 +98,7 @@ macro_rules! cases {
 
 /// Every test there is.
 fn all() -> Vec<Case> {
-    use Need::{Ingress, OwnCluster, Sync, Tidegate};
+    use Need::{Ingress, OwnCluster, Route, Sync, Tidegate};
     cases![
         smoke::a_deployment_becomes_ready [],
         smoke::a_service_answers_through_kube_proxy [OwnCluster],
@@ -106,6 +115,14 @@ fn all() -> Vec<Case> {
         canary::without_a_router_pods_carry_the_weight [Tidegate],
         canary::a_malformed_neighbour_stops_nobody [Tidegate],
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
+        httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
+        httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
+        openshift::is_served_once_its_kind_is_there [Tidegate, Route],
+        openshift::gets_its_share_and_loses_nothing [Tidegate, Route],
+        openshift::gives_the_traffic_back_when_aborted [Tidegate, Route],
+        together::git_and_a_canary_share_an_ingress [Sync, OwnCluster, Ingress],
+        together::git_and_a_canary_share_an_httproute [Sync, OwnCluster],
+        together::git_and_a_canary_share_a_route [Sync, OwnCluster, Route],
         plugin::moves_a_rollout_and_ends_as_a_job_expects [Tidegate],
         plugin::takes_a_version_back [Tidegate],
         plugin::explains_a_canary_and_remembers_its_revisions [Tidegate, Ingress],
@@ -170,13 +187,19 @@ async fn prepare(cluster: &Cluster, chosen: &[(String, Case)]) -> Result<()> {
     let values = ["sync.enabled=true", "sync.pollSeconds=2", "sync.webhook.enabled=true"]
         .into_iter()
         .chain(reach.as_deref());
-    install::with_values(cluster, &values.collect::<Vec<_>>()).await
+    install::with_values(cluster, &values.collect::<Vec<_>>()).await?;
+    let needs_route = chosen.iter().any(|(_, case)| case.needs.contains(&Need::Route));
+    if needs_route && !chosen.iter().any(|(_, case)| case.name == openshift::BRINGS_THE_KIND) {
+        foreign::apply_route(cluster.client()).await?;
+    }
+    Ok(())
 }
 
 fn lacks(cluster: &Cluster) -> BTreeSet<Need> {
     let mut lacks = BTreeSet::new();
     if cluster.node_address().is_err() {
         lacks.insert(Need::OwnCluster);
+        lacks.insert(Need::Route);
     }
     if cluster.ingress().is_err() {
         lacks.insert(Need::Ingress);

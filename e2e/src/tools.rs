@@ -1,5 +1,5 @@
 //! The Go programs that a cluster is made of, pinned in `e2e/tools/*/go.mod`,
-//! and Prometheus from Debian's archive. Each is built once into the cache; the
+//! and what it takes from Debian's archive. Each is built once into the cache; the
 //! Go build cache is the user's own, so that modules share what they compile.
 
 use std::fs;
@@ -9,7 +9,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::cache;
-use crate::command::{command, exists, output, run_in_terminal};
+use crate::command::{command, exists, run_in_terminal};
+use crate::debian::{self, Program};
+use crate::foreign;
 use crate::say;
 
 /// One pinned module and the programs built from it.
@@ -85,18 +87,21 @@ pub(crate) struct Tools {
     pub(crate) etcd: PathBuf,
     pub(crate) coredns: PathBuf,
     pub(crate) traefik: PathBuf,
-    pub(crate) prometheus: PathBuf,
+    pub(crate) prometheus: Program,
+    pub(crate) haproxy: Program,
 }
 
 impl Tools {
     /// Builds what is missing, the largest first.
     pub(crate) fn build() -> Result<Self> {
+        foreign::fetch()?;
         Ok(Self {
             kubernetes: KUBERNETES.build()?,
             etcd: ETCD.build()?.join("etcd"),
             coredns: COREDNS.build()?.join("coredns"),
             traefik: TRAEFIK.build()?.join("traefik"),
-            prometheus: prometheus()?,
+            prometheus: debian::prometheus()?,
+            haproxy: debian::haproxy()?,
         })
     }
 
@@ -153,7 +158,7 @@ impl Module {
                 .with_context(|| format!("no program {from} was built"))?;
         }
         fs::rename(&fresh, &target).with_context(|| format!("cannot create {}", target.display()))?;
-        self.remove_old(&target)?;
+        cache::remove_old(self.dir, &target)?;
         say(format!("built {} in {} s", self.dir, start.elapsed().as_secs()));
         Ok(target)
     }
@@ -176,53 +181,6 @@ impl Module {
         }
         Ok(flags)
     }
-
-    /// Removes what earlier pins left in the cache.
-    fn remove_old(&self, current: &Path) -> Result<()> {
-        let prefix = format!("{}-", self.dir);
-        for entry in fs::read_dir(cache::dir()?.join("tools"))? {
-            let path = entry?.path();
-            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
-            if ours && path != current {
-                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Unpacks Debian's Prometheus into the cache. It is not installed: its package
-/// starts a service.
-fn prometheus() -> Result<PathBuf> {
-    let dir = cache::dir()?.join("tools/prometheus-debian");
-    let program = dir.join("usr/bin/prometheus");
-    let _lock = cache::lock("prometheus")?;
-    if program.is_file() {
-        return Ok(program);
-    }
-    if exists("prometheus") {
-        return Ok(PathBuf::from("prometheus"));
-    }
-    if !exists("apt-get") {
-        bail!(
-            "prometheus is missing and there is no apt-get to fetch it: put a prometheus program into PATH"
-        );
-    }
-    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let download =
-        |dir: &Path| output(command("apt-get", &["download", "-q", "prometheus"]).current_dir(dir));
-    if download(&dir).is_err() {
-        output(&mut command("apt-get", &["update", "-q"]))?;
-        download(&dir).context("cannot fetch Debian's package prometheus")?;
-    }
-    let package = fs::read_dir(&dir)?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt-get download left no package of prometheus")?;
-    output(command("dpkg-deb", &["-x"]).arg(&package).arg(&dir))?;
-    fs::remove_file(&package)?;
-    Ok(program)
 }
 
 /// The version of a module in the text of a `go.mod`.

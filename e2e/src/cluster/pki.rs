@@ -68,6 +68,7 @@ pub(crate) fn create(place: &Place) -> Result<()> {
         ("coredns", "system:coredns", None),
         ("prometheus", "system:prometheus", None),
         ("traefik", "system:traefik", None),
+        ("openshift-router", "system:openshift-router", None),
     ] {
         issue(&dir, user, subject(name, group), vec![], &issuer)?;
         write_kubeconfig(place, user)?;

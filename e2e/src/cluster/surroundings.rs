@@ -1,9 +1,11 @@
 //! What runs beside the cluster, in its network namespace: CoreDNS, Traefik as
-//! the data plane, Prometheus, and a Git server.
+//! the data plane of Ingresses and HTTPRoutes, HAProxy as that of OpenShift's
+//! Routes, Prometheus, and a Git server.
 //!
 //! | what        | from the host                 | from a pod                     |
 //! |-------------|-------------------------------|--------------------------------|
 //! | data plane  | `http://NODE` + Host header   | the same                       |
+//! | HAProxy     | `http://NODE:8081` + Host header | the same                    |
 //! | Traefik's own metrics | `http://NODE:8011/metrics` | the same               |
 //! | Prometheus  | `http://NODE:9090`            | `http://prometheus.monitoring:9090` |
 //! | Git         | `http://NODE:3000/NAME.git`   | `http://git.forge/NAME.git`    |
@@ -25,6 +27,7 @@ use crate::manifest;
 use crate::tools::Tools;
 
 pub(crate) const INGRESS_PORT: u16 = 80;
+pub(crate) const ROUTE_PORT: u16 = 8081;
 pub(crate) const TRAEFIK_PORT: u16 = 8011;
 pub(crate) const PROMETHEUS_PORT: u16 = 9090;
 pub(crate) const GIT_PORT: u16 = 3000;
@@ -40,10 +43,11 @@ pub(crate) async fn apply(place: &Place, client: &Client) -> Result<()> {
     manifest::apply(client, &text, "default").await
 }
 
-/// Starts all four.
+/// Starts all of them.
 pub(crate) fn start(place: &Place, tools: &Tools, processes: &Processes) -> Result<()> {
     start_dns(place, tools, processes)?;
     start_traefik(place, tools, processes)?;
+    start_haproxy(place, tools, processes)?;
     start_scrape_targets(place, processes)?;
     start_prometheus(place, tools, processes)?;
     start_git(place, processes)
@@ -89,6 +93,8 @@ fn start_traefik(place: &Place, tools: &Tools, processes: &Processes) -> Result<
             ("providers.kubernetesingressnginx", "true"),
             // An Ingress without an address counts as not ready yet.
             ("providers.kubernetesingressnginx.publishstatusaddress", &address.to_string()),
+            ("providers.kubernetesgateway", "true"),
+            ("providers.kubernetesgateway.statusaddress.ip", &address.to_string()),
             ("metrics.prometheus", "true"),
             ("metrics.prometheus.addserviceslabels", "true"),
             ("metrics.prometheus.addrouterslabels", "true"),
@@ -100,6 +106,23 @@ fn start_traefik(place: &Place, tools: &Tools, processes: &Processes) -> Result<
         ]),
         &[("KUBECONFIG", &kubeconfig)],
     )
+}
+
+/// HAProxy is started and reloaded by a program that follows Routes.
+fn start_haproxy(place: &Place, tools: &Tools, processes: &Processes) -> Result<()> {
+    let me = std::env::current_exe().context("cannot find this program")?;
+    let text = |path: &PathBuf| path.display().to_string();
+    let mut args = vec![
+        "openshift-router".to_owned(),
+        text(&place.kubeconfig("openshift-router")),
+        text(&tools.haproxy.path),
+        text(&place.run_dir()),
+        format!("{}:{ROUTE_PORT}", place.node_address()),
+    ];
+    for library in &tools.haproxy.libraries {
+        args.extend(["--libraries".to_owned(), text(library)]);
+    }
+    processes.start("openshift-router", &me, &args, &[])
 }
 
 fn start_prometheus(place: &Place, tools: &Tools, processes: &Processes) -> Result<()> {
@@ -119,7 +142,7 @@ fn start_prometheus(place: &Place, tools: &Tools, processes: &Processes) -> Resu
         .with_context(|| format!("cannot write {}", config.display()))?;
     processes.start(
         "prometheus",
-        &tools.prometheus,
+        &tools.prometheus.path,
         &flags(&[
             ("config.file", &config.display().to_string()),
             ("storage.tsdb.path", &place.data_dir().join("prometheus").display().to_string()),

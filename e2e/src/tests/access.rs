@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::sync::{Delivery, map};
+use super::delivery::{Delivery, map};
 use crate::cache::hex;
 use crate::install::NAMESPACE;
 use crate::manifest;

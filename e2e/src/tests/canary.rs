@@ -8,6 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
+use super::router::Router;
 use super::shop::{Shop, ensure_none_lost, ensure_share, routed};
 use crate::install;
 use crate::scene::Scene;
@@ -32,9 +33,18 @@ spec:
 "#;
 
 pub(super) async fn gets_its_share_and_loses_nothing(scene: Arc<Scene>) -> Result<()> {
-    scene.given("a shop of four pods behind NGINX, under load");
+    is_promoted(scene, Router::Nginx).await
+}
+
+pub(super) async fn gives_the_traffic_back_when_aborted(scene: Arc<Scene>) -> Result<()> {
+    is_aborted(scene, Router::Nginx).await
+}
+
+/// Up, measured, and promoted, behind any router.
+pub(super) async fn is_promoted(scene: Arc<Scene>, router: Router) -> Result<()> {
+    scene.given("a shop of four pods behind the router, under load");
     let steps = json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}, {"pause": {"duration": 1}}]);
-    let shop = Shop::open(&scene, 4, &routed(&steps)).await?;
+    let shop = Shop::open_behind(&scene, router, 4, &steps).await?;
     let load = shop.load(100).await?;
     let running = load.start();
     scene.when("a new version ships");
@@ -42,8 +52,7 @@ pub(super) async fn gets_its_share_and_loses_nothing(scene: Arc<Scene>) -> Resul
     shop.until_paused_at(1).await?;
     load.until_answers(|answers| answers.share_percent("v2") > 0.0).await?;
     scene.then("it gets 20 % of 2,000 requests");
-    let fast = scene.load(&shop.host, 400)?;
-    let answers = fast.send(2000).await?;
+    let answers = shop.fast(400)?.send(2000).await?;
     ensure_none_lost(&answers)?;
     ensure_share(&answers, "v2", 20.0)?;
     scene.when("somebody promotes it");
@@ -55,9 +64,11 @@ pub(super) async fn gets_its_share_and_loses_nothing(scene: Arc<Scene>) -> Resul
     ensure_none_lost(&running.stop().await?)
 }
 
-pub(super) async fn gives_the_traffic_back_when_aborted(scene: Arc<Scene>) -> Result<()> {
+/// Up and back, behind any router.
+pub(super) async fn is_aborted(scene: Arc<Scene>, router: Router) -> Result<()> {
     scene.given("a shop with half of its traffic on a canary");
-    let shop = Shop::open(&scene, 4, &routed(&json!([{"setWeight": 50}, {"pause": {}}]))).await?;
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let shop = Shop::open_behind(&scene, router, 4, &steps).await?;
     let load = shop.load(100).await?;
     let running = load.start();
     shop.ship("v2", json!([])).await?;

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::plugin::Plugin;
-use super::sync::{Delivery, map};
+use super::delivery::{Delivery, map};
 use crate::install::NAMESPACE;
 use crate::scene::Scene;
 

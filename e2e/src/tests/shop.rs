@@ -1,4 +1,4 @@
-//! A shop behind an Ingress, delivered by a Rollout: what the tests of canaries share.
+//! A shop behind one of the routers, delivered by a Rollout: what the tests of canaries share.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::router::Router;
 use crate::load::{Answers, Load};
 use crate::say;
 use crate::scene::Scene;
@@ -13,7 +14,7 @@ use crate::scene::Scene;
 /// The kind under test.
 pub(super) const ROLLOUT: (&str, &str) = ("argoproj.io/v1alpha1", "Rollout");
 
-/// Services, Ingress and Rollout; `HOST`, `IMAGE`, `REPLICAS` and `STRATEGY` are filled in.
+/// Services and Rollout; `IMAGE`, `REPLICAS` and `STRATEGY` are filled in, and a route comes with them.
 const SHOP: &str = r#"
 apiVersion: v1
 kind: Service
@@ -24,15 +25,6 @@ apiVersion: v1
 kind: Service
 metadata: {name: shop-canary}
 spec: {selector: {app: shop}, ports: [{port: 80, targetPort: 8080}]}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: shop}
-spec:
-  ingressClassName: nginx
-  rules:
-    - host: HOST
-      http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: shop-stable, port: {number: 80}}}}]}
 ---
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout
@@ -56,10 +48,15 @@ spec:
 
 /// A strategy with the NGINX router and these steps.
 pub(super) fn routed(steps: &Value) -> Value {
+    routed_by(Router::Nginx, steps)
+}
+
+/// A strategy with this router and these steps.
+pub(super) fn routed_by(router: Router, steps: &Value) -> Value {
     json!({
         "stableService": "shop-stable",
         "canaryService": "shop-canary",
-        "trafficRouting": {"nginx": {"stableIngress": "shop"}},
+        "trafficRouting": router.routing(),
         "scaleDownDelaySeconds": 5,
         "abortScaleDownDelaySeconds": 5,
         "steps": steps,
@@ -70,35 +67,66 @@ pub(super) fn routed(steps: &Value) -> Value {
 pub(super) struct Shop {
     pub(super) scene: Arc<Scene>,
     pub(super) host: String,
+    pub(super) router: Router,
 }
 
 impl Shop {
     /// Applies the shop at version v1 and waits until it is healthy.
     pub(super) async fn open(scene: &Arc<Scene>, replicas: i32, strategy: &Value) -> Result<Self> {
-        let shop = Self::of(scene);
-        scene.apply(&shop.manifest("v1", replicas, strategy)).await?;
-        shop.until_phase("Healthy").await?;
-        Ok(shop)
+        Self::of(scene).opened(replicas, strategy).await
+    }
+
+    /// The same behind a router, with a canary of these steps.
+    pub(super) async fn open_behind(
+        scene: &Arc<Scene>,
+        router: Router,
+        replicas: i32,
+        steps: &Value,
+    ) -> Result<Self> {
+        Self::behind(scene, router).opened(replicas, &routed_by(router, steps)).await
     }
 
     /// The shop of a test that brings its objects itself.
     pub(super) fn of(scene: &Arc<Scene>) -> Self {
-        Self { scene: Arc::clone(scene), host: format!("{}.example.com", scene.namespace()) }
+        Self::behind(scene, Router::Nginx)
+    }
+
+    /// The same, behind a router.
+    pub(super) fn behind(scene: &Arc<Scene>, router: Router) -> Self {
+        let host = format!("{}.example.com", scene.namespace());
+        Self { scene: Arc::clone(scene), host, router }
+    }
+
+    async fn opened(self, replicas: i32, strategy: &Value) -> Result<Self> {
+        self.router.until_known(&self.scene).await?;
+        self.scene.apply(&self.manifest("v1", replicas, strategy)).await?;
+        self.until_phase("Healthy").await?;
+        Ok(self)
     }
 
     /// All its objects.
     pub(super) fn manifest(&self, version: &str, replicas: i32, strategy: &Value) -> String {
-        SHOP.replace("HOST", &self.host)
-            .replace("IMAGE", &format!("tidegate.dev/app:{version}"))
+        let route = self.router.manifest(&self.host, "one");
+        format!("{}\n---\n{route}", self.without_route(version, replicas, strategy))
+    }
+
+    /// All but the route.
+    pub(super) fn without_route(&self, version: &str, replicas: i32, strategy: &Value) -> String {
+        SHOP.replace("IMAGE", &format!("tidegate.dev/app:{version}"))
             .replace("REPLICAS", &replicas.to_string())
             .replace("STRATEGY", &strategy.to_string())
     }
 
     /// A load on the shop's host once the data plane answers for it.
     pub(super) async fn load(&self, per_second: u32) -> Result<Load> {
-        let load = self.scene.load(&self.host, per_second)?;
+        let load = self.fast(per_second)?;
         load.until_answers(|answers| answers.bad().count() == 0).await?;
         Ok(load)
+    }
+
+    /// A load on the shop's host, which answers already.
+    pub(super) fn fast(&self, per_second: u32) -> Result<Load> {
+        Ok(Load::new(self.router.data_plane(self.scene.cluster())?, &self.host, per_second))
     }
 
     pub(super) async fn rollouts(&self) -> Result<Api<DynamicObject>> {

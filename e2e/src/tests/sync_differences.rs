@@ -8,7 +8,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::sync::Delivery;
+use super::delivery::Delivery;
 use crate::scene::Scene;
 
 /// A Deployment of one container. `note` is what commits change.

@@ -11,7 +11,7 @@ use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::sync::{Delivery, map};
+use super::delivery::{Delivery, map};
 use crate::images::BUSYBOX;
 use crate::scene::Scene;
 
