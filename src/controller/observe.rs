@@ -38,11 +38,14 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
         foreign_runs: BTreeSet::new(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        digests: BTreeMap::new(),
+        holds: facts.synced,
     };
     add_sets(stores, key, &facts, &mut world, &mut seen);
     add_services(stores, key, &facts, &mut world, &mut seen);
     add_runs(stores, key, &facts, &mut world);
     add_troubles(stores, key, &mut world);
+    add_digests(stores, key, &mut world);
     for reference in &facts.uses.routes {
         let route = Key::new(&key.namespace, &reference.name);
         if let Some(kept) = stores.ingresses.get(&route).filter(|_| is_ingress(reference)) {
@@ -153,6 +156,18 @@ fn add_troubles(stores: &Stores, key: &Key, world: &mut World) {
         }
     }
     world.troubles = troubles;
+}
+
+/// The images that pods of each revision run.
+fn add_digests(stores: &Stores, key: &Key, world: &mut World) {
+    let hashes: BTreeSet<&str> = world.sets.iter().map(|set| set.hash()).collect();
+    let mut digests: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    stores.pods.visit(&key.namespace, |_, pod| {
+        if hashes.contains(pod.hash.as_str()) && !pod.digests.is_empty() {
+            digests.entry(pod.hash.clone()).or_default().extend(pod.digests.clone());
+        }
+    });
+    world.digests = digests;
 }
 
 #[cfg(test)]

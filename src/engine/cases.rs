@@ -27,6 +27,10 @@ struct Header {
     endpoints: BTreeMap<String, BTreeMap<String, i32>>,
     #[serde(default)]
     troubles: BTreeMap<String, String>,
+    #[serde(default)]
+    digests: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    holds: bool,
 }
 
 fn documents(path: &Path) -> (Header, Vec<Value>) {
@@ -92,6 +96,8 @@ fn world(path: &Path) -> World {
         foreign_runs: BTreeSet::new(),
         templates: templates.collect(),
         troubles: header.troubles,
+        digests: header.digests,
+        holds: header.holds,
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Shape {
     pub(crate) ingresses: &'static [&'static str],
     /// Whether Services exist at all.
     pub(crate) services: bool,
+    /// Whether content that was aborted is not to be shipped again.
+    pub(crate) holds: bool,
     pub(crate) temper: Temper,
 }
 
@@ -125,7 +127,8 @@ impl Shape {
         if random.chance(100) {
             spec["replicas"] = Value::Null;
         }
-        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ingresses, services, temper }
+        let holds = random.chance(300);
+        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ingresses, services, holds, temper }
     }
 }
 

@@ -16,10 +16,14 @@ use crate::users::Act;
 
 /// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
 fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
+    play(name, spec, false, acts, verdicts);
+}
+
+fn play(name: &str, spec: Value, holds: bool, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
     let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
     let ingresses = &INGRESSES[..usize::from(routed)];
     let rollout = shape::rollout(spec, GOOD_IMAGES[0]);
-    let shape = Shape { rollout, routed, ingresses, services: routed, temper: Temper::calm() };
+    let shape = Shape { rollout, routed, ingresses, services: routed, holds, temper: Temper::calm() };
     let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
     simulation.verdicts.script = verdicts.to_vec();
     for (second, act) in acts {
@@ -67,6 +71,19 @@ fn a_person_aborts_at_forty_percent() {
     let steps = json!([{ "setWeight": 40 }, { "pause": {} }]);
     let acts = [(20, Act::Image("v2")), (60, Act::Abort), (120, Act::Retry), (160, Act::Promote)];
     tells("abort-at-40", nginx(5, steps), &acts, &[]);
+}
+
+#[test]
+fn content_that_was_aborted_waits_until_somebody_retries_it() {
+    let steps = json!([{ "setWeight": 40 }, { "pause": { "duration": 20 } }]);
+    let acts = [
+        (20, Act::Image("v2")),
+        (40, Act::Abort),
+        (90, Act::Image("v1")),
+        (120, Act::Image("v2")),
+        (160, Act::Retry),
+    ];
+    play("aborted-content-is-held", nginx(5, steps), true, &acts, &[]);
 }
 
 #[test]
