@@ -2,7 +2,7 @@
 //!
 //! Input: one object as JSON. Output: facts. It must never know where objects come from or who reads the facts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::core::{Selector, SelectorExt};
@@ -13,6 +13,7 @@ use tidegate_api::tolerant;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::world::{HASH_LABEL, Parsed, Service, Set};
 use tidegate_engine::route::{Routers, Selection};
+use tidegate_engine::sync::FIELD_MANAGER;
 use tracing::warn;
 
 use crate::store::Key;
@@ -35,6 +36,8 @@ pub(crate) struct RolloutFacts {
     pub(crate) rollout: Arc<Rollout>,
     pub(crate) spec: Arc<Parsed>,
     pub(crate) uses: Arc<Uses>,
+    /// Whether Tidegate's own sync applied it.
+    pub(crate) synced: bool,
 }
 
 /// Names of the objects that a spec refers to; computed once per generation.
@@ -106,7 +109,8 @@ impl Uses {
 }
 
 impl Facts for RolloutFacts {
-    fn keep(object: Value, old: Option<&Self>) -> Result<Self, String> {
+    fn keep(mut object: Value, old: Option<&Self>) -> Result<Self, String> {
+        let synced = take_managers(&mut object).iter().any(|manager| manager == FIELD_MANAGER);
         let (rollout, dropped) = tolerant::decode::<Rollout>(object).map_err(|error| error.to_string())?;
         let same_spec = |old: &&Self| {
             let (old, new) = (&old.rollout.metadata, &rollout.metadata);
@@ -115,7 +119,7 @@ impl Facts for RolloutFacts {
         };
         if let Some(old) = old.filter(same_spec) {
             let (spec, uses) = (Arc::clone(&old.spec), Arc::clone(&old.uses));
-            return Ok(Self { rollout: Arc::new(rollout), spec, uses });
+            return Ok(Self { rollout: Arc::new(rollout), spec, uses, synced });
         }
         let name = rollout.metadata.name.as_deref().unwrap_or_default();
         let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
@@ -124,12 +128,22 @@ impl Facts for RolloutFacts {
         }
         let spec = Arc::new(Parsed::new(&rollout));
         let uses = Arc::new(Uses::of(&rollout, &spec));
-        Ok(Self { rollout: Arc::new(rollout), spec, uses })
+        Ok(Self { rollout: Arc::new(rollout), spec, uses, synced })
     }
 
     fn differs(&self, old: &Self) -> bool {
         self.rollout.metadata.resource_version != old.rollout.metadata.resource_version
     }
+}
+
+/// Takes the names of those who applied an object out of it, and with them what is larger than many a spec.
+fn take_managers(object: &mut Value) -> Vec<String> {
+    let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+    let Some(Value::Array(entries)) = metadata.and_then(|metadata| metadata.remove("managedFields")) else {
+        return Vec::new();
+    };
+    let appliers = entries.iter().filter(|entry| entry["operation"] == "Apply");
+    appliers.filter_map(|entry| entry["manager"].as_str().map(str::to_owned)).collect()
 }
 
 impl Facts for Set {
@@ -188,6 +202,8 @@ pub(crate) struct Pod {
     /// The ReplicaSet that controls it.
     pub(crate) set: String,
     pub(crate) trouble: Option<Trouble>,
+    /// Digests of the images that its containers run.
+    pub(crate) digests: BTreeMap<String, String>,
 }
 
 /// What keeps a pod from running; the least variant is the worst.
@@ -227,12 +243,24 @@ impl Facts for Pod {
                 .to_owned(),
             set: set.unwrap_or_default().to_owned(),
             trouble: trouble(&object, &text("/metadata/name")),
+            digests: digests(&object),
         })
     }
 
     fn differs(&self, old: &Self) -> bool {
         self != old
     }
+}
+
+/// The image digests of a pod's containers, such as `sha256:…` of `docker.io/library/nginx@sha256:…`.
+fn digests(pod: &Value) -> BTreeMap<String, String> {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let statuses = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
+    let digest = |status: &Value| {
+        let (_, digest) = status["imageID"].as_str()?.rsplit_once('@')?;
+        Some((status["name"].as_str()?.to_owned(), digest.to_owned()))
+    };
+    statuses.filter_map(digest).collect()
 }
 
 /// The worst trouble that a pod reports. The text leaves out what changes while the trouble stays, such as the

@@ -59,7 +59,7 @@ use crate::sync::{Applications, Counts};
 use crate::watch::{Scene, Scope};
 use crate::webhook::Deliveries;
 
-pub use crate::options::{LogFormat, Options, SyncOptions};
+pub use crate::options::{HoldAborted, LogFormat, Options, SyncOptions};
 pub use crate::serve::ServeError;
 
 /// What is in progress when the process is asked to end gets this long.
@@ -149,6 +149,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         recorder,
         metrics: Arc::clone(&metrics),
         resync: Duration::from_secs(options.rollout_resync.max(1)),
+        hold: options.hold_aborted_content,
         memories: Mutex::default(),
     });
     let shell = Shell { options, scene, metrics, rollouts, runs, applications };

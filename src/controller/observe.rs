@@ -39,12 +39,15 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
         foreign_runs: BTreeSet::new(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        digests: BTreeMap::new(),
+        holds: facts.synced,
     };
     add_sets(stores, key, &facts, &mut world, &mut seen);
     add_services(stores, key, &facts, &mut world, &mut seen);
     add_runs(stores, key, &facts, &mut world);
     add_troubles(stores, key, &mut world);
     add_routes(stores, key, &facts, &mut world);
+    add_digests(stores, key, &mut world);
     Some(Observed { world, seen })
 }
 
@@ -172,6 +175,18 @@ fn add_troubles(stores: &Stores, key: &Key, world: &mut World) {
         }
     }
     world.troubles = troubles;
+}
+
+/// The images that pods of each revision run.
+fn add_digests(stores: &Stores, key: &Key, world: &mut World) {
+    let hashes: BTreeSet<&str> = world.sets.iter().map(|set| set.hash()).collect();
+    let mut digests: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    stores.pods.visit(&key.namespace, |_, pod| {
+        if hashes.contains(pod.hash.as_str()) && !pod.digests.is_empty() {
+            digests.entry(pod.hash.clone()).or_default().extend(pod.digests.clone());
+        }
+    });
+    world.digests = digests;
 }
 
 #[cfg(test)]

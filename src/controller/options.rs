@@ -37,6 +37,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// Of which Rollouts content that was aborted is not shipped again by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum HoldAborted {
+    /// Of those that Tidegate's own Git sync applies.
+    #[default]
+    Synced,
+    /// Of all.
+    Always,
+    /// Of none, as with Argo Rollouts.
+    Never,
+}
+
 /// Options of `tidegate controller`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -100,6 +112,10 @@ pub struct Options {
     /// Address of Prometheus for metrics that name none
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     pub prometheus_address: Option<String>,
+    /// Rollouts whose aborted content is not shipped again until somebody says so; the annotation
+    /// tidegate.dev/hold-aborted-content on a Rollout decides for it alone
+    #[arg(long, value_enum, default_value_t = HoldAborted::Synced)]
+    pub hold_aborted_content: HoldAborted,
     #[command(flatten)]
     pub sync: SyncOptions,
     #[command(flatten)]

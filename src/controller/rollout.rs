@@ -21,6 +21,7 @@ use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
 use crate::metrics::{Loop, Metrics};
 use crate::observe::{Observed, observe};
+use crate::options::HoldAborted;
 use crate::store::Key;
 use crate::watch::Scene;
 use crate::work::Next;
@@ -38,6 +39,7 @@ pub(crate) struct Rollouts {
     pub(crate) metrics: Arc<Metrics>,
     /// How often to look at a Rollout about which nothing is heard.
     pub(crate) resync: Duration,
+    pub(crate) hold: HoldAborted,
     pub(crate) memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
@@ -68,6 +70,11 @@ impl Rollouts {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
             return Next::Idle;
         };
+        match self.hold {
+            HoldAborted::Synced => {}
+            HoldAborted::Always => observed.world.holds = true,
+            HoldAborted::Never => observed.world.holds = false,
+        }
         observed.world.foreign_runs.extend(memory.taken.iter().cloned());
         self.metrics.round_begins(&key);
         let outcome = self.round(&key, &observed, &mut memory).await;

@@ -31,6 +31,10 @@ struct Header {
     /// Kinds of routing objects that cannot be read, and why.
     #[serde(default)]
     unread: BTreeMap<String, String>,
+    #[serde(default)]
+    digests: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    holds: bool,
 }
 
 /// Kinds of routing objects.
@@ -102,6 +106,8 @@ fn world(path: &Path) -> World {
         foreign_runs: BTreeSet::new(),
         templates: templates.collect(),
         troubles: header.troubles,
+        digests: header.digests,
+        holds: header.holds,
     }
 }
 

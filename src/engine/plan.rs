@@ -211,6 +211,8 @@ pub enum Because {
     RunNotNeeded { run: String },
     /// The update is aborted; traffic belongs to the stable revision.
     Aborted { why: String },
+    /// The update brings content that was aborted before, so it has not begun.
+    Held { why: String },
     /// An abort cannot give the stable revision traffic, because it has no ready endpoint.
     StableNotReady { service: String },
     /// Old pods stay up until this time, in case they are needed again.
@@ -279,6 +281,7 @@ impl fmt::Display for Because {
             Self::RunNotNeeded { run } => write!(f, "AnalysisRun {run} is no longer needed"),
             Self::Aborted { why } if why.is_empty() => write!(f, "aborted"),
             Self::Aborted { why } => write!(f, "aborted: {why}"),
+            Self::Held { why } => write!(f, "{why}"),
             Self::StableNotReady { service } => {
                 write!(f, "aborted, but Service {service} has no ready endpoint to take the traffic")
             }

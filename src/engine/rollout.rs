@@ -7,6 +7,7 @@
 mod condition;
 mod facts;
 pub mod hash;
+pub mod held;
 mod pause;
 pub mod phase;
 mod references;
@@ -27,6 +28,7 @@ use tidegate_api::valid::{Step, ValidCanary, ValidRollout, ValidStrategy};
 use crate::fence::Fence;
 use crate::plan::{Because, Notice, Plan, Planned, Write};
 use facts::Facts;
+use held::Memory;
 use pause::{CANARY_STEP, Wishes};
 use status::Outcome;
 use world::World;
@@ -131,7 +133,12 @@ fn canary_round(
     revision::sync(&facts, plan);
     if facts.changed() {
         plan.because = Because::UpdateStarted { hash: facts.hash.clone() };
-        status::reset(&facts, false, plan);
+        start_over(&facts, false, plan);
+        return;
+    }
+    if pause::abort_asked(status) && Memory::of(&facts).is_some_and(|memory| memory.is_lifted()) {
+        plan.because = Because::StatusMoved;
+        status::retry(&facts, plan);
         return;
     }
     if scale::scaling_event(&facts) && !scale::halted(&facts) {
@@ -156,13 +163,22 @@ fn create(facts: &Facts<'_>, plan: &mut Plan) {
         if revision::is_annotated(facts) { (vec![notice], Vec::new()) } else { (Vec::new(), vec![notice]) };
     plan.push_with(Write::CreateSet(Box::new(set)), because.clone(), first);
     revision::annotate(facts, plan, second);
+    plan.because = because;
     if facts.changed() {
-        status::reset(facts, true, plan);
+        start_over(facts, true, plan);
     } else {
         // Somebody deleted the ReplicaSet: its update goes on where it was, and stays aborted if it was.
         status::sizes_only(facts, plan);
     }
-    plan.because = because;
+}
+
+/// Begins an update, unless it brings content that was aborted before.
+fn start_over(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
+    let held = Memory::of(facts).and_then(|mut memory| memory.hold(plan));
+    if let Some(why) = &held {
+        plan.because = Because::Held { why: why.clone() };
+    }
+    status::reset(facts, created, held, plan);
 }
 
 /// A round of an update under way, or of one that is done: traffic, runs, sizes, pause, status.
@@ -192,6 +208,9 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     notices.extend(traffic.notices.iter().cloned());
     runs.write(plan);
     let halted = !wishes.add.is_empty();
+    if let Some(mut memory) = Memory::of(facts) {
+        memory.settle(aborted, wishes.abort.as_deref(), plan);
+    }
     let resized = !halted && scale::scale(facts, aborted, plan);
     if !resized && !halted && !aborted && !facts.promote_full() {
         enter_pause(facts, &mut wishes, plan);
@@ -238,7 +257,8 @@ fn reason(
     plan: &Plan,
 ) -> Because {
     if wishes.aborted(facts.status) {
-        return traffic.wait.clone().unwrap_or_else(|| aborted_because(wishes));
+        let held = || Memory::of(facts).and_then(|memory| memory.reason());
+        return traffic.wait.clone().or_else(held).unwrap_or_else(|| aborted_because(wishes));
     }
     if facts.rollout.spec.paused {
         return Because::UserPaused;

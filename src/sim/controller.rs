@@ -43,12 +43,14 @@ pub(crate) struct Controller {
     /// When the next round is due, in milliseconds.
     pub(crate) due: Option<i64>,
     templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    /// Whether aborted content is held.
+    holds: bool,
 }
 
 impl Controller {
-    pub(crate) fn new(template: AnalysisTemplateSpec) -> Self {
+    pub(crate) fn new(template: AnalysisTemplateSpec, holds: bool) -> Self {
         let key = TemplateKey { cluster: false, name: TEMPLATE.to_owned() };
-        Self { templates: BTreeMap::from([(key, Arc::new(template))]), ..Self::default() }
+        Self { templates: BTreeMap::from([(key, Arc::new(template))]), holds, ..Self::default() }
     }
 
     /// Whether the caches have all of our own writes; asks the API server where they cannot tell.
@@ -97,6 +99,8 @@ impl Controller {
             foreign_runs: Default::default(),
             templates: self.templates.clone(),
             troubles,
+            digests: Default::default(),
+            holds: self.holds,
             sets,
         };
         Some((world, held.version))

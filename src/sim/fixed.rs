@@ -69,6 +69,8 @@ mod tests {
             foreign_runs: Default::default(),
             templates: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            holds: false,
         }
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Shape {
     pub(crate) ways: Vec<Way>,
     /// Whether Services exist at all.
     pub(crate) services: bool,
+    /// Whether content that was aborted is not to be shipped again.
+    pub(crate) holds: bool,
     pub(crate) temper: Temper,
 }
 
@@ -155,7 +157,8 @@ impl Shape {
         if random.chance(100) {
             spec["replicas"] = Value::Null;
         }
-        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ways, services, temper }
+        let holds = random.chance(300);
+        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ways, services, holds, temper }
     }
 }
 

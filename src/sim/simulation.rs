@@ -90,7 +90,7 @@ impl Simulation {
             rounds: 0,
             because: Because::Settled,
             broken: None,
-            controller: Controller::new(analysis::template()),
+            controller: Controller::new(analysis::template(), shape.holds),
             random,
             settings,
             queue: BinaryHeap::new(),

@@ -18,10 +18,14 @@ use crate::users::Act;
 
 /// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
 fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
+    play(name, spec, false, acts, verdicts);
+}
+
+fn play(name: &str, spec: Value, holds: bool, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
     let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
     let ways = ways_of(&spec);
     let rollout = shape::rollout(spec, GOOD_IMAGES[0]);
-    let shape = Shape { rollout, routed, ways, services: routed, temper: Temper::calm() };
+    let shape = Shape { rollout, routed, ways, services: routed, holds, temper: Temper::calm() };
     let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
     simulation.verdicts.script = verdicts.to_vec();
     for (second, act) in acts {
@@ -86,6 +90,19 @@ fn two_routers_at_once_are_raised_and_aborted_together() {
     spec["strategy"]["canary"]["trafficRouting"]["plugins"] = json!({ "argoproj-labs/gatewayAPI": route });
     let acts = [(20, Act::Image("v2")), (60, Act::Abort)];
     tells("two-routers", spec, &acts, &[]);
+}
+
+#[test]
+fn content_that_was_aborted_waits_until_somebody_retries_it() {
+    let steps = json!([{ "setWeight": 40 }, { "pause": { "duration": 20 } }]);
+    let acts = [
+        (20, Act::Image("v2")),
+        (40, Act::Abort),
+        (90, Act::Image("v1")),
+        (120, Act::Image("v2")),
+        (160, Act::Retry),
+    ];
+    play("aborted-content-is-held", nginx(5, steps), true, &acts, &[]);
 }
 
 #[test]

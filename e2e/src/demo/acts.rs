@@ -5,13 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use tidegate_api::analysis::AnalysisPhase;
 use tidegate_api::rollout::RolloutPhase;
 
 use super::claim::{Claim, Ledger};
 use super::idle::{self, Idle};
 use super::measure::{self, Measured};
-use super::repository::{HAND_WEIGHTS, JUDGED_WEIGHTS, RELEASES, Release};
+use super::repository::{HAND_WEIGHTS, JUDGED_WEIGHTS, RELEASES, Release, UNRELATED};
 use super::screen::{Screen, Style, bar};
 use super::stage::Stage;
 use super::story::{NAME, Seen, Story, phase_of, values};
@@ -63,9 +65,10 @@ impl<'a> Play<'a> {
             self.act("2  Version 1 arrives from Git", self.begin(first)).await?;
             self.act("3  Version 2 climbs, and Prometheus judges each step", self.climb(good)).await?;
             self.act("4  Version 3 fails some of its requests", self.fail(bad, good)).await?;
-            self.act("5  Version 4 waits for a person at each step", self.steer(by_hand, good)).await?;
-            self.act("6  A commit goes back to version 2", self.go_back(back)).await?;
-            self.act("7  What the controller costs when there is nothing to do", self.rest(bad)).await
+            self.act("5  A commit about something else", self.hold(UNRELATED)).await?;
+            self.act("6  Version 4 waits for a person at each step", self.steer(by_hand, good)).await?;
+            self.act("7  A commit goes back to version 2", self.go_back(back)).await?;
+            self.act("8  What the controller costs when there is nothing to do", self.rest(bad)).await
         };
         let client = self.stage.cluster.client();
         tokio::select! {
@@ -230,6 +233,31 @@ impl<'a> Play<'a> {
                 bad.seconds_to_weight_zero(),
                 bad.bad,
             ),
+        );
+        Ok(())
+    }
+
+    /// Git still names the bad version: its other changes come, and the version does not.
+    async fn hold(&self, release: Release) -> Result<()> {
+        let commit = self.commit(release)?;
+        let is_held = |seen: &Seen| seen.phase().1.contains("held: ");
+        self.story
+            .until("the commit is synced and version 3 is held", PATIENCE, |seen| {
+                seen.is_synced_to(&commit) && is_held(seen)
+            })
+            .await?;
+        let why = self.story.seen().phase().1;
+        self.story.mark(Style::Good, why);
+        let settings: Api<ConfigMap> =
+            Api::namespaced(self.stage.cluster.client().clone(), self.stage.namespace());
+        let greeting = settings.get("shop-settings").await?.data.unwrap_or_default().remove("greeting");
+        let moved = self.moves_within(0, PAUSE_WATCHED).await;
+        let share = self.share_now(release.version);
+        let held = !moved && share == 0.0 && is_held(&self.story.seen());
+        self.ledger.note(
+            Claim::Held,
+            held && greeting.as_deref() == Some(release.greeting),
+            format!("the greeting is {greeting:?}, version 3 got {share:.1} %"),
         );
         Ok(())
     }

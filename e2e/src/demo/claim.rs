@@ -14,6 +14,7 @@ pub(super) enum Claim {
     BadJudged,
     BadStopped,
     TrafficBack,
+    Held,
     HandPaused,
     HandPromoted,
     HandAborted,
@@ -23,7 +24,7 @@ pub(super) enum Claim {
 }
 
 impl Claim {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::FirstSync,
         Self::Climb,
         Self::Judged,
@@ -32,6 +33,7 @@ impl Claim {
         Self::BadJudged,
         Self::BadStopped,
         Self::TrafficBack,
+        Self::Held,
         Self::HandPaused,
         Self::HandPromoted,
         Self::HandAborted,
@@ -50,6 +52,7 @@ impl Claim {
             Self::BadJudged => "Prometheus' numbers fail version 3",
             Self::BadStopped => "version 3 is aborted and never gets beyond its first step",
             Self::TrafficBack => "after the abort every request is answered by version 2 again",
+            Self::Held => "a later commit ships its other changes and not version 3 again, and says why",
             Self::HandPaused => "version 4 stays at its pause step until a person acts",
             Self::HandPromoted => "`kubectl tidegate promote` moves version 4 on",
             Self::HandAborted => "`kubectl tidegate abort` takes version 4 back",

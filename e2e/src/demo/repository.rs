@@ -8,6 +8,7 @@ const APPLICATION: &str = include_str!("manifests/application.yaml");
 const ROLLOUT: &str = include_str!("manifests/rollout.yaml");
 const SERVICES: &str = include_str!("manifests/services.yaml");
 const INGRESS: &str = include_str!("manifests/ingress.yaml");
+const SETTINGS: &str = include_str!("manifests/settings.yaml");
 const SUCCESS_RATE: &str = include_str!("manifests/success-rate.yaml");
 const STEPS_JUDGED: &str = include_str!("manifests/steps-judged.yaml");
 const STEPS_BY_HAND: &str = include_str!("manifests/steps-by-hand.yaml");
@@ -37,27 +38,40 @@ pub(super) struct Release {
     pub(super) fail_percent: u32,
     /// A person moves it on, and not Prometheus.
     pub(super) by_hand: bool,
+    /// A setting that has nothing to do with the version.
+    pub(super) greeting: &'static str,
     pub(super) message: &'static str,
 }
 
 /// The releases of the demo, in order.
 pub(super) const RELEASES: [Release; 5] = [
-    Release { version: "v1", fail_percent: 0, by_hand: false, message: "shop: version 1" },
-    Release { version: "v2", fail_percent: 0, by_hand: false, message: "shop: version 2" },
+    Release { version: "v1", fail_percent: 0, by_hand: false, greeting: "hello", message: "shop: version 1" },
+    Release { version: "v2", fail_percent: 0, by_hand: false, greeting: "hello", message: "shop: version 2" },
     Release {
         version: "v3",
         fail_percent: FAIL_PERCENT,
         by_hand: false,
+        greeting: "hello",
         message: "shop: version 3, what could go wrong",
     },
     Release {
         version: "v4",
         fail_percent: 0,
         by_hand: true,
+        greeting: "hello",
         message: "shop: version 4, with a person at each step",
     },
-    Release { version: "v2", fail_percent: 0, by_hand: false, message: "shop: back to version 2" },
+    Release { version: "v2", fail_percent: 0, by_hand: false, greeting: "hello", message: "shop: back to version 2" },
 ];
+
+/// A commit that is not about the version at all, made while Git still names the bad one.
+pub(super) const UNRELATED: Release = Release {
+    version: "v3",
+    fail_percent: FAIL_PERCENT,
+    by_hand: false,
+    greeting: "good evening",
+    message: "shop: another greeting",
+};
 
 impl Names {
     /// The Application that is installed once.
@@ -79,11 +93,14 @@ impl Names {
         let rollout = ROLLOUT
             .replace("VERSION", release.version)
             .replace("FAILURES", &release.fail_percent.to_string())
+            .replace("GREETING", release.greeting)
             .replace("STEPS\n", steps);
+        let settings = SETTINGS.replace("GREETING", release.greeting);
         [
             ("rollout", rollout.as_str()),
             ("services", SERVICES),
             ("ingress", INGRESS),
+            ("settings", settings.as_str()),
             ("success-rate", SUCCESS_RATE),
         ]
         .into_iter()
@@ -116,7 +133,7 @@ mod tests {
         };
         for release in RELEASES {
             for (name, text) in names.files(release) {
-                for word in ["VERSION", "FAILURES", "STEPS", "NAMESPACE", "HOST", "PROMETHEUS"] {
+                for word in ["VERSION", "FAILURES", "GREETING", "STEPS", "NAMESPACE", "HOST", "PROMETHEUS"] {
                     assert!(!text.contains(word), "{name} still says {word}");
                 }
                 let objects = manifest::parse(&text).unwrap();

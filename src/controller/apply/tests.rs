@@ -43,6 +43,8 @@ fn observed() -> Observed {
         foreign_runs: Default::default(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        digests: BTreeMap::new(),
+        holds: false,
     };
     let seen = Seen { version: "50".to_owned(), uid: "v1".to_owned() };
     let set = Seen { version: "60".to_owned(), uid: "s1".to_owned() };

@@ -58,6 +58,8 @@ fn world_of(canary: Value) -> World {
         foreign_runs: Default::default(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
+        digests: BTreeMap::new(),
+        holds: false,
     };
     endpoints(&mut world, "stable", "v1", 10);
     endpoints(&mut world, "canary", "v2", 4);

@@ -61,8 +61,9 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
     conclude(facts, next, &wishes, notices, plan);
 }
 
-/// Builds the status of an update that has just begun: everything of the former one is forgotten.
-pub(crate) fn reset(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
+/// Builds the status of an update that has just begun: everything of the former one is forgotten. One that is held
+/// begins aborted.
+pub(crate) fn reset(facts: &Facts<'_>, created: bool, held: Option<String>, plan: &mut Plan) {
     let mut next = base(facts, facts.status.canary.weights.clone());
     let mut notices = Vec::new();
     next.promote_full = false;
@@ -81,8 +82,18 @@ pub(crate) fn reset(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
         let message = format!("Found new replica set \"{name}\"");
         condition::set(&mut next, condition::new(facts.now, PROGRESSING, "True", NEW_SET_FOUND, message));
     }
-    let wishes = Wishes { clear: true, drop_abort: true, ..Wishes::default() };
+    if held.is_some() && condition::has_reason(&next, PROGRESSING, ROLLOUT_ABORTED) {
+        // The condition speaks of another revision; a changed message alone would not be told.
+        condition::remove(&mut next, PROGRESSING);
+    }
+    let wishes = Wishes { clear: true, drop_abort: held.is_none(), abort: held, ..Wishes::default() };
     conclude(facts, next, &wishes, notices, plan);
+}
+
+/// Takes an abort back as a person's `retry` does; the next round finds what it would find after one.
+pub(crate) fn retry(facts: &Facts<'_>, plan: &mut Plan) {
+    let next = RolloutStatus { abort: false, ..facts.status.clone() };
+    plan.push(write(facts.status, next), Because::StatusMoved);
 }
 
 /// The status of a round in which only sizes were looked at: steps, pauses and runs stay as they are.

@@ -56,6 +56,10 @@ pub struct World {
     pub templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
     /// Troubles that pods report, by revision: the text of the worst one, such as an image that cannot be pulled.
     pub troubles: BTreeMap<String, String>,
+    /// What pods run, by revision and container: the digest of the image.
+    pub digests: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether content of this Rollout that was aborted is not to be shipped again.
+    pub holds: bool,
 }
 
 /// The parsed spec of a Rollout: depends on `spec` and on nothing else, so it is computed once per generation.

@@ -41,6 +41,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
             one(format!("{router} showing weight {want}: look at its controller if that takes long"))
         }
         Because::WeightNotAccepted { why } => one(format!("whoever serves the route taking it up: {why}")),
+        Because::Held { .. } => one("another version in the spec, or a retry that ships this one".to_owned()),
         Because::Paused { until: None, .. } => one("somebody who promotes it".to_owned()),
         Because::Paused { until: Some(until), .. } => {
             one(format!("the end of the pause {}, or somebody who promotes it", left(world.now, *until)))
