@@ -6,7 +6,8 @@ use crate::Grammar;
 use crate::connection::Connection;
 use crate::verb::{
     abort::Abort, completion::Completion, get::Get, later::Later, list::List, pause::Pause, promote::Promote,
-    retry::Retry, set::Set, status::Status, terminate::Terminate, undo::Undo, version::Version,
+    restart::Restart, retry::Retry, set::Set, status::Status, terminate::Terminate, undo::Undo,
+    version::Version,
 };
 
 /// Follow and steer progressive delivery on Kubernetes.
@@ -44,6 +45,7 @@ pub(crate) enum Verb {
     Abort(Abort),
     Retry(Retry),
     Pause(Pause),
+    Restart(Restart),
     Undo(Undo),
     Set(Set),
     Terminate(Terminate),
@@ -117,7 +119,9 @@ mod tests {
             "retry rollout guestbook",
             "retry experiment my-experiment",
             "pause guestbook",
+            "restart guestbook",
             "restart guestbook --in 10s",
+            "restart guestbook -i 2h30m",
             "undo guestbook --to-revision=3",
             "set image my-rollout containerName=imageName",
             "set image my-rollout *=imageName",
