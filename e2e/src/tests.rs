@@ -20,11 +20,14 @@
 
 mod access;
 mod canary;
+mod client;
+mod dashboard;
 mod kinds;
 mod plugin;
 mod shop;
 mod smoke;
 mod sync;
+mod upstream_plugin;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -105,6 +108,11 @@ fn all() -> Vec<Case> {
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
         plugin::moves_a_rollout_and_ends_as_a_job_expects [Tidegate],
         plugin::takes_a_version_back [Tidegate],
+        upstream_plugin::shows_a_canary_and_promotes_it [Tidegate, Ingress, OwnCluster],
+        upstream_plugin::takes_a_canary_back [Tidegate, Ingress],
+        upstream_plugin::pauses_and_restarts [Tidegate, Ingress],
+        upstream_plugin::lints_creates_and_ends [Tidegate, OwnCluster],
+        dashboard::shows_and_moves_a_rollout [Tidegate, Ingress],
         sync::follows_the_repository [Sync, OwnCluster],
         sync::prunes_nothing_that_git_did_not_take_away [Sync, OwnCluster],
         sync::reads_a_private_repository_with_its_secret [Sync, OwnCluster],
