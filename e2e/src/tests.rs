@@ -20,6 +20,8 @@
 
 mod access;
 mod canary;
+mod client;
+mod dashboard;
 mod delivery;
 mod httproute;
 mod kinds;
@@ -34,6 +36,7 @@ mod sync_differences;
 mod sync_waves;
 mod together;
 mod witness;
+mod upstream_plugin;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -128,6 +131,11 @@ fn all() -> Vec<Case> {
         plugin::explains_a_canary_and_remembers_its_revisions [Tidegate, Ingress],
         plugin_git::syncs_compares_and_rolls_back [Sync, OwnCluster],
         plugin_git::waits_for_what_automation_does [Sync, OwnCluster],
+        upstream_plugin::shows_a_canary_and_promotes_it [Tidegate, Ingress, OwnCluster],
+        upstream_plugin::takes_a_canary_back [Tidegate, Ingress],
+        upstream_plugin::pauses_and_restarts [Tidegate, Ingress],
+        upstream_plugin::lints_creates_and_ends [Tidegate, OwnCluster],
+        dashboard::shows_and_moves_a_rollout [Tidegate, Ingress],
         sync::follows_the_repository [Sync, OwnCluster],
         sync::prunes_nothing_that_git_did_not_take_away [Sync, OwnCluster],
         sync::reads_a_private_repository_with_its_secret [Sync, OwnCluster],

@@ -29,6 +29,8 @@ struct Module {
 enum Stamp {
     /// The version of a module that `go.mod` requires.
     Version(&'static str),
+    /// That version without its `v`.
+    Number(&'static str),
     /// The middle number of that version.
     Minor(&'static str),
     /// The same words always.
@@ -80,6 +82,18 @@ const HELM: Module = Module {
     ],
 };
 
+/// Upstream's kubectl plugin, the client that Tidegate is tested with. The module has no files of its dashboard's pages: the
+/// dashboard answers its API all the same.
+const ARGO_PLUGIN: Module = Module {
+    dir: "argo-plugin",
+    packages: &["github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts"],
+    rename: None,
+    stamps: &[(
+        "github.com/argoproj/argo-rollouts/utils/version.version",
+        Stamp::Number("github.com/argoproj/argo-rollouts"),
+    )],
+};
+
 /// Where each built program is.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
@@ -114,7 +128,13 @@ impl Tools {
 /// Builds every tool there is.
 pub(crate) fn build_all() -> Result<()> {
     Tools::build()?;
+    argo_plugin()?;
     helm().map(drop)
+}
+
+/// Builds upstream's kubectl plugin, which some tests need.
+pub(crate) fn argo_plugin() -> Result<PathBuf> {
+    Ok(ARGO_PLUGIN.build()?.join("kubectl-argo-rollouts"))
 }
 
 /// Builds Helm, which `verify` and the demo need but the cluster does not.
@@ -174,6 +194,7 @@ impl Module {
         for (variable, stamp) in self.stamps {
             let value = match stamp {
                 Stamp::Version(module) => version(module)?,
+                Stamp::Number(module) => version(module)?.trim_start_matches('v'),
                 Stamp::Minor(module) => version(module)?.split('.').nth(1).unwrap_or_default(),
                 Stamp::Words(words) => words,
             };

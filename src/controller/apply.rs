@@ -3,6 +3,8 @@
 //! Input: a plan and the world it was made from. Output: requests, marks in the fence, events. Each write is one
 //! request with a field manager and a precondition. It has no choice left to make, and makes none.
 
+mod evict;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -51,6 +53,8 @@ enum Done {
     Deleted(Reference, String),
     /// The object is as wanted already, so the events of the write have been told before.
     AsWanted(Reference, Seen),
+    /// It happened, and the answer does not show the object.
+    Untold(Reference),
     Nothing,
 }
 
@@ -125,6 +129,10 @@ impl Hand {
                 Done::AsWanted(object, seen) => {
                     fence.wrote(object, &seen.version, now);
                     Vec::new()
+                }
+                Done::Untold(object) => {
+                    fence.doubted(object);
+                    notices
                 }
                 Done::Nothing => notices,
             };
@@ -230,6 +238,7 @@ impl One<'_> {
             }
             Write::PointService { service, to, rollout, from: _ } => self.point(service, to, rollout).await,
             Write::Route(route) => self.route(route).await,
+            Write::RestartPod { name, uid } => self.evict(name, uid).await,
             Write::CreateRun(run) => self.create_run(&serde_json::to_value(run).unwrap_or_default()).await,
             Write::StopRun { name } => {
                 let body = json!({"spec": {"terminate": true}});
@@ -486,7 +495,8 @@ fn gone_is_done(sent: Sent) -> Sent {
 
 /// The kind of an object that plans write.
 pub(crate) fn kind_of(object: &Reference) -> ApiResource {
-    let known = [kinds::rollout(), kinds::analysis_run(), kinds::replica_set(), kinds::service()];
+    let known =
+        [kinds::rollout(), kinds::analysis_run(), kinds::replica_set(), kinds::service(), kinds::pod()];
     let known = known.into_iter().chain(kinds::routes());
     let found =
         known.into_iter().find(|kind| kind.api_version == object.api_version && kind.kind == object.kind);
@@ -520,6 +530,7 @@ fn describe(write: &Write) -> String {
         Write::Route(route) => {
             format!("route {}: weight {} of {}", route.reference, route.weight, route.max_weight)
         }
+        Write::RestartPod { name, .. } => format!("evict pod {name}"),
         Write::CreateRun(run) => {
             format!("create AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default())
         }

@@ -11,7 +11,7 @@ use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec
 use tidegate_api::rollout::Rollout;
 use tidegate_api::tolerant;
 use tidegate_engine::plan::Reference;
-use tidegate_engine::rollout::world::{HASH_LABEL, Parsed, Service, Set};
+use tidegate_engine::rollout::world::{self, HASH_LABEL, Parsed, Service, Set};
 use tidegate_engine::route::{Routers, Selection};
 use tidegate_engine::sync::FIELD_MANAGER;
 use tracing::warn;
@@ -199,8 +199,7 @@ impl Facts for Slice {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Pod {
     pub(crate) hash: String,
-    /// The ReplicaSet that controls it.
-    pub(crate) set: String,
+    pub(crate) pod: Arc<world::Pod>,
     pub(crate) trouble: Option<Trouble>,
     /// Digests of the images that its containers run.
     pub(crate) digests: BTreeMap<String, String>,
@@ -230,20 +229,15 @@ impl Trouble {
 
 impl Facts for Pod {
     fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
-        let text =
-            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let owners =
-            object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
-        let set =
-            owners.filter(|owner| owner["kind"] == "ReplicaSet").find_map(|owner| owner["name"].as_str());
+        let pod = world::Pod::parse(&object);
         Ok(Self {
             hash: object
                 .pointer("/metadata/labels")
                 .map_or("", |labels| labels[HASH_LABEL].as_str().unwrap_or(""))
                 .to_owned(),
-            set: set.unwrap_or_default().to_owned(),
-            trouble: trouble(&object, &text("/metadata/name")),
             digests: digests(&object),
+            trouble: trouble(&object, &pod.name),
+            pod: Arc::new(pod),
         })
     }
 
@@ -354,7 +348,7 @@ mod tests {
             "status": status,
         });
         let pod = Pod::keep(object, None).unwrap();
-        assert_eq!((pod.hash.as_str(), pod.set.as_str()), ("abc", "shop-abc"));
+        assert_eq!((pod.hash.as_str(), pod.pod.set.as_str()), ("abc", "shop-abc"));
         pod.trouble
     }
 

@@ -31,6 +31,7 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
         rollout: facts.rollout.clone(),
         spec: facts.spec.clone(),
         sets: Vec::new(),
+        pods: Vec::new(),
         services: BTreeMap::new(),
         endpoints: BTreeMap::new(),
         routes: BTreeMap::new(),
@@ -45,7 +46,7 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     add_sets(stores, key, &facts, &mut world, &mut seen);
     add_services(stores, key, &facts, &mut world, &mut seen);
     add_runs(stores, key, &facts, &mut world);
-    add_troubles(stores, key, &mut world);
+    add_pods(stores, key, &mut world);
     add_routes(stores, key, &facts, &mut world);
     add_digests(stores, key, &mut world);
     Some(Observed { world, seen })
@@ -156,12 +157,16 @@ fn add_runs(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World)
     });
 }
 
-/// The worst trouble of each revision: what its pods report, else why its pods cannot be created.
-fn add_troubles(stores: &Stores, key: &Key, world: &mut World) {
+/// The pods of the ReplicaSets, and the worst trouble of each revision: what its pods report, else why its pods cannot
+/// be created.
+fn add_pods(stores: &Stores, key: &Key, world: &mut World) {
     let names: BTreeMap<&str, &str> = world.sets.iter().map(|set| (set.name.as_str(), set.hash())).collect();
     let mut worst: BTreeMap<&str, Trouble> = BTreeMap::new();
+    let mut pods = Vec::new();
     stores.pods.visit(&key.namespace, |_, pod| {
-        let (Some(hash), Some(trouble)) = (names.get(pod.set.as_str()), &pod.trouble) else { return };
+        let Some(hash) = names.get(pod.pod.set.as_str()) else { return };
+        pods.push(pod.pod.clone());
+        let Some(trouble) = &pod.trouble else { return };
         let known = worst.entry(hash).or_insert_with(|| trouble.clone());
         if trouble < known {
             *known = trouble.clone();
@@ -175,6 +180,7 @@ fn add_troubles(stores: &Stores, key: &Key, world: &mut World) {
         }
     }
     world.troubles = troubles;
+    world.pods = pods;
 }
 
 /// The images that pods of each revision run.

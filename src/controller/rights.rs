@@ -31,6 +31,7 @@ fn writes() -> Vec<Write> {
         Write::ReleaseSet { name: name(), uid: uid() },
         Write::DeleteSet { name: name(), uid: uid() },
         Write::PointService { service: name(), from: None, to: name(), rollout: name() },
+        Write::RestartPod { name: name(), uid: uid() },
         Write::CreateRun(Box::default()),
         Write::StopRun { name: name() },
         Write::DeleteRun { name: name() },
@@ -61,6 +62,7 @@ fn right(write: &Write) -> (ApiResource, &'static str, &'static str) {
             let kind = kinds::routes().into_iter().find(|kind| kind.kind == route.reference.kind);
             (kind.unwrap(), "", if route.from.is_some() { "patch" } else { "create" })
         }
+        Write::RestartPod { .. } => (kinds::pod(), "/eviction", "create"),
         Write::CreateRun(_) => (kinds::analysis_run(), "", "create"),
         Write::StopRun { .. } => (kinds::analysis_run(), "", "patch"),
         Write::DeleteRun { .. } => (kinds::analysis_run(), "", "delete"),
@@ -79,7 +81,7 @@ fn rules() -> String {
     for write in writes() {
         let (kind, part, verb) = right(&write);
         grant(&kind, part, &[verb]);
-        if part.is_empty() {
+        if part.is_empty() || part == "/eviction" {
             // The fence asks for one object when the cache cannot settle what became of a write.
             grant(&kind, "", &["get"]);
         }

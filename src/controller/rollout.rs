@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tidegate_api::rollout::Rollout;
 use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::lint::lint;
 use tidegate_engine::plan::{Because, Notice, Plan};
@@ -51,8 +49,6 @@ pub(crate) struct Memory {
     greeted: String,
     /// The generation that was told to be unserved.
     unserved: Option<i64>,
-    /// The restart that was told to be unserved.
-    restart: Option<Time>,
     reason: String,
     /// Names of AnalysisRuns that are taken by what this controller cannot see.
     taken: BTreeSet<String>,
@@ -151,7 +147,6 @@ impl Rollouts {
             info!(rollout = %key, because = %plan.because, "decided");
             memory.reason = reason;
         }
-        self.tell_restart(&observed.world.rollout, memory);
         let Because::Unserved { what } = &plan.because else { return };
         let rollout = &observed.world.rollout;
         if memory.unserved != rollout.metadata.generation {
@@ -160,19 +155,6 @@ impl Rollouts {
             self.metrics.unserved("Rollout");
             let message = format!("Rollout left untouched: {what}");
             self.recorder.record(&Subject::rollout(rollout), Notice::warning("RolloutNotServed", message));
-        }
-    }
-
-    /// Says once that a restart will not happen; the Rollout goes on as if nobody had asked.
-    fn tell_restart(&self, rollout: &Rollout, memory: &mut Memory) {
-        let asked = &rollout.spec.restart_at;
-        let done = rollout.status.as_ref().and_then(|status| status.restarted_at.as_ref());
-        if asked.is_some() && asked.as_ref() != done && memory.restart != *asked {
-            memory.restart.clone_from(asked);
-            let message =
-                "spec.restartAt is not acted on by this version: change an annotation of the pod template";
-            self.recorder
-                .record(&Subject::rollout(rollout), Notice::warning("RestartNotServed", message.to_owned()));
         }
     }
 

@@ -63,6 +63,7 @@ impl Stores {
             ("argoproj.io/v1alpha1", "Rollout") => self.rollouts.seen(namespace, &object.name),
             ("argoproj.io/v1alpha1", "AnalysisRun") => self.runs.seen(namespace, &object.name),
             ("apps/v1", "ReplicaSet") => self.sets.seen(namespace, &object.name),
+            ("v1", "Pod") => self.pods.seen(namespace, &object.name),
             ("v1", "Service") => self.services.seen(namespace, &object.name),
             ("networking.k8s.io/v1", "Ingress") => self.ingresses.seen(namespace, &object.name),
             _ => self.optional(&object.kind)?.store.seen(namespace, &object.name),
@@ -385,7 +386,7 @@ fn wake_by_slice(scene: &Scene, change: &Change<Slice>) {
 
 fn wake_by_pod(scene: &Scene, change: &Change<Pod>) {
     let Some(pod) = change.new.as_ref().or(change.old.as_ref()) else { return };
-    let Some(set) = scene.stores.sets.value(&change.key.namespace, &pod.set) else { return };
+    let Some(set) = scene.stores.sets.value(&change.key.namespace, &pod.pod.set) else { return };
     wake_where(scene, &change.key.namespace, |facts| {
         set.owner.is_some() && set.owner == facts.rollout.metadata.uid
     });

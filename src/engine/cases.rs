@@ -16,7 +16,7 @@ use tidegate_api::rollout::Rollout;
 use crate::lint::lint;
 use crate::plan::Reference;
 use crate::rollout::plan;
-use crate::rollout::world::{Endpoints, Parsed, Service, Set, TemplateKey, World};
+use crate::rollout::world::{Endpoints, Parsed, Pod, Service, Set, TemplateKey, World};
 use crate::view::{Explanation, Paint, render_explanation};
 
 #[derive(Deserialize)]
@@ -94,6 +94,7 @@ fn world(path: &Path) -> World {
         spec: Arc::new(spec),
         rollout: Arc::new(rollout),
         sets: of_kind("ReplicaSet").map(|object| Arc::new(Set::parse(object))).collect(),
+        pods: of_kind("Pod").map(|object| Arc::new(Pod::parse(object))).collect(),
         services: of_kind("Service").map(|object| (name(object), Arc::new(Service::parse(object)))).collect(),
         endpoints: header
             .endpoints

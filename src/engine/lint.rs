@@ -9,6 +9,7 @@
 mod after;
 mod facts;
 mod form;
+mod restart;
 mod scale;
 mod status;
 mod traffic;
@@ -66,6 +67,12 @@ pub enum Rule {
     PointedAtNothing,
     /// Pods are scaled although somebody paused the Rollout.
     ScaledWhilePaused,
+    /// Pods are restarted that nobody asked to restart.
+    RestartedUnasked,
+    /// A restart takes more pods than may be away, or the last one that serves.
+    RestartedTooMany,
+    /// Pods are restarted in a plan that changes something else.
+    RestartedInPassing,
     /// The status is not the last write.
     StatusNotLast,
     /// The same field is written twice.
@@ -105,6 +112,7 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
             Write::Route(route) => judge.route(route),
             Write::PointService { service, to, .. } => judge.point(service, to),
             Write::Status(status) => judge.status(status),
+            Write::RestartPod { name, .. } => judge.restart(name, plan),
             Write::DefaultReplicas { .. }
             | Write::AnnotateRollout { .. }
             | Write::CreateSet(_)

@@ -59,6 +59,8 @@ pub enum Write {
     PointService { service: String, from: Option<String>, to: String, rollout: String },
     /// Brings one routing object to the wanted content: created when `from` is absent, else merge-patched.
     Route(RouteWrite),
+    /// Evicts a pod, so that its ReplicaSet replaces it; a disruption budget may refuse, which is no failure.
+    RestartPod { name: String, uid: String },
     /// Creates an AnalysisRun.
     CreateRun(Box<AnalysisRun>),
     /// Asks a running AnalysisRun to stop.
@@ -217,6 +219,10 @@ pub enum Because {
     StableNotReady { service: String },
     /// Old pods stay up until this time, in case they are needed again.
     ScaleDownDelay { set: String, until: Timestamp },
+    /// Pods from before a restart are replaced, as many at a time as may be away.
+    Restarting { at: Timestamp, left: usize },
+    /// A restart that begins at a later time.
+    RestartLater { at: Timestamp },
     /// The current step is done.
     StepDone { step: i32, of: i32 },
     /// The update is complete: the new revision is the stable one.
@@ -286,6 +292,8 @@ impl fmt::Display for Because {
                 write!(f, "aborted, but Service {service} has no ready endpoint to take the traffic")
             }
             Self::ScaleDownDelay { set, until } => write!(f, "ReplicaSet {set} stays up until {until}"),
+            Self::Restarting { at, left } => write!(f, "restarting pods from before {at}: {left} left"),
+            Self::RestartLater { at } => write!(f, "pods are restarted at {at}"),
             Self::StepDone { step, of } => write!(f, "step {step} of {of} is done"),
             Self::Promoted { why } => write!(f, "promoted: {why}"),
             Self::History { name } => write!(f, "{name} is beyond the history limit"),

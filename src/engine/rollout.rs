@@ -12,6 +12,7 @@ mod pause;
 pub mod phase;
 mod references;
 mod replicas;
+mod restart;
 mod revision;
 mod runs;
 mod scale;
@@ -30,6 +31,7 @@ use crate::plan::{Because, Notice, Plan, Planned, Write};
 use facts::Facts;
 use held::Memory;
 use pause::{CANARY_STEP, Wishes};
+use restart::Restart;
 use status::Outcome;
 use world::World;
 
@@ -215,8 +217,14 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     if !resized && !halted && !aborted && !facts.promote_full() {
         enter_pause(facts, &mut wishes, plan);
     }
-    plan.because = reason(facts, &wishes, &runs, &traffic, plan);
-    status::finish(facts, Outcome { wishes, runs: &runs, traffic: &traffic, notices }, plan);
+    // Whoever asks to stop comes before whoever asks for new pods.
+    let quiet =
+        !aborted || facts.promoted() || traffic::in_effect(facts.world, facts.limits.max_weight).1 == 0;
+    let restart = restart::look(facts, quiet);
+    plan.because = reason(facts, &wishes, &runs, &traffic, &restart, plan);
+    let outcome = Outcome { wishes, runs: &runs, traffic: &traffic, restart: &restart, notices };
+    status::finish(facts, outcome, plan);
+    restart.write(facts, plan);
 }
 
 /// Begins a pause step, and wakes when a timed one ends.
@@ -254,6 +262,7 @@ fn reason(
     wishes: &Wishes,
     runs: &runs::Runs,
     traffic: &traffic::Traffic,
+    restart: &Restart,
     plan: &Plan,
 ) -> Because {
     if wishes.aborted(facts.status) {
@@ -271,6 +280,9 @@ fn reason(
     let resize = plan.writes.iter().rev().find(|planned| matches!(planned.because, Because::Resize { .. }));
     if let Some(resize) = resize {
         return resize.because.clone();
+    }
+    if let Some(because) = restart.because().filter(|_| restart.evicts() && plan.writes.is_empty()) {
+        return because;
     }
     if let Some(wait) = waiting_for_pods(facts) {
         return wait;
@@ -297,11 +309,10 @@ fn reason(
             | Step::SetMirrorRoute(_)
             | Step::Plugin(_),
         )
-        | None => delayed_set(facts).or_else(|| sizes_to_come(facts)).unwrap_or(if plan.writes.is_empty() {
-            Because::Settled
-        } else {
-            Because::StatusMoved
-        }),
+        | None => {
+            let waits = restart.because().or_else(|| delayed_set(facts)).or_else(|| sizes_to_come(facts));
+            waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved })
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use crate::Grammar;
 use crate::connection::Connection;
 use crate::verb::{
     abort::Abort, completion::Completion, diff::Diff, explain::Explain, get::Get, history::History,
-    later::Later, list::List, pause::Pause, promote::Promote, refresh::Refresh, retry::Retry,
-    rollback::Rollback, set::Set, status::Status, sync::Sync, terminate::Terminate, undo::Undo,
+    later::Later, list::List, pause::Pause, promote::Promote, refresh::Refresh, restart::Restart,
+    retry::Retry, rollback::Rollback, set::Set, status::Status, sync::Sync, terminate::Terminate, undo::Undo,
     version::Version,
 };
 
@@ -46,6 +46,7 @@ pub(crate) enum Verb {
     Abort(Abort),
     Retry(Retry),
     Pause(Pause),
+    Restart(Restart),
     Undo(Undo),
     Set(Set),
     Terminate(Terminate),
@@ -130,7 +131,9 @@ mod tests {
             "retry rollout guestbook",
             "retry experiment my-experiment",
             "pause guestbook",
+            "restart guestbook",
             "restart guestbook --in 10s",
+            "restart guestbook -i 2h30m",
             "undo guestbook --to-revision=3",
             "set image my-rollout containerName=imageName",
             "set image my-rollout *=imageName",

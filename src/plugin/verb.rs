@@ -14,6 +14,7 @@ mod operation;
 pub(crate) mod pause;
 pub(crate) mod promote;
 pub(crate) mod refresh;
+pub(crate) mod restart;
 pub(crate) mod retry;
 pub(crate) mod rollback;
 pub(crate) mod set;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli, grammar: Grammar, terminal: &mut Terminal) -> 
         | Verb::Abort(_)
         | Verb::Retry(_)
         | Verb::Pause(_)
+        | Verb::Restart(_)
         | Verb::Undo(_)
         | Verb::Set(_)
         | Verb::Terminate(_)
@@ -82,6 +84,7 @@ pub(crate) async fn run_on(verb: &Verb, session: &mut Session<'_>) -> Result<Exi
         Verb::Abort(abort) => abort.run(session).await,
         Verb::Retry(retry) => retry.run(session).await,
         Verb::Pause(pause) => pause.run(session).await,
+        Verb::Restart(restart) => restart.run(session).await,
         Verb::Undo(undo) => undo.run(session).await,
         Verb::Set(set) => set.run(session).await,
         Verb::Terminate(terminate) => terminate.run(session).await,

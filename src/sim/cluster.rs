@@ -12,7 +12,7 @@ use tidegate_api::rollout::{Rollout, RolloutStatus};
 use tidegate_engine::fence::Seen;
 use tidegate_engine::lint::{patched, pointed};
 use tidegate_engine::plan::{Reference, RouteWrite, Write};
-use tidegate_engine::rollout::world::{Endpoints, Parsed, Service, Set};
+use tidegate_engine::rollout::world::{Endpoints, Parsed, Pod, Service, Set};
 
 use crate::patch::whole_seconds;
 use crate::shape::ROLLOUT;
@@ -41,6 +41,7 @@ pub(crate) enum Refusal {
 pub(crate) enum Kind {
     Rollout,
     Set,
+    Pod,
     Service,
     Endpoints,
     Route,
@@ -48,8 +49,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Rollout, Self::Set, Self::Service, Self::Endpoints, Self::Route, Self::Run];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Rollout, Self::Set, Self::Pod, Self::Service, Self::Endpoints, Self::Route, Self::Run];
 }
 
 /// One change of one object.
@@ -68,6 +69,7 @@ pub(crate) struct Cluster {
     version: u64,
     pub(crate) rollouts: Shelf<Known>,
     pub(crate) sets: Shelf<Set>,
+    pub(crate) pods: Shelf<Pod>,
     pub(crate) services: Shelf<Service>,
     pub(crate) endpoints: Shelf<Endpoints>,
     pub(crate) routes: Shelf<Value>,
@@ -148,6 +150,19 @@ impl Cluster {
         version
     }
 
+    pub(crate) fn put_pod(&mut self, pod: Pod) -> u64 {
+        let name = pod.name.clone();
+        let held = self.held(Kind::Pod, &name, &pod.uid.clone(), Arc::new(pod));
+        let version = held.version;
+        self.pods.put(&name, held);
+        version
+    }
+
+    pub(crate) fn remove_pod(&mut self, name: &str) {
+        let version = self.next_version(Kind::Pod, name);
+        self.pods.remove(name, version);
+    }
+
     pub(crate) fn put_service(&mut self, service: Service) -> u64 {
         let name = service.name.clone();
         let held = self.held(Kind::Service, &name, "", Arc::new(service));
@@ -209,6 +224,7 @@ impl Cluster {
         match kind {
             Kind::Rollout => self.rollouts.catch_up(version),
             Kind::Set => self.sets.catch_up(version),
+            Kind::Pod => self.pods.catch_up(version),
             Kind::Service => self.services.catch_up(version),
             Kind::Endpoints => self.endpoints.catch_up(version),
             Kind::Route => self.routes.catch_up(version),
@@ -243,6 +259,11 @@ impl Cluster {
                 Ok(self.put_service(changed))
             }
             Write::Route(route) => self.write_route(route),
+            Write::RestartPod { name, uid } => {
+                let pod = self.pods.object(name).filter(|pod| pod.uid == *uid).cloned();
+                // What has gone already is as wanted.
+                Ok(pod.map_or(self.version, |pod| self.put_pod(Pod { leaving: true, ..pod })))
+            }
             Write::CreateRun(_) | Write::StopRun { .. } | Write::DeleteRun { .. } => self.write_run(write),
         }
     }
@@ -264,6 +285,7 @@ impl Cluster {
             | Write::DeleteSet { .. }
             | Write::PointService { .. }
             | Write::Route(_)
+            | Write::RestartPod { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. } => {}
@@ -349,6 +371,7 @@ impl Cluster {
             | Write::ReleaseSet { .. }
             | Write::DeleteSet { .. }
             | Write::PointService { .. }
+            | Write::RestartPod { .. }
             | Write::Route(_) => Ok(self.version),
         }
     }
@@ -372,6 +395,7 @@ impl Cluster {
         match object.kind.as_str() {
             "Rollout" => of(&self.rollouts, name, cached),
             "ReplicaSet" => of(&self.sets, name, cached),
+            "Pod" => of(&self.pods, name, cached),
             "Service" => of(&self.services, name, cached),
             "AnalysisRun" => of(&self.runs, name, cached),
             _ => of(&self.routes, name, cached),

@@ -101,6 +101,7 @@ impl Controller {
             troubles,
             digests: Default::default(),
             holds: self.holds,
+            pods: cluster.pods.all_cached().map(|(_, held)| held.object.clone()).collect(),
             sets,
         };
         Some((world, held.version))
@@ -110,7 +111,7 @@ impl Controller {
     pub(crate) fn wrote(&mut self, write: &Write, version: u64, now: Timestamp) {
         if let Write::DeleteSet { uid, .. } = write {
             self.fence.deleted(object(write), uid, now);
-        } else if let Write::DeleteRun { .. } = write {
+        } else if let Write::DeleteRun { .. } | Write::RestartPod { .. } = write {
             self.fence.doubted(object(write));
         } else {
             self.fence.wrote(object(write), &version.to_string(), now);
@@ -145,6 +146,7 @@ fn object(write: &Write) -> Reference {
         }
         Write::PointService { service, .. } => reference("v1", "Service", service),
         Write::Route(route) => route.reference.clone(),
+        Write::RestartPod { name, .. } => reference("v1", "Pod", name),
         Write::CreateRun(run) => {
             reference("argoproj.io/v1alpha1", "AnalysisRun", run.metadata.name.as_deref().unwrap_or_default())
         }

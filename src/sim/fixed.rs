@@ -61,6 +61,7 @@ mod tests {
             spec: Arc::new(Parsed::new(&rollout)),
             rollout: Arc::new(rollout),
             sets: Vec::new(),
+            pods: Vec::new(),
             services: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             routes: BTreeMap::new(),

@@ -44,6 +44,7 @@ impl Truth<'_> {
                     self.cluster.sets.object(name).map_or(0, |set| set.status.replicas.max(set.replicas));
                 (pods > 0).then(|| format!("{name} is deleted with {pods} pods"))
             }
+            Write::RestartPod { name, .. } => self.restart(name),
             Write::DefaultReplicas { .. }
             | Write::AnnotateRollout { .. }
             | Write::CreateSet(_)
@@ -136,6 +137,32 @@ impl Truth<'_> {
             CANARY_SERVICE => live.1.max(effective.1),
             _ => self.max_weight() - live.0.min(effective.0),
         }
+    }
+
+    /// A restart never takes more pods than may be away, nor the last one behind a Service that carries weight.
+    fn restart(&self, name: &str) -> Option<String> {
+        let pod = self.world.pods.iter().find(|pod| pod.name == name && pod.ready_since.is_some())?;
+        let set = self.world.sets.iter().find(|set| set.name == pod.set)?;
+        let replicas = self.world.rollout.spec.replicas.unwrap_or(1);
+        // Readiness that was lost after the controller last heard of a ReplicaSet is nobody's fault.
+        let with_lost = |set: &Set, count: i32| {
+            let heard = self.cluster.sets.cached(&set.name).map_or(self.cluster.now, |held| held.since);
+            count + self.pods.lost_since(heard, Some(set.hash()))
+        };
+        let sets = &self.world.sets;
+        let available: i32 =
+            sets.iter().map(|set| with_lost(set, self.pods.available(self.cluster, set.hash()))).sum();
+        let away = self.percentage(|canary| canary.max_unavailable.as_ref(), replicas, false);
+        let floor = sets.iter().map(|set| set.replicas).sum::<i32>().max(replicas) - away.max(1);
+        if available - 1 < floor {
+            return Some(format!("pod {name} of {available} available ones is evicted: {floor} are needed"));
+        }
+        let ready = with_lost(set, self.pods.ready(self.cluster, set.hash()));
+        [CANARY_SERVICE, STABLE_SERVICE].into_iter().find_map(|service| {
+            let selects = self.settled_service(service).is_some_and(|live| live.hash() == Some(set.hash()));
+            let last = selects && replicas > 1 && ready <= 1 && self.carried(service, 0) > 0;
+            last.then(|| format!("pod {name} is evicted, the last one behind Service {service} with weight"))
+        })
     }
 
     fn resize(&self, patch: &SetPatch) -> Option<String> {

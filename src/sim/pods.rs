@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_engine::rollout::world::{Set, SetStatus};
+use tidegate_engine::rollout::world::{self, Set, SetStatus};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, time};
 use crate::random::Random;
 use crate::shape::{BAD_IMAGES, Temper};
 
@@ -15,6 +15,7 @@ use crate::shape::{BAD_IMAGES, Temper};
 #[derive(Clone, Debug)]
 struct Pod {
     number: u64,
+    created: i64,
     ready_from: Option<i64>,
     ready: bool,
 }
@@ -39,6 +40,7 @@ impl Pods {
     ) -> Vec<i64> {
         let Some(set) = cluster.sets.object(name).cloned() else {
             self.sets.remove(name);
+            publish(cluster, name, &[]);
             return Vec::new();
         };
         let now = cluster.now;
@@ -53,7 +55,8 @@ impl Pods {
         while pods.len() < wanted {
             self.born += 1;
             let start = now + 1 + random.between(temper.pod_start.0, temper.pod_start.1);
-            pods.push(Pod { number: self.born, ready_from: (!crashes).then_some(start), ready: false });
+            let ready_from = (!crashes).then_some(start);
+            pods.push(Pod { number: self.born, created: now, ready_from, ready: false });
         }
         let available_after = i64::from(set.min_ready_seconds) * 1000;
         let available = pods
@@ -72,10 +75,18 @@ impl Pods {
             .flat_map(|from| [from, from + available_after])
             .filter(|time| *time > now);
         let next = next.min().into_iter().collect();
+        publish(cluster, name, pods);
         if status != set.status {
             cluster.put_set(Set { status, ..set });
         }
         next
+    }
+
+    /// Takes a pod away that was told to go; its ReplicaSet replaces it when it notices.
+    pub(crate) fn evict(&mut self, pod: &str) {
+        for (set, pods) in &mut self.sets {
+            pods.retain(|known| known.name(set) != pod);
+        }
     }
 
     /// Takes the readiness of some pods: they come back later, or are replaced at once when killed.
@@ -130,6 +141,42 @@ impl Pods {
     pub(crate) fn lost_since(&self, time: i64, hash: Option<&str>) -> i32 {
         let lost = self.losses.iter().rev().take_while(|(when, _)| *when >= time);
         count(lost.filter(|(_, whose)| hash.is_none_or(|hash| whose == hash)).count())
+    }
+}
+
+impl Pod {
+    fn name(&self, set: &str) -> String {
+        format!("{set}-{}", self.number)
+    }
+
+    /// The object, with whole seconds where Kubernetes has them.
+    fn object(&self, set: &str) -> world::Pod {
+        let name = self.name(set);
+        world::Pod {
+            uid: name.clone(),
+            name,
+            set: set.to_owned(),
+            created: time(self.created - self.created % 1000),
+            ready_since: self.ready_from.filter(|_| self.ready).map(time),
+            leaving: false,
+        }
+    }
+}
+
+/// Brings the objects of a ReplicaSet's pods in line with its pods.
+fn publish(cluster: &mut Cluster, set: &str, pods: &[Pod]) {
+    let objects: BTreeMap<String, world::Pod> =
+        pods.iter().map(|pod| (pod.name(set), pod.object(set))).collect();
+    let known = cluster.pods.all().filter(|(_, held)| held.object.set == set);
+    let gone: Vec<String> =
+        known.map(|(name, _)| name.clone()).filter(|name| !objects.contains_key(name)).collect();
+    for name in gone {
+        cluster.remove_pod(&name);
+    }
+    for (name, object) in objects {
+        if cluster.pods.object(&name) != Some(&object) {
+            cluster.put_pod(object);
+        }
     }
 }
 

@@ -111,6 +111,14 @@ impl Simulation {
             return false;
         }
         self.writes += 1;
+        if let Write::RestartPod { name, .. } = write {
+            // A disruption budget that says no is no failure.
+            if !self.calm && self.random.chance(200) {
+                self.tale.tell(&self.cluster, || format!("server    refuses to evict {name}"));
+                return true;
+            }
+            self.pods.evict(name);
+        }
         let answer = self.cluster.write(write, read);
         if lost {
             self.tale.tell(&self.cluster, || "fault     the answer to the next write is lost".to_owned());

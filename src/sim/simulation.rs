@@ -220,7 +220,8 @@ impl Simulation {
             Event::Round(due) if self.controller.due == Some(due) => self.round(),
             Event::Round(_) => {}
             Event::Cache(kind, version) => {
-                if self.cluster.catch_up(kind, version) {
+                // Pods by themselves matter to a restart only; everything else hears of them by their ReplicaSet.
+                if self.cluster.catch_up(kind, version) && (kind != Kind::Pod || self.restart_is_due()) {
                     let delay = self.random.between(0, 5);
                     self.schedule_round(delay);
                 }
@@ -265,6 +266,15 @@ impl Simulation {
         network::weights(&self.cluster, &self.shape.ways, max)
     }
 
+    fn restart_is_due(&self) -> bool {
+        let held = self.cluster.rollout();
+        held.is_some_and(|held| {
+            let done = held.object.rollout.status.as_ref().and_then(|status| status.restarted_at.as_ref());
+            held.object.rollout.spec.restart_at.is_some()
+                && held.object.rollout.spec.restart_at.as_ref() != done
+        })
+    }
+
     fn flap(&mut self) {
         let names: Vec<String> = self.cluster.sets.all().map(|(name, _)| name.clone()).collect();
         for name in names {
@@ -286,13 +296,22 @@ impl Simulation {
     /// Lets caches and Kubernetes' controllers know what changed.
     fn react(&mut self) {
         for Change { kind, version, name } in self.cluster.take_changes() {
-            let lag = self.lag(self.shape.temper.cache_lag);
+            let usual = self.shape.temper.cache_lag;
+            let lag = if kind == Kind::Pod { lag_of_pod(usual, version) } else { self.lag(usual) };
             self.schedule(lag, Event::Cache(kind, version));
             match kind {
                 Kind::Set => {
                     let lag = self.lag(self.shape.temper.set_lag);
                     self.schedule(lag + 1, Event::Set(name));
                     self.endpoints_follow();
+                }
+                Kind::Pod => {
+                    let pod = self.cluster.pods.object(&name).filter(|pod| pod.leaving);
+                    if let Some(set) = pod.map(|pod| pod.set.clone()) {
+                        let lag = self.lag(self.shape.temper.set_lag);
+                        self.schedule(lag + 1, Event::Set(set));
+                        self.endpoints_follow();
+                    }
                 }
                 Kind::Service => self.endpoints_follow(),
                 Kind::Route => {
@@ -334,4 +353,10 @@ impl Simulation {
             rest::picture(self)
         ));
     }
+}
+
+/// Pods change so often that a number drawn for each would change every story that has nothing to do with them.
+fn lag_of_pod(usual: i64, version: u64) -> i64 {
+    let longest = u64::try_from(usual).unwrap_or(0);
+    i64::try_from(version.wrapping_mul(7919) % (longest + 1)).unwrap_or(0)
 }

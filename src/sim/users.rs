@@ -6,7 +6,7 @@ use serde_json::Value;
 use tidegate_api::rollout::CanaryStep;
 use tidegate_engine::rollout::world::{Service, Set};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, time};
 use crate::network;
 use crate::random::Random;
 use crate::shape::{self, BAD_IMAGES, GOOD_IMAGES, Shape, Way};
@@ -34,6 +34,8 @@ pub(crate) enum Act {
     /// Deletes a ReplicaSet with its pods; the number chooses which.
     DeleteSet(u64),
     KillPods(u64),
+    /// Asks for new pods, so many seconds from now.
+    Restart(i64),
 }
 
 impl Act {
@@ -58,7 +60,8 @@ impl Act {
             93 if shape.routed => Self::Tamper(way, random.int(0, 100)),
             94 => Self::ScaleSet(random.next(), random.int(0, 12)),
             95 => Self::DeleteSet(random.next()),
-            _ => Self::KillPods(random.below(4) + 1),
+            96 | 97 => Self::KillPods(random.below(4) + 1),
+            _ => Self::Restart(i64::from(random.int(-20, 40))),
         }
     }
 
@@ -122,6 +125,11 @@ impl Act {
                 }
             }
             Self::KillPods(_) => {}
+            Self::Restart(seconds) => {
+                let at = cluster.now - cluster.now % 1000 + seconds * 1000;
+                let at = serde_json::from_value(Value::from(time(at).to_string())).ok();
+                cluster.edit_rollout(|rollout| rollout.spec.restart_at = at);
+            }
         }
     }
 
@@ -162,6 +170,7 @@ impl Act {
             Self::Tamper(way, weight) => format!("writes weight {weight} into {} by hand", way.told()),
             Self::ScaleSet(_, replicas) => format!("scales some ReplicaSet to {replicas} by hand"),
             Self::DeleteSet(_) => "deletes some ReplicaSet".to_owned(),
+            Self::Restart(seconds) => format!("asks for new pods in {seconds} seconds"),
             Self::KillPods(many) => format!("kills up to {many} pods of each ReplicaSet"),
         }
     }

@@ -1,70 +1,13 @@
 //! The kubectl plugin on the real cluster: what it changes, what it prints, and how it ends.
 
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
+use super::client::Client;
 use super::shop::{Shop, routed};
-use crate::images;
 use crate::scene::Scene;
-
-/// How a command ended.
-pub(super) struct Answer {
-    code: i32,
-    out: String,
-    error: String,
-}
-
-/// The plugin, told which cluster and namespace.
-pub(super) struct Plugin {
-    program: PathBuf,
-    scene: Arc<Scene>,
-    namespace: String,
-}
-
-impl Plugin {
-    async fn new(scene: &Arc<Scene>) -> Result<Self> {
-        Self::in_namespace(scene, scene.namespace()).await
-    }
-
-    pub(super) async fn in_namespace(scene: &Arc<Scene>, namespace: &str) -> Result<Self> {
-        let image = tokio::task::spawn_blocking(images::tidegate).await??;
-        Ok(Self { program: image.program, scene: Arc::clone(scene), namespace: namespace.to_owned() })
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(line.split_whitespace())
-            .args(["--namespace", &self.namespace])
-            .env("KUBECONFIG", self.scene.cluster().kubeconfig())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-    }
-
-    pub(super) async fn run(&self, line: &str) -> Result<Answer> {
-        let done = self.command(line).output().await.with_context(|| format!("cannot start {line}"))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = done.status.code().context("the plugin was killed")?;
-        Ok(Answer { code, out: text(&done.stdout), error: text(&done.stderr) })
-    }
-
-    /// Runs a command that must end with this exit code and print these words.
-    pub(super) async fn expect(&self, line: &str, code: i32, words: &[&str]) -> Result<String> {
-        let answer = self.run(line).await?;
-        let all = format!("{}{}", answer.out, answer.error);
-        ensure!(answer.code == code, "`{line}` ended with {} and not {code}:\n{all}", answer.code);
-        for word in words {
-            ensure!(all.contains(word), "`{line}` does not say {word:?}:\n{all}");
-        }
-        Ok(answer.out)
-    }
-}
 
 /// A canary that stops twice, on two pods, without a router.
 fn strategy() -> Value {
@@ -73,7 +16,7 @@ fn strategy() -> Value {
 
 pub(super) async fn moves_a_rollout_and_ends_as_a_job_expects(scene: Arc<Scene>) -> Result<()> {
     scene.given("a healthy shop of two pods");
-    let plugin = Plugin::new(&scene).await?;
+    let plugin = Client::own(&scene).await?;
     let shop = Shop::open(&scene, 2, &strategy()).await?;
     plugin.expect("status shop", 0, &["Healthy"]).await?;
     plugin.expect("status absent", 1, &["absent", "not found"]).await?;
@@ -101,7 +44,7 @@ pub(super) async fn moves_a_rollout_and_ends_as_a_job_expects(scene: Arc<Scene>)
 
 pub(super) async fn takes_a_version_back(scene: Arc<Scene>) -> Result<()> {
     scene.given("a canary that is paused");
-    let plugin = Plugin::new(&scene).await?;
+    let plugin = Client::own(&scene).await?;
     let shop = Shop::open(&scene, 2, &strategy()).await?;
     shop.ship("v2", json!([])).await?;
     shop.until_paused_at(1).await?;
@@ -131,7 +74,7 @@ pub(super) async fn takes_a_version_back(scene: Arc<Scene>) -> Result<()> {
 
 pub(super) async fn explains_a_canary_and_remembers_its_revisions(scene: Arc<Scene>) -> Result<()> {
     scene.given("a canary that holds at 30 % behind an Ingress");
-    let plugin = Plugin::new(&scene).await?;
+    let plugin = Client::own(&scene).await?;
     let shop = Shop::open(&scene, 3, &routed(&json!([{"setWeight": 30}, {"pause": {}}]))).await?;
     plugin.expect("explain shop", 0, &["everything is as wanted", "no update is under way"]).await?;
     shop.ship("v2", json!([])).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::plugin::Plugin;
+use super::client::Client;
 use super::delivery::{Delivery, map};
 use crate::install::NAMESPACE;
 use crate::scene::Scene;
@@ -21,7 +21,7 @@ fn source(scene: &Scene, delivery: &Delivery) -> Result<Value> {
 
 pub(super) async fn syncs_compares_and_rolls_back(scene: Arc<Scene>) -> Result<()> {
     scene.given("an Application that nobody syncs");
-    let plugin = Plugin::in_namespace(&scene, NAMESPACE).await?;
+    let plugin = Client::own_in(&scene, NAMESPACE).await?;
     let delivery = Delivery::of(&scene, scene.namespace()).await?;
     let name = delivery.name();
     let first = delivery.commit(&[("a.yaml", Some(&map("a", "one"))), ("s.yaml", Some(SECRET))])?;
@@ -64,7 +64,7 @@ pub(super) async fn syncs_compares_and_rolls_back(scene: Arc<Scene>) -> Result<(
 
 pub(super) async fn waits_for_what_automation_does(scene: Arc<Scene>) -> Result<()> {
     scene.given("an Application that is synced by itself");
-    let plugin = Plugin::in_namespace(&scene, NAMESPACE).await?;
+    let plugin = Client::own_in(&scene, NAMESPACE).await?;
     let delivery = Delivery::open(&scene, &[("a.yaml", &map("a", "one"))]).await?;
     let name = delivery.name();
     delivery.until_data("a", "one").await?;

@@ -35,6 +35,7 @@ fn observed() -> Observed {
         spec: Arc::new(Parsed::new(&rollout)),
         rollout,
         sets: vec![Arc::new(set)],
+        pods: Vec::new(),
         services: BTreeMap::from([("shop".to_owned(), Arc::new(service))]),
         endpoints: BTreeMap::new(),
         routes: BTreeMap::new(),
@@ -448,4 +449,32 @@ fn kinds_are_found_by_reference() {
     assert_eq!(kind_of(&set).plural, "replicasets");
     let route = kinds::reference(&kinds::ingress(), "x");
     assert_eq!(kind_of(&route).plural, "ingresses");
+}
+
+#[tokio::test]
+async fn a_pod_is_evicted_by_its_uid_and_then_looked_at() {
+    let restart = || Write::RestartPod { name: "shop-aa-1".to_owned(), uid: "p1".to_owned() };
+    let done = json!({"kind": "Status", "status": "Success", "code": 201});
+    let (mut outcome, asked) =
+        apply(vec![restart()], async |server: &mut Server| server.answer(201, done).await).await;
+    assert_eq!(outcome.result.unwrap(), 1);
+    assert_eq!(asked.line, "POST /api/v1/namespaces/ns/pods/shop-aa-1/eviction");
+    let body = json!({
+        "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "shop-aa-1", "namespace": "ns"},
+        "deleteOptions": {"preconditions": {"uid": "p1"}},
+    });
+    assert_eq!(asked.body, body);
+    let object = kinds::reference(&kinds::pod(), "shop-aa-1");
+    assert_eq!(outcome.fence.check(Timestamp::now(), |_| None), Verdict::Ask { object });
+
+    // A disruption budget that says no leaves the rest of the plan as it is.
+    let refusal = json!({"kind": "Status", "status": "Failure", "code": 429, "reason": "TooManyRequests",
+        "details": {"causes": [{"reason": "DisruptionBudget", "message": "The disruption budget shop needs 2"}]}});
+    let (mut outcome, ()) = apply(vec![restart(), restart()], async |server: &mut Server| {
+        server.answer(429, refusal).await;
+        server.answer(404, json!({"kind": "Status", "status": "Failure", "code": 404})).await;
+    })
+    .await;
+    assert_eq!(outcome.result.unwrap(), 2);
+    assert_eq!(outcome.fence.check(Timestamp::now(), |_| None), Verdict::Fresh);
 }

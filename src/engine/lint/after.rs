@@ -54,6 +54,11 @@ pub fn apply(world: &mut World, write: &Write) {
         Write::Route(route) => {
             world.routes.insert(route.reference.clone(), Arc::new(route.to.clone()));
         }
+        Write::RestartPod { name, uid } => {
+            for pod in world.pods.iter_mut().filter(|pod| pod.name == *name && pod.uid == *uid) {
+                Arc::make_mut(pod).leaving = true;
+            }
+        }
         Write::CreateRun(run) => {
             if !world.runs.iter().any(|known| known.metadata.name == run.metadata.name) {
                 world.runs.push(Arc::new((**run).clone()));

@@ -57,6 +57,7 @@ impl Judge<'_> {
             | Write::AnnotateRollout { .. }
             | Write::AdoptSet { .. }
             | Write::ReleaseSet { .. }
+            | Write::RestartPod { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. } => {}
@@ -130,6 +131,9 @@ impl Judge<'_> {
                 self.live.services.get(service).is_some_and(|known| known.hash() != Some(to))
             }
             Write::Route(route) => route.from.as_ref() != Some(&route.to),
+            Write::RestartPod { name, uid } => {
+                self.live.pods.iter().any(|pod| pod.name == *name && pod.uid == *uid && !pod.leaving)
+            }
             Write::CreateRun(created) => {
                 created.metadata.name.as_deref().is_some_and(|name| run(name).is_none())
             }
@@ -173,6 +177,7 @@ fn fields(write: &Write) -> Vec<(String, String)> {
         }
         Write::PointService { service, .. } => one(format!("Service {service}"), "selector"),
         Write::Route(route) => one(route.reference.to_string(), "content"),
+        Write::RestartPod { name, .. } => one(format!("Pod {name}"), "existence"),
         Write::CreateRun(run) => {
             one(format!("AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default()), "existence")
         }

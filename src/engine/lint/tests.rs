@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 
 use super::*;
 use crate::plan::{Because, Reference, RouteWrite, SetPatch, StatusWrite};
 use crate::rollout::world::{
-    Endpoints, HASH_LABEL, MANAGED_BY, Parsed, SCALE_DOWN_DEADLINE, Service, Set, SetStatus,
+    Endpoints, HASH_LABEL, MANAGED_BY, Parsed, Pod, SCALE_DOWN_DEADLINE, Service, Set, SetStatus,
 };
 
 const NOW: i64 = 1_790_000_000;
@@ -47,6 +48,7 @@ fn world_of(canary: Value) -> World {
         spec: Arc::new(Parsed::new(&rollout)),
         rollout: Arc::new(rollout),
         sets: vec![set("v1", 10, 10), set("v2", 4, 4)],
+        pods: Vec::new(),
         services: BTreeMap::from([
             ("stable".to_owned(), service("stable", "v1")),
             ("canary".to_owned(), service("canary", "v2")),
@@ -504,4 +506,63 @@ fn real_world() -> World {
         Arc::make_mut(service).selector.insert("app".to_owned(), "shop".to_owned());
     }
     world
+}
+
+/// Two hours old pods of both revisions, all ready, and a restart that was asked for a minute ago.
+fn restarting() -> World {
+    let mut world = world();
+    for (hash, count) in [("v1", 10), ("v2", 4)] {
+        for number in 0..count {
+            world.pods.push(Arc::new(Pod {
+                name: format!("{hash}-{number}"),
+                uid: format!("{hash}-{number}"),
+                set: format!("shop-{hash}"),
+                created: at(-7200),
+                ready_since: Some(at(-7000)),
+                leaving: false,
+            }));
+        }
+    }
+    edit(&mut world, |rollout| rollout.spec.restart_at = Some(Time(at(-60))));
+    world
+}
+
+fn restart(name: &str) -> Write {
+    Write::RestartPod { name: name.to_owned(), uid: name.to_owned() }
+}
+
+#[test]
+fn only_old_pods_are_restarted_when_it_is_time() {
+    let mut world = restarting();
+    assert_eq!(broken(&world, vec![restart("v1-0"), restart("v1-1")]), []);
+    Arc::make_mut(&mut world.pods[0]).created = at(-60);
+    assert_eq!(broken(&world, vec![restart("v1-0")]), [(Rule::RestartedUnasked, 0)]);
+    edit(&mut world, |rollout| rollout.spec.restart_at = Some(Time(at(60))));
+    assert_eq!(broken(&world, vec![restart("v1-1")]), [(Rule::RestartedUnasked, 0)], "it is not time yet");
+    edit(&mut world, |rollout| rollout.spec.restart_at = None);
+    assert_eq!(broken(&world, vec![restart("v1-1")]), [(Rule::RestartedUnasked, 0)]);
+}
+
+#[test]
+fn a_restart_takes_no_more_than_may_be_away_and_never_the_last_that_serves() {
+    let mut world = restarting();
+    let three = || vec![restart("v1-0"), restart("v1-1"), restart("v2-0")];
+    assert_eq!(broken(&world, three()), [(Rule::RestartedTooMany, 2)], "14 pods, 2 may be away");
+    Arc::make_mut(&mut world.pods[0]).ready_since = None;
+    edit_set(&mut world, "v1", |set| set.status.available = 9);
+    assert_eq!(broken(&world, three()), [(Rule::RestartedTooMany, 2)], "one is away already");
+    assert_eq!(broken(&world, three()[..2].to_vec()), [], "a pod that is not ready costs nothing");
+
+    let mut world = restarting();
+    world.pods.retain(|pod| pod.set == "shop-v1" || pod.name == "v2-0");
+    edit_set(&mut world, "v2", |set| (set.replicas, set.status.available) = (1, 1));
+    assert_eq!(broken(&world, vec![restart("v2-0")]), [(Rule::RestartedTooMany, 0)]);
+    assert_eq!(broken(&world, vec![restart("v1-0")]), []);
+}
+
+#[test]
+fn nothing_else_happens_while_pods_are_restarted() {
+    let world = restarting();
+    let with_others = broken(&world, vec![restart("v1-0"), scale("v2", 4, 5)]);
+    assert_eq!(with_others, [(Rule::RestartedInPassing, 0)]);
 }

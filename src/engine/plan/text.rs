@@ -52,6 +52,7 @@ impl fmt::Display for Write {
                     route.reference, route.weight, route.max_weight
                 )
             }
+            Self::RestartPod { name, .. } => write!(f, "restart pod {name}"),
             Self::CreateRun(run) => {
                 write!(f, "create AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default())
             }

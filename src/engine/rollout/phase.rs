@@ -5,6 +5,7 @@
 use tidegate_api::rollout::{Rollout, RolloutPhase, RolloutStatus};
 
 use super::condition::{INVALID_SPEC, ROLLOUT_ABORTED, TIMED_OUT};
+use super::restart;
 
 /// Computes phase and message of a canary's status.
 #[must_use]
@@ -31,6 +32,9 @@ pub fn phase(rollout: &Rollout, status: &RolloutStatus) -> (RolloutPhase, String
 
 fn progress(rollout: &Rollout, status: &RolloutStatus) -> Option<&'static str> {
     let spec = &rollout.spec;
+    if restart::asked(rollout, status).is_some() {
+        return Some("rollout is restarting");
+    }
     if status.updated_replicas < spec.replicas.unwrap_or(1) {
         return Some("more replicas need to be updated");
     }
@@ -85,6 +89,13 @@ mod tests {
 
         let short = RolloutStatus { updated_replicas: 1, ..starting.clone() };
         assert_eq!(phase(&rollout, &short).1, "more replicas need to be updated");
+
+        let mut asked = rollout.clone();
+        let restart = |text: &str| serde_json::from_value(serde_json::json!(text)).unwrap();
+        asked.spec.restart_at = Some(restart("2026-01-01T12:00:00.7Z"));
+        assert_eq!(phase(&asked, &short).1, "rollout is restarting");
+        let done = RolloutStatus { restarted_at: Some(restart("2026-01-01T12:00:00Z")), ..short.clone() };
+        assert_eq!(phase(&asked, &done).1, "more replicas need to be updated", "fractions are not stored");
 
         let mut paused = short.clone();
         paused

@@ -15,6 +15,7 @@ use super::condition::{
 use super::facts::Facts;
 use super::pause::{CANARY_STEP, INCONCLUSIVE, Wishes};
 use super::replicas::total;
+use super::restart::Restart;
 use super::runs::Runs;
 use super::traffic::Traffic;
 use super::{pause, phase, revision, step};
@@ -29,6 +30,7 @@ pub(crate) struct Outcome<'r> {
     pub(crate) wishes: Wishes,
     pub(crate) runs: &'r Runs,
     pub(crate) traffic: &'r Traffic,
+    pub(crate) restart: &'r Restart,
     /// Events that this status stands for, before those found here.
     pub(crate) notices: Vec<Notice>,
 }
@@ -36,6 +38,9 @@ pub(crate) struct Outcome<'r> {
 /// Builds the status at the end of a round and adds it to the plan when it differs.
 pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Plan) {
     let mut next = base(facts, outcome.traffic.weights.clone());
+    if let Restart::Done { at } = outcome.restart {
+        next.restarted_at = Some(condition::time(*at));
+    }
     next.canary.current_step_analysis_run_status = outcome.runs.step.clone();
     next.canary.current_background_analysis_run_status = outcome.runs.background.clone();
     let mut notices = std::mem::take(&mut outcome.notices);
@@ -67,7 +72,7 @@ pub(crate) fn reset(facts: &Facts<'_>, created: bool, held: Option<String>, plan
     let mut next = base(facts, facts.status.canary.weights.clone());
     let mut notices = Vec::new();
     next.promote_full = false;
-    next.restarted_at = facts.rollout.spec.restart_at.clone();
+    next.restarted_at = facts.rollout.spec.restart_at.as_ref().map(|at| condition::time(at.0));
     next.current_step_index = step_count(facts).map(|_| 0);
     let back_to_stable = !facts.status.stable_rs.is_empty() && facts.status.stable_rs == facts.hash;
     if back_to_stable && !facts.steps.is_empty() {

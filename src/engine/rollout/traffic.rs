@@ -38,6 +38,17 @@ fn routers(world: &World) -> Routers<'_> {
     Routers::of(&world.rollout, &world.spec)
 }
 
+/// The Services that carry weight, or may while a change of it is not taken up; none without a router.
+pub(crate) fn weighted_services<'w>(facts: &Facts<'w>) -> Vec<&'w str> {
+    if !facts.routed() {
+        return Vec::new();
+    }
+    let (stable, canary) = services(facts.strategy);
+    let (least, most) = in_effect(facts.world, facts.limits.max_weight);
+    let weights = [(stable, facts.limits.max_weight - least), (canary, most)];
+    weights.into_iter().filter(|(_, weight)| *weight > 0).map(|(service, _)| service).collect()
+}
+
 /// The least and the most weight that requests may still find on the canary: what the objects show, and anything at
 /// all while those who serve them have not taken it up.
 pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {

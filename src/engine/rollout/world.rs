@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
@@ -40,6 +40,8 @@ pub struct World {
     pub spec: Arc<Parsed>,
     /// ReplicaSets that the Rollout controls, or orphans that its selector claims.
     pub sets: Vec<Arc<Set>>,
+    /// Pods that those ReplicaSets control.
+    pub pods: Vec<Arc<Pod>>,
     /// Services that the spec names, by name; absent when they do not exist.
     pub services: BTreeMap<String, Arc<Service>>,
     /// Ready endpoints of those Services, counted by the revision of the pod behind them.
@@ -264,6 +266,47 @@ impl SetStatus {
             ready: clamp(int(object, "/status/readyReplicas")),
             available: clamp(int(object, "/status/availableReplicas")),
             failure,
+        }
+    }
+}
+
+/// A pod of a ReplicaSet as far as a restart needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    pub name: String,
+    pub uid: String,
+    /// Name of the ReplicaSet that controls it, empty when none does.
+    pub set: String,
+    pub created: Timestamp,
+    /// Since when it is ready, if it is.
+    pub ready_since: Option<Timestamp>,
+    /// Being deleted, or ended: its ReplicaSet does not count it any more.
+    pub leaving: bool,
+}
+
+impl Pod {
+    /// When it becomes or became available, which is later than ready by the minReadySeconds of its ReplicaSet.
+    #[must_use]
+    pub fn available_at(&self, set: &Set) -> Option<Timestamp> {
+        self.ready_since?.checked_add(SignedDuration::from_secs(set.min_ready_seconds.into())).ok()
+    }
+
+    /// Reads a pod from its JSON; absent or malformed fields count as empty.
+    #[must_use]
+    pub fn parse(object: &Value) -> Self {
+        let list = |pointer| object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        let mut owners = list("/metadata/ownerReferences").filter(|owner| owner["kind"] == "ReplicaSet");
+        let ready = list("/status/conditions").find(|condition| condition["type"] == "Ready");
+        let ready = ready.filter(|condition| condition["status"] == "True");
+        let ended = matches!(text(object, "/status/phase").as_str(), "Failed" | "Succeeded");
+        Self {
+            name: text(object, "/metadata/name"),
+            uid: text(object, "/metadata/uid"),
+            set: owners.find_map(|owner| owner["name"].as_str()).unwrap_or_default().to_owned(),
+            created: text(object, "/metadata/creationTimestamp").parse().unwrap_or_default(),
+            ready_since: ready
+                .map(|condition| text(condition, "/lastTransitionTime").parse().unwrap_or_default()),
+            leaving: ended || object.pointer("/metadata/deletionTimestamp").is_some(),
         }
     }
 }

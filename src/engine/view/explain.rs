@@ -151,7 +151,8 @@ fn writes(round: &Plan) -> Vec<Foreseen> {
             | Write::Route(_)
             | Write::CreateRun(_)
             | Write::StopRun { .. }
-            | Write::DeleteRun { .. } => planned.write.to_string(),
+            | Write::DeleteRun { .. }
+            | Write::RestartPod { .. } => planned.write.to_string(),
         };
         Foreseen { after_seconds: 0, what, because: planned.because.to_string() }
     });

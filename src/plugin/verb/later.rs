@@ -25,8 +25,6 @@ pub(crate) enum Later {
     Dashboard(Rest),
     #[command(hide = true, disable_help_flag = true)]
     Notifications(Rest),
-    #[command(hide = true, disable_help_flag = true)]
-    Restart(Rest),
 }
 
 impl Later {
@@ -37,7 +35,6 @@ impl Later {
             Self::Lint(_) => "lint",
             Self::Dashboard(_) => "dashboard",
             Self::Notifications(_) => "notifications",
-            Self::Restart(_) => "restart",
         };
         refusal(name, grammar)
     }

@@ -1,0 +1,189 @@
+//! Restarts: pods that were created before `spec.restartAt` are evicted, a few at a time, and Kubernetes replaces them.
+//!
+//! Input: facts and the pods of the World. Output: how far the restart is, and evictions. A round that changes anything
+//! else evicts nobody, so that a disruption budget that says no never holds an update up; and a pod that is not ready
+//! costs nothing, so that a revision that crashes can be restarted.
+
+use jiff::{SignedDuration, Timestamp};
+use tidegate_api::rollout::{Rollout, RolloutStatus};
+
+use super::condition::time;
+use super::facts::Facts;
+use super::replicas::total;
+use super::traffic;
+use super::world::{Pod, Set};
+use crate::plan::{Because, Plan, Planned, Write};
+
+/// How long until pods whose eviction may have been refused are tried again; upstream's interval.
+const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+/// Most evictions in one plan: each is a request, and the next round brings the next ones.
+const AT_ONCE: usize = 20;
+
+/// How far a restart is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Restart {
+    /// Nobody asks for one, or it is done already.
+    NotAsked,
+    /// It begins at this time.
+    Later { at: Timestamp },
+    /// `left` pods are older than `at`; those named, with their uids, may go now.
+    Running { at: Timestamp, left: usize, evict: Vec<(String, String)>, again: Option<Timestamp> },
+    /// No pod is older.
+    Done { at: Timestamp },
+}
+
+/// The time of a restart that is asked for and not done. Kubernetes keeps whole seconds, a user may write fractions.
+pub(crate) fn asked(rollout: &Rollout, status: &RolloutStatus) -> Option<Timestamp> {
+    let at = time(rollout.spec.restart_at.as_ref()?.0).0;
+    let done = status.restarted_at.as_ref().map(|done| time(done.0).0);
+    (done != Some(at)).then_some(at)
+}
+
+/// Looks how far the restart is. `quiet` says that no abort has traffic to move.
+pub(crate) fn look(facts: &Facts<'_>, quiet: bool) -> Restart {
+    let Some(at) = asked(facts.rollout, facts.status) else { return Restart::NotAsked };
+    if facts.now < at {
+        return Restart::Later { at };
+    }
+    let sets = in_order(facts);
+    let left: usize = sets.iter().map(|set| old(facts, set, at).count()).sum();
+    if left == 0 && sets.iter().all(|set| all_seen(facts, set)) {
+        return Restart::Done { at };
+    }
+    let evict = if quiet { candidates(facts, &sets, at) } else { Vec::new() };
+    let again =
+        if evict.is_empty() { next_available(facts, &sets) } else { facts.now.checked_add(AGAIN).ok() };
+    Restart::Running { at, left, evict, again }
+}
+
+impl Restart {
+    /// What the restart is doing or waiting for.
+    pub(crate) fn because(&self) -> Option<Because> {
+        match self {
+            Self::NotAsked | Self::Done { .. } => None,
+            Self::Later { at } => Some(Because::RestartLater { at: *at }),
+            Self::Running { at, left, .. } => Some(Because::Restarting { at: *at, left: *left }),
+        }
+    }
+
+    /// Whether pods may go now.
+    pub(crate) fn evicts(&self) -> bool {
+        matches!(self, Self::Running { evict, .. } if !evict.is_empty())
+    }
+
+    /// Wakes the Rollout when there is something to do, and adds the evictions to a plan that changes nothing else.
+    pub(crate) fn write(self, facts: &Facts<'_>, plan: &mut Plan) {
+        let because = self.because();
+        match self {
+            Self::NotAsked | Self::Done { .. } => {}
+            Self::Later { at } => plan.wake_at(at),
+            Self::Running { evict, again, .. } => {
+                if let Some(again) = again {
+                    plan.wake_at(again);
+                }
+                if moves(facts, plan) {
+                    return;
+                }
+                let because = because.unwrap_or_default();
+                let evictions = evict.into_iter().map(|(name, uid)| Planned {
+                    write: Write::RestartPod { name, uid },
+                    because: because.clone(),
+                    notices: Vec::new(),
+                });
+                plan.writes.splice(0..0, evictions);
+            }
+        }
+    }
+}
+
+/// Whether a plan changes more than what the status says of pods: then the next round looks again.
+fn moves(facts: &Facts<'_>, plan: &Plan) -> bool {
+    plan.writes.iter().any(|planned| {
+        let Write::Status(status) = &planned.write else { return true };
+        status.to.current_step_index != facts.status.current_step_index
+            || status.to.stable_rs != facts.status.stable_rs
+            || status.to.abort != facts.status.abort
+            || status.to.pause_conditions != facts.status.pause_conditions
+    })
+}
+
+/// The stable revision first, then the new one, then the others, oldest first: upstream's order.
+fn in_order<'w>(facts: &Facts<'w>) -> Vec<&'w Set> {
+    let new = facts.new.filter(|new| facts.stable.is_none_or(|stable| stable.name != new.name));
+    facts.stable.into_iter().chain(new).chain(facts.others.iter().copied()).collect()
+}
+
+/// Pods of a ReplicaSet that are not on their way out.
+fn pods<'w>(facts: &Facts<'w>, set: &Set) -> impl Iterator<Item = &'w Pod> {
+    let name = set.name.clone();
+    facts.world.pods.iter().map(AsRef::as_ref).filter(move |pod| !pod.leaving && pod.set == name)
+}
+
+fn old<'w>(facts: &Facts<'w>, set: &Set, at: Timestamp) -> impl Iterator<Item = &'w Pod> {
+    pods(facts, set).filter(move |pod| pod.created < at)
+}
+
+/// Whether as many pods are seen as the ReplicaSet says it has: a late cache must not look like the end.
+fn all_seen(facts: &Facts<'_>, set: &Set) -> bool {
+    let seen = i32::try_from(pods(facts, set).count()).unwrap_or(i32::MAX);
+    seen >= set.status.replicas
+}
+
+/// Available pods by what the ReplicaSet says and by what its pods say: the fewer of the two.
+fn available(facts: &Facts<'_>, set: &Set) -> i32 {
+    let seen = pods(facts, set).filter(|pod| pod.available_at(set).is_some_and(|at| at <= facts.now)).count();
+    set.status.available.min(set.replicas).min(i32::try_from(seen).unwrap_or(i32::MAX))
+}
+
+/// When the next pod becomes available, which no change of a pod will tell.
+fn next_available(facts: &Facts<'_>, sets: &[&Set]) -> Option<Timestamp> {
+    let times = sets.iter().flat_map(|set| pods(facts, set).filter_map(move |pod| pod.available_at(set)));
+    times.filter(|at| *at > facts.now).min()
+}
+
+/// The pods that may go now.
+fn candidates(facts: &Facts<'_>, sets: &[&Set], at: Timestamp) -> Vec<(String, String)> {
+    let specified = total(facts.all.iter().map(|set| set.replicas)).max(facts.replicas);
+    let available = total(facts.all.iter().map(|set| available(facts, set)));
+    let mut budget = available - (specified - facts.limits.unavailable.max(1));
+    let mut evict = Vec::new();
+    for set in sets {
+        let mut spare = spare(facts, set);
+        let mut old: Vec<&Pod> = old(facts, set, at).collect();
+        // Those that serve nobody first, then the oldest.
+        old.sort_by(|a, b| {
+            let key = |pod: &Pod| (pod.ready_since.is_some(), pod.created);
+            key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
+        });
+        for pod in old {
+            if pod.ready_since.is_some() {
+                if budget <= 0 || spare <= 0 {
+                    continue;
+                }
+                budget -= 1;
+                spare -= 1;
+            }
+            evict.push((pod.name.clone(), pod.uid.clone()));
+        }
+    }
+    evict.truncate(AT_ONCE);
+    evict
+}
+
+/// Ready pods that a revision can do without: the last endpoint of a Service that carries weight stays. A Rollout of
+/// one replica has no other, and asked for it.
+fn spare(facts: &Facts<'_>, set: &Set) -> i32 {
+    let hash = set.hash();
+    let serving = traffic::weighted_services(facts)
+        .into_iter()
+        .filter(|service| facts.world.services.get(*service).is_some_and(|known| known.hash() == Some(hash)));
+    let ready = serving.map(|service| facts.endpoints(service, hash)).min();
+    match ready {
+        Some(_) if facts.replicas <= 1 => i32::MAX,
+        Some(endpoints) => {
+            let seen = pods(facts, set).filter(|pod| pod.ready_since.is_some()).count();
+            endpoints.min(i32::try_from(seen).unwrap_or(i32::MAX)) - 1
+        }
+        None => i32::MAX,
+    }
+}
