@@ -35,8 +35,8 @@ mod sync;
 mod sync_differences;
 mod sync_waves;
 mod together;
-mod witness;
 mod upstream_plugin;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;

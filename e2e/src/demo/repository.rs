@@ -61,7 +61,13 @@ pub(super) const RELEASES: [Release; 5] = [
         greeting: "hello",
         message: "shop: version 4, with a person at each step",
     },
-    Release { version: "v2", fail_percent: 0, by_hand: false, greeting: "hello", message: "shop: back to version 2" },
+    Release {
+        version: "v2",
+        fail_percent: 0,
+        by_hand: false,
+        greeting: "hello",
+        message: "shop: back to version 2",
+    },
 ];
 
 /// A commit that is not about the version at all, made while Git still names the bad one.

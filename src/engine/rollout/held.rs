@@ -172,8 +172,13 @@ impl<'f, 'w> Memory<'f, 'w> {
         if self.records.iter().any(|record| record.is_brought_by(set.hash(), &all)) {
             return;
         }
-        let old: BTreeSet<String> =
-            self.facts.stable.map(|stable| images(&stable.template)).unwrap_or_default().into_values().collect();
+        let old: BTreeSet<String> = self
+            .facts
+            .stable
+            .map(|stable| images(&stable.template))
+            .unwrap_or_default()
+            .into_values()
+            .collect();
         let digests = self.facts.world.digests.get(set.hash());
         let new = theirs.into_iter().filter(|(_, image)| !old.contains(image)).map(|(container, image)| {
             let digest = digests.and_then(|digests| digests.get(&container)).cloned();

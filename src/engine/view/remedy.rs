@@ -45,7 +45,9 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
             let left = i32::try_from(*left).unwrap_or(i32::MAX);
             one(format!("new pods in the place of {left} old {}", noun(left, "one")))
         }
-        Because::RestartLater { at } => one(format!("the time of the restart {}", self::left(world.now, *at))),
+        Because::RestartLater { at } => {
+            one(format!("the time of the restart {}", self::left(world.now, *at)))
+        }
         Because::Held { .. } => one("another version in the spec, or a retry that ships this one".to_owned()),
         Because::Paused { until: None, .. } => one("somebody who promotes it".to_owned()),
         Because::Paused { until: Some(until), .. } => {
