@@ -4,6 +4,7 @@
 //! `cargo verify` runs every check; `cargo run -p e2e -- cluster up` starts a
 //! cluster to look around in; `cargo run -p e2e -- test FILTER` runs tests on it.
 
+mod argo;
 mod cache;
 mod cluster;
 mod command;

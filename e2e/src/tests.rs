@@ -34,6 +34,7 @@ mod smoke;
 mod sync;
 mod sync_differences;
 mod sync_waves;
+pub(crate) mod takeover;
 mod together;
 mod upstream_plugin;
 mod witness;

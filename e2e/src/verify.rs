@@ -44,7 +44,7 @@ struct Part {
 /// In order: what fails quickly comes first, the simulation has the machine for
 /// itself, and Rust is compiled before Go, whose builds then run beside the
 /// parts that leave a processor idle.
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part { name: "format", run: |_| async { cargo(&["fmt", "--all", "--check"]) }.boxed_local() },
     Part { name: "clippy", run: |_| async { clippy() }.boxed_local() },
     Part { name: "engine fence", run: |_| async { engine_fence() }.boxed_local() },
@@ -54,6 +54,7 @@ const PARTS: [Part; 10] = [
     Part { name: "chart", run: |_| async { chart() }.boxed_local() },
     Part { name: "Go tools", run: |v| go_tools(v).boxed_local() },
     Part { name: "cluster after a crash", run: |v| cluster_after_a_crash(v).boxed_local() },
+    Part { name: "install over Argo", run: |v| install_over_argo(v).boxed_local() },
     Part { name: "cluster tests", run: |v| cluster_tests(v).boxed_local() },
 ];
 
@@ -267,6 +268,18 @@ async fn cluster_after_a_crash(verification: &Verification) -> Result<()> {
     }
     let outcomes = tests::run(Arc::new(neighbour), "smoke::a_deployment").await?;
     summary(&outcomes)
+}
+
+/// Tidegate installed over Argo Rollouts and Argo CD, and back. The kinds belong to the whole cluster, so it has one of
+/// its own.
+async fn install_over_argo(verification: &Verification) -> Result<()> {
+    if !verification.has_own_clusters() {
+        say("   left out: needs root and a cluster of one's own");
+        return Ok(());
+    }
+    let parts = blocking(Parts::build).await?;
+    let cluster = Cluster::start(&format!("over-argo-{}", std::process::id()), Life::Process, &parts).await?;
+    tests::takeover::run(Arc::new(cluster)).await
 }
 
 /// The tests on a real cluster.

@@ -23,3 +23,5 @@ pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan,
 
 #[cfg(test)]
 mod ready_tests;
+#[cfg(test)]
+mod upstream;

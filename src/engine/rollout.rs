@@ -22,6 +22,9 @@ pub mod template;
 mod traffic;
 pub mod world;
 
+#[cfg(test)]
+mod upstream;
+
 use jiff::SignedDuration;
 use tidegate_api::rollout::{CanaryStrategy, RolloutStatus};
 use tidegate_api::valid::{Step, ValidCanary, ValidRollout, ValidStrategy};

@@ -77,7 +77,7 @@ fn assess_metric(metric: &Metric, result: &MetricResult, terminating: bool) -> A
 }
 
 /// How bad a phase is, when the worst one counts.
-fn badness(phase: AnalysisPhase) -> u8 {
+pub(crate) fn badness(phase: AnalysisPhase) -> u8 {
     match phase {
         AnalysisPhase::Successful => 0,
         AnalysisPhase::Running => 1,

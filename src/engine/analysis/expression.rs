@@ -9,7 +9,7 @@
 mod rewrite;
 mod token;
 
-use rewrite::{call_for_index, number_from_samples, spell_out_shorthand};
+use rewrite::{ARITHMETIC, call_for_index, number_from_samples, spell_out_negation, spell_out_shorthand};
 use token::{Kind, Token, WORD_OPERATORS, is_symbol, tokens};
 
 /// What a text in the language may cost; far above what people write.
@@ -181,7 +181,9 @@ pub(super) fn prepare(text: &str, vocabulary: Vocabulary) -> Result<Expression<'
     check_brackets(&tokens)?;
     check_ranges(&tokens)?;
     check_closures(&tokens)?;
-    tokens = spell_out_shorthand(&tokens);
+    check_defaults(&tokens)?;
+    check_escapes(&tokens)?;
+    tokens = spell_out_negation(&spell_out_shorthand(&tokens));
     let calls = check_names(&tokens, vocabulary)?;
     if vocabulary == (Vocabulary::Condition { samples: true }) {
         tokens = number_from_samples(&tokens);
@@ -232,6 +234,44 @@ fn check_ranges(tokens: &[Token<'_>]) -> Result<(), String> {
             || !alone(tokens.get(index + 2))
         {
             return Err(format!("only one range is allowed, between two numbers below {MOST_RANGE}"));
+        }
+    }
+    Ok(())
+}
+
+/// `a ?? b == c` has no one meaning: Argo refuses it, and the crate would take `b == c` for the default.
+fn check_defaults(tokens: &[Token<'_>]) -> Result<(), String> {
+    const LOGIC: &[&str] =
+        &["&&", "||", "..", "and", "contains", "endsWith", "in", "matches", "or", "startsWith"];
+    for (index, _) in tokens.iter().enumerate().filter(|(_, token)| is_symbol(Some(token), &["??"])) {
+        let mut depth = 0_usize;
+        // What comes right behind may be a sign.
+        for token in tokens.iter().skip(index + 2) {
+            match token.text {
+                _ if token.kind == Kind::Text => {}
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" if depth == 0 => break,
+                ")" | "]" | "}" => depth -= 1,
+                "," | ";" | "?" | ":" | "|" if depth == 0 => break,
+                operator if depth == 0 && (ARITHMETIC.contains(&operator) || LOGIC.contains(&operator)) => {
+                    return Err(format!("{operator} after ?? needs parentheses around one of them"));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The crate knows fewer escapes than Go, and would compare with another text than the one that is meant.
+fn check_escapes(tokens: &[Token<'_>]) -> Result<(), String> {
+    for token in tokens.iter().filter(|token| token.kind == Kind::Text && !token.text.starts_with('`')) {
+        let mut escaped = false;
+        for character in token.text.chars() {
+            if escaped && (character.is_ascii_digit() || matches!(character, 'u' | 'U' | 'x')) {
+                return Err(format!("the escape \\{character} is not available: write the character itself"));
+            }
+            escaped = character == '\\' && !escaped;
         }
     }
     Ok(())

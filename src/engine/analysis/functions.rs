@@ -32,6 +32,15 @@ pub(super) fn language(now: Timestamp) -> Environment<'static> {
     add_times(&mut environment, now);
     add_bounded_texts(&mut environment);
     add_bounded_lists(&mut environment);
+    add_searches(&mut environment);
+    environment.add_function("int", |call| match call.args.as_slice() {
+        [value @ (Value::Integer(_) | Value::Float(_))] => as_int(value).map(Value::Integer),
+        [Value::String(text)] => match text.parse() {
+            Ok(number) => Ok(Value::Integer(number)),
+            Err(_) => fail(format!("invalid operation: int({text})")),
+        },
+        _ => fail("int() takes a number or a text"),
+    });
     environment.add_function(AT, |call| match call.args.as_slice() {
         [container, key] => at(container, key),
         _ => fail("an index needs one operand and one key"),
@@ -43,6 +52,28 @@ pub(super) fn language(now: Timestamp) -> Environment<'static> {
         });
     }
     environment
+}
+
+/// `findIndex` and `findLastIndex`: where nothing is found there is no place, and a comparison with one is an error.
+fn add_searches(environment: &mut Environment<'static>) {
+    for (name, last) in [("findIndex", false), ("findLastIndex", true)] {
+        environment.add_function(name, move |call| {
+            let (items, predicate) = list_and_predicate(name, &call.args, call.predicate)?;
+            for step in 0..items.len() {
+                let index = if last { items.len() - 1 - step } else { step };
+                let scope = Item { outer: call.ctx, item: &items[index], total: None };
+                let answer = call.env.run(predicate, &scope)?;
+                match answer.as_bool() {
+                    Some(true) => return Ok(Value::from(index)),
+                    Some(false) => {}
+                    None => {
+                        return fail(format!("predicate should return boolean (got {})", go_type(&answer)));
+                    }
+                }
+            }
+            fail(format!("{name}() finds nothing"))
+        });
+    }
 }
 
 fn add_times(environment: &mut Environment<'static>, now: Timestamp) {
@@ -299,12 +330,21 @@ fn as_float(value: &Value) -> expr::Result<f64> {
     }
 }
 
+/// A cast cuts off the fraction. What no integer can hold, NaN as well, becomes the lowest one, as it does for Go on
+/// amd64: a missing number is never 0.
+fn cut_off(number: f64) -> i64 {
+    if (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&number) {
+        number as i64
+    } else {
+        i64::MIN
+    }
+}
+
 fn as_int(value: &Value) -> expr::Result<i64> {
     if let Some(number) = value.as_integer() {
         return Ok(number);
     }
-    // A cast cuts off the fraction, as Go does.
-    let Some(text) = value.as_string() else { return real("asInt", value).map(|number| number as i64) };
+    let Some(text) = value.as_string() else { return real("asInt", value).map(cut_off) };
     match text.parse() {
         Ok(number) => Ok(number),
         Err(_) => fail(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")),

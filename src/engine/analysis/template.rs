@@ -25,13 +25,19 @@ pub(crate) fn flatten(
         found.collect(reference, templates)?;
     }
     let mut combined = AnalysisTemplateSpec::default();
-    for template in found.namespaced.iter().chain(&found.cluster) {
+    // One kind of thing after the other: of several contradictions, the first one told is upstream's.
+    let templates = || found.namespaced.iter().chain(&found.cluster);
+    for template in templates() {
         add_metrics(&mut combined, template)?;
-        for arg in &template.args {
-            add_arg(&mut combined.args, arg)?;
-        }
+    }
+    for template in templates() {
         add_dry_run(&mut combined.dry_run, &template.dry_run)?;
+    }
+    for template in templates() {
         add_retention(&mut combined.measurement_retention, &template.measurement_retention)?;
+    }
+    for arg in templates().flat_map(|template| &template.args) {
+        add_arg(&mut combined.args, arg)?;
     }
     Ok(combined)
 }
@@ -76,7 +82,8 @@ fn add_metrics(combined: &mut AnalysisTemplateSpec, template: &AnalysisTemplateS
     Ok(())
 }
 
-/// Adds an argument; of several with one name the first value counts, and two different values contradict.
+/// Adds an argument; of several with one name the first value counts, and two different values contradict. One without
+/// a value makes room for the next as a whole: where a Secret stayed beside the value, the Secret would win.
 fn add_arg(args: &mut Vec<Argument>, arg: &Argument) -> Result<(), String> {
     let Some(known) = args.iter_mut().find(|known| known.name == arg.name) else {
         args.push(arg.clone());
@@ -89,11 +96,8 @@ fn add_arg(args: &mut Vec<Argument>, arg: &Argument) -> Result<(), String> {
                 arg.name
             ));
         }
-        (None, Some(_)) => known.value.clone_from(&arg.value),
-        (Some(_), Some(_)) | (_, None) => {}
-    }
-    if known.value_from.is_none() {
-        known.value_from.clone_from(&arg.value_from);
+        (None, _) => known.clone_from(arg),
+        (Some(_), _) => {}
     }
     Ok(())
 }

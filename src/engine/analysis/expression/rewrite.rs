@@ -5,7 +5,8 @@
 use super::token::{Kind, Token, ends_operand, is_symbol};
 use super::{AT, NUMBER};
 
-const ARITHMETIC: &[&str] = &["!=", "%", "*", "**", "+", "-", "/", "<", "<=", "==", ">", ">=", "^"];
+pub(super) const ARITHMETIC: &[&str] =
+    &["!=", "%", "*", "**", "+", "-", "/", "<", "<=", "==", ">", ">=", "^"];
 
 /// Puts `#` before a `.` that no operand precedes: `.value` is short for `#.value`.
 pub(super) fn spell_out_shorthand<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
@@ -15,6 +16,36 @@ pub(super) fn spell_out_shorthand<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
             spelled.push(Token { kind: Kind::Name, text: "#" });
         }
         spelled.push(*token);
+    }
+    spelled
+}
+
+/// `a not contains "b"` becomes `(a contains "b") == false`; what is more than a text or a name on the right stays, and
+/// is refused by the crate.
+pub(super) fn spell_out_negation<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    const NEGATED: &[&str] = &["contains", "endsWith", "matches", "startsWith"];
+    let symbol = |text| Token { kind: Kind::Symbol, text };
+    let mut spelled: Vec<Token<'a>> = Vec::with_capacity(tokens.len());
+    let mut rest = tokens;
+    while let Some((token, after)) = rest.split_first() {
+        rest = after;
+        let negation = *token == Token { kind: Kind::Name, text: "not" };
+        let alone = |next: Option<&Token<'_>>| !is_symbol(next, &[".", "?.", "[", "("]);
+        match after {
+            [operator, right, ..]
+                if negation
+                    && NEGATED.contains(&operator.text)
+                    && matches!(right.kind, Kind::Text | Kind::Name)
+                    && alone(after.get(2))
+                    && spelled.last().is_some_and(ends_operand) =>
+            {
+                spelled.insert(operand_start(&spelled), symbol("("));
+                spelled.extend([*operator, *right, symbol(")"), symbol("==")]);
+                spelled.push(Token { kind: Kind::Name, text: "false" });
+                rest = &after[2..];
+            }
+            _ => spelled.push(*token),
+        }
     }
     spelled
 }
