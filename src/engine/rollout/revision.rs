@@ -10,19 +10,21 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::facts::Facts;
-use super::held::ABORTED_CONTENT;
+use super::held::{ABORTED_CONTENT, HOLD, SHIP_AGAIN};
 use super::template;
 use super::world::{DESIRED_REPLICAS, HASH_LABEL, REVISION, REVISION_HISTORY, Set, World};
 use crate::plan::{Because, Notice, Plan, SetPatch, Write};
 
 /// Annotations of a Rollout that its ReplicaSets do not inherit.
-const NOT_COPIED: [&str; 6] = [
+const NOT_COPIED: [&str; 8] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
     REVISION_HISTORY,
     DESIRED_REPLICAS,
     "notified.notifications.argoproj.io",
     ABORTED_CONTENT,
+    HOLD,
+    SHIP_AGAIN,
 ];
 
 /// The ReplicaSets that the Rollout controls, oldest first.
