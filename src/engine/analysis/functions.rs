@@ -333,7 +333,7 @@ fn as_float(value: &Value) -> expr::Result<f64> {
 /// A cast cuts off the fraction. What no integer can hold, NaN as well, becomes the lowest one, as it does for Go on
 /// amd64: a missing number is never 0.
 fn cut_off(number: f64) -> i64 {
-    if (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&number) {
+    if (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&number) {
         number as i64
     } else {
         i64::MIN

@@ -30,9 +30,8 @@ fn assert_none(checked: usize, differences: &[String]) {
 }
 
 fn rollout(row: &Value) -> Rollout {
-    let step = |weight: &Value| match weight {
-        Value::Null => json!({"pause": {}}),
-        weight => json!({"setWeight": weight}),
+    let step = |weight: &Value| {
+        if weight.is_null() { json!({"pause": {}}) } else { json!({"setWeight": weight}) }
     };
     let steps: Vec<Value> = row["steps"].as_array().into_iter().flatten().map(step).collect();
     let mut canary = json!({"steps": steps, "maxSurge": row["surge"], "maxUnavailable": row["away"],

@@ -23,13 +23,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::InvalidSpec { message } => one(format!("a corrected spec: {message}")),
         Because::Unserved { what } => one(format!("a spec without {what}, or a controller that serves it")),
         Because::WaitingForPods { set, ready, need, trouble } => {
-            let more = need.saturating_sub(*ready);
-            let pods = if more > 0 {
-                format!("{more} more available {} of {set}", noun(more, "pod"))
-            } else {
-                format!("{} {} of {set} that end", more.saturating_neg(), noun(-more, "pod"))
-            };
-            std::iter::once(pods)
+            std::iter::once(pods_to_come(set, *ready, *need))
                 .chain(trouble.iter().map(|trouble| format!("a remedy for: {trouble}")))
                 .collect()
         }
@@ -90,6 +84,15 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         | Because::StatusMoved => {
             one("the controller, at once; if nothing moves, look whether one is running".to_owned())
         }
+    }
+}
+
+fn pods_to_come(set: &str, ready: i32, need: i32) -> String {
+    let more = need.saturating_sub(ready);
+    if more > 0 {
+        format!("{more} more available {} of {set}", noun(more, "pod"))
+    } else {
+        format!("{} {} of {set} that end", more.saturating_neg(), noun(-more, "pod"))
     }
 }
 

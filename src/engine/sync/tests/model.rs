@@ -345,10 +345,9 @@ impl Model {
     fn one(&mut self, write: &Write) -> Outcome {
         self.version += 1;
         let resource_version = Some(self.version.to_string());
-        self.log.push(match write {
-            Write::Apply(apply) if !self.live.contains_key(&apply.key) => format!("create {}", apply.key),
-            write => write.to_string(),
-        });
+        let created = if let Write::Apply(apply) = write { Some(&apply.key) } else { None };
+        let created = created.filter(|key| !self.live.contains_key(key));
+        self.log.push(created.map_or_else(|| write.to_string(), |key| format!("create {key}")));
         match write {
             Write::Namespace { name, .. } => {
                 self.namespaces
