@@ -155,7 +155,9 @@ impl<'a> Run<'a> {
             !cluster.unread.is_empty()
                 || predicted.into_iter().any(|prediction| matches!(prediction, Prediction::Unanswered(_)))
         };
-        matches!(self.world.source, Some(Err(_))) || self.world.cluster.as_ref().is_some_and(unanswered)
+        matches!(self.world.source, Some(Err(_)))
+            || self.world.settings.is_err()
+            || self.world.cluster.as_ref().is_some_and(unanswered)
     }
 
     /// The commit that this automated sync keeps from being synced.
