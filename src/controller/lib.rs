@@ -93,6 +93,12 @@ pub enum RunError {
     Signals(#[from] std::io::Error),
 }
 
+/// What of the cluster is looked at.
+fn scope(options: &Options, own_namespace: &str) -> Scope {
+    let named = || options.namespace.clone().unwrap_or_else(|| own_namespace.to_owned());
+    Scope { namespace: options.namespaced.then(named), instance_id: options.instance_id.clone() }
+}
+
 /// Runs the controller until it is asked to end.
 ///
 /// # Errors
@@ -119,9 +125,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     serve(&options, &scene, &metrics, (&counts, &deliveries), &gate, &mut background).await?;
     receive_webhooks(&options, &config, &metrics, deliveries, &mut background).await?;
     let own_namespace = options.own_namespace();
-    let namespace =
-        options.namespaced.then(|| options.namespace.clone().unwrap_or_else(|| own_namespace.clone()));
-    let scope = Scope { namespace, instance_id: options.instance_id.clone() };
+    let scope = scope(&options, &own_namespace);
     info!(version = env!("CARGO_PKG_VERSION"), ?scope, own_namespace, cluster = %config.cluster_url, "starting");
     let mut watches = watch::start(&client, &scope, &scene, &metrics);
     let (recorder, writer) = events::channel(talk, Arc::clone(&metrics));

@@ -120,10 +120,10 @@ fn ready(namespace: &str, service: &str, port: &Value, slices: &[Arc<EndpointSli
             && labels.and_then(|labels| labels.get(SERVICE)).is_some_and(|name| name == service)
     };
     for slice in slices.iter().filter(of_service) {
-        let is_meant = |number: Option<i32>, name: Option<&str>| match port {
-            Value::Number(wanted) => wanted.as_i64() == number.map(i64::from),
-            Value::String(wanted) => Some(wanted.as_str()) == name,
-            _ => true,
+        let is_meant = |number: Option<i32>, name: Option<&str>| match (port.as_i64(), port.as_str()) {
+            (Some(wanted), _) => number.map(i64::from) == Some(wanted),
+            (None, Some(wanted)) => name == Some(wanted),
+            (None, None) => true,
         };
         let ports = slice.ports.as_deref().unwrap_or_default();
         let port = ports.iter().find(|port| is_meant(port.port, port.name.as_deref()));

@@ -51,6 +51,43 @@ async fn pods(scene: &Scene) -> Result<BTreeSet<String>> {
     Ok(staying.filter_map(|pod| pod.metadata.name).collect())
 }
 
+/// The shop at its first pause, as the plugin shows it.
+async fn shows_the_pause(argo: &Client) -> Result<()> {
+    argo.shows(
+        "get rollout shop --no-color",
+        &[
+            &["Status: ॥ Paused"],
+            &["Message: CanaryPauseStep"],
+            &["Step: 1/5"],
+            &["SetWeight: 25"],
+            &["ActualWeight: 25"],
+            &["tidegate.dev/app:v1 (stable)"],
+            &["tidegate.dev/app:v2 (canary)"],
+            &["Desired: 4"],
+            &["Current: 5"],
+            &["Updated: 1"],
+            &["Ready: 5"],
+            &["Available: 5"],
+            &["# revision:2"],
+            &["ReplicaSet ✔ Healthy", "canary"],
+            &["# revision:1"],
+            &["ReplicaSet ✔ Healthy", "stable"],
+        ],
+    )
+    .await?;
+    argo.shows(
+        "list rollouts",
+        &[
+            &["NAME STRATEGY STATUS STEP SET-WEIGHT READY DESIRED UP-TO-DATE AVAILABLE"],
+            &["shop Canary Paused 1/5 25 5/5 4 1 5"],
+        ],
+    )
+    .await?;
+    argo.expect("status shop --watch=false", 0, &["Paused - CanaryPauseStep"]).await?;
+    argo.expect("status shop --timeout 1s", 1, &["Paused - CanaryPauseStep", "exceeded timeout"]).await?;
+    Ok(())
+}
+
 pub(super) async fn shows_a_canary_and_promotes_it(scene: Arc<Scene>) -> Result<()> {
     scene.given("a healthy shop of four pods behind a router");
     let argo = Client::upstream(&scene).await?;
@@ -87,38 +124,7 @@ pub(super) async fn shows_a_canary_and_promotes_it(scene: Arc<Scene>) -> Result<
     argo.expect("set image shop nobody=tidegate.dev/app:v2", 1, &["nobody"]).await?;
     argo.expect("set image shop app=tidegate.dev/app:v2", 0, &[r#"rollout "shop" image updated"#]).await?;
     shop.until_paused_at(1).await?;
-    argo.shows(
-        "get rollout shop --no-color",
-        &[
-            &["Status: ॥ Paused"],
-            &["Message: CanaryPauseStep"],
-            &["Step: 1/5"],
-            &["SetWeight: 25"],
-            &["ActualWeight: 25"],
-            &["tidegate.dev/app:v1 (stable)"],
-            &["tidegate.dev/app:v2 (canary)"],
-            &["Desired: 4"],
-            &["Current: 5"],
-            &["Updated: 1"],
-            &["Ready: 5"],
-            &["Available: 5"],
-            &["# revision:2"],
-            &["ReplicaSet ✔ Healthy", "canary"],
-            &["# revision:1"],
-            &["ReplicaSet ✔ Healthy", "stable"],
-        ],
-    )
-    .await?;
-    argo.shows(
-        "list rollouts",
-        &[
-            &["NAME STRATEGY STATUS STEP SET-WEIGHT READY DESIRED UP-TO-DATE AVAILABLE"],
-            &["shop Canary Paused 1/5 25 5/5 4 1 5"],
-        ],
-    )
-    .await?;
-    argo.expect("status shop --watch=false", 0, &["Paused - CanaryPauseStep"]).await?;
-    argo.expect("status shop --timeout 1s", 1, &["Paused - CanaryPauseStep", "exceeded timeout"]).await?;
+    shows_the_pause(&argo).await?;
     scene.when("a person promotes it, and then fully");
     argo.expect("promote shop", 0, &["rollout 'shop' promoted"]).await?;
     shop.until_paused_at(4).await?;
