@@ -143,6 +143,7 @@ pub(super) async fn shows_a_canary_and_promotes_it(scene: Arc<Scene>) -> Result<
     argo.expect("promote shop --full", 0, &["rollout 'shop' fully promoted"]).await?;
     argo.expect("status shop --timeout 120s", 0, &["Healthy"]).await?;
     shop.until_promoted("v2").await?;
+    shop.until("down to the new pods", |rollout| rollout["status"]["replicas"] == 4).await?;
     argo.shows(
         "get rollout shop --no-color",
         &[&["Step: 5/5"], &["tidegate.dev/app:v2 (stable)"], &["Updated: 4"], &["Available: 4"]],
@@ -261,7 +262,7 @@ pub(super) async fn lints_creates_and_ends(scene: Arc<Scene>) -> Result<()> {
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     };
-    let manifest = shop.manifest("v1", 2, &json!({"steps": [{"setWeight": 50}, {"pause": {}}]}));
+    let manifest = shop.without_route("v1", 2, &json!({"steps": [{"setWeight": 50}, {"pause": {}}]}));
     let rollout = manifest.split("---").last().context("the shop has no Rollout")?;
     let broken = file("broken", &rollout.replace("setWeight\":50", "setWeight\":500"))?;
     argo.expect(&format!("lint -f {}", broken.display()), 1, &["SetWeight needs to be between 0 and 100"])

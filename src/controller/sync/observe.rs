@@ -3,7 +3,7 @@
 //! Input: a world with what Git holds. Output: the facts that complete it. Whatever cannot be read is said, so
 //! that nothing is concluded from its absence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::stream;
@@ -22,6 +22,8 @@ use crate::failure::{Class, chain};
 
 /// Requests under way at once for one Application.
 const AT_ONCE: usize = 8;
+/// How often an object is read again that moved while it was looked at.
+const LOOKS: usize = 3;
 /// Objects per page of a list.
 const PAGE: u32 = 500;
 
@@ -77,12 +79,21 @@ pub(crate) async fn observe(look: &Look<'_>, mut world: World, found: &mut Found
         cluster.unread = unread;
     }
     if let Some(targets) = targets {
-        let predicted = look.predictions(wanted(&world, &targets), &world, found).await;
-        if let Some(cluster) = &mut world.cluster {
-            cluster.predicted = predicted;
-        }
+        look.predict(&targets, &mut world, found).await;
     }
     world
+}
+
+/// The objects that were written between their reading and their dry run.
+fn moved(cluster: &Cluster) -> BTreeSet<Key> {
+    let version = |object: &Value| object.pointer("/metadata/resourceVersion").cloned();
+    let is_moved = |(key, prediction): &(&Key, &Prediction)| match prediction {
+        Prediction::Accepted(predicted) => {
+            cluster.live.get(*key).is_some_and(|live| version(live) != version(predicted))
+        }
+        Prediction::Refused(_) | Prediction::Unanswered(_) => false,
+    };
+    cluster.predicted.iter().filter(is_moved).map(|(key, _)| key.clone()).collect()
 }
 
 /// What Git wants, if it could be rendered.
@@ -240,6 +251,34 @@ impl Look<'_> {
         facts
     }
 
+    /// Asks what the objects would become, and reads those again that somebody wrote meanwhile: a canary whose weight moves
+    /// differs from what was read of it only by the time.
+    async fn predict(&self, targets: &Targets, world: &mut World, found: &mut Found) {
+        let mut wanted = self::wanted(world, targets);
+        for _ in 0..LOOKS {
+            let predicted = self.predictions(wanted, world, found).await;
+            let Some(cluster) = &mut world.cluster else { return };
+            cluster.predicted.extend(predicted);
+            let moved = moved(cluster);
+            found.predicted.retain(|key, _| cluster.predicted.contains_key(key));
+            if moved.is_empty() {
+                return;
+            }
+            let versions = targets.versions();
+            for key in &moved {
+                let kind = versions.get(key).and_then(|version| self.served.of(key, version));
+                let Some(kind) = kind else { continue };
+                // One that cannot be read again stays as it was found, and the next round tells.
+                if let Ok(Some(object)) = self.object(key, kind).await {
+                    found.live.insert(key.clone(), object.clone());
+                    cluster.live.insert(key.clone(), object);
+                }
+            }
+            wanted = self::wanted(world, targets);
+            wanted.retain(|wanted| moved.contains(&wanted.key));
+        }
+    }
+
     /// Asks the server what each wanted object would become. An answer holds as long as both the wanted and
     /// the live object are what it was asked about.
     async fn predictions(
@@ -267,7 +306,7 @@ impl Look<'_> {
         });
         let results = a_few_at_once(asked.collect()).await;
         predicted.extend(results);
-        found.predicted.clone_from(&predicted);
+        found.predicted.extend(predicted.clone());
         predicted.into_iter().map(|(key, (_, prediction))| (key, prediction)).collect()
     }
 
