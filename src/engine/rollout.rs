@@ -50,6 +50,8 @@ pub fn plan(world: &World) -> Plan {
         plan.because = Because::Unserved { what };
         return plan;
     }
+    let seen = restart::as_pods_say(world);
+    let world = seen.as_ref();
     let none = RolloutStatus::default();
     let status = world.rollout.status.as_ref().unwrap_or(&none);
     let strategy = world.rollout.spec.strategy.canary.as_ref();
@@ -179,9 +181,9 @@ fn create(facts: &Facts<'_>, plan: &mut Plan) {
 
 /// Begins an update, unless it brings content that was aborted before.
 fn start_over(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
-    let held = Memory::of(facts).and_then(|mut memory| memory.hold(plan));
+    let held = Memory::of(facts).and_then(|memory| memory.hold(plan));
     if let Some(why) = &held {
-        plan.because = Because::Held { why: why.clone() };
+        plan.because = abort_first(facts, plan).unwrap_or_else(|| Because::Held { why: why.clone() });
     }
     status::reset(facts, created, held, plan);
 }
@@ -201,11 +203,7 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     let aborted = wishes.aborted(facts.status);
     let already = pause::abort_asked(facts.status);
     if aborted && !already {
-        // The abort that this round decides moves traffic in its first write too.
-        let mut first = Plan::default();
-        let held = traffic::abort(facts.world, facts.strategy, &mut first);
-        plan.writes.splice(0..0, first.writes);
-        plan.because = held.unwrap_or_else(|| aborted_because(&wishes));
+        plan.because = abort_first(facts, plan).unwrap_or_else(|| aborted_because(&wishes));
     }
     scale::forget(facts, plan);
     traffic::point_services(facts, aborted, plan);
@@ -213,7 +211,7 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     notices.extend(traffic.notices.iter().cloned());
     runs.write(plan);
     let halted = !wishes.add.is_empty();
-    if let Some(mut memory) = Memory::of(facts) {
+    if let Some(memory) = Memory::of(facts) {
         memory.settle(aborted, wishes.abort.as_deref(), plan);
     }
     let resized = !halted && scale::scale(facts, aborted, plan);
@@ -228,6 +226,14 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     let outcome = Outcome { wishes, runs: &runs, traffic: &traffic, restart: &restart, notices };
     status::finish(facts, outcome, plan);
     restart.write(facts, plan);
+}
+
+/// Moves the traffic of an abort that this very round decides, before all other writes. Says what keeps it where it is.
+fn abort_first(facts: &Facts<'_>, plan: &mut Plan) -> Option<Because> {
+    let mut first = Plan::default();
+    let kept = traffic::abort(facts.world, facts.strategy, &mut first);
+    plan.writes.splice(0..0, first.writes);
+    kept
 }
 
 /// Begins a pause step, and wakes when a timed one ends.

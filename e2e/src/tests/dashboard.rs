@@ -44,7 +44,16 @@ impl Dashboard {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let base = format!("http://127.0.0.1:{port}/rollouts/api/v1/rollouts/{}", scene.namespace());
         let client = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { _process: process, client, base })
+        let dashboard = Self { _process: process, client, base };
+        tokio::time::timeout(WITHIN, dashboard.ready()).await.context("the dashboard does not answer")?;
+        Ok(dashboard)
+    }
+
+    /// It calls itself available before its own backend listens.
+    async fn ready(&self) {
+        while self.get("info").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     async fn get(&self, path: &str) -> Result<Value> {

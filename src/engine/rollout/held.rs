@@ -91,6 +91,8 @@ pub(crate) struct Memory<'f, 'w> {
     facts: &'f Facts<'w>,
     records: Vec<Record>,
     images: BTreeSet<String>,
+    /// Why the records differ from those on the Rollout, if they do.
+    changed: Option<Because>,
 }
 
 impl<'f, 'w> Memory<'f, 'w> {
@@ -105,6 +107,7 @@ impl<'f, 'w> Memory<'f, 'w> {
             facts,
             records: records(facts.rollout),
             images: images(&facts.rollout.spec.template.0).into_values().collect(),
+            changed: None,
         })
     }
 
@@ -113,45 +116,48 @@ impl<'f, 'w> Memory<'f, 'w> {
     }
 
     /// Why an update that has just begun must not go on, if it brings what was aborted.
-    pub(crate) fn hold(&mut self, plan: &mut Plan) -> Option<String> {
-        self.remember_superseded(plan);
+    pub(crate) fn hold(mut self, plan: &mut Plan) -> Option<String> {
+        self.remember_superseded();
+        let held = self.held();
+        self.write(plan);
+        held
+    }
+
+    fn held(&mut self) -> Option<String> {
         let stable = &self.facts.status.stable_rs;
         let index = self.known().filter(|_| !stable.is_empty() && *stable != self.facts.hash)?;
         let record = self.records.get_mut(index).filter(|record| !record.may_ship(self.facts.rollout))?;
         let why = record.told(self.facts.name);
         if !record.held {
             record.held = true;
-            self.write(plan, Because::Held { why: why.clone() });
+            self.changed = Some(Because::Held { why: why.clone() });
         }
         Some(why)
     }
 
     /// An abort that was asked for in the same moment as another template is remembered too.
-    fn remember_superseded(&mut self, plan: &mut Plan) {
+    fn remember_superseded(&mut self) {
         let status = self.facts.status;
         if !pause::abort_asked(status) {
             return;
         }
         let aborted = self.facts.all.iter().copied().find(|set| set.hash() == status.current_pod_hash);
         if let Some(set) = aborted {
-            self.remember(set, cause(status, None), plan);
+            self.remember(set, cause(status, None));
         }
     }
 
     /// Keeps the records in line with an update under way: adds an abort, drops what was overruled or proved good.
-    pub(crate) fn settle(&mut self, aborted: bool, why: Option<&str>, plan: &mut Plan) {
-        if aborted && !self.facts.promoted() {
-            if let Some(new) = self.facts.new {
-                self.remember(new, cause(self.facts.status, why), plan);
-            }
-            return;
+    pub(crate) fn settle(mut self, aborted: bool, why: Option<&str>, plan: &mut Plan) {
+        if !aborted || self.facts.promoted() {
+            let before = self.records.len();
+            let (hash, images) = (&self.facts.hash, &self.images);
+            self.records.retain(|record| !record.is_brought_by(hash, images));
+            self.changed = (self.records.len() < before).then_some(Because::Bookkeeping);
+        } else if let Some(new) = self.facts.new {
+            self.remember(new, cause(self.facts.status, why));
         }
-        let before = self.records.len();
-        let (hash, images) = (&self.facts.hash, &self.images);
-        self.records.retain(|record| !record.is_brought_by(hash, images));
-        if self.records.len() < before {
-            self.write(plan, Because::Bookkeeping);
-        }
+        self.write(plan);
     }
 
     /// Whether somebody has allowed what is held: then the update goes on as after a retry.
@@ -166,7 +172,7 @@ impl<'f, 'w> Memory<'f, 'w> {
         Some(Because::Held { why: record.told(self.facts.name) })
     }
 
-    fn remember(&mut self, set: &Set, why: String, plan: &mut Plan) {
+    fn remember(&mut self, set: &Set, why: String) {
         let theirs = images(&set.template);
         let all = theirs.values().cloned().collect();
         if self.records.iter().any(|record| record.is_brought_by(set.hash(), &all)) {
@@ -195,10 +201,11 @@ impl<'f, 'w> Memory<'f, 'w> {
         });
         let surplus = self.records.len().saturating_sub(KEPT);
         self.records.drain(..surplus);
-        self.write(plan, Because::Bookkeeping);
+        self.changed = Some(Because::Bookkeeping);
     }
 
-    fn write(&self, plan: &mut Plan, because: Because) {
+    fn write(self, plan: &mut Plan) {
+        let Some(because) = self.changed else { return };
         let text = serde_json::to_string(&self.records).unwrap_or_default();
         let annotations = BTreeMap::from([(ABORTED_CONTENT.to_owned(), text)]);
         plan.push(Write::AnnotateRollout { annotations }, because);
