@@ -50,8 +50,6 @@ pub fn plan(world: &World) -> Plan {
         plan.because = Because::Unserved { what };
         return plan;
     }
-    let seen = restart::as_pods_say(world);
-    let world = seen.as_ref();
     let none = RolloutStatus::default();
     let status = world.rollout.status.as_ref().unwrap_or(&none);
     let strategy = world.rollout.spec.strategy.canary.as_ref();

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
@@ -53,6 +54,9 @@ async fn story(scene: &Arc<Scene>) -> Result<()> {
     let [take_over, take_kinds, leave, go_back] = commands()?;
     scene.given("Argo's CRDs with objects as its controllers left them");
     person.argos_kinds().await?;
+    tokio::time::timeout(scene::PATIENCE, until_served(scene))
+        .await
+        .context("Argo's kinds are not served")?;
     scene.apply(BEFORE).await?;
     leave_status(scene).await?;
     let shop = Shop::of(scene);
@@ -97,6 +101,15 @@ async fn story(scene: &Arc<Scene>) -> Result<()> {
     shop.until_promoted("v2").await?;
     scene.then("no request was lost on all these ways");
     ensure_none_lost(&running.stop().await?)
+}
+
+/// Waits until the API server tells clients of the kinds, some time after their definitions are established.
+async fn until_served(scene: &Scene) {
+    for (version, kind, _) in KEPT {
+        while scene::resource(&scene.client(), version, kind).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
 }
 
 /// The status that Argo's controllers wrote, which a manifest cannot carry where it is a subresource.

@@ -4,9 +4,6 @@
 //! else evicts nobody, so that a disruption budget that says no never holds an update up; and a pod that is not ready
 //! costs nothing, so that a revision that crashes can be restarted.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 
@@ -14,7 +11,7 @@ use super::condition::time;
 use super::facts::Facts;
 use super::replicas::total;
 use super::traffic;
-use super::world::{Pod, Set, World};
+use super::world::{Pod, Set};
 use crate::plan::{Because, Plan, Planned, Write};
 
 /// How long until pods whose eviction may have been refused are tried again; upstream's interval.
@@ -42,28 +39,16 @@ pub(crate) fn asked(rollout: &Rollout, status: &RolloutStatus) -> Option<Timesta
     (done != Some(at)).then_some(at)
 }
 
-/// The World with what its pods say of ReplicaSets. Their status may count a pod for a moment after it was evicted, and
-/// no size may be taken away on that.
-pub(crate) fn as_pods_say(world: &World) -> Cow<'_, World> {
-    let status = world.rollout.status.clone().unwrap_or_default();
-    let is_running = asked(&world.rollout, &status).is_some_and(|at| at <= world.now);
-    if !is_running || !world.pods.iter().any(|pod| pod.leaving) {
-        return Cow::Borrowed(world);
-    }
-    let mut world = world.clone();
-    for set in &mut world.sets {
-        let staying = world.pods.iter().filter(|pod| !pod.leaving && pod.set == set.name);
-        let count = |pods: usize| i32::try_from(pods).unwrap_or(i32::MAX);
-        let ready = count(staying.clone().filter(|pod| pod.ready_since.is_some()).count());
-        let is_available = |pod: &&Arc<Pod>| pod.available_at(set).is_some_and(|at| at <= world.now);
-        let available = count(staying.filter(is_available).count());
-        if set.status.ready > ready || set.status.available > available {
-            let status = &mut Arc::make_mut(set).status;
-            status.ready = status.ready.min(ready);
-            status.available = status.available.min(available);
-        }
-    }
-    Cow::Owned(world)
+/// Whether a ReplicaSet still counts pods as available that a restart has sent away: no size may be changed on that. It
+/// lasts until Kubernetes has looked again.
+pub(crate) fn counts_evicted(facts: &Facts<'_>) -> bool {
+    let is_running = asked(facts.rollout, facts.status).is_some_and(|at| at <= facts.now);
+    is_running && facts.all.iter().any(|set| !is_counted(facts, set))
+}
+
+/// Whether a ReplicaSet's status counts no pod as available that is not.
+fn is_counted(facts: &Facts<'_>, set: &Set) -> bool {
+    available(facts, set) >= set.status.available.min(set.replicas)
 }
 
 /// Looks how far the restart is. `quiet` says that no abort has traffic to move.
@@ -74,7 +59,7 @@ pub(crate) fn look(facts: &Facts<'_>, quiet: bool) -> Restart {
     }
     let sets = in_order(facts);
     let left: usize = sets.iter().map(|set| old(facts, set, at).count()).sum();
-    if left == 0 && sets.iter().all(|set| all_seen(facts, set)) {
+    if left == 0 && sets.iter().all(|set| all_seen(facts, set) && is_counted(facts, set)) {
         return Restart::Done { at };
     }
     let evict = if quiet { candidates(facts, &sets, at) } else { Vec::new() };

@@ -11,10 +11,10 @@ use tidegate_api::valid::AbortDelay;
 use super::condition::time;
 use super::facts::{Facts, size};
 use super::pause::{self, INCONCLUSIVE};
-use super::replicas;
 use super::step;
 use super::traffic;
 use super::world::{DESIRED_REPLICAS, SCALE_DOWN_DEADLINE, Set};
+use super::{replicas, restart};
 use crate::plan::{Because, Notice, Plan, SetPatch, Write};
 
 /// Whether sizes must not be touched: somebody paused the Rollout, or has to judge an inconclusive analysis.
@@ -24,7 +24,7 @@ pub(crate) fn halted(facts: &Facts<'_>) -> bool {
 
 /// Sizes the ReplicaSets; true when one was resized, so that the rest of the round waits for it.
 pub(crate) fn scale(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> bool {
-    if halted(facts) {
+    if halted(facts) || restart::counts_evicted(facts) {
         return false;
     }
     let delay = abort_delay(facts, aborted);
