@@ -437,6 +437,19 @@ mod tests {
     }
 
     #[test]
+    fn who_applied_a_rollout_is_known_and_not_kept() {
+        let applied = |manager: &str, operation: &str| {
+            let entry = json!({ "manager": manager, "operation": operation });
+            let rollout = json!({"metadata": {"name": "x", "managedFields": [entry]}, "spec": {"strategy": {"canary": {}}}});
+            let facts = RolloutFacts::keep(rollout, None).unwrap();
+            assert_eq!(facts.rollout.metadata.managed_fields, None);
+            facts.synced
+        };
+        assert!(applied(FIELD_MANAGER, "Apply"));
+        assert!(!applied(FIELD_MANAGER, "Update") && !applied("kubectl", "Apply"));
+    }
+
+    #[test]
     fn an_empty_selector_claims_nothing() {
         let rollout =
             json!({"metadata": {"name": "x"}, "spec": {"selector": {}, "strategy": {"canary": {}}}});

@@ -62,7 +62,9 @@ pub(crate) fn look(facts: &Facts<'_>, quiet: bool) -> Restart {
     if left == 0 && sets.iter().all(|set| all_seen(facts, set) && is_counted(facts, set)) {
         return Restart::Done { at };
     }
-    let evict = if quiet { candidates(facts, &sets, at) } else { Vec::new() };
+    // A pod that its own cache does not show ready yet may serve already, and would not be free to go.
+    let is_known = sets.iter().all(|set| is_counted(facts, set));
+    let evict = if quiet && is_known { candidates(facts, &sets, at) } else { Vec::new() };
     let again =
         if evict.is_empty() { next_available(facts, &sets) } else { facts.now.checked_add(AGAIN).ok() };
     Restart::Running { at, left, evict, again }

@@ -126,8 +126,10 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
         point(facts, stable_service, stable, true, plan);
     }
     if aborted && !facts.promoted() {
+        // Weight that was taken off and is not taken up yet still brings users to whatever the Service selects.
+        let (_, most) = in_effect(facts.world, facts.limits.max_weight);
         if let Some(stable) = facts.stable
-            && observed == 0
+            && most == 0
         {
             point(facts, canary_service, stable, !facts.routed(), plan);
         }
