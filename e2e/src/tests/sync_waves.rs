@@ -140,7 +140,7 @@ pub(super) async fn come_in_order_and_wait_for_each_other(scene: Arc<Scene>) -> 
     );
     ensure!(times[1].duration_since(times[0]).as_secs() >= 1, "waves are not apart: {times:?}");
     scene.then("the migration is gone, the last job stays, and nothing is out of sync for that");
-    ensure!(scene.api::<Job>().get_opt("migrate").await?.is_none(), "HookSucceeded leaves the job");
+    gone(&scene, "migrate").await?;
     ensure!(smoke.metadata.finalizers.unwrap_or_default().is_empty(), "the last job is still held");
     let results = application["status"]["operationState"]["syncResult"]["resources"].clone();
     let hooks: Vec<_> = results

@@ -54,13 +54,26 @@ pub(super) async fn ask(
     name: &str,
     build: impl Fn(&Value) -> Result<SyncOperation>,
 ) -> Result<()> {
-    let mut application = find(session, name).await?;
     let user = session.user().await.unwrap_or_else(|| session.grammar.program().to_owned());
+    change(session, name, |known| {
+        // What will not do is said before what will not do yet.
+        let sync = build(known)?;
+        refuse_if_busy(known, name)?;
+        Ok(request(known, &sync, &user))
+    })
+    .await
+}
+
+/// Patches an Application as `patch` says of what was read; reads again when somebody else was faster.
+async fn change(
+    session: &mut Session<'_>,
+    name: &str,
+    patch: impl Fn(&Value) -> Result<Value>,
+) -> Result<()> {
+    let mut application = find(session, name).await?;
     let mut conflict = None;
     for _ in 0..ATTEMPTS {
-        let known = serde_json::to_value(&application)?;
-        refuse_if_busy(&known, name)?;
-        let patch = request(&known, &build(&known)?, &user);
+        let patch = patch(&serde_json::to_value(&application)?)?;
         match session.merge(Kind::Application, name, &patch, Part::Object).await {
             Ok(()) => return Ok(()),
             Err(Failure::Conflict(error)) => conflict = Some(error),
@@ -238,21 +251,11 @@ fn pruned(result: &Value) -> String {
 
 /// Asks for the end of the sync that is under way.
 pub(super) async fn terminate(session: &mut Session<'_>, name: &str) -> Result<()> {
-    let mut application = find(session, name).await?;
-    let mut conflict = None;
-    for _ in 0..ATTEMPTS {
-        let known = serde_json::to_value(&application)?;
-        let patch = termination(&known).ok_or_else(|| {
-            anyhow!("unable to terminate: no operation is in progress on application {name:?}")
-        })?;
-        match session.merge(Kind::Application, name, &patch, Part::Object).await {
-            Ok(()) => return Ok(()),
-            Err(Failure::Conflict(error)) => conflict = Some(error),
-            Err(failure @ (Failure::NotFound(_) | Failure::Other(_))) => return Err(failure.into()),
-        }
-        application = session.object(Kind::Application, name).await?;
-    }
-    Err(conflict.unwrap_or_else(|| anyhow!("application {name:?} could not be changed")))
+    change(session, name, |known| {
+        termination(known)
+            .ok_or_else(|| anyhow!("unable to terminate: no operation is in progress on application {name:?}"))
+    })
+    .await
 }
 
 /// The patch that ends a sync; a request that nobody has begun to carry out is taken back.
