@@ -9,11 +9,12 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Resource;
 use kube::api::{Patch, PatchParams};
+use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
 use super::delivery::{Delivery, map};
 use crate::images::BUSYBOX;
-use crate::scene::Scene;
+use crate::scene::{self, Scene};
 
 /// A Job that runs a script, as a hook, deleted by this policy.
 fn hook(name: &str, phase: &str, policy: &str, script: &str) -> String {
@@ -140,7 +141,9 @@ pub(super) async fn come_in_order_and_wait_for_each_other(scene: Arc<Scene>) -> 
     );
     ensure!(times[1].duration_since(times[0]).as_secs() >= 1, "waves are not apart: {times:?}");
     scene.then("the migration is gone, the last job stays, and nothing is out of sync for that");
-    gone(&scene, "migrate").await?;
+    // Deleting a Job takes its pod first.
+    let gone = await_condition(scene.api::<Job>(), "migrate", |job: Option<&Job>| job.is_none());
+    tokio::time::timeout(scene::PATIENCE, gone).await.context("HookSucceeded leaves the job")??;
     ensure!(smoke.metadata.finalizers.unwrap_or_default().is_empty(), "the last job is still held");
     let results = application["status"]["operationState"]["syncResult"]["resources"].clone();
     let hooks: Vec<_> = results
