@@ -9,6 +9,7 @@ mod pki;
 mod place;
 mod process;
 mod removal;
+mod ssh;
 mod surroundings;
 pub(crate) mod traces;
 
@@ -27,6 +28,7 @@ use tokio::net::TcpStream;
 pub(crate) use self::place::Place;
 use self::process::Processes;
 pub(crate) use self::removal::{Guard, remove, remove_orphans};
+pub(crate) use self::ssh::SshKeys;
 pub(crate) use self::surroundings::GIT_CREDENTIALS;
 use crate::foreign;
 use crate::images::Images;
@@ -180,6 +182,16 @@ impl Cluster {
         format!("http://git.forge/{repository}.git")
     }
 
+    /// The same over ssh, from a pod.
+    pub(crate) fn git_ssh_url_inside(repository: &str) -> String {
+        format!("git@git.forge:{repository}.git")
+    }
+
+    /// The keys of the ssh server.
+    pub(crate) fn ssh_keys(&self) -> Result<SshKeys> {
+        ssh::keys(&self.own()?.place)
+    }
+
     pub(crate) fn node_address(&self) -> Result<Ipv4Addr> {
         Ok(self.own()?.place.node_address())
     }
@@ -259,6 +271,7 @@ async fn raise(place: &Place, parts: &Parts, processes: &Processes) -> Result<Cl
         ("HAProxy", surroundings::ROUTE_PORT),
         ("Prometheus", surroundings::PROMETHEUS_PORT),
         ("the Git server", surroundings::GIT_PORT),
+        ("the ssh server", ssh::SSH_PORT),
     ] {
         let address = (place.node_address(), port);
         processes.until(what, limit, async || TcpStream::connect(address).await.is_ok()).await?;

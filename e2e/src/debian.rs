@@ -26,6 +26,11 @@ pub(crate) fn haproxy() -> Result<Program> {
     unpack("haproxy", "usr/sbin/haproxy", &packages)
 }
 
+/// OpenSSH's server, and the one of its libraries that few machines have. Always Debian's: it starts only by its whole path.
+pub(crate) fn sshd() -> Result<Program> {
+    unpack("openssh-server", "usr/sbin/sshd", &["openssh-server", "libwrap0"])
+}
+
 /// Unpacks packages unless that was done before, or the machine has the program.
 fn unpack(name: &str, program: &str, packages: &[&str]) -> Result<Program> {
     let dir = cache::dir()?.join(format!("tools/{name}-debian"));

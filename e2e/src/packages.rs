@@ -7,7 +7,7 @@ use crate::command::{command, exists, output};
 use crate::say;
 
 /// A program, and the package that has it.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("nft", "nftables"),
@@ -15,6 +15,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("conntrack", "conntrack"),
     ("busybox", "busybox-static"),
     ("git", "git"),
+    ("ssh-keygen", "openssh-client"),
     ("nsenter", "util-linux"),
     ("mount", "mount"),
     ("sysctl", "procps"),

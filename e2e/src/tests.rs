@@ -141,6 +141,7 @@ fn all() -> Vec<Case> {
         sync::prunes_nothing_that_git_did_not_take_away [Sync, OwnCluster],
         sync::reads_a_private_repository_with_its_secret [Sync, OwnCluster],
         access::follows_a_push_that_the_server_tells_of [Sync, OwnCluster, Ingress],
+        access::reads_over_ssh_only_from_a_host_that_is_known [Sync, OwnCluster],
         sync::heals_what_people_change_and_never_a_canary [Sync, OwnCluster, Ingress],
         sync::says_what_it_cannot_do_and_does_the_rest [Sync, OwnCluster],
         sync::keeps_to_its_namespace [Sync, OwnCluster],

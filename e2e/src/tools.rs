@@ -103,6 +103,7 @@ pub(crate) struct Tools {
     pub(crate) traefik: PathBuf,
     pub(crate) prometheus: Program,
     pub(crate) haproxy: Program,
+    pub(crate) sshd: Program,
 }
 
 impl Tools {
@@ -116,6 +117,7 @@ impl Tools {
             traefik: TRAEFIK.build()?.join("traefik"),
             prometheus: debian::prometheus()?,
             haproxy: debian::haproxy()?,
+            sshd: debian::sshd()?,
         })
     }
 

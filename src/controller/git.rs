@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 mod fetch;
+pub(crate) mod ssh;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tidegate_engine::sync::address;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -62,6 +64,9 @@ pub(crate) enum GitError {
     /// The server cannot be reached, or stopped talking.
     #[error("repository {repository} cannot be read: {why}")]
     Unreachable { repository: String, why: String },
+    /// The server is another one than it claims to be, as far as anybody knows.
+    #[error("repository {repository} cannot be read: {why}")]
+    Untrusted { repository: String, why: String },
     /// There is no such revision.
     #[error("unable to resolve '{revision}' to a commit SHA: repository {repository} {why}")]
     NoRevision { repository: String, revision: String, why: String },
@@ -160,9 +165,11 @@ impl Git {
             Some("http" | "https") => Ok(()),
             Some("file") if self.allow_files => Ok(()),
             Some("file") => refuse("repositories on the controller's own disk are switched off"),
-            Some("ssh" | "git+ssh") => refuse("ssh is not implemented yet; use https with a token"),
-            None if access.url.contains('@') => refuse("ssh is not implemented yet; use https with a token"),
-            Some(_) | None => refuse("its address must begin with https:// or http://"),
+            Some(_) | None => match address::ssh(&access.url) {
+                Some(Ok(_)) => Ok(()),
+                Some(Err(why)) => refuse(&format!("its address is refused: {why}")),
+                None => refuse("its address must be one of https, http or ssh"),
+            },
         }
     }
 }
@@ -193,6 +200,7 @@ fn read(
             read_once(store, access, question, limits, is_needed).map_err(|error| match error {
                 GitError::Store { repository, why } => GitError::Unreachable { repository, why },
                 error @ (GitError::Denied { .. }
+                | GitError::Untrusted { .. }
                 | GitError::Unreachable { .. }
                 | GitError::NoRevision { .. }
                 | GitError::Unfit { .. }

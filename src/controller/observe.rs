@@ -48,7 +48,6 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     add_runs(stores, key, &facts, &mut world);
     add_pods(stores, key, &mut world);
     add_routes(stores, key, &facts, &mut world);
-    add_digests(stores, key, &mut world);
     Some(Observed { world, seen })
 }
 
@@ -157,15 +156,19 @@ fn add_runs(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World)
     });
 }
 
-/// The pods of the ReplicaSets, and the worst trouble of each revision: what its pods report, else why its pods cannot
+/// The pods of the ReplicaSets, the images they run, and the worst trouble of each revision: what its pods report, else why its pods cannot
 /// be created.
 fn add_pods(stores: &Stores, key: &Key, world: &mut World) {
     let names: BTreeMap<&str, &str> = world.sets.iter().map(|set| (set.name.as_str(), set.hash())).collect();
     let mut worst: BTreeMap<&str, Trouble> = BTreeMap::new();
     let mut pods = Vec::new();
+    let mut digests: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     stores.pods.visit(&key.namespace, |_, pod| {
         let Some(hash) = names.get(pod.pod.set.as_str()) else { return };
         pods.push(pod.pod.clone());
+        if !pod.digests.is_empty() {
+            digests.entry((*hash).to_owned()).or_default().extend(pod.digests.clone());
+        }
         let Some(trouble) = &pod.trouble else { return };
         let known = worst.entry(hash).or_insert_with(|| trouble.clone());
         if trouble < known {
@@ -181,17 +184,6 @@ fn add_pods(stores: &Stores, key: &Key, world: &mut World) {
     }
     world.troubles = troubles;
     world.pods = pods;
-}
-
-/// The images that pods of each revision run.
-fn add_digests(stores: &Stores, key: &Key, world: &mut World) {
-    let hashes: BTreeSet<&str> = world.sets.iter().map(|set| set.hash()).collect();
-    let mut digests: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    stores.pods.visit(&key.namespace, |_, pod| {
-        if hashes.contains(pod.hash.as_str()) && !pod.digests.is_empty() {
-            digests.entry(pod.hash.clone()).or_default().extend(pod.digests.clone());
-        }
-    });
     world.digests = digests;
 }
 

@@ -1,6 +1,6 @@
 //! What runs beside the cluster, in its network namespace: CoreDNS, Traefik as
 //! the data plane of Ingresses and HTTPRoutes, HAProxy as that of OpenShift's
-//! Routes, Prometheus, and a Git server.
+//! Routes, Prometheus, and a Git server over http and ssh.
 //!
 //! | what        | from the host                 | from a pod                     |
 //! |-------------|-------------------------------|--------------------------------|
@@ -9,6 +9,7 @@
 //! | Traefik's own metrics | `http://NODE:8011/metrics` | the same               |
 //! | Prometheus  | `http://NODE:9090`            | `http://prometheus.monitoring:9090` |
 //! | Git         | `http://NODE:3000/NAME.git`   | `http://git.forge/NAME.git`    |
+//! | the same over ssh | -                       | `git@git.forge:NAME.git`       |
 //!
 //! Repositories `private/NAME.git` demand `GIT_CREDENTIALS`.
 
@@ -23,6 +24,7 @@ use crate::cluster::control::flags;
 use crate::cluster::network::SERVICE_DNS;
 use crate::cluster::place::Place;
 use crate::cluster::process::Processes;
+use crate::cluster::ssh;
 use crate::manifest;
 use crate::tools::Tools;
 
@@ -50,7 +52,8 @@ pub(crate) fn start(place: &Place, tools: &Tools, processes: &Processes) -> Resu
     start_haproxy(place, tools, processes)?;
     start_scrape_targets(place, processes)?;
     start_prometheus(place, tools, processes)?;
-    start_git(place, processes)
+    start_git(place, processes)?;
+    ssh::start(place, &tools.sshd, processes)
 }
 
 /// The directory whose subdirectories the Git server serves.

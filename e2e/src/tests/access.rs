@@ -1,18 +1,73 @@
-//! A Git server that tells of pushes.
+//! Ways into a repository and out of it: ssh, and a Git server that tells of pushes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
+use kube::api::DeleteParams;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::delivery::{Delivery, map};
 use crate::cache::hex;
+use crate::cluster::Cluster;
 use crate::install::NAMESPACE;
 use crate::manifest;
 use crate::say;
 use crate::scene::Scene;
+
+pub(super) async fn reads_over_ssh_only_from_a_host_that_is_known(scene: Arc<Scene>) -> Result<()> {
+    scene.given("a repository by its ssh address, and no key");
+    let keys = scene.cluster().ssh_keys()?;
+    let delivery = Delivery::of(&scene, scene.namespace()).await?;
+    delivery.commit(&[("a.yaml", Some(&map("a", "one")))])?;
+    let url = Cluster::git_ssh_url_inside(&delivery.path);
+    delivery.install(json!({"source": {"repoURL": url, "targetRevision": "main", "path": "deploy"}})).await?;
+    delivery.until_told("ComparisonError", "no Secret for it has sshPrivateKey").await?;
+    scene.when("a Secret brings a key, and another key is known of the host");
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {
+            "name": scene.namespace(), "namespace": NAMESPACE,
+            "labels": {"argocd.argoproj.io/secret-type": "repository"},
+        },
+        "stringData": {"type": "git", "url": format!("ssh://{}", url.replacen(':', "/", 1)), "sshPrivateKey": keys.client},
+    });
+    manifest::apply_value(&scene.client(), secret, NAMESPACE).await?;
+    let trust = async |key: &str| {
+        let known = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-ssh-known-hosts-cm", "namespace": NAMESPACE},
+            "data": {"ssh_known_hosts": format!("git.forge {key}\n")},
+        });
+        manifest::apply_value(&scene.client(), known, NAMESPACE).await.map(drop)
+    };
+    trust(&keys.other_host).await?;
+    delivery.refresh().await?;
+    scene.then("it is refused, with the host, the ConfigMap and the key that the host shows");
+    let application = delivery.until_told("ComparisonError", "is not the one that is known").await?;
+    let told = application["status"]["conditions"].to_string();
+    for words in ["git.forge", "argocd-ssh-known-hosts-cm", "ssh-ed25519 SHA256:"] {
+        ensure!(told.contains(words), "{words} is not in {told}");
+    }
+    ensure!(delivery.config_map("a").await?.is_none(), "it was synced from a host that is not known");
+    scene.when("the host's key is known");
+    trust(&keys.host).await?;
+    delivery.refresh().await?;
+    scene.then("the repository is followed, and nobody tells the key");
+    delivery.until_data("a", "one").await?;
+    let commit = delivery.commit(&[("a.yaml", Some(&map("a", "two")))])?;
+    let application = delivery.until_synced(&commit).await?;
+    delivery.until_data("a", "two").await?;
+    let secret = keys.client.lines().nth(2).context("the key is short")?;
+    ensure!(!application.to_string().contains(secret), "the key is in the Application");
+    let secrets: Api<Secret> = Api::namespaced(scene.client(), NAMESPACE);
+    secrets.delete(scene.namespace(), &DeleteParams::default()).await?;
+    let maps: Api<ConfigMap> = Api::namespaced(scene.client(), NAMESPACE);
+    maps.delete("argocd-ssh-known-hosts-cm", &DeleteParams::default()).await?;
+    delivery.close().await
+}
 
 /// The way to the webhooks that somebody outside takes.
 const INGRESS: &str = r#"

@@ -15,8 +15,7 @@ use super::GitError;
 pub(crate) const SECRET_TYPE: &str = "argocd.argoproj.io/secret-type";
 
 /// Keys of credentials that are not implemented, and what they are.
-const UNSUPPORTED: [(&str, &str); 6] = [
-    ("sshPrivateKey", "ssh"),
+const UNSUPPORTED: [(&str, &str); 5] = [
     ("githubAppPrivateKey", "a GitHub App"),
     ("gcpServiceAccountKey", "a Google service account"),
     ("useAzureWorkloadIdentity", "Azure workload identity"),
@@ -31,8 +30,10 @@ pub(crate) struct Access {
     pub(crate) url: String,
     /// What to prove who asks with.
     pub(crate) credentials: Credentials,
-    /// Whether the server's certificate is taken on trust.
+    /// Whether the server's certificate or host key is taken on trust.
     pub(crate) insecure: bool,
+    /// Which host keys are trusted, as `known_hosts` tells them; for ssh only.
+    pub(crate) known_hosts: String,
     /// Where the credentials come from; part of what stores are told apart by.
     pub(crate) source: String,
 }
@@ -47,6 +48,8 @@ pub(crate) enum Credentials {
     Basic { username: String, password: String },
     /// A token of its own sort.
     Bearer { token: String },
+    /// A private key, for ssh.
+    Key { key: String },
 }
 
 impl fmt::Debug for Access {
@@ -61,10 +64,21 @@ impl Access {
         address::redacted(&self.url)
     }
 
+    /// The name of the Secret that the credentials come from.
+    pub(crate) fn secret(&self) -> &str {
+        self.source.split_once('/').map_or(self.source.as_str(), |(_, name)| name)
+    }
+
+    /// Whether it is read over ssh.
+    pub(crate) fn is_ssh(&self) -> bool {
+        address::ssh(&self.url).is_some()
+    }
+
     /// A text from outside without any credential in it.
     pub(crate) fn scrubbed(&self, text: &str) -> String {
         let secret = match &self.credentials {
-            Credentials::None => return text.to_owned(),
+            // Nothing outside ever gets to see a private key.
+            Credentials::None | Credentials::Key { .. } => return text.to_owned(),
             Credentials::Basic { password, .. } => password,
             Credentials::Bearer { token } => token,
         };
@@ -83,19 +97,25 @@ impl Access {
         // A repository without credentials of its own takes those of a template.
         let chosen = repository.filter(|entry| entry.has_credentials()).or(template).or(repository);
         let (url, own) = split_credentials(url);
-        let insecure =
-            [repository, chosen].into_iter().flatten().any(|entry| entry.get("insecure") == "true");
-        match chosen {
+        let is_ssh = address::ssh(&url).is_some();
+        let trusting = if is_ssh {
+            &["insecure", "insecureIgnoreHostKey"][..]
+        } else {
+            &["insecure", "insecureIgnoreHostKey"][..1]
+        };
+        let insecure = [repository, chosen]
+            .into_iter()
+            .flatten()
+            .any(|entry| trusting.iter().any(|key| entry.get(key) == "true"));
+        let (credentials, source) = match chosen {
             Some(entry) if entry.has_credentials() => {
-                entry.check(&url)?;
-                let source = format!("{}/{}", entry.kind, entry.name);
-                Ok(Self { credentials: entry.credentials(), url, insecure, source })
+                entry.check(&url, is_ssh)?;
+                (entry.credentials(is_ssh), format!("{}/{}", entry.kind, entry.name))
             }
-            Some(_) | None => {
-                let source = if own == Credentials::None { "anonymous" } else { "address" };
-                Ok(Self { url, credentials: own, insecure, source: source.to_owned() })
-            }
-        }
+            Some(_) | None if own == Credentials::None => (own, "anonymous".to_owned()),
+            Some(_) | None => (own, "address".to_owned()),
+        };
+        Ok(Self { url, credentials, insecure, known_hosts: String::new(), source })
     }
 }
 
@@ -135,13 +155,16 @@ impl Entry {
     }
 
     fn has_credentials(&self) -> bool {
-        let keys = ["username", "password", "bearerToken"];
+        let keys = ["username", "password", "bearerToken", "sshPrivateKey"];
         keys.iter().any(|key| !self.get(key).is_empty())
             || UNSUPPORTED.iter().any(|(key, _)| !self.get(key).is_empty())
     }
 
-    fn credentials(&self) -> Credentials {
+    fn credentials(&self, is_ssh: bool) -> Credentials {
         let text = |key: &str| self.get(key).to_owned();
+        if is_ssh {
+            return Credentials::Key { key: text("sshPrivateKey") };
+        }
         if !self.get("bearerToken").is_empty() {
             return Credentials::Bearer { token: text("bearerToken") };
         }
@@ -150,14 +173,25 @@ impl Entry {
         Credentials::Basic { username, password: text("password") }
     }
 
-    fn check(&self, url: &str) -> Result<(), GitError> {
-        let found = UNSUPPORTED.iter().find(|(key, _)| !matches!(self.get(key), "" | "false"));
-        match found {
-            Some((key, what)) => Err(GitError::Unsupported {
+    fn check(&self, url: &str, is_ssh: bool) -> Result<(), GitError> {
+        let refuse = |why: String| {
+            Err(GitError::Unsupported {
                 repository: address::redacted(url),
-                why: format!("Secret {} has {key}: {what} is not implemented yet", self.name),
-            }),
-            None => Ok(()),
+                why: format!("Secret {} has {why}", self.name),
+            })
+        };
+        let found = UNSUPPORTED.iter().find(|(key, _)| !matches!(self.get(key), "" | "false"));
+        if let Some((key, what)) = found {
+            return refuse(format!("{key}: {what} is not implemented yet"));
+        }
+        let has_key = !self.get("sshPrivateKey").is_empty();
+        let has_token = ["password", "bearerToken"].iter().any(|key| !self.get(key).is_empty());
+        match (is_ssh, has_key, has_token) {
+            (true, false, _) => refuse("no sshPrivateKey, which is how ssh proves who asks".to_owned()),
+            (false, true, false) => refuse(
+                "sshPrivateKey, which http does not take: give a password, or an address of ssh".to_owned(),
+            ),
+            (true, true, _) | (false, _, true) | (false, false, false) => Ok(()),
         }
     }
 }
@@ -186,8 +220,11 @@ fn begins(wanted: &str, beginning: &str) -> bool {
     rest.is_empty() || rest.starts_with('/') || has_path
 }
 
-/// Takes `user:password@` out of an address.
+/// Takes `user:password@` out of an address; the user of an ssh address is a part of it.
 fn split_credentials(url: &str) -> (String, Credentials) {
+    if address::ssh(url).is_some() {
+        return (url.trim().to_owned(), Credentials::None);
+    }
     let clean = address::redacted(url.trim());
     let given = url.trim().split_once("://").and_then(|(_, rest)| {
         let host = rest.split('/').next().unwrap_or_default();
@@ -238,6 +275,7 @@ mod tests {
             Credentials::None => "none".to_owned(),
             Credentials::Basic { username, password } => format!("{username}:{password}"),
             Credentials::Bearer { token } => format!("bearer {token}"),
+            Credentials::Key { key } => format!("key {key}"),
         }
     }
 
@@ -294,10 +332,50 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_are_not_implemented_are_named() {
-        let secrets =
-            [secret("key", "repository", &[("url", "https://git.example/a"), ("sshPrivateKey", "x")])];
-        let error = Access::choose("https://git.example/a", "default", &secrets).unwrap_err().to_string();
-        assert!(error.contains("Secret key has sshPrivateKey: ssh is not implemented"), "{error}");
+    fn ssh_takes_keys_in_every_form_of_an_address() {
+        let secrets = [
+            secret("a", "repo-creds", &[("url", "git@git.example:team"), ("sshPrivateKey", "1")]),
+            secret(
+                "b",
+                "repository",
+                &[("url", "ssh://git@git.example/team/shop.git"), ("sshPrivateKey", "2")],
+            ),
+            secret(
+                "c",
+                "repository",
+                &[("url", "git@git.example:team/bare"), ("insecureIgnoreHostKey", "true")],
+            ),
+        ];
+        for (url, want) in [
+            ("git@git.example:team/shop", "key 2"),
+            ("ssh://git@git.example/team/other.git", "key 1"),
+            ("git@git.example:team/bare.git", "key 1"),
+            ("git@git.example.evil:team/shop", "none"),
+            ("ssh://git@git.example:2222/team/shop", "none"),
+            ("https://git.example/team/shop", "none"),
+        ] {
+            assert_eq!(chosen(url, "default", &secrets), want, "{url}");
+        }
+        let bare = Access::choose("git@git.example:team/bare", "default", &secrets).unwrap();
+        assert!(bare.insecure && bare.is_ssh());
+        assert_eq!((bare.url.as_str(), bare.secret()), ("git@git.example:team/bare", "a"));
+        assert!(!Access::choose("git@git.example:team/shop", "default", &secrets).unwrap().insecure);
+    }
+
+    #[test]
+    fn credentials_that_are_not_implemented_or_do_not_fit_are_named() {
+        for (url, key, want) in [
+            (
+                "https://git.example/a",
+                "githubAppPrivateKey",
+                "githubAppPrivateKey: a GitHub App is not implemented",
+            ),
+            ("https://git.example/a", "sshPrivateKey", "sshPrivateKey, which http does not take"),
+            ("ssh://git@git.example/a", "password", "no sshPrivateKey"),
+        ] {
+            let secrets = [secret("mine", "repository", &[("url", url), (key, "x")])];
+            let error = Access::choose(url, "default", &secrets).unwrap_err().to_string();
+            assert!(error.contains(&format!("Secret mine has {want}")), "{error}");
+        }
     }
 }

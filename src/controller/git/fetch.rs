@@ -17,12 +17,12 @@ use gix::credentials::helper::Action;
 use gix::credentials::protocol::Outcome as Identity;
 use gix::progress::Discard;
 use gix::protocol::handshake::Ref;
-use gix::protocol::transport::client::blocking_io::http;
+use gix::protocol::transport::client::blocking_io::{Transport, http};
 use gix::remote::{Direction, fetch::Shallow, ref_map};
 use gix::{ObjectId, Repository};
 
 use super::access::{Access, Credentials};
-use super::{GitError, Limits};
+use super::{GitError, Limits, ssh};
 
 /// How long a connection may take to come about.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -191,16 +191,30 @@ impl Server<'_> {
     fn fetch(&self, specs: &[String], depth: Depth) -> Result<Listing, GitError> {
         let interrupt = Arc::new(AtomicBool::new(false));
         let watch = Watch::start(self.repository.path(), self.limits, Arc::clone(&interrupt));
-        let listing = self.receive(specs, depth, &interrupt);
+        let notes = ssh::Notes::default();
+        // Over ssh the connection comes first: what keeps it from coming about is told in words of its own.
+        let connected =
+            self.access.is_ssh().then(|| ssh::connect(self.access, self.limits, &notes)).transpose();
+        let listing = connected.map(|wire| self.receive(specs, depth, wire, &interrupt));
         let stopped = watch.end();
-        match (listing, stopped) {
+        match (listing?, stopped) {
             (Err(_), Some(why)) => Err(self.unreachable(why)),
-            (Err(error), None) => Err(self.failed(&error)),
+            (Err(error), None) => Err(match notes.failure() {
+                // The store is not to blame for a connection that ended.
+                Some(said) => self.unreachable(format!("{}{said}", chain(&error))),
+                None => self.failed(&error),
+            }),
             (Ok(refs), _) => Ok(Listing(refs)),
         }
     }
 
-    fn receive(&self, specs: &[String], depth: Depth, interrupt: &AtomicBool) -> gix::Result<Vec<Ref>> {
+    fn receive(
+        &self,
+        specs: &[String],
+        depth: Depth,
+        wire: Option<Box<dyn Transport + Send>>,
+        interrupt: &AtomicBool,
+    ) -> gix::Result<Vec<Ref>> {
         let url = gix::url::parse(gix::bstr::BStr::new(&self.access.url))?;
         let specs = specs.iter().map(|spec| BString::from(spec.as_str()));
         let remote = self
@@ -208,7 +222,10 @@ impl Server<'_> {
             .remote_at_without_url_rewrite(url)?
             .with_fetch_tags(gix::remote::fetch::Tags::None)
             .with_refspecs(specs, Direction::Fetch)?;
-        let mut connection = remote.connect(Direction::Fetch)?;
+        let mut connection = match wire {
+            Some(wire) => remote.to_connection_with_transport(wire),
+            None => remote.connect(Direction::Fetch)?,
+        };
         let over_tls = self.access.url.starts_with("https://");
         connection.set_credentials(authenticate(self.access.credentials.clone(), over_tls));
         if self.access.url.starts_with("http") {
@@ -250,7 +267,7 @@ impl Server<'_> {
             Credentials::Basic { username, password } if self.access.url.starts_with("http://") => {
                 vec![format!("Authorization: Basic {}", BASE64.encode(format!("{username}:{password}")))]
             }
-            Credentials::None | Credentials::Basic { .. } => Vec::new(),
+            Credentials::None | Credentials::Basic { .. } | Credentials::Key { .. } => Vec::new(),
         };
         http::Options {
             extra_headers,
@@ -292,7 +309,13 @@ fn authenticate(
             };
             Ok(Some(Identity { identity, next: context.into() }))
         }
-        (Action::Get(_), Credentials::None | Credentials::Basic { .. } | Credentials::Bearer { .. })
+        (
+            Action::Get(_),
+            Credentials::None
+            | Credentials::Basic { .. }
+            | Credentials::Bearer { .. }
+            | Credentials::Key { .. },
+        )
         | (Action::Store(_) | Action::Erase(_), _) => Ok(None),
     }
 }

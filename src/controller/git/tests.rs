@@ -1,5 +1,7 @@
 //! Against a real server: `git http-backend` behind a few lines of axum, on loopback.
 
+mod ssh;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -332,8 +334,14 @@ async fn a_broken_store_is_fetched_anew() {
 async fn only_some_addresses_are_used() {
     let scratch = Scratch::new("schemes");
     let git = Git::new(scratch.0.clone(), false, Limits::default());
-    for url in ["file:///etc", "ssh://git@git.example/a", "git@git.example:a", "ftp://git.example/a", "/etc"]
-    {
+    for url in [
+        "file:///etc",
+        "ssh://-oProxyCommand=x/a",
+        "git@git.example:-a",
+        "git@git.example:a b",
+        "ftp://git.example/a",
+        "/etc",
+    ] {
         let question = Question { revision: "main".into(), path: ".".into(), recurse: false };
         let access = Access { url: url.into(), ..Access::default() };
         let error = git.read(access, question, |_| true).await.unwrap_err();

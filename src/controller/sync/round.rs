@@ -23,6 +23,7 @@ use super::observe::{self, Found, Trust, observe};
 use super::place::Actors;
 use crate::failure::{Class, chain};
 use crate::git::access::{Access, SECRET_TYPE};
+use crate::git::ssh::{KNOWN_HOSTS_KEY, KNOWN_HOSTS_MAP};
 use crate::git::{GitError, Question as GitQuestion, Snapshot};
 use crate::store::Key;
 use crate::work::Next;
@@ -210,7 +211,10 @@ impl Applications {
         let source = &question.source;
         let project = world.application.pointer("/spec/project").and_then(Value::as_str).unwrap_or("default");
         let secrets = self.secrets(&question.repository()).await?;
-        let access = Access::choose(&source.repo_url, project, &secrets)?;
+        let mut access = Access::choose(&source.repo_url, project, &secrets)?;
+        if access.is_ssh() && !access.insecure {
+            access.known_hosts = self.known_hosts(&question.repository()).await?;
+        }
         let directory = source.directory.clone().unwrap_or_default();
         let asked = GitQuestion {
             revision: question.revision.clone(),
@@ -262,6 +266,16 @@ impl Applications {
             why: format!("the Secrets with credentials cannot be listed: {}", observe::said(&error)),
         })?;
         Ok(list.items)
+    }
+
+    /// The host keys that are trusted; none where nobody has named any.
+    async fn known_hosts(&self, repository: &str) -> Result<String, GitError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.config.applications);
+        let map = api.get_opt(KNOWN_HOSTS_MAP).await.map_err(|error| GitError::Unreachable {
+            repository: repository.to_owned(),
+            why: format!("ConfigMap {KNOWN_HOSTS_MAP} cannot be read: {}", observe::said(&error)),
+        })?;
+        Ok(map.and_then(|map| map.data?.remove(KNOWN_HOSTS_KEY)).unwrap_or_default())
     }
 
     /// Observes the cluster, plans, and does what the plan says.

@@ -252,8 +252,9 @@ fn pruned(result: &Value) -> String {
 /// Asks for the end of the sync that is under way.
 pub(super) async fn terminate(session: &mut Session<'_>, name: &str) -> Result<()> {
     change(session, name, |known| {
-        termination(known)
-            .ok_or_else(|| anyhow!("unable to terminate: no operation is in progress on application {name:?}"))
+        termination(known).ok_or_else(|| {
+            anyhow!("unable to terminate: no operation is in progress on application {name:?}")
+        })
     })
     .await
 }
