@@ -45,7 +45,7 @@ pub(crate) fn made(way: Way) -> Value {
                 "apiVersion": "gateway.networking.k8s.io/v1",
                 "kind": "HTTPRoute",
                 "metadata": { "name": name, "namespace": "sim", "labels": { "app": "shop" } },
-                "spec": { "rules": [
+                "spec": { "parentRefs": [{ "name": "eg" }], "rules": [
                     { "backendRefs": [backend(STABLE_SERVICE, 9), backend(CANARY_SERVICE, 0), { "name": "third", "weight": 3 }] },
                     { "backendRefs": [{ "name": "docs", "port": 80 }] },
                     { "backendRefs": [backend(CANARY_SERVICE, 0), backend(STABLE_SERVICE, 1)] },

@@ -250,7 +250,23 @@ fn set_weights(object: &mut Value, route: &Route<'_>, want: &Weights<'_>) -> Opt
             }
         }
     }
+    if count == 0 && want.canary == 0 {
+        take_orphans_out(object, route, sides);
+    }
     why.or_else(|| (count == 0).then(|| unnamed(route, sides)))
+}
+
+/// Takes the weight off a canary whose stable side is not in the route any more, because somebody renamed it: an abort
+/// must not wait until that is put right. A rule that has nothing but the canary stays as its owner made it.
+fn take_orphans_out(object: &mut Value, route: &Route<'_>, sides: &Sides<'_>) {
+    let rules = object.pointer_mut("/spec/rules").and_then(Value::as_array_mut);
+    for rule in rules.into_iter().flatten().filter(|rule| is_meant(rule, route.rule)) {
+        let Some(backends) = rule.get_mut("backendRefs").and_then(Value::as_array_mut) else { continue };
+        let places = places(backends, namespace_of(route, sides), sides);
+        if places.canary.len() < backends.len() {
+            places.canary.into_iter().for_each(|place| backends[place]["weight"] = json!(0));
+        }
+    }
 }
 
 /// Nothing in a route is this Rollout's.
@@ -267,21 +283,27 @@ fn unnamed(route: &Route<'_>, sides: &Sides<'_>) -> String {
     )
 }
 
-/// The largest share of the canary in any rule that names both Services, in parts of all traffic, rounded up.
+/// The largest share of the canary in any rule that names the stable Service, in parts of all traffic, rounded up. Where
+/// no rule does, because somebody renamed it, the share beside whatever is there.
 fn weight_of(route: &Route<'_>, sides: &Sides<'_>) -> i32 {
     let rules = route.object.pointer("/spec/rules").and_then(Value::as_array);
     let meant = rules.into_iter().flatten().filter(|rule| is_meant(rule, route.rule));
-    let shares = meant.filter_map(|rule| {
-        let backends = rule.get("backendRefs").and_then(Value::as_array)?;
-        let places = places(backends, namespace_of(route, sides), sides);
-        let sum = |places: &[usize]| -> i64 {
-            let weight = |place: &usize| {
-                let weight = backends.get(*place).and_then(|backend| backend.get("weight"));
-                weight.and_then(Value::as_i64).unwrap_or(DEFAULT_WEIGHT).clamp(0, i64::from(i32::MAX))
-            };
-            places.iter().map(weight).sum()
+    let backends = meant.filter_map(|rule| rule.get("backendRefs").and_then(Value::as_array));
+    let placed: Vec<_> =
+        backends.map(|backends| (backends, places(backends, namespace_of(route, sides), sides))).collect();
+    let is_orphaned = placed.iter().all(|(_, places)| places.stable.is_empty());
+    let shares = placed.iter().map(|(backends, places)| {
+        let weight = |place: &usize| {
+            let weight = backends.get(*place).and_then(|backend| backend.get("weight"));
+            weight.and_then(Value::as_i64).unwrap_or(DEFAULT_WEIGHT).clamp(0, i64::from(i32::MAX))
         };
-        (!places.stable.is_empty()).then(|| share(sum(&places.canary), sum(&places.stable), sides.max))
+        let canary: i64 = places.canary.iter().map(weight).sum();
+        let beside: Vec<usize> = if is_orphaned {
+            (0..backends.len()).filter(|place| !places.canary.contains(place)).collect()
+        } else {
+            places.stable.clone()
+        };
+        if beside.is_empty() { 0 } else { share(canary, beside.iter().map(weight).sum(), sides.max) }
     });
     shares.max().unwrap_or(0)
 }
@@ -333,10 +355,14 @@ fn set_text(object: &mut Value, map: &str, key: &str, value: Option<&str>) {
 /// What the parents of a route say. One that refuses it serves nothing, so it matters only where no other accepts; one
 /// that accepted an older generation still serves the older weights.
 fn acceptance_of(route: &Route<'_>) -> Acceptance {
-    let parents = route.object.pointer("/status/parents").and_then(Value::as_array);
+    let list = |pointer: &str| route.object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let wanted: Vec<&Value> = list("/spec/parentRefs").collect();
+    // Whoever the route does not belong to any more has left its last word, and will never say another.
+    let parents = list("/status/parents")
+        .filter(|parent| wanted.iter().any(|wanted| is_same_parent(wanted, &parent["parentRef"], route)));
     let generation = route.object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
     let (mut accepted, mut refused) = (false, None);
-    for parent in parents.into_iter().flatten() {
+    for parent in parents {
         let gateway = parent.pointer("/parentRef/name").and_then(Value::as_str).unwrap_or_default();
         let conditions = parent.get("conditions").and_then(Value::as_array).into_iter().flatten();
         let of_type =
@@ -359,6 +385,20 @@ fn acceptance_of(route: &Route<'_>) -> Acceptance {
         return Acceptance::Accepted;
     }
     refused.map_or(Acceptance::Silent, Acceptance::Refused)
+}
+
+/// Whether two references name the same parent; the Gateway API says what an absent field means.
+fn is_same_parent(wanted: &Value, told: &Value, route: &Route<'_>) -> bool {
+    let home = route.object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let key = |parent: &Value| {
+        let text = |field: &str, default: &str| {
+            parent.get(field).and_then(Value::as_str).unwrap_or(default).to_owned()
+        };
+        let whose =
+            [text("group", "gateway.networking.k8s.io"), text("kind", "Gateway"), text("namespace", home)];
+        (whose, text("name", ""), text("sectionName", ""), parent.get("port").and_then(Value::as_i64))
+    };
+    key(wanted) == key(told)
 }
 
 fn refusal(route: &Route<'_>, gateway: &str, condition: &Value) -> String {
@@ -490,6 +530,13 @@ mod tests {
             route(json!([rule(&[("stable", Some(1))]), rule(&[("stable", Some(60)), ("canary", Some(40))])]));
         let (written, shown) = routed(&named(None, None), &half, 0, 100);
         assert_eq!((shown, written.writes.len()), (40, 1));
+        let renamed =
+            route(json!([rule(&[("former", Some(60)), ("canary", Some(40))]), rule(&[("canary", None)])]));
+        let (written, shown) = routed(&named(None, None), &renamed, 0, 100);
+        assert_eq!(shown, 40, "a canary without its stable Service has its weight all the same");
+        assert_eq!(written.writes[0].to["spec"]["rules"][0]["backendRefs"][1]["weight"], 0);
+        assert_eq!(written.writes[0].to["spec"]["rules"][1], renamed["spec"]["rules"][1]);
+        assert_eq!(routed(&named(None, None), &renamed, 20, 100).0.writes, []);
         let twice = route(json!([rule(&[("stable", Some(1)), ("canary", Some(3)), ("canary", Some(4))])]));
         let (written, _) = routed(&named(None, None), &twice, 0, 100);
         assert_eq!(routed(&named(None, None), &written.writes[0].to, 0, 100).1, 0);
@@ -581,6 +628,7 @@ mod tests {
         };
         let said = |parents: Value| {
             let mut object = route(json!([]));
+            object["spec"]["parentRefs"] = json!([{ "name": "eg", "kind": "Gateway" }]);
             object["status"] = json!({ "parents": parents });
             let reference = Reference::new(API_VERSION, "HTTPRoute", "shop");
             acceptance_of(&Route { reference: &reference, object: &object, rule: None })
@@ -596,5 +644,8 @@ mod tests {
         assert!(
             matches!(said(json!([parent("False", Some(3))])), Acceptance::Refused(why) if why.contains("NoMatchingParent"))
         );
+        let mut former = parent("True", Some(2));
+        former["parentRef"]["name"] = json!("former");
+        assert_eq!(said(json!([former, parent("True", Some(3))])), Acceptance::Accepted);
     }
 }

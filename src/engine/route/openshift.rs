@@ -130,11 +130,15 @@ fn weight_of(route: &Value, sides: &Sides<'_>) -> i32 {
     share(canary, to.map_or(0, weight), sides.max)
 }
 
-/// The Route with both weights; nothing when its stable side is somebody else's and no canary could be lowered.
+/// The Route with both weights. Where its stable side is somebody else's the canary can only be taken out: an abort
+/// must not wait until a renamed Service is put right.
 fn weighted(route: &Value, want: &Weights<'_>) -> Option<Value> {
     let mut route = route.clone();
-    let to = route.pointer_mut("/spec/to").filter(|to| names(to, want.sides.stable_service))?;
-    to["weight"] = json!(want.sides.max - want.canary);
+    match route.pointer_mut("/spec/to").filter(|to| names(to, want.sides.stable_service)) {
+        Some(to) => to["weight"] = json!(want.sides.max - want.canary),
+        None if want.canary > 0 => return None,
+        None => {}
+    }
     let known = alternates(&route);
     let mut list: Vec<Value> = Vec::with_capacity(known.len() + 1);
     let mut left = (want.canary > 0).then(|| json!(want.canary));
@@ -279,6 +283,10 @@ mod tests {
         let crowded: Vec<Value> = full.iter().cloned().chain([backend("canary", Some(20))]).collect();
         let (lowered, _) = routed(&object(backend("stable", Some(80)), &crowded), 0);
         assert_eq!(lowered.writes.len(), 1, "an abort never waits for a fault");
+        let renamed = object(backend("former", Some(80)), &[backend("canary", Some(20)), full[0].clone()]);
+        let (lowered, shown) = routed(&renamed, 0);
+        assert_eq!(shown, 100);
+        assert_eq!(lowered.writes[0].to, object(backend("former", Some(80)), &full[..1]));
     }
 
     #[test]
