@@ -148,7 +148,8 @@ impl<'a> Run<'a> {
     /// The end of a sync that goes no further. Hooks that run are stopped; where the cluster was not read, because the
     /// project names nobody to act there, they would keep their finalizer for ever, so that is waited for.
     fn stop(&self, phase: OperationPhase, message: String, records: Records) -> Next {
-        if let Some((hook, _)) = records.hooks().next().filter(|_| self.world.cluster.is_none()) {
+        let left = records.hooks().next().filter(|_| self.world.cluster.is_none());
+        if let Some((hook, _)) = left {
             let message = format!(
                 "{message}; waiting until somebody may act in the destination again, to clear away hook {hook}"
             );
