@@ -540,9 +540,18 @@ fn a_moments_silence_does_not_end_what_is_begun() {
     assert_eq!(model.log.iter().filter(|line| line.contains("create batch/Job shop/migrate")).count(), 1);
 }
 
-/// A release whose first wave is under way and not well yet.
+fn two_waves() -> Vec<Value> {
+    vec![deployment("web"), in_wave(deployment("late"), "1")]
+}
+
+/// A sync that somebody asked for; its first wave is under way and not well yet.
 fn half_a_release() -> Model {
-    let mut model = Model::new(vec![deployment("web"), in_wave(deployment("late"), "1")]);
+    let mut model = by_hand(two_waves());
+    ask(&mut model, json!({}));
+    half(model)
+}
+
+fn half(mut model: Model) -> Model {
     for _ in 0..4 {
         model.round();
         model.sleep();
@@ -553,7 +562,7 @@ fn half_a_release() -> Model {
 
 #[test]
 fn a_sync_under_way_stays_with_its_repository() {
-    let mut model = half_a_release();
+    let mut model = half(Model::new(two_waves()));
     let moved = "https://git.example/moved";
     model.elsewhere.insert(moved.into(), ("m1".into(), vec![deployment("web"), config_map("new", "1")]));
     model.spec("/source/repoURL", json!(moved));
