@@ -4,6 +4,7 @@
 //! to. No program is started and no key touches a disk; every wait ends with the fetch's own time. It must never talk
 //! to a host whose key it does not know, unless the repository's Secret says so.
 
+mod bounded;
 mod hosts;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::time::{Instant, timeout_at};
 
+use self::bounded::Bounded;
 use self::hosts::{KnownHosts, Verdict};
 use super::access::{Access, Credentials};
 use super::{GitError, Limits};
@@ -44,19 +46,22 @@ pub(super) struct Notes(Arc<Mutex<Told>>);
 #[derive(Debug, Default)]
 struct Told {
     said: String,
+    /// Whether the program at the other end has told that all went well.
+    ended_well: bool,
     failed: bool,
 }
 
 impl Notes {
-    /// What the server said in words, in one line; nothing when it said nothing and all went well.
-    pub(super) fn failure(&self) -> Option<String> {
+    /// Whether the connection or the program at its other end failed.
+    pub(super) fn is_failure(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failed
+    }
+
+    /// What the server said in words, in one line, as the end of a message. Servers greet also when all goes well.
+    pub(super) fn said(&self) -> String {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let said = told.said.split_whitespace().collect::<Vec<_>>().join(" ");
-        match (said.is_empty(), told.failed) {
-            (false, _) => Some(format!("; the server says: {said}")),
-            (true, true) => Some(String::new()),
-            (true, false) => None,
-        }
+        if said.is_empty() { said } else { format!("; the server says: {said}") }
     }
 
     fn say(&self, bytes: &[u8]) {
@@ -68,6 +73,18 @@ impl Notes {
 
     fn fail(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).failed = true;
+    }
+
+    fn exit(&self, status: u32) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.ended_well = status == 0;
+        told.failed |= status != 0;
+    }
+
+    /// Nothing comes any more, which is all right after a good end.
+    fn close(&self) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.failed |= !told.ended_well;
     }
 }
 
@@ -83,7 +100,7 @@ pub(super) fn connect(
     let asked = Asked::of(access)?;
     let runtime = runtime::Handle::current();
     let until = Instant::now() + limits.within;
-    let opened = runtime.block_on(async { timeout_at(until, asked.open(limits.within)).await });
+    let opened = runtime.block_on(async { timeout_at(until, asked.open(limits.within, until)).await });
     let (session, incoming, outgoing) = opened.map_err(|_| GitError::Unreachable {
         repository: access.shown(),
         why: format!("{} does not answer within {} s", asked.place(), limits.within.as_secs()),
@@ -156,7 +173,7 @@ impl<'a> Asked<'a> {
         GitError::Unreachable { repository: self.access.shown(), why }
     }
 
-    async fn open(&self, within: Duration) -> Result<Opened, GitError> {
+    async fn open(&self, within: Duration, until: Instant) -> Result<Opened, GitError> {
         let connecting = TcpStream::connect((self.address.host.as_str(), self.address.port));
         let stream = match timeout_at(Instant::now() + CONNECT_WITHIN, connecting).await {
             Ok(Ok(stream)) => stream,
@@ -175,6 +192,8 @@ impl<'a> Asked<'a> {
             refused: Arc::clone(&seen),
         };
         let config = Arc::new(self.config(within));
+        // The session is a task of its own: what ends it in any case is its connection.
+        let stream = Bounded::new(stream, until);
         let mut session = client::connect_stream(config, stream, guard).await.map_err(|error| {
             let refused = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
             match refused {
@@ -319,10 +338,13 @@ impl Read for Incoming {
             match self.wire.wait(self.channel.wait()).inspect_err(|_| self.notes.fail())? {
                 Some(ChannelMsg::Data { data }) => self.rest.extend(data.iter()),
                 Some(ChannelMsg::ExtendedData { data, .. }) => self.notes.say(&data),
-                Some(ChannelMsg::Failure) => self.notes.say(b"git-upload-pack is not to be had here"),
-                Some(ChannelMsg::ExitStatus { exit_status }) if exit_status != 0 => self.notes.fail(),
-                Some(ChannelMsg::Close) | None => {
+                Some(ChannelMsg::Failure) => {
+                    self.notes.say(b"git-upload-pack is not to be had here");
                     self.notes.fail();
+                }
+                Some(ChannelMsg::ExitStatus { exit_status }) => self.notes.exit(exit_status),
+                Some(ChannelMsg::Close) | None => {
+                    self.notes.close();
                     return Ok(0);
                 }
                 // What the server says of its end comes after the end of the data.

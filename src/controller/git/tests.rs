@@ -17,10 +17,10 @@ use super::access::{Access, Credentials};
 use super::{Git, GitError, Limits, Question, Snapshot};
 
 /// A directory that goes with the test.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("tidegate-git-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
@@ -140,6 +140,15 @@ async fn backend(
     response.body(Body::from(output[end + 4..].to_vec())).unwrap()
 }
 
+impl Git {
+    /// Whether the store of a repository holds a commit.
+    fn cache_has(&self, access: &Access, commit: &str) -> bool {
+        let (room, _lock) = self.cache.room(&super::store_name(access), u64::MAX);
+        let store = gix::open(room.store()).unwrap();
+        store.has_object(gix::ObjectId::from_hex(commit.as_bytes()).unwrap())
+    }
+}
+
 /// A reader with a cache of its own.
 struct Reader {
     git: Git,
@@ -163,6 +172,15 @@ impl Reader {
     async fn read_path(&self, revision: &str, path: &str, recurse: bool) -> Result<Snapshot, GitError> {
         let question = Question { revision: revision.to_owned(), path: path.to_owned(), recurse };
         self.git.read(self.access.clone(), question, |path| path.ends_with(".yaml")).await
+    }
+
+    /// Breaks the one store that there is; gives back its directory.
+    fn lose_packs(&self) -> PathBuf {
+        let store = std::fs::read_dir(&self.cache.0).unwrap().next().unwrap().unwrap().path();
+        for entry in std::fs::read_dir(store.join("objects/pack")).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        store
     }
 
     async fn commit(&self, revision: &str) -> String {
@@ -229,6 +247,28 @@ async fn new_and_rewritten_commits_are_seen_and_old_ones_need_no_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_branch_may_become_the_beginning_of_others_and_back() {
+    let origin = Origin::new("beginning");
+    origin.run(&["branch", "release"]);
+    let url = origin.serve(None).await;
+    let reader = Reader::new("beginning", url);
+    let first = reader.commit("release").await;
+    origin.run(&["branch", "--delete", "--force", "release"]);
+    let second = origin.commit(&[("deploy/a.yaml", "a: 2\n")]);
+    origin.run(&["branch", "release/1.0"]);
+    assert_eq!(reader.commit("release/1.0").await, second);
+    // The store is the same: what was fetched before is still there.
+    assert!(reader.git.cache_has(&reader.access, &first));
+    origin.run(&["branch", "--delete", "--force", "release/1.0"]);
+    let third = origin.commit(&[("deploy/a.yaml", "a: 3\n")]);
+    origin.run(&["branch", "release"]);
+    // By the beginning of its name, for which everything is asked.
+    assert_eq!(reader.commit(&third[..8]).await, third);
+    assert_eq!(reader.commit("release").await, third);
+    assert!(reader.git.cache_has(&reader.access, &first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_no_branch_has_is_found_by_its_name() {
     let origin = Origin::new("lost");
     let first = origin.run(&["rev-parse", "HEAD"]);
@@ -254,7 +294,18 @@ async fn credentials_are_sent_and_never_shown() {
     assert!(matches!(error, GitError::Denied { .. }), "{error}");
     assert!(!error.to_string().contains("wr0ng"), "{error}");
     reader.access.credentials = basic("s3cret");
-    reader.read("main").await.unwrap();
+    let commit = reader.commit("main").await;
+    assert_eq!(reader.commit(&commit).await, commit);
+    // What was fetched with the right one is for those who have it.
+    for other in
+        [basic("wr0ng"), basic(""), Credentials::None, Credentials::Bearer { token: "s3cret".into() }]
+    {
+        reader.access.credentials = other;
+        let error = reader.read(&commit).await.unwrap_err();
+        assert!(matches!(error, GitError::Denied { .. }), "{error}");
+    }
+    let named = std::fs::read_dir(&reader.cache.0).unwrap().flatten();
+    assert!(!named.map(|store| store.file_name()).any(|name| name.to_string_lossy().contains("s3cret")));
     let url = origin.serve(Some("Bearer t0ken")).await;
     let mut reader = Reader::new("bearer", url);
     reader.access.credentials = Credentials::Bearer { token: "t0ken".into() };
@@ -321,13 +372,33 @@ async fn a_broken_store_is_fetched_anew() {
     let first = origin.run(&["rev-parse", "HEAD"]);
     let reader = Reader::new("broken", origin.serve(None).await);
     reader.read("main").await.unwrap();
-    let store = std::fs::read_dir(&reader.cache.0).unwrap().next().unwrap().unwrap().path();
-    for entry in std::fs::read_dir(store.join("objects/pack")).unwrap() {
-        std::fs::remove_file(entry.unwrap().path()).unwrap();
-    }
+    let store = reader.lose_packs();
     assert_eq!(reader.commit("main").await, first);
     std::fs::write(store.join("config"), "[core\nbroken").unwrap();
     assert_eq!(reader.commit("main").await, first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_make_room_for_others() {
+    let noise = |seed: u64| -> String {
+        let step = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(seed).rotate_left(17);
+        (0_u64..20_000).map(|n| format!("{:x}\n", step(n).wrapping_mul(0xd134_2543_de82_ef95))).collect()
+    };
+    let (one, other) = (Origin::new("room-one"), Origin::new("room-other"));
+    for (origin, seed) in [(&one, 1), (&other, 2)] {
+        origin.commit(&[("deploy/noise.txt", &noise(seed))]);
+    }
+    let mut reader = Reader::new("room", one.serve(None).await);
+    reader.git.limits.stored_bytes = 400_000;
+    let stores = || std::fs::read_dir(&reader.cache.0).unwrap().count();
+    reader.read("main").await.unwrap();
+    assert_eq!(stores(), 1);
+    let elsewhere = Access { url: other.serve(None).await, ..Access::default() };
+    let question = Question { revision: "main".into(), path: "deploy".into(), recurse: true };
+    reader.git.read(elsewhere, question, |_| false).await.unwrap();
+    assert_eq!(stores(), 1, "the older one has gone");
+    reader.read("main").await.unwrap();
+    assert_eq!(stores(), 1);
 }
 
 #[tokio::test]

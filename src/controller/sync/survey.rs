@@ -66,7 +66,8 @@ pub async fn application(request: Request) -> Result<World, String> {
     world.source = Some(Ok(match &request.origin {
         Origin::Repository { revision } => {
             let question = question(&world.application, revision.as_deref())?;
-            applications.ask_git(&world, &question, &mut Memory::default()).await?
+            let asked = applications.ask_git(&world, &question, &mut None).await;
+            asked.map_err(|unread| unread.to_string())?
         }
         Origin::Directory(path) => local(&world.application, path)?,
     }));
@@ -94,6 +95,7 @@ fn applications(request: &Request, namespace: &str) -> Result<Arc<Applications>,
         reach: Reach::Cluster,
         impersonate: None,
         git_cache: request.store.clone(),
+        git_cache_bytes: u64::MAX,
         allow_file_repositories: false,
         poll: Duration::ZERO,
         threads: 1,
