@@ -2,12 +2,13 @@
 //!
 //! Input: the Rollout's spec and a status. Output: phase and message, first rule that matches.
 
-use tidegate_api::rollout::{Rollout, RolloutPhase, RolloutStatus};
+use tidegate_api::phase::AnalysisPhase;
+use tidegate_api::rollout::{BlueGreenStrategy, Rollout, RolloutPhase, RolloutStatus};
 
 use super::condition::{INVALID_SPEC, ROLLOUT_ABORTED, TIMED_OUT};
 use super::restart;
 
-/// Computes phase and message of a canary's status.
+/// Computes phase and message of a status.
 #[must_use]
 pub fn phase(rollout: &Rollout, status: &RolloutStatus) -> (RolloutPhase, String) {
     for condition in &status.conditions {
@@ -41,12 +42,33 @@ fn progress(rollout: &Rollout, status: &RolloutStatus) -> Option<&'static str> {
     if status.available_replicas < status.updated_replicas {
         return Some("updated replicas are still becoming available");
     }
+    if let Some(strategy) = &spec.strategy.blue_green {
+        return cutover(strategy, status);
+    }
     let routed = spec.strategy.canary.as_ref().is_some_and(|canary| canary.traffic_routing.is_some());
     if !routed && status.replicas > status.updated_replicas {
         return Some("old replicas are pending termination");
     }
     if status.stable_rs.is_empty() || status.stable_rs != status.current_pod_hash {
         return Some("waiting for all steps to complete");
+    }
+    None
+}
+
+/// What a blue-green update still has to do once its pods are there.
+fn cutover(strategy: &BlueGreenStrategy, status: &RolloutStatus) -> Option<&'static str> {
+    let active = &status.blue_green.active_selector;
+    if active.is_empty() || *active != status.current_pod_hash {
+        return Some("active service cutover pending");
+    }
+    if status.stable_rs.is_empty() || status.stable_rs != status.current_pod_hash {
+        let run = status.blue_green.post_promotion_analysis_run_status.as_ref();
+        let judged = run.and_then(|run| run.status).is_some_and(AnalysisPhase::is_completed);
+        return Some(if strategy.post_promotion_analysis.is_some() && !judged {
+            "waiting for analysis to complete"
+        } else {
+            "waiting for post-promotion verification to complete"
+        });
     }
     None
 }

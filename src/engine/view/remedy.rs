@@ -62,6 +62,9 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::StableNotReady { service } => {
             one(format!("a ready endpoint of Service {service}: until then the canary keeps its traffic"))
         }
+        Because::StableHasNoPods { service } => {
+            one(format!("a ready pod of the stable revision: until then Service {service} stays where it is"))
+        }
         Because::ScaleDownDelay { until, .. } => {
             one(format!("the end of the delay {}", left(world.now, *until)))
         }
