@@ -12,7 +12,7 @@ use tidegate_engine::rollout::world::Parsed;
 use crate::analysis::{self, Verdicts};
 use crate::cluster::{Change, Cluster, Kind};
 use crate::controller::{Controller, Sabotage};
-use crate::network::{self, SERVICES};
+use crate::network;
 use crate::pods::Pods;
 use crate::random::Random;
 use crate::rest;
@@ -108,10 +108,8 @@ impl Simulation {
         self.tale.tell(&self.cluster, || "user      creates the Rollout".to_owned());
         let rollout = self.shape.rollout.clone();
         let spec = Arc::new(Parsed::new(&rollout));
-        if self.shape.services {
-            for name in SERVICES {
-                self.cluster.put_service(users::service(name));
-            }
+        for name in self.shape.services {
+            self.cluster.put_service(users::service(name));
         }
         for way in self.shape.ways.clone() {
             Act::RestoreWay(way).carry_out(&mut self.cluster);
@@ -140,7 +138,7 @@ impl Simulation {
             .into_iter()
             .filter(|Reverse((_, _, event))| !matches!(event, Event::People | Event::Flap | Event::Act(_)))
             .collect();
-        for name in SERVICES.into_iter().filter(|_| self.shape.services) {
+        for name in self.shape.services {
             Act::RestoreService(name).carry_out(&mut self.cluster);
         }
         for way in self.shape.ways.clone() {
@@ -325,8 +323,7 @@ impl Simulation {
     }
 
     fn endpoints_follow(&mut self) {
-        let count = if self.shape.services { SERVICES.len() } else { 0 };
-        for service in SERVICES.into_iter().take(count) {
+        for service in self.shape.services {
             let lag = self.lag(self.shape.temper.endpoints_lag);
             self.schedule(lag + 1, Event::Endpoints(service));
         }

@@ -7,31 +7,44 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tidegate_api::phase::AnalysisPhase;
 
+use crate::laws_of_blue_green::unserved;
 use crate::random::Random;
 use crate::rest;
 use crate::shape::{
-    self, CANARY_SERVICE, GOOD_IMAGES, HTTP_ROUTES, INGRESSES, STABLE_SERVICE, Shape, Temper, Way,
+    self, ACTIVE_SERVICE, CANARY_SERVICE, GOOD_IMAGES, HTTP_ROUTES, INGRESSES, PREVIEW_SERVICE,
+    STABLE_SERVICE, Shape, Temper, Way,
 };
 use crate::simulation::{Event, Settings, Simulation};
 use crate::tale::Tale;
 use crate::users::Act;
 
 /// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
-fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
+pub(crate) fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
     play(name, spec, false, acts, verdicts);
 }
 
 fn play(name: &str, spec: Value, holds: bool, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
     let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
     let ways = ways_of(&spec);
+    let blue_green = spec.pointer("/strategy/blueGreen").is_some();
+    let services: &[&str] = match (routed, blue_green) {
+        (true, _) => &[CANARY_SERVICE, STABLE_SERVICE],
+        (false, true) => &[ACTIVE_SERVICE, PREVIEW_SERVICE],
+        (false, false) => &[],
+    };
     let rollout = shape::rollout(spec, GOOD_IMAGES[0]);
-    let shape = Shape { rollout, routed, ways, services: routed, holds, temper: Temper::calm() };
+    let shape = Shape { rollout, routed, ways, services, holds, temper: Temper::calm() };
     let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
     simulation.verdicts.script = verdicts.to_vec();
     for (second, act) in acts {
         simulation.schedule(second * 1000, Event::Act(act.clone()));
     }
-    while simulation.broken.is_none() && simulation.step() {}
+    let mut has_served = false;
+    while simulation.broken.is_none() && simulation.step() {
+        if let Some(why) = unserved(&simulation, &mut has_served) {
+            simulation.fail(why);
+        }
+    }
     assert_eq!(simulation.broken, None, "{}", simulation.tale.lines.join("\n"));
     assert_eq!(rest::objection(&simulation), None, "{}", simulation.tale.lines.join("\n"));
     let mut told = simulation.tale.lines.join("\n");

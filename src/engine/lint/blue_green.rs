@@ -142,7 +142,9 @@ impl Judge<'_> {
             return; // it grows, or only pods that are not available go
         }
         let hash = set.hash();
-        let reached = active(self.seen, spec) == Some(hash) || active(&self.live, spec) == Some(hash);
+        let listed = self.seen.endpoints.get(&spec.active_service).is_some_and(|known| known.of(hash) > 0);
+        let reached =
+            listed || active(self.seen, spec) == Some(hash) || active(&self.live, spec) == Some(hash);
         if reached && to < self.facts.replicas {
             let why =
                 format!("{} goes to {to}, but users reach it: {} are needed", set.name, self.facts.replicas);

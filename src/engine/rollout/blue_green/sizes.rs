@@ -74,7 +74,7 @@ fn after_abort(view: &View<'_>, new: &Set, plan: &mut Plan) -> i32 {
         AbortDelay::Seconds { seconds, .. } => seconds,
     };
     let stable = view.stable.map_or(0, |set| set.status.available);
-    if new.replicas == 0 || stable < view.replicas {
+    if new.replicas == 0 || stable < view.replicas || is_served(view, new) {
         return new.replicas;
     }
     match scale::deadline(view, new, seconds, plan) {
@@ -95,7 +95,7 @@ fn retire(view: &View<'_>, runs: &Runs, plan: &mut Plan) {
     old.sort_by_key(|set| std::cmp::Reverse(set.revision()));
     let mut delayed = 0;
     for set in old {
-        if referenced(view, set, plan) {
+        if referenced(view, set, plan) || is_served(view, set) {
             continue;
         }
         let mut want = 0;
@@ -106,6 +106,11 @@ fn retire(view: &View<'_>, runs: &Runs, plan: &mut Plan) {
         delayed += 1;
         scale::sized(view, set, want, plan);
     }
+}
+
+/// Whether endpoints of the active Service still lead users to this revision, which may be so for a moment after the switch.
+fn is_served(view: &View<'_>, set: &Set) -> bool {
+    view.endpoints(&view.spec.active_service, set.hash()) > 0
 }
 
 /// Whether a Service or the status still speaks of this revision.
