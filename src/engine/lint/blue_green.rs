@@ -143,8 +143,12 @@ impl Judge<'_> {
         }
         let hash = set.hash();
         let listed = self.seen.endpoints.get(&spec.active_service).is_some_and(|known| known.of(hash) > 0);
-        let reached =
-            listed || active(self.seen, spec) == Some(hash) || active(&self.live, spec) == Some(hash);
+        // A Service that selects no revision leads to all of them.
+        let everybody = active(self.seen, spec).is_none();
+        let reached = listed
+            || everybody
+            || active(self.seen, spec) == Some(hash)
+            || active(&self.live, spec) == Some(hash);
         if reached && to < self.facts.replicas {
             let why =
                 format!("{} goes to {to}, but users reach it: {} are needed", set.name, self.facts.replicas);

@@ -108,6 +108,7 @@ fn reason(
     let run = || runs::awaited(view, runs).map(|run| Because::WaitingForRun { run });
     let paused = || pause::because(view, wishes);
     let waits = new.or_else(run).or(wait).or_else(paused).or_else(|| restart.because());
-    let waits = waits.or_else(|| delayed_set(view)).or_else(|| sizes_to_come(view));
+    let waits = waits.or_else(|| sizes::still_reached(view)).or_else(|| delayed_set(view));
+    let waits = waits.or_else(|| sizes_to_come(view));
     waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved })
 }

@@ -461,8 +461,7 @@ fn progressed(old: &RolloutStatus, next: &RolloutStatus) -> bool {
         || next.stable_rs != old.stable_rs
         || next.current_step_index != old.current_step_index
         || next.current_step_hash != old.current_step_hash
-        || next.blue_green.active_selector != old.blue_green.active_selector
-        || next.blue_green.preview_selector != old.blue_green.preview_selector
+        || next.blue_green != old.blue_green
 }
 
 /// Whether no deadline applies: a step that waits for people or measurements, a pause, pods that stay up for a delay.

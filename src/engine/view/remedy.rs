@@ -68,7 +68,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::ScaleDownDelay { until, .. } => {
             one(format!("the end of the delay {}", left(world.now, *until)))
         }
-        Because::SizeNotYetSeen { .. } | Because::PodsLeaving { .. } => {
+        Because::SizeNotYetSeen { .. } | Because::PodsLeaving { .. } | Because::StillReached { .. } => {
             one("Kubernetes, which needs no help".to_owned())
         }
         Because::NewTemplate { .. }

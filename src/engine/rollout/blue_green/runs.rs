@@ -15,8 +15,12 @@ use crate::analysis::RunKind;
 pub(super) fn judge(view: &View<'_>, wishes: &mut Wishes) -> Runs {
     let known = &view.status.blue_green;
     let mut runs = Runs::default();
-    runs.pre = shown(view, known.pre_promotion_analysis_run_status.as_ref());
-    runs.post = shown(view, known.post_promotion_analysis_run_status.as_ref());
+    // What runs of before a retry said is not held against what comes after it.
+    let is_retried = view.status.aborted_at.is_some() && !wishes.aborted(view.status);
+    if !is_retried {
+        runs.pre = shown(view, known.pre_promotion_analysis_run_status.as_ref());
+        runs.post = shown(view, known.post_promotion_analysis_run_status.as_ref());
+    }
     let over = view.status.stable_rs.is_empty() || view.promote_full() || view.is_fast_rollback();
     if over || wishes.aborted(view.status) {
         runs.stop = unfinished(view).map(|run| name(run).to_owned()).collect();
@@ -70,7 +74,16 @@ fn look(
     match current(view, of(runs, kind)).filter(|run| !needs_another(view, run)) {
         Some(run) => heed(run, cause, wishes),
         None if is_due(view, kind) => start(view, analysis, kind, runs),
-        None => {}
+        // Somebody decided on an inconclusive run, and the next one has to wait for pods.
+        None => forget_verdict(runs, kind),
+    }
+}
+
+fn forget_verdict(runs: &mut Runs, kind: RunKind) {
+    match kind {
+        RunKind::PrePromotion => runs.pre = None,
+        RunKind::PostPromotion => runs.post = None,
+        RunKind::Step { .. } | RunKind::Background => {}
     }
 }
 

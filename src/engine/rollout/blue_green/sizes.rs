@@ -17,7 +17,7 @@ use crate::plan::{Because, Plan, Write};
 /// Pods that the new revision should have now, without an abort: few before the checkpoint, where the spec says so.
 pub(super) fn wanted(view: &View<'_>) -> i32 {
     let Some(count) = view.spec.preview_replica_count else { return view.replicas };
-    if view.active().is_none() && !view.is_lost() || view.is_fast_tracked() {
+    if view.active().is_none() || view.is_fast_tracked() {
         return view.replicas;
     }
     let paused = view.rollout.spec.paused || !view.status.pause_conditions.is_empty();
@@ -46,6 +46,7 @@ pub(super) fn scale(view: &View<'_>, runs: &Runs, aborted: bool, inconclusive: b
         } else {
             wanted(view)
         };
+        let want = if is_served(view, new) { want.max(new.replicas.min(view.replicas)) } else { want };
         scale::sized(view, new, want, plan);
     }
     if !inconclusive {
@@ -108,9 +109,18 @@ fn retire(view: &View<'_>, runs: &Runs, plan: &mut Plan) {
     }
 }
 
-/// Whether endpoints of the active Service still lead users to this revision, which may be so for a moment after the switch.
+/// Whether users may still reach this revision: endpoints of the active Service lead there, which may be so for a moment
+/// after the switch, or the Service selects every revision.
 fn is_served(view: &View<'_>, set: &Set) -> bool {
-    view.endpoints(&view.spec.active_service, set.hash()) > 0
+    view.active_hash().is_empty() || view.endpoints(&view.spec.active_service, set.hash()) > 0
+}
+
+/// A revision that is to lose pods, and cannot while users may still reach them.
+pub(super) fn still_reached(view: &View<'_>) -> Option<Because> {
+    let surplus = view.new.filter(|new| new.replicas > wanted(view));
+    let old = view.others.iter().copied().filter(|set| set.replicas > 0);
+    let set = surplus.into_iter().chain(old).find(|set| is_served(view, set))?;
+    Some(Because::StillReached { set: set.name.clone(), service: view.spec.active_service.clone() })
 }
 
 /// Whether a Service or the status still speaks of this revision.

@@ -7,7 +7,7 @@ use tidegate_api::rollout::BlueGreenStrategy;
 
 use super::super::pause::{BLUE_GREEN, Wishes};
 use super::super::runs::Runs;
-use super::super::world::World;
+use super::super::world::{Set, World};
 use super::super::{revision, waiting_for};
 use super::pause::Pause;
 use super::runs::passed_before;
@@ -25,14 +25,15 @@ pub(crate) fn abort(world: &World, strategy: &BlueGreenStrategy, plan: &mut Plan
     if stable.is_empty() || service.hash() == Some(stable) {
         return None;
     }
-    let set = revision::owned(world).into_iter().find(|set| set.hash() == stable);
-    let ready = set.map_or(0, |set| set.status.ready.min(set.replicas));
+    let sets = revision::owned(world);
+    let set = sets.iter().find(|set| set.hash() == stable)?;
     let served = world.endpoints.get(&strategy.active_service);
-    let others = served.is_some_and(|endpoints| endpoints.ready.values().any(|ready| *ready > 0));
-    if ready == 0 && others {
+    let listed = served.is_some_and(|endpoints| endpoints.ready.values().any(|ready| *ready > 0));
+    let selected = |set: &&Set| service.hash().is_none_or(|hash| set.hash() == hash);
+    let others = listed || sets.iter().copied().filter(selected).any(|set| set.status.ready > 0);
+    if set.status.ready.min(set.replicas) == 0 && others {
         return Some(Because::StableHasNoPods { service: strategy.active_service.clone() });
     }
-    set?;
     push(world, &strategy.active_service, stable, plan);
     None
 }

@@ -8,8 +8,8 @@ use tidegate_api::rollout::{BlueGreenStrategy, RolloutStatus};
 use tidegate_api::valid::{ValidBlueGreen, ValidRollout};
 
 use super::super::core::{Core, kept};
-use super::super::window;
 use super::super::world::{Set, World};
+use super::super::{restart, window};
 
 /// One round's view of a blue-green Rollout.
 pub(super) struct View<'w> {
@@ -97,8 +97,10 @@ impl<'w> View<'w> {
 
     /// Whether the new ReplicaSet has `want` pods, all available, by a status that knows of its size.
     pub(super) fn has_all(&self, want: i32) -> bool {
-        self.new.is_some_and(|new| {
+        let has_all = self.new.is_some_and(|new| {
             new.replicas == want && kept(new) == want && new.status.observed_generation >= new.generation
-        })
+        });
+        // Pods that a restart has sent away may still be counted.
+        has_all && !restart::counts_evicted(self)
     }
 }
