@@ -76,6 +76,8 @@ pub(crate) struct Simulation {
     events: u32,
     pub(crate) calm: bool,
     pub(crate) writes: u32,
+    /// Reasons of the Events so far.
+    pub(crate) events_told: Vec<&'static str>,
 }
 
 impl Simulation {
@@ -98,6 +100,7 @@ impl Simulation {
             events: 0,
             calm: false,
             writes: 0,
+            events_told: Vec::new(),
             shape,
         };
         simulation.begin();

@@ -19,18 +19,32 @@ use crate::tale::Tale;
 use crate::users::Act;
 
 /// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
-pub(crate) fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
-    play(name, spec, false, acts, verdicts);
+/// Tells the reasons of the Events on the way.
+pub(crate) fn tells(
+    name: &str,
+    spec: Value,
+    acts: &[(i64, Act)],
+    verdicts: &[AnalysisPhase],
+) -> Vec<&'static str> {
+    play(name, spec, false, acts, verdicts)
 }
 
-fn play(name: &str, spec: Value, holds: bool, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
+fn play(
+    name: &str,
+    spec: Value,
+    holds: bool,
+    acts: &[(i64, Act)],
+    verdicts: &[AnalysisPhase],
+) -> Vec<&'static str> {
     let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
     let ways = ways_of(&spec);
     let blue_green = spec.pointer("/strategy/blueGreen").is_some();
-    let services: &[&str] = match (routed, blue_green) {
-        (true, _) => &[CANARY_SERVICE, STABLE_SERVICE],
-        (false, true) => &[ACTIVE_SERVICE, PREVIEW_SERVICE],
-        (false, false) => &[],
+    let previewed = spec.pointer("/strategy/blueGreen/previewService").is_some();
+    let services: &[&str] = match (routed, blue_green, previewed) {
+        (true, ..) => &[CANARY_SERVICE, STABLE_SERVICE],
+        (false, true, true) => &[ACTIVE_SERVICE, PREVIEW_SERVICE],
+        (false, true, false) => &[ACTIVE_SERVICE],
+        (false, false, _) => &[],
     };
     let rollout = shape::rollout(spec, GOOD_IMAGES[0]);
     let shape = Shape { rollout, routed, ways, services, holds, temper: Temper::calm() };
@@ -55,6 +69,7 @@ fn play(name: &str, spec: Value, holds: bool, acts: &[(i64, Act)], verdicts: &[A
     }
     let known = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(known == told, "{name} is told differently now; UPDATE=1 writes it anew:\n{told}");
+    simulation.events_told
 }
 
 /// The ways that a spec names.

@@ -28,9 +28,23 @@ fn a_person_looks_at_the_preview_and_promotes_it() {
     tells("blue-green-promoted", spec, &[(20, Act::Image("v2")), (60, Act::Promote)], &[]);
 }
 
+/// The Events of a first deployment and of an update are those that clients of Argo Rollouts know.
 #[test]
 fn the_switch_comes_by_itself() {
-    tells("blue-green-automatic", blue_green(3, json!({})), &[(20, Act::Image("v2"))], &[]);
+    let spec = json!({ "replicas": 3, "strategy": { "blueGreen": { "activeService": ACTIVE_SERVICE } } });
+    let events = tells("blue-green-automatic", spec, &[(20, Act::Image("v2"))], &[]);
+    let first =
+        ["RolloutUpdated", "NewReplicaSetCreated", "ScalingReplicaSet", "RolloutCompleted", "SwitchService"];
+    let update = [
+        "RolloutUpdated",
+        "NewReplicaSetCreated",
+        "RolloutNotCompleted",
+        "ScalingReplicaSet",
+        "SwitchService",
+        "RolloutCompleted",
+        "ScalingReplicaSet",
+    ];
+    assert_eq!(events, [&first[..], &update[..]].concat());
 }
 
 #[test]

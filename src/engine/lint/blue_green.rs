@@ -215,3 +215,6 @@ fn has_passed(world: &World, kind: &str, hash: &str) -> bool {
             && label(RUN_TYPE).map(String::as_str) == Some(kind)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ fn cutover(strategy: &BlueGreenStrategy, status: &RolloutStatus) -> Option<&'sta
 
 #[cfg(test)]
 mod tests {
-    use tidegate_api::rollout::{CanaryStrategy, PauseCondition};
+    use tidegate_api::rollout::{CanaryStrategy, PauseCondition, RolloutAnalysis, RolloutAnalysisRunStatus};
 
     use super::super::condition;
     use super::*;
@@ -129,5 +129,33 @@ mod tests {
         let now = jiff::Timestamp::UNIX_EPOCH;
         condition::set(&mut aborted, condition::new(now, "Progressing", "False", ROLLOUT_ABORTED, "why"));
         assert_eq!(phase(&rollout, &aborted), (RolloutPhase::Degraded, "RolloutAborted: why".to_owned()));
+    }
+
+    #[test]
+    fn a_blue_green_update_waits_for_the_switch_and_then_for_its_judge() {
+        let (mut rollout, mut status) = settled();
+        let strategy = BlueGreenStrategy { active_service: "web".to_owned(), ..BlueGreenStrategy::default() };
+        rollout.spec.strategy.canary = None;
+        rollout.spec.strategy.blue_green = Some(strategy);
+        status.current_pod_hash = "b".to_owned();
+        let told = |rollout: &Rollout, status: &RolloutStatus| phase(rollout, status).1;
+        assert_eq!(told(&rollout, &status), "active service cutover pending");
+        status.blue_green.active_selector = "a".to_owned();
+        assert_eq!(told(&rollout, &status), "active service cutover pending");
+        status.blue_green.active_selector = "b".to_owned();
+        assert_eq!(told(&rollout, &status), "waiting for post-promotion verification to complete");
+        if let Some(strategy) = &mut rollout.spec.strategy.blue_green {
+            strategy.post_promotion_analysis = Some(RolloutAnalysis::default());
+        }
+        assert_eq!(told(&rollout, &status), "waiting for analysis to complete");
+        let run =
+            |phase| RolloutAnalysisRunStatus { status: Some(phase), ..RolloutAnalysisRunStatus::default() };
+        status.blue_green.post_promotion_analysis_run_status = Some(run(AnalysisPhase::Running));
+        assert_eq!(told(&rollout, &status), "waiting for analysis to complete");
+        status.blue_green.post_promotion_analysis_run_status = Some(run(AnalysisPhase::Successful));
+        assert_eq!(told(&rollout, &status), "waiting for post-promotion verification to complete");
+        status.stable_rs = "b".to_owned();
+        status.replicas = 6;
+        assert_eq!(phase(&rollout, &status), (RolloutPhase::Healthy, String::new()), "old pods may stay");
     }
 }

@@ -54,7 +54,10 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
             said
         }
         Because::WaitingForRun { run } => {
-            let mut said = vec![format!("a verdict of AnalysisRun {run}, or somebody who promotes it")];
+            // A blue-green update has no step to skip.
+            let in_full = if world.rollout.spec.strategy.blue_green.is_some() { " in full" } else { "" };
+            let mut said =
+                vec![format!("a verdict of AnalysisRun {run}, or somebody who promotes it{in_full}")];
             said.extend(measurements(world, run));
             said
         }

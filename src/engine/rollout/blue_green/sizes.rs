@@ -46,8 +46,7 @@ pub(super) fn scale(view: &View<'_>, runs: &Runs, aborted: bool, inconclusive: b
         } else {
             wanted(view)
         };
-        let want = if is_served(view, new) { want.max(new.replicas.min(view.replicas)) } else { want };
-        scale::sized(view, new, want, plan);
+        scale::sized(view, new, while_served(view, new, want), plan);
     }
     if !inconclusive {
         retire(view, runs, plan);
@@ -75,7 +74,7 @@ fn after_abort(view: &View<'_>, new: &Set, plan: &mut Plan) -> i32 {
         AbortDelay::Seconds { seconds, .. } => seconds,
     };
     let stable = view.stable.map_or(0, |set| set.status.available);
-    if new.replicas == 0 || stable < view.replicas || is_served(view, new) {
+    if new.replicas == 0 || stable < view.replicas {
         return new.replicas;
     }
     match scale::deadline(view, new, seconds, plan) {
@@ -96,7 +95,7 @@ fn retire(view: &View<'_>, runs: &Runs, plan: &mut Plan) {
     old.sort_by_key(|set| std::cmp::Reverse(set.revision()));
     let mut delayed = 0;
     for set in old {
-        if referenced(view, set, plan) || is_served(view, set) {
+        if referenced(view, set, plan) {
             continue;
         }
         let mut want = 0;
@@ -105,7 +104,7 @@ fn retire(view: &View<'_>, runs: &Runs, plan: &mut Plan) {
             want = if full { view.replicas } else { set.replicas };
         }
         delayed += 1;
-        scale::sized(view, set, want, plan);
+        scale::sized(view, set, while_served(view, set, want), plan);
     }
 }
 
@@ -115,10 +114,16 @@ fn is_served(view: &View<'_>, set: &Set) -> bool {
     view.active_hash().is_empty() || view.endpoints(&view.spec.active_service, set.hash()) > 0
 }
 
+/// The size of a revision that users may still reach: never less than it has, as far as it is needed.
+fn while_served(view: &View<'_>, set: &Set, want: i32) -> i32 {
+    if is_served(view, set) { want.max(set.replicas.min(view.replicas)) } else { want }
+}
+
 /// A revision that is to lose pods, and cannot while users may still reach them.
 pub(super) fn still_reached(view: &View<'_>) -> Option<Because> {
     let surplus = view.new.filter(|new| new.replicas > wanted(view));
-    let old = view.others.iter().copied().filter(|set| set.replicas > 0);
+    let over = |set: &&Set| set.deadline().is_none_or(|deadline| deadline <= view.now);
+    let old = view.others.iter().copied().filter(|set| set.replicas > 0).filter(over);
     let set = surplus.into_iter().chain(old).find(|set| is_served(view, set))?;
     Some(Because::StillReached { set: set.name.clone(), service: view.spec.active_service.clone() })
 }
