@@ -19,6 +19,7 @@
 //! --cluster dev` runs tests again and again on one cluster.
 
 mod access;
+mod blue_green;
 mod canary;
 mod client;
 mod dashboard;
@@ -119,6 +120,10 @@ fn all() -> Vec<Case> {
         canary::without_a_router_pods_carry_the_weight [Tidegate],
         canary::a_malformed_neighbour_stops_nobody [Tidegate],
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
+        blue_green::switches_when_a_person_promotes_it [Tidegate, Ingress],
+        blue_green::goes_back_when_aborted_after_the_switch [Tidegate, Ingress, OwnCluster],
+        blue_green::goes_back_at_once_within_the_delay [Tidegate, Ingress],
+        blue_green::gives_an_active_service_made_anew_to_the_stable_version [Tidegate],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
         openshift::is_served_once_its_kind_is_there [Tidegate, Route],

@@ -236,8 +236,7 @@ fn manifests_from_the_wild_are_read_and_validated() {
         said,
         [
             "analysistemplate-success-rate: Ok(())",
-            "rollout-blue-green: valid, but spec.strategy.blueGreen: Forbidden: \
-             this release of Tidegate cannot act on this field; use strategy.canary",
+            "rollout-blue-green: valid",
             "rollout-canary-nginx: valid",
             "rollout-canary-services: valid",
             "rollout-without-selector: invalid: \

@@ -7,6 +7,7 @@
 //! A controller may die after any write, so every prefix of a plan is judged, not only its end.
 
 mod after;
+mod blue_green;
 mod facts;
 mod form;
 mod restart;
@@ -65,6 +66,8 @@ pub enum Rule {
     SurgeExceeded,
     /// A Service is pointed at a revision that cannot carry what it carries.
     PointedAtNothing,
+    /// The active Service moves to a revision that somebody or something has still to let pass.
+    SwitchedTooEarly,
     /// Pods are scaled although somebody paused the Rollout.
     ScaledWhilePaused,
     /// Pods are restarted that nobody asked to restart.
@@ -104,6 +107,7 @@ pub enum Rule {
 pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
     let mut judge = Judge::new(world);
     judge.abort_comes_first(plan);
+    judge.switch_back_comes_first(plan);
     for (index, Planned { write, .. }) in plan.writes.iter().enumerate() {
         judge.index = index;
         judge.form(write, index + 1 == plan.writes.len());
@@ -127,6 +131,7 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
     }
     judge.index = plan.writes.len();
     judge.abort_is_complete();
+    judge.switch_back_is_complete();
     judge.says_why(plan);
     judge.breaches
 }

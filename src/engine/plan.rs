@@ -217,6 +217,10 @@ pub enum Because {
     Held { why: String },
     /// An abort cannot give the stable revision traffic, because it has no ready endpoint.
     StableNotReady { service: String },
+    /// An abort cannot give users back to the stable revision, because it has no ready pod.
+    StableHasNoPods { service: String },
+    /// Pods that are to go stay while endpoints of a Service still lead users to them.
+    StillReached { set: String, service: String },
     /// Old pods stay up until this time, in case they are needed again.
     ScaleDownDelay { set: String, until: Timestamp },
     /// Pods from before a restart are replaced, as many at a time as may be away.
@@ -290,6 +294,15 @@ impl fmt::Display for Because {
             Self::Held { why } => write!(f, "{why}"),
             Self::StableNotReady { service } => {
                 write!(f, "aborted, but Service {service} has no ready endpoint to take the traffic")
+            }
+            Self::StableHasNoPods { service } => {
+                write!(
+                    f,
+                    "aborted, but no pod of the stable revision is ready to take over Service {service}"
+                )
+            }
+            Self::StillReached { set, service } => {
+                write!(f, "ReplicaSet {set} stays while endpoints of Service {service} lead to it")
             }
             Self::ScaleDownDelay { set, until } => write!(f, "ReplicaSet {set} stays up until {until}"),
             Self::Restarting { at, left } => write!(f, "restarting pods from before {at}: {left} left"),

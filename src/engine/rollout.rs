@@ -4,7 +4,9 @@
 //! of the writes is the order of safety: an abort's traffic first, capacity before traffic in, traffic out before
 //! capacity out, the status last.
 
+mod blue_green;
 mod condition;
+mod core;
 mod facts;
 pub mod hash;
 pub mod held;
@@ -20,6 +22,7 @@ mod status;
 mod step;
 pub mod template;
 mod traffic;
+mod window;
 pub mod world;
 
 #[cfg(test)]
@@ -30,7 +33,8 @@ use tidegate_api::rollout::{CanaryStrategy, RolloutStatus};
 use tidegate_api::valid::{Step, ValidCanary, ValidRollout, ValidStrategy};
 
 use crate::fence::Fence;
-use crate::plan::{Because, Notice, Plan, Planned, Write};
+use crate::plan::{Because, Notice, Plan, Planned, Reference, Write};
+use core::Core;
 use facts::Facts;
 use held::Memory;
 use pause::{CANARY_STEP, Wishes};
@@ -52,28 +56,38 @@ pub fn plan(world: &World) -> Plan {
     }
     let none = RolloutStatus::default();
     let status = world.rollout.status.as_ref().unwrap_or(&none);
+    let held = pause::abort_asked(status).then(|| give_back(world, &mut plan)).flatten();
     let strategy = world.rollout.spec.strategy.canary.as_ref();
-    let held = strategy
-        .filter(|_| pause::abort_asked(status))
-        .and_then(|strategy| traffic::abort(world, strategy, &mut plan));
-    match (&world.spec.valid, strategy) {
-        (Ok(valid), Some(strategy)) => match &valid.strategy {
-            ValidStrategy::Canary(canary) => match references::fault(world, strategy) {
-                None => canary_round(world, valid, canary, status, strategy, &mut plan),
-                Some(error) => status::invalid(&world.rollout, status, world.now, &error, &mut plan),
-            },
-            ValidStrategy::BlueGreen(_) => {}
+    match &world.spec.valid {
+        Ok(valid) => match (references::fault(world), &valid.strategy, strategy) {
+            (Some(error), _, _) => status::invalid(&world.rollout, status, world.now, &error, &mut plan),
+            (None, ValidStrategy::Canary(canary), Some(strategy)) => {
+                canary_round(world, valid, canary, status, strategy, &mut plan);
+            }
+            (None, ValidStrategy::BlueGreen(strategy), _) if !begins(world, valid, &mut plan) => {
+                blue_green::round(world, valid, strategy, status, &mut plan);
+            }
+            (None, ValidStrategy::Canary(_) | ValidStrategy::BlueGreen(_), _) => {}
         },
-        (Err(errors), _) => {
+        Err(errors) => {
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
             status::invalid(&world.rollout, status, world.now, &first, &mut plan);
         }
-        (Ok(_), None) => {}
     }
     if let Some(held) = held {
         plan.because = held;
     }
     plan
+}
+
+/// Gives all traffic to the stable revision, before and regardless of anything else. Says what keeps it where it is.
+fn give_back(world: &World, plan: &mut Plan) -> Option<Because> {
+    let strategy = &world.rollout.spec.strategy;
+    match (&strategy.canary, &strategy.blue_green) {
+        (Some(canary), None) => traffic::abort(world, canary, plan),
+        (None, Some(blue_green)) => blue_green::switch::abort(world, blue_green, plan),
+        (Some(_), Some(_)) | (None, None) => None,
+    }
 }
 
 /// The weight that the routing objects show for the canary; nothing without a router.
@@ -82,16 +96,27 @@ pub(crate) fn weight_observed(world: &World) -> Option<i32> {
     strategy.traffic_routing.as_ref().map(|_| traffic::observed(world))
 }
 
-/// The one write that need not wait until caches are fresh: the one that takes the weight off an aborted canary.
+/// The one write that need not wait until caches are fresh: the one that takes the weight off an aborted canary, or gives
+/// the active Service back to the stable revision.
 ///
 /// It names the version that it was decided on, so it can only be late and never wrong; unless the cache is behind on
-/// that very routing object, when it has been written already.
+/// that very object, when it has been written already.
 #[must_use]
 pub fn urgent(world: &World, fence: &Fence, planner: impl FnOnce(&World) -> Plan) -> Option<Planned> {
     world.rollout.status.as_ref().filter(|status| status.abort)?;
     let first = planner(world).writes.into_iter().next()?;
-    let Write::Route(route) = &first.write else { return None };
-    (!fence.waits_for(&route.reference)).then_some(first)
+    let status = world.rollout.status.as_ref()?;
+    let object = if let Write::Route(route) = &first.write {
+        route.reference.clone()
+    } else if let Write::PointService { service, to, .. } = &first.write
+        && world.rollout.spec.strategy.blue_green.as_ref().is_some_and(|spec| spec.active_service == *service)
+        && *to == status.stable_rs
+    {
+        Reference::new("v1", "Service", service)
+    } else {
+        return None;
+    };
+    (!fence.waits_for(&object)).then_some(first)
 }
 
 /// Decides what to say when the API server would not have a new ReplicaSet: a template that it calls invalid is a fault
@@ -117,33 +142,11 @@ fn canary_round(
     strategy: &CanaryStrategy,
     plan: &mut Plan,
 ) {
-    if revision::claim(world, plan) {
-        plan.because = Because::Bookkeeping;
-        return;
-    }
-    if world.rollout.spec.replicas.is_none() {
-        plan.push(Write::DefaultReplicas { replicas: valid.replicas }, Because::Bookkeeping);
-        plan.because = Because::Bookkeeping;
+    if begins(world, valid, plan) {
         return;
     }
     let facts = Facts::new(world, valid, canary, status, strategy);
-    if facts.new.is_none() {
-        create(&facts, plan);
-        return;
-    }
-    if status::notice_pause(&facts, plan) {
-        plan.because = Because::PauseNoticed;
-        return;
-    }
-    revision::sync(&facts, plan);
-    if facts.changed() {
-        plan.because = Because::UpdateStarted { hash: facts.hash.clone() };
-        start_over(&facts, false, plan);
-        return;
-    }
-    if pause::abort_asked(status) && Memory::of(&facts).is_some_and(|memory| memory.is_lifted()) {
-        plan.because = Because::StatusMoved;
-        status::retry(&facts, plan);
+    if opens(&facts, plan) {
         return;
     }
     if scale::scaling_event(&facts) && !scale::halted(&facts) {
@@ -155,8 +158,46 @@ fn canary_round(
     proceed(&facts, plan);
 }
 
+/// What comes before anything can be known: claiming ReplicaSets, and the default size. True when that is all for now.
+fn begins(world: &World, valid: &ValidRollout, plan: &mut Plan) -> bool {
+    let claimed = revision::claim(world, plan);
+    if !claimed && world.rollout.spec.replicas.is_none() {
+        plan.push(Write::DefaultReplicas { replicas: valid.replicas }, Because::Bookkeeping);
+    } else if !claimed {
+        return false;
+    }
+    plan.because = Because::Bookkeeping;
+    true
+}
+
+/// What every round does first, whatever the strategy: a missing ReplicaSet, a pause that somebody set or ended, an update
+/// that starts. True when that is all for now.
+fn opens(facts: &Core<'_>, plan: &mut Plan) -> bool {
+    if facts.new.is_none() {
+        create(facts, plan);
+        return true;
+    }
+    if status::notice_pause(facts, plan) {
+        plan.because = Because::PauseNoticed;
+        return true;
+    }
+    revision::sync(facts, plan);
+    if facts.changed() {
+        plan.because = Because::UpdateStarted { hash: facts.hash.clone() };
+        start_over(facts, false, plan);
+        return true;
+    }
+    let aborted = pause::abort_asked(facts.status);
+    if aborted && Memory::of(facts).is_some_and(|memory| memory.is_lifted()) {
+        plan.because = Because::StatusMoved;
+        status::retry(facts, plan);
+        return true;
+    }
+    false
+}
+
 /// Creates the ReplicaSet of a new template and starts the update over.
-fn create(facts: &Facts<'_>, plan: &mut Plan) {
+fn create(facts: &Core<'_>, plan: &mut Plan) {
     let set = revision::create(facts);
     let because = Because::NewTemplate { hash: facts.hash.clone() };
     let notice = Notice::normal(
@@ -171,6 +212,8 @@ fn create(facts: &Facts<'_>, plan: &mut Plan) {
     plan.because = because;
     if facts.changed() {
         start_over(facts, true, plan);
+    } else if facts.status.current_pod_hash.is_empty() {
+        blue_green::status::created(facts, plan);
     } else {
         // Somebody deleted the ReplicaSet: its update goes on where it was, and stays aborted if it was.
         status::sizes_only(facts, plan);
@@ -178,7 +221,7 @@ fn create(facts: &Facts<'_>, plan: &mut Plan) {
 }
 
 /// Begins an update, unless it brings content that was aborted before.
-fn start_over(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
+fn start_over(facts: &Core<'_>, created: bool, plan: &mut Plan) {
     let held = Memory::of(facts).and_then(|memory| memory.hold(plan));
     if let Some(why) = &held {
         plan.because = abort_first(facts, plan).unwrap_or_else(|| Because::Held { why: why.clone() });
@@ -190,13 +233,7 @@ fn start_over(facts: &Facts<'_>, created: bool, plan: &mut Plan) {
 fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     let drop_abort = facts.status.abort && !pause::abort_asked(facts.status);
     let mut wishes = Wishes { drop_abort, ..Wishes::default() };
-    let mut notices = Vec::new();
-    if !wishes.aborted(facts.status)
-        && let Some(why) = status::out_of_time(facts)
-    {
-        notices.push(Notice::warning("RolloutAborted", why.clone()));
-        wishes.abort = Some(why);
-    }
+    let mut notices = out_of_time(facts, &mut wishes);
     let runs = runs::judge(facts, &mut wishes);
     let aborted = wishes.aborted(facts.status);
     let already = pause::abort_asked(facts.status);
@@ -219,17 +256,26 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     // Whoever asks to stop comes before whoever asks for new pods.
     let quiet =
         !aborted || facts.promoted() || traffic::in_effect(facts.world, facts.limits.max_weight).1 == 0;
-    let restart = restart::look(facts, quiet);
+    let restart = restart::look(facts, &traffic::weighted_services(facts), quiet);
     plan.because = reason(facts, &wishes, &runs, &traffic, &restart, plan);
     let outcome = Outcome { wishes, runs: &runs, traffic: &traffic, restart: &restart, notices };
     status::finish(facts, outcome, plan);
     restart.write(facts, plan);
 }
 
+/// Aborts an update that ran out of time, where the spec wants that.
+fn out_of_time(facts: &Core<'_>, wishes: &mut Wishes) -> Vec<Notice> {
+    if wishes.aborted(facts.status) {
+        return Vec::new();
+    }
+    wishes.abort = status::out_of_time(facts);
+    wishes.abort.iter().map(|why| Notice::warning("RolloutAborted", why.clone())).collect()
+}
+
 /// Moves the traffic of an abort that this very round decides, before all other writes. Says what keeps it where it is.
-fn abort_first(facts: &Facts<'_>, plan: &mut Plan) -> Option<Because> {
+fn abort_first(facts: &Core<'_>, plan: &mut Plan) -> Option<Because> {
     let mut first = Plan::default();
-    let kept = traffic::abort(facts.world, facts.strategy, &mut first);
+    let kept = give_back(facts.world, &mut first);
     plan.writes.splice(0..0, first.writes);
     kept
 }
@@ -324,7 +370,7 @@ fn reason(
 }
 
 /// Sizes that Kubernetes still has to bring about.
-fn sizes_to_come(facts: &Facts<'_>) -> Option<Because> {
+fn sizes_to_come(facts: &Core<'_>) -> Option<Because> {
     if let Some(set) = facts.all.iter().find(|set| set.status.replicas > set.replicas) {
         return Some(Because::PodsLeaving {
             set: set.name.clone(),
@@ -336,7 +382,7 @@ fn sizes_to_come(facts: &Facts<'_>) -> Option<Because> {
 }
 
 /// An old ReplicaSet that is kept for a while.
-fn delayed_set(facts: &Facts<'_>) -> Option<Because> {
+fn delayed_set(facts: &Core<'_>) -> Option<Because> {
     facts.others.iter().filter(|set| set.replicas > 0).find_map(|set| {
         let until = set.deadline()?;
         Some(Because::ScaleDownDelay { set: set.name.clone(), until })
@@ -345,20 +391,22 @@ fn delayed_set(facts: &Facts<'_>) -> Option<Because> {
 
 fn waiting_for_pods(facts: &Facts<'_>) -> Option<Because> {
     let want = step::desired_counts(facts, false);
-    let short = |set: &world::Set, need: i32| Because::WaitingForPods {
-        set: set.name.clone(),
-        ready: set.status.available,
-        need,
-        trouble: facts.trouble(set),
-    };
-    if let Some(new) = facts.new
-        && new.status.available < want.new
-    {
-        return Some(short(new, want.new));
+    if let Some(wait) = facts.new.and_then(|new| waiting_for(facts, new, want.new)) {
+        return Some(wait);
     }
     let stable = facts.distinct_stable()?;
-    (stable.status.replicas != want.stable || stable.status.available < want.stable)
-        .then(|| short(stable, want.stable))
+    let surplus = stable.status.replicas != want.stable && stable.status.available >= want.stable;
+    if surplus { Some(short(facts, stable, want.stable)) } else { waiting_for(facts, stable, want.stable) }
+}
+
+/// Pods of a ReplicaSet that are still to become available.
+fn waiting_for(facts: &Core<'_>, set: &world::Set, need: i32) -> Option<Because> {
+    (set.status.available < need).then(|| short(facts, set, need))
+}
+
+fn short(facts: &Core<'_>, set: &world::Set, need: i32) -> Because {
+    let (ready, trouble) = (set.status.available, facts.trouble(set));
+    Because::WaitingForPods { set: set.name.clone(), ready, need, trouble }
 }
 
 /// What the spec asks for that this version does not serve; such a Rollout is left exactly as it is.
@@ -367,5 +415,5 @@ fn unserved(world: &World) -> Option<String> {
     let unsupported = tidegate_api::valid::unsupported(valid);
     let own = unsupported.first().map(ToString::to_string);
     // A run that nobody measures would let the update pass unjudged.
-    own.or_else(|| references::unserved_metric(world, world.rollout.spec.strategy.canary.as_ref()?))
+    own.or_else(|| references::unserved_metric(world))
 }

@@ -10,7 +10,7 @@ use tidegate_engine::rollout::world::{Service, Set, World};
 use crate::cluster::Cluster;
 use crate::network;
 use crate::pods::Pods;
-use crate::shape::{CANARY_SERVICE, STABLE_SERVICE, Way};
+use crate::shape::{ACTIVE_SERVICE, CANARY_SERVICE, STABLE_SERVICE, Way};
 
 /// How long a router may take before delays shorter than that are the user's own risk, in seconds.
 const SAFE_DELAY: i32 = 5;
@@ -34,6 +34,11 @@ impl Truth<'_> {
     pub(crate) fn objection(&self, write: &Write) -> Option<String> {
         if self.meddled {
             return None;
+        }
+        if let Some(strategy) = &self.world.rollout.spec.strategy.blue_green
+            && let Some(objection) = self.blue_green(strategy, write)
+        {
+            return Some(objection);
         }
         match write {
             Write::Route(route) => self.raise(route),
@@ -67,7 +72,7 @@ impl Truth<'_> {
     }
 
     /// Replicas by what the controller knows and by what is true: the kinder of the two.
-    fn replicas(&self, least: bool) -> i32 {
+    pub(crate) fn replicas(&self, least: bool) -> i32 {
         let known = self.world.rollout.spec.replicas.unwrap_or(1);
         let live = self.cluster.rollout().and_then(|held| held.object.rollout.spec.replicas).unwrap_or(1);
         if least { known.min(live) } else { known.max(live) }
@@ -79,7 +84,7 @@ impl Truth<'_> {
     }
 
     /// A Service that nobody else changed behind the controller's back.
-    fn settled_service(&self, name: &str) -> Option<&Service> {
+    pub(crate) fn settled_service(&self, name: &str) -> Option<&Service> {
         let known = self.world.services.get(name)?;
         self.cluster
             .services
@@ -115,6 +120,7 @@ impl Truth<'_> {
     }
 
     fn point(&self, service: &str, to: &str) -> Option<String> {
+        self.strategy()?;
         let carried = self.carried(service, 0);
         let available = self.pods.available(self.cluster, to);
         let heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);
@@ -126,6 +132,9 @@ impl Truth<'_> {
 
     /// The weight that a Service carries, by its object and, past the safe delay, by the data plane.
     fn carried(&self, service: &str, delay: i32) -> i32 {
+        if service == ACTIVE_SERVICE {
+            return self.max_weight();
+        }
         if !self.routed {
             return 0;
         }
@@ -152,13 +161,16 @@ impl Truth<'_> {
         let sets = &self.world.sets;
         let available: i32 =
             sets.iter().map(|set| with_lost(set, self.pods.available(self.cluster, set.hash()))).sum();
-        let away = self.percentage(|canary| canary.max_unavailable.as_ref(), replicas, false);
+        let away = match &self.world.rollout.spec.strategy.blue_green {
+            Some(strategy) => percentage(strategy.max_unavailable.as_ref(), replicas, false),
+            None => self.percentage(|canary| canary.max_unavailable.as_ref(), replicas, false),
+        };
         let floor = sets.iter().map(|set| set.replicas).sum::<i32>().max(replicas) - away.max(1);
         if available - 1 < floor {
             return Some(format!("pod {name} of {available} available ones is evicted: {floor} are needed"));
         }
         let ready = with_lost(set, self.pods.ready(self.cluster, set.hash()));
-        [CANARY_SERVICE, STABLE_SERVICE].into_iter().find_map(|service| {
+        [CANARY_SERVICE, STABLE_SERVICE, ACTIVE_SERVICE].into_iter().find_map(|service| {
             let selects = self.settled_service(service).is_some_and(|live| live.hash() == Some(set.hash()));
             let last = selects && replicas > 1 && ready <= 1 && self.carried(service, 0) > 0;
             last.then(|| format!("pod {name} is evicted, the last one behind Service {service} with weight"))
@@ -166,6 +178,7 @@ impl Truth<'_> {
     }
 
     fn resize(&self, patch: &SetPatch) -> Option<String> {
+        self.strategy()?;
         let (_, to) = patch.replicas?;
         let set = self.cluster.sets.object(&patch.name)?;
         if to > set.replicas {
@@ -243,12 +256,17 @@ impl Truth<'_> {
         replicas: i32,
         up: bool,
     ) -> i32 {
-        let value = self.strategy().and_then(field).and_then(|field| serde_json::to_value(field).ok());
-        if let Some(number) = value.as_ref().and_then(serde_json::Value::as_i64) {
-            return i32::try_from(number).unwrap_or(i32::MAX);
-        }
-        let text = value.as_ref().and_then(|value| value.as_str()).unwrap_or("25%");
-        let percent: i32 = text.trim_end_matches('%').parse().unwrap_or(25);
-        (percent * replicas + if up { 99 } else { 0 }) / 100
+        percentage(self.strategy().and_then(field), replicas, up)
     }
+}
+
+/// A number stands for itself, any text for a percentage; a quarter when absent.
+pub(crate) fn percentage(field: Option<&impl serde::Serialize>, replicas: i32, up: bool) -> i32 {
+    let value = field.and_then(|field| serde_json::to_value(field).ok());
+    if let Some(number) = value.as_ref().and_then(serde_json::Value::as_i64) {
+        return i32::try_from(number).unwrap_or(i32::MAX);
+    }
+    let text = value.as_ref().and_then(|value| value.as_str()).unwrap_or("25%");
+    let percent: i32 = text.trim_end_matches('%').parse().unwrap_or(25);
+    (percent * replicas + if up { 99 } else { 0 }) / 100
 }

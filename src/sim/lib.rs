@@ -9,6 +9,7 @@ mod cluster;
 mod controller;
 mod fixed;
 mod laws;
+mod laws_of_blue_green;
 mod network;
 mod patch;
 mod pods;
@@ -27,5 +28,7 @@ pub use simulation::Settings;
 
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod stories_of_blue_green;
 #[cfg(test)]
 mod tests;

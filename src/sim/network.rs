@@ -10,9 +10,6 @@ use crate::cluster::Cluster;
 use crate::pods::Pods;
 use crate::shape::{CANARY_SERVICE, ROLLOUT, STABLE_SERVICE, Way};
 
-/// The Services that may exist.
-pub(crate) const SERVICES: [&str; 2] = [CANARY_SERVICE, STABLE_SERVICE];
-
 /// Writes the ready endpoints of a Service, if they changed.
 pub(crate) fn sync_endpoints(cluster: &mut Cluster, pods: &Pods, service: &str) {
     let Some(known) = cluster.services.object(service).cloned() else { return };

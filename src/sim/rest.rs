@@ -7,7 +7,7 @@ use tidegate_api::rollout::RolloutStatus;
 use tidegate_engine::plan::Because;
 
 use crate::pods::image;
-use crate::shape::{BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES, STABLE_SERVICE};
+use crate::shape::{ACTIVE_SERVICE, BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES};
 use crate::simulation::Simulation;
 use crate::users::Act;
 
@@ -59,10 +59,10 @@ fn routed_to_stable(simulation: &Simulation, status: &RolloutStatus, pods: bool)
             simulation.data_weights
         ));
     }
-    if !simulation.shape.services || !pods {
+    if !pods {
         return None;
     }
-    [STABLE_SERVICE, CANARY_SERVICE].into_iter().find_map(|name| {
+    simulation.shape.services.iter().copied().find_map(|name| {
         let hash =
             simulation.cluster.services.object(name).and_then(|service| service.hash().map(str::to_owned));
         let fine =
@@ -81,6 +81,12 @@ fn aborted(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
     let stable_works = stable_works(simulation, status);
     if stable != wanted && !paused && stable_works {
         return Some(format!("aborted with {stable} of {wanted} pods of the stable revision"));
+    }
+    if simulation.shape.services.contains(&ACTIVE_SERVICE) {
+        let active = simulation.cluster.services.object(ACTIVE_SERVICE);
+        let elsewhere = active.is_some_and(|active| active.hash() != Some(status.stable_rs.as_str()));
+        return (elsewhere && stable > 0 && stable_works)
+            .then(|| "aborted, but users do not reach the stable revision".to_owned());
     }
     let (_, weight) = simulation.weights();
     (weight > 0 && stable > 0 && stable_works)

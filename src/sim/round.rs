@@ -67,7 +67,7 @@ impl Simulation {
         let temper = self.shape.temper.clone();
         let crash = !self.calm && self.random.chance(temper.crashes);
         let crash = crash.then(|| self.random.below(plan.writes.len() as u64 + 1));
-        for (index, Planned { write, .. }) in plan.writes.iter().enumerate() {
+        for (index, Planned { write, notices, .. }) in plan.writes.iter().enumerate() {
             if crash == Some(index as u64) {
                 self.crash();
                 return;
@@ -81,6 +81,7 @@ impl Simulation {
                 self.schedule_round(back_off);
                 return;
             }
+            self.events_told.extend(notices.iter().map(|notice| notice.reason));
         }
         if crash.is_some() {
             self.crash();

@@ -10,6 +10,8 @@ use crate::random::Random;
 pub(crate) const ROLLOUT: &str = "shop";
 pub(crate) const CANARY_SERVICE: &str = "shop-canary";
 pub(crate) const STABLE_SERVICE: &str = "shop-stable";
+pub(crate) const ACTIVE_SERVICE: &str = "shop-active";
+pub(crate) const PREVIEW_SERVICE: &str = "shop-preview";
 pub(crate) const INGRESSES: [Way; 2] = [Way::Ingress("shop"), Way::Ingress("shop-api")];
 pub(crate) const HTTP_ROUTES: [Way; 2] = [Way::HttpRoute("web"), Way::HttpRoute("web-api")];
 pub(crate) const ROUTES: [Way; 2] = [Way::Route("edge"), Way::Route("edge-api")];
@@ -60,8 +62,8 @@ pub(crate) struct Shape {
     pub(crate) routed: bool,
     /// What is routed, of one router or of several.
     pub(crate) ways: Vec<Way>,
-    /// Whether Services exist at all.
-    pub(crate) services: bool,
+    /// The Services that users made.
+    pub(crate) services: &'static [&'static str],
     /// Whether content that was aborted is not to be shipped again.
     pub(crate) holds: bool,
     pub(crate) temper: Temper,
@@ -128,6 +130,10 @@ impl Temper {
 impl Shape {
     /// The shape that a seed stands for.
     pub(crate) fn random(random: &mut Random) -> Self {
+        // A look ahead, so that a canary's seed tells the same story whatever other strategies there are.
+        if random.clone().below(4) == 0 {
+            return Self::blue_green(random);
+        }
         let routed = random.chance(600);
         let services = routed || random.chance(400);
         let ways = if routed { ways(random) } else { Vec::new() };
@@ -158,7 +164,59 @@ impl Shape {
             spec["replicas"] = Value::Null;
         }
         let holds = random.chance(300);
+        let services: &[&str] = if services { &[CANARY_SERVICE, STABLE_SERVICE] } else { &[] };
         Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ways, services, holds, temper }
+    }
+
+    /// A blue-green Rollout with the limits, pauses and analyses that a user may write.
+    fn blue_green(random: &mut Random) -> Self {
+        let temper = Temper::random(random);
+        let mut strategy = json!({ "activeService": ACTIVE_SERVICE });
+        let services: &[&str] = if random.chance(700) {
+            strategy["previewService"] = json!(PREVIEW_SERVICE);
+            &[ACTIVE_SERVICE, PREVIEW_SERVICE]
+        } else {
+            &[ACTIVE_SERVICE]
+        };
+        if random.chance(300) {
+            strategy["previewReplicaCount"] = json!(random.int(0, 3));
+        }
+        match random.below(3) {
+            0 => strategy["autoPromotionEnabled"] = json!(false),
+            1 => strategy["autoPromotionSeconds"] = json!(*random.pick(&[1, 5, 30])),
+            _ => {}
+        }
+        let analysis = json!({ "templates": [{ "templateName": TEMPLATE }] });
+        for when in ["prePromotionAnalysis", "postPromotionAnalysis"] {
+            if random.chance(400) {
+                strategy[when] = analysis.clone();
+            }
+        }
+        for delay in ["scaleDownDelaySeconds", "abortScaleDownDelaySeconds"] {
+            if random.chance(600) {
+                strategy[delay] = json!(*random.pick(&[0, 1, 5, 30, 120]));
+            }
+        }
+        if random.chance(200) {
+            strategy["scaleDownDelayRevisionLimit"] = json!(random.int(0, 1));
+        }
+        if random.chance(500) {
+            strategy["maxUnavailable"] = random.pick(&[json!(0), json!(1), json!("50%")]).clone();
+        }
+        let mut spec = json!({
+            "replicas": random.int(0, 12),
+            "strategy": { "blueGreen": strategy },
+            "progressDeadlineSeconds": *random.pick(&[20, 60, 600]),
+            "progressDeadlineAbort": random.chance(500),
+            "minReadySeconds": *random.pick(&[0, 0, 0, 2, 10]),
+            "revisionHistoryLimit": *random.pick(&[1, 3, 10]),
+        });
+        if random.chance(200) {
+            spec["rollbackWindow"] = json!({ "revisions": random.int(1, 3) });
+        }
+        let holds = random.chance(300);
+        let rollout = rollout(spec, GOOD_IMAGES[0]);
+        Self { rollout, routed: false, ways: Vec::new(), services, holds, temper }
     }
 }
 

@@ -12,7 +12,7 @@ use tidegate_engine::rollout::world::Parsed;
 use crate::analysis::{self, Verdicts};
 use crate::cluster::{Change, Cluster, Kind};
 use crate::controller::{Controller, Sabotage};
-use crate::network::{self, SERVICES};
+use crate::network;
 use crate::pods::Pods;
 use crate::random::Random;
 use crate::rest;
@@ -76,6 +76,8 @@ pub(crate) struct Simulation {
     events: u32,
     pub(crate) calm: bool,
     pub(crate) writes: u32,
+    /// Reasons of the Events so far.
+    pub(crate) events_told: Vec<&'static str>,
 }
 
 impl Simulation {
@@ -98,6 +100,7 @@ impl Simulation {
             events: 0,
             calm: false,
             writes: 0,
+            events_told: Vec::new(),
             shape,
         };
         simulation.begin();
@@ -108,10 +111,8 @@ impl Simulation {
         self.tale.tell(&self.cluster, || "user      creates the Rollout".to_owned());
         let rollout = self.shape.rollout.clone();
         let spec = Arc::new(Parsed::new(&rollout));
-        if self.shape.services {
-            for name in SERVICES {
-                self.cluster.put_service(users::service(name));
-            }
+        for name in self.shape.services {
+            self.cluster.put_service(users::service(name));
         }
         for way in self.shape.ways.clone() {
             Act::RestoreWay(way).carry_out(&mut self.cluster);
@@ -140,7 +141,7 @@ impl Simulation {
             .into_iter()
             .filter(|Reverse((_, _, event))| !matches!(event, Event::People | Event::Flap | Event::Act(_)))
             .collect();
-        for name in SERVICES.into_iter().filter(|_| self.shape.services) {
+        for name in self.shape.services {
             Act::RestoreService(name).carry_out(&mut self.cluster);
         }
         for way in self.shape.ways.clone() {
@@ -325,8 +326,7 @@ impl Simulation {
     }
 
     fn endpoints_follow(&mut self) {
-        let count = if self.shape.services { SERVICES.len() } else { 0 };
-        for service in SERVICES.into_iter().take(count) {
+        for service in self.shape.services {
             let lag = self.lag(self.shape.temper.endpoints_lag);
             self.schedule(lag + 1, Event::Endpoints(service));
         }

@@ -7,31 +7,58 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tidegate_api::phase::AnalysisPhase;
 
+use crate::laws_of_blue_green::unserved;
 use crate::random::Random;
 use crate::rest;
 use crate::shape::{
-    self, CANARY_SERVICE, GOOD_IMAGES, HTTP_ROUTES, INGRESSES, STABLE_SERVICE, Shape, Temper, Way,
+    self, ACTIVE_SERVICE, CANARY_SERVICE, GOOD_IMAGES, HTTP_ROUTES, INGRESSES, PREVIEW_SERVICE,
+    STABLE_SERVICE, Shape, Temper, Way,
 };
 use crate::simulation::{Event, Settings, Simulation};
 use crate::tale::Tale;
 use crate::users::Act;
 
 /// Plays acts at their seconds until everything is at rest, and compares the tale with its file.
-fn tells(name: &str, spec: Value, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
-    play(name, spec, false, acts, verdicts);
+/// Tells the reasons of the Events on the way.
+pub(crate) fn tells(
+    name: &str,
+    spec: Value,
+    acts: &[(i64, Act)],
+    verdicts: &[AnalysisPhase],
+) -> Vec<&'static str> {
+    play(name, spec, false, acts, verdicts)
 }
 
-fn play(name: &str, spec: Value, holds: bool, acts: &[(i64, Act)], verdicts: &[AnalysisPhase]) {
+fn play(
+    name: &str,
+    spec: Value,
+    holds: bool,
+    acts: &[(i64, Act)],
+    verdicts: &[AnalysisPhase],
+) -> Vec<&'static str> {
     let routed = spec.pointer("/strategy/canary/trafficRouting").is_some();
     let ways = ways_of(&spec);
+    let blue_green = spec.pointer("/strategy/blueGreen").is_some();
+    let previewed = spec.pointer("/strategy/blueGreen/previewService").is_some();
+    let services: &[&str] = match (routed, blue_green, previewed) {
+        (true, ..) => &[CANARY_SERVICE, STABLE_SERVICE],
+        (false, true, true) => &[ACTIVE_SERVICE, PREVIEW_SERVICE],
+        (false, true, false) => &[ACTIVE_SERVICE],
+        (false, false, _) => &[],
+    };
     let rollout = shape::rollout(spec, GOOD_IMAGES[0]);
-    let shape = Shape { rollout, routed, ways, services: routed, holds, temper: Temper::calm() };
+    let shape = Shape { rollout, routed, ways, services, holds, temper: Temper::calm() };
     let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
     simulation.verdicts.script = verdicts.to_vec();
     for (second, act) in acts {
         simulation.schedule(second * 1000, Event::Act(act.clone()));
     }
-    while simulation.broken.is_none() && simulation.step() {}
+    let mut has_served = false;
+    while simulation.broken.is_none() && simulation.step() {
+        if let Some(why) = unserved(&simulation, &mut has_served) {
+            simulation.fail(why);
+        }
+    }
     assert_eq!(simulation.broken, None, "{}", simulation.tale.lines.join("\n"));
     assert_eq!(rest::objection(&simulation), None, "{}", simulation.tale.lines.join("\n"));
     let mut told = simulation.tale.lines.join("\n");
@@ -42,6 +69,7 @@ fn play(name: &str, spec: Value, holds: bool, acts: &[(i64, Act)], verdicts: &[A
     }
     let known = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(known == told, "{name} is told differently now; UPDATE=1 writes it anew:\n{told}");
+    simulation.events_told
 }
 
 /// The ways that a spec names.

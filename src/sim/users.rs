@@ -41,7 +41,6 @@ pub(crate) enum Act {
 impl Act {
     /// What people do when nobody watches them.
     pub(crate) fn random(random: &mut Random, shape: &Shape) -> Self {
-        let services = shape.services;
         let way = *random.pick(&Way::all());
         match random.below(100) {
             0..=24 => Self::Image(random.pick::<&str>(&GOOD_IMAGES)),
@@ -54,8 +53,10 @@ impl Act {
             75..=82 => Self::Retry,
             83..=85 => Self::Pause(true),
             86..=89 => Self::Pause(false),
-            90 if services => Self::DeleteService(shape::CANARY_SERVICE),
-            91 if services => Self::DeleteService(shape::STABLE_SERVICE),
+            choice @ (90 | 91) if !shape.services.is_empty() => {
+                let last = shape.services.len() - 1;
+                Self::DeleteService(shape.services[usize::from(choice == 91).min(last)])
+            }
             92 if shape.routed => Self::DeleteWay(way),
             93 if shape.routed => Self::Tamper(way, random.int(0, 100)),
             94 => Self::ScaleSet(random.next(), random.int(0, 12)),

@@ -503,24 +503,47 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
     assert_eq!(refused(&[("/restartAt", json!("2026-08-17T10:20:30Z"))]), [""; 0]);
     assert_eq!(
         refused(&[
-            ("/rollbackWindow", json!({"revisions": 1})),
+            ("/workloadRef", json!({"kind": "Deployment", "name": "shop"})),
+            ("/template", json!({})),
             ("/strategy/canary/canaryMetadata", json!({})),
             ("/strategy/canary/trafficRouting", json!({"plugins": {"a/b": {}}})),
             ("/strategy/canary/steps", json!([{"setWeight": 5}, {"setCanaryScale": {"weight": 5}}])),
         ]),
         [
-            "spec.rollbackWindow",
+            "spec.workloadRef",
             "spec.strategy.canary.canaryMetadata",
             "spec.strategy.canary.trafficRouting.plugins[a/b]",
             "spec.strategy.canary.steps[1].setCanaryScale",
         ]
     );
-    let error = &unsupported(&validate(&rollout(&[("/rollbackWindow", json!({}))])).unwrap())[0];
+    let error =
+        &unsupported(&validate(&rollout(&[("/strategy/canary/canaryMetadata", json!({}))])).unwrap())[0];
     assert_eq!(
         error.to_string(),
-        "spec.rollbackWindow: Forbidden: this release of Tidegate cannot act on this field; \
-         remove it; a rollback then goes through the steps"
+        "spec.strategy.canary.canaryMetadata: Forbidden: this release of Tidegate cannot act on this field; \
+         put the metadata into the pod template"
     );
+}
+
+#[test]
+fn of_blue_green_only_the_dress_of_pods_is_refused() {
+    let refused = |strategy: Value| {
+        let errors =
+            unsupported(&validate(&rollout(&[("/strategy", json!({"blueGreen": strategy}))])).unwrap());
+        errors.into_iter().map(|error| error.path).collect::<Vec<_>>()
+    };
+    let served = json!({
+        "activeService": "a", "previewService": "p", "previewReplicaCount": 1, "autoPromotionEnabled": false,
+        "autoPromotionSeconds": 5, "maxUnavailable": 1, "scaleDownDelaySeconds": 0, "scaleDownDelayRevisionLimit": 1,
+        "abortScaleDownDelaySeconds": 0, "prePromotionAnalysis": {}, "postPromotionAnalysis": {},
+    });
+    assert_eq!(refused(served), [""; 0]);
+    let affinity = json!({"requiredDuringSchedulingIgnoredDuringExecution": {}});
+    let dressed = json!({
+        "activeService": "a", "antiAffinity": affinity, "previewMetadata": {}, "activeMetadata": {},
+    });
+    let fields = ["antiAffinity", "previewMetadata", "activeMetadata"];
+    assert_eq!(refused(dressed), fields.map(|field| format!("spec.strategy.blueGreen.{field}")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What upstream can do and this release cannot yet. Each entry goes when its feature comes.
 
 use super::field::{Field, FieldError};
-use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
+use super::parsed::{Step, ValidBlueGreen, ValidCanary, ValidRollout, ValidStrategy};
 use super::plugins;
 use crate::analysis::{Metric, MetricProvider};
 use crate::rollout::RolloutTrafficRouting;
@@ -20,19 +20,25 @@ pub fn unsupported(valid: &ValidRollout) -> Vec<FieldError> {
         }
     };
     refuse(spec.workload_ref.is_some(), "workloadRef", "put the pod template into spec.template");
-    refuse(
-        spec.rollback_window.is_some(),
-        "rollbackWindow",
-        "remove it; a rollback then goes through the steps",
-    );
     let strategy = path.child("strategy");
     match &valid.strategy {
-        ValidStrategy::BlueGreen(_) => {
-            errors.push(refusal(&strategy.child("blueGreen"), "use strategy.canary"));
+        ValidStrategy::BlueGreen(blue_green) => {
+            check_blue_green(blue_green, &strategy.child("blueGreen"), &mut errors);
         }
         ValidStrategy::Canary(canary) => check_canary(canary, &strategy.child("canary"), &mut errors),
     }
     errors
+}
+
+fn check_blue_green(blue_green: &ValidBlueGreen, path: &Field, errors: &mut Vec<FieldError>) {
+    let spec = &blue_green.spec;
+    let fields = [
+        (spec.anti_affinity.is_some(), "antiAffinity", "put the affinity into the pod template"),
+        (spec.preview_metadata.is_some(), "previewMetadata", "put the metadata into the pod template"),
+        (spec.active_metadata.is_some(), "activeMetadata", "put the metadata into the pod template"),
+    ];
+    let set = fields.into_iter().filter(|(set, ..)| *set);
+    errors.extend(set.map(|(_, field, mend)| refusal(&path.child(field), mend)));
 }
 
 fn check_canary(canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>) {

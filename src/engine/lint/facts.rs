@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use tidegate_api::rollout::{CanaryStrategy, ReplicaProgressThreshold, RolloutStatus};
+use tidegate_api::rollout::{BlueGreenStrategy, CanaryStrategy, ReplicaProgressThreshold, RolloutStatus};
 
 use crate::plan::Reference;
 use crate::rollout::world::{Set, World};
@@ -14,6 +14,7 @@ use crate::route::{Acceptance, Objects, Routers};
 pub(super) struct Facts<'a> {
     pub(super) status: RolloutStatus,
     pub(super) canary: Option<&'a CanaryStrategy>,
+    pub(super) blue_green: Option<&'a BlueGreenStrategy>,
     pub(super) routers: Routers<'a>,
     /// `spec.replicas`.
     pub(super) replicas: i32,
@@ -32,11 +33,15 @@ impl<'a> Facts<'a> {
         let canary = spec.strategy.canary.as_ref();
         let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
         let replicas = spec.replicas.unwrap_or(1).max(0);
-        let (surge, unavailable) = limits(canary, replicas);
+        let (surge, mut unavailable) = limits(canary, replicas);
+        if let Some(spec) = &spec.strategy.blue_green {
+            unavailable = share_down(spec.max_unavailable.as_ref(), replicas).min(replicas);
+        }
         let delay = canary.and_then(|canary| canary.scale_down_delay_seconds).unwrap_or(30);
         Self {
             status: world.rollout.status.clone().unwrap_or_default(),
             canary,
+            blue_green: spec.strategy.blue_green.as_ref(),
             routers: Routers::of(&world.rollout, &world.spec),
             replicas,
             max_weight: routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100).max(1),
@@ -117,12 +122,13 @@ pub(super) fn set_of<'w>(world: &'w World, hash: &str) -> Option<&'w Set> {
 fn limits(canary: Option<&CanaryStrategy>, replicas: i32) -> (i32, i32) {
     let surge = canary.and_then(|canary| canary.max_surge.as_ref());
     let surge = read(surge, |percent| percent_up(percent, replicas));
-    let unavailable = canary.and_then(|canary| canary.max_unavailable.as_ref());
-    let down =
-        |percent: i32| i32::try_from(i64::from(percent) * i64::from(replicas) / 100).unwrap_or(i32::MAX);
-    let unavailable = read(unavailable, down);
+    let unavailable = share_down(canary.and_then(|canary| canary.max_unavailable.as_ref()), replicas);
     let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
     (surge, unavailable.min(replicas))
+}
+
+fn share_down(field: Option<&impl Serialize>, replicas: i32) -> i32 {
+    read(field, |percent| i32::try_from(i64::from(percent) * i64::from(replicas) / 100).unwrap_or(i32::MAX))
 }
 
 /// A number stands for itself, any text for a percentage, with or without its sign.

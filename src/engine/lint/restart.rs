@@ -59,7 +59,20 @@ impl Judge<'_> {
 
     /// A Service that carries weight keeps a ready pod, except where there is but one replica.
     fn leaves_an_endpoint(&mut self, set: &Set) {
-        if self.facts.replicas <= 1 || self.facts.routers.is_empty() {
+        if self.facts.replicas <= 1 {
+            return;
+        }
+        if let Some(spec) = self.facts.blue_green {
+            let service = &spec.active_service;
+            let selected =
+                self.seen.services.get(service).is_some_and(|known| known.hash() == Some(set.hash()));
+            if selected && serving(&self.live, set) <= 1 {
+                let why = format!("the last ready pod of {} goes, but users reach it", set.name);
+                self.blame(Rule::RestartedTooMany, why);
+            }
+            return;
+        }
+        if self.facts.routers.is_empty() {
             return;
         }
         for service in [self.facts.canary_service(), self.facts.stable_service()].into_iter().flatten() {

@@ -13,6 +13,10 @@ impl Judge<'_> {
         if to == set.replicas {
             return;
         }
+        if self.facts.blue_green.is_some() {
+            self.resized(&set, to);
+            return;
+        }
         if self.facts.canary.is_none() {
             return;
         }

@@ -53,6 +53,7 @@ impl Judge<'_> {
         let available = available(&self.live, &to.stable_rs);
         // A stable revision whose ReplicaSet somebody deleted has nothing left to protect.
         let stable_lives = set_of(self.seen, &self.facts.status.stable_rs).is_some();
+        self.promoted_behind_its_back(to);
         if available < need && stable_lives {
             let why =
                 format!("{} becomes stable with {available} available pods, {need} are needed", to.stable_rs);

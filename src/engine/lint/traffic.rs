@@ -95,6 +95,10 @@ impl Judge<'_> {
 
     /// Judges a Service that is pointed at another revision.
     pub(super) fn point(&mut self, service: &str, to: &str) {
+        if self.facts.blue_green.is_some() {
+            self.switched(service, to);
+            return;
+        }
         let carried = self.carried(service);
         let available = set_of(&self.live, to).map_or(0, kept);
         let stable = self.facts.stable_service() == Some(service);

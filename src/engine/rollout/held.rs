@@ -11,7 +11,7 @@ use serde_json::Value;
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 
 use super::condition::{self, PROGRESSING, ROLLOUT_ABORTED, time};
-use super::facts::Facts;
+use super::core::Core;
 use super::pause;
 use super::world::Set;
 use crate::plan::{Because, Plan, Write};
@@ -88,7 +88,7 @@ impl Record {
 
 /// What the records of a Rollout mean for one round.
 pub(crate) struct Memory<'f, 'w> {
-    facts: &'f Facts<'w>,
+    facts: &'f Core<'w>,
     records: Vec<Record>,
     images: BTreeSet<String>,
     /// Why the records differ from those on the Rollout, if they do.
@@ -97,7 +97,7 @@ pub(crate) struct Memory<'f, 'w> {
 
 impl<'f, 'w> Memory<'f, 'w> {
     /// Reads the records; `None` where content is not held.
-    pub(crate) fn of(facts: &'f Facts<'w>) -> Option<Self> {
+    pub(crate) fn of(facts: &'f Core<'w>) -> Option<Self> {
         let wanted = match annotation(facts.rollout, HOLD) {
             Some("true") => true,
             Some("false") => false,

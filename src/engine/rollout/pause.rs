@@ -11,6 +11,8 @@ use super::condition::time;
 
 /// A pause step of a canary.
 pub(crate) const CANARY_STEP: &str = "CanaryPauseStep";
+/// The pause of a blue-green update before the switch.
+pub(crate) const BLUE_GREEN: &str = "BlueGreenPause";
 /// An AnalysisRun that came to no verdict.
 pub(crate) const INCONCLUSIVE: &str = "InconclusiveAnalysisRun";
 
@@ -23,6 +25,8 @@ pub(crate) struct Wishes {
     /// Abort for this reason.
     pub(crate) abort: Option<String>,
     pub(crate) drop_abort: bool,
+    /// Somebody ended the pause, and what it held back has still to happen.
+    pub(crate) resumed: bool,
     /// Leave everything as it was read: a person's answer is for a round that looks at steps and runs.
     pub(crate) keep: bool,
 }
@@ -56,8 +60,9 @@ impl Wishes {
                     .push(PauseCondition { reason: (*reason).to_owned(), start_time: Some(time(now)) });
             }
         }
+        let paused = !next.pause_conditions.is_empty();
         next.controller_pause =
-            !next.pause_conditions.is_empty() && (old.controller_pause || !self.add.is_empty());
+            paused && (old.controller_pause || !self.add.is_empty()) || self.resumed && old.controller_pause;
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Input: the Rollout's spec and a status. Output: phase and message, first rule that matches.
 
-use tidegate_api::rollout::{Rollout, RolloutPhase, RolloutStatus};
+use tidegate_api::phase::AnalysisPhase;
+use tidegate_api::rollout::{BlueGreenStrategy, Rollout, RolloutPhase, RolloutStatus};
 
 use super::condition::{INVALID_SPEC, ROLLOUT_ABORTED, TIMED_OUT};
 use super::restart;
 
-/// Computes phase and message of a canary's status.
+/// Computes phase and message of a status.
 #[must_use]
 pub fn phase(rollout: &Rollout, status: &RolloutStatus) -> (RolloutPhase, String) {
     for condition in &status.conditions {
@@ -41,6 +42,9 @@ fn progress(rollout: &Rollout, status: &RolloutStatus) -> Option<&'static str> {
     if status.available_replicas < status.updated_replicas {
         return Some("updated replicas are still becoming available");
     }
+    if let Some(strategy) = &spec.strategy.blue_green {
+        return cutover(strategy, status);
+    }
     let routed = spec.strategy.canary.as_ref().is_some_and(|canary| canary.traffic_routing.is_some());
     if !routed && status.replicas > status.updated_replicas {
         return Some("old replicas are pending termination");
@@ -51,9 +55,27 @@ fn progress(rollout: &Rollout, status: &RolloutStatus) -> Option<&'static str> {
     None
 }
 
+/// What a blue-green update still has to do once its pods are there.
+fn cutover(strategy: &BlueGreenStrategy, status: &RolloutStatus) -> Option<&'static str> {
+    let active = &status.blue_green.active_selector;
+    if active.is_empty() || *active != status.current_pod_hash {
+        return Some("active service cutover pending");
+    }
+    if status.stable_rs.is_empty() || status.stable_rs != status.current_pod_hash {
+        let run = status.blue_green.post_promotion_analysis_run_status.as_ref();
+        let judged = run.and_then(|run| run.status).is_some_and(AnalysisPhase::is_completed);
+        return Some(if strategy.post_promotion_analysis.is_some() && !judged {
+            "waiting for analysis to complete"
+        } else {
+            "waiting for post-promotion verification to complete"
+        });
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
-    use tidegate_api::rollout::{CanaryStrategy, PauseCondition};
+    use tidegate_api::rollout::{CanaryStrategy, PauseCondition, RolloutAnalysis, RolloutAnalysisRunStatus};
 
     use super::super::condition;
     use super::*;
@@ -107,5 +129,33 @@ mod tests {
         let now = jiff::Timestamp::UNIX_EPOCH;
         condition::set(&mut aborted, condition::new(now, "Progressing", "False", ROLLOUT_ABORTED, "why"));
         assert_eq!(phase(&rollout, &aborted), (RolloutPhase::Degraded, "RolloutAborted: why".to_owned()));
+    }
+
+    #[test]
+    fn a_blue_green_update_waits_for_the_switch_and_then_for_its_judge() {
+        let (mut rollout, mut status) = settled();
+        let strategy = BlueGreenStrategy { active_service: "web".to_owned(), ..BlueGreenStrategy::default() };
+        rollout.spec.strategy.canary = None;
+        rollout.spec.strategy.blue_green = Some(strategy);
+        status.current_pod_hash = "b".to_owned();
+        let told = |rollout: &Rollout, status: &RolloutStatus| phase(rollout, status).1;
+        assert_eq!(told(&rollout, &status), "active service cutover pending");
+        status.blue_green.active_selector = "a".to_owned();
+        assert_eq!(told(&rollout, &status), "active service cutover pending");
+        status.blue_green.active_selector = "b".to_owned();
+        assert_eq!(told(&rollout, &status), "waiting for post-promotion verification to complete");
+        if let Some(strategy) = &mut rollout.spec.strategy.blue_green {
+            strategy.post_promotion_analysis = Some(RolloutAnalysis::default());
+        }
+        assert_eq!(told(&rollout, &status), "waiting for analysis to complete");
+        let run =
+            |phase| RolloutAnalysisRunStatus { status: Some(phase), ..RolloutAnalysisRunStatus::default() };
+        status.blue_green.post_promotion_analysis_run_status = Some(run(AnalysisPhase::Running));
+        assert_eq!(told(&rollout, &status), "waiting for analysis to complete");
+        status.blue_green.post_promotion_analysis_run_status = Some(run(AnalysisPhase::Successful));
+        assert_eq!(told(&rollout, &status), "waiting for post-promotion verification to complete");
+        status.stable_rs = "b".to_owned();
+        status.replicas = 6;
+        assert_eq!(phase(&rollout, &status), (RolloutPhase::Healthy, String::new()), "old pods may stay");
     }
 }

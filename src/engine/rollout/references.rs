@@ -5,7 +5,7 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_api::analysis::{AnalysisTemplateRef, Metric};
-use tidegate_api::rollout::{CanaryStrategy, RolloutAnalysis};
+use tidegate_api::rollout::{PodTemplateMetadata, RolloutAnalysis};
 use tidegate_api::valid::unsupported_providers;
 
 use super::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Service, TemplateKey, World};
@@ -13,27 +13,38 @@ use crate::analysis::{RunKind, RunRequest, is_counted, new_run};
 use crate::route::Routers;
 
 /// The first thing that the spec refers to and that is missing or unfit.
-pub(crate) fn fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
-    let services = [("stableService", &strategy.stable_service), ("canaryService", &strategy.canary_service)];
-    for (field, name) in services {
-        if let Some(name) = name.as_deref().filter(|name| !name.is_empty())
-            && let Some(why) = service_fault(world, strategy, field, name)
+pub(crate) fn fault(world: &World) -> Option<String> {
+    let strategy = &world.rollout.spec.strategy;
+    let services = match (&strategy.canary, &strategy.blue_green) {
+        (_, Some(blue_green)) => vec![
+            ("blueGreen.activeService", Some(&blue_green.active_service), &blue_green.active_metadata),
+            ("blueGreen.previewService", blue_green.preview_service.as_ref(), &blue_green.preview_metadata),
+        ],
+        (Some(canary), None) => vec![
+            ("canary.stableService", canary.stable_service.as_ref(), &canary.stable_metadata),
+            ("canary.canaryService", canary.canary_service.as_ref(), &canary.canary_metadata),
+        ],
+        (None, None) => Vec::new(),
+    };
+    for (field, name, metadata) in services {
+        if let Some(name) = name.filter(|name| !name.is_empty())
+            && let Some(why) = service_fault(world, metadata.as_ref(), name)
         {
-            return Some(invalid(&format!("spec.strategy.canary.{field}"), name, &why));
+            return Some(invalid(&format!("spec.strategy.{field}"), name, &why));
         }
     }
-    analyses_fault(world, strategy).or_else(|| route_fault(world))
+    analyses_fault(world).or_else(|| route_fault(world))
 }
 
 fn invalid(path: &str, value: &str, why: &str) -> String {
     format!("{path}: Invalid value: {value:?}: {why}")
 }
 
-fn service_fault(world: &World, strategy: &CanaryStrategy, field: &str, name: &str) -> Option<String> {
+fn service_fault(world: &World, of_role: Option<&PodTemplateMetadata>, name: &str) -> Option<String> {
     let Some(service) = world.services.get(name) else {
         return Some(format!("service {name:?} not found"));
     };
-    if let Some(label) = unmatched_label(world, strategy, field, service) {
+    if let Some(label) = unmatched_label(world, of_role, service) {
         return Some(format!("Service {name:?} has unmatch label {label:?} in rollout"));
     }
     let owner = service.annotations.get(MANAGED_BY)?;
@@ -44,13 +55,11 @@ fn service_fault(world: &World, strategy: &CanaryStrategy, field: &str, name: &s
 /// A selector label of the Service that no pod of this Rollout carries.
 fn unmatched_label<'s>(
     world: &World,
-    strategy: &CanaryStrategy,
-    field: &str,
+    of_role: Option<&PodTemplateMetadata>,
     service: &'s Service,
 ) -> Option<&'s str> {
     let labels = world.rollout.spec.template.metadata("labels");
-    let role = if field == "stableService" { &strategy.stable_metadata } else { &strategy.canary_metadata };
-    let of_role = |key: &str| role.as_ref().and_then(|metadata| metadata.labels.get(key));
+    let of_role = |key: &str| of_role.and_then(|metadata| metadata.labels.get(key));
     let unmatched = service.selector.iter().find(|(key, value)| {
         key.as_str() != HASH_LABEL && labels.get(*key) != Some(value) && of_role(key) != Some(value)
     });
@@ -62,20 +71,34 @@ fn route_fault(world: &World) -> Option<String> {
     Some(invalid(&fault.path, &fault.value, &fault.why))
 }
 
-fn analyses_fault(world: &World, strategy: &CanaryStrategy) -> Option<String> {
-    let background = strategy.analysis.as_ref().map(|background| &background.analysis);
-    let background = background.filter(|analysis| !analysis.templates.is_empty());
-    if let Some(analysis) = background
-        && let Some(fault) =
-            analysis_fault(world, analysis, "spec.strategy.canary.analysis.templates", RunKind::Background)
-    {
-        return Some(fault);
-    }
-    strategy.steps.iter().enumerate().find_map(|(index, step)| {
-        let path = format!("spec.strategy.canary.steps[{index}].analysis.templates");
-        let kind = RunKind::Step { index: i32::try_from(index).unwrap_or(i32::MAX) };
-        analysis_fault(world, step.analysis.as_ref()?, &path, kind)
+fn analyses_fault(world: &World) -> Option<String> {
+    analyses(world).into_iter().find_map(|(path, kind, analysis)| {
+        analysis_fault(world, analysis, &format!("{path}.templates"), kind)
     })
+}
+
+/// All analyses that the strategy names, with their paths.
+fn analyses(world: &World) -> Vec<(String, RunKind, &RolloutAnalysis)> {
+    let strategy = &world.rollout.spec.strategy;
+    let mut named: Vec<(String, RunKind, Option<&RolloutAnalysis>)> = Vec::new();
+    if let Some(blue_green) = &strategy.blue_green {
+        let (pre, post) = (&blue_green.pre_promotion_analysis, &blue_green.post_promotion_analysis);
+        named.push(("blueGreen.prePromotionAnalysis".to_owned(), RunKind::PrePromotion, pre.as_ref()));
+        named.push(("blueGreen.postPromotionAnalysis".to_owned(), RunKind::PostPromotion, post.as_ref()));
+    } else if let Some(canary) = &strategy.canary {
+        let background = canary.analysis.as_ref().map(|background| &background.analysis);
+        // Upstream takes a background analysis without templates for none.
+        let background = background.filter(|analysis| !analysis.templates.is_empty());
+        named.push(("canary.analysis".to_owned(), RunKind::Background, background));
+        for (index, step) in canary.steps.iter().enumerate() {
+            let kind = RunKind::Step { index: i32::try_from(index).unwrap_or(i32::MAX) };
+            named.push((format!("canary.steps[{index}].analysis"), kind, step.analysis.as_ref()));
+        }
+    }
+    let given = |(path, kind, analysis): (String, RunKind, Option<_>)| {
+        analysis.map(|analysis| (format!("spec.strategy.{path}"), kind, analysis))
+    };
+    named.into_iter().filter_map(given).collect()
 }
 
 fn analysis_fault(world: &World, analysis: &RolloutAnalysis, path: &str, kind: RunKind) -> Option<String> {
@@ -118,12 +141,9 @@ fn analysis_fault(world: &World, analysis: &RolloutAnalysis, path: &str, kind: R
 }
 
 /// The first metric of the templates that asks a provider which is not served.
-pub(crate) fn unserved_metric(world: &World, strategy: &CanaryStrategy) -> Option<String> {
-    let background = strategy.analysis.as_ref().map(|background| &background.analysis);
-    let analyses =
-        background.into_iter().chain(strategy.steps.iter().filter_map(|step| step.analysis.as_ref()));
+pub(crate) fn unserved_metric(world: &World) -> Option<String> {
     let mut found = Vec::new();
-    for analysis in analyses {
+    for (_, _, analysis) in analyses(world) {
         // What is missing is told as a fault of the spec.
         let _missing = collect(world, &analysis.templates, &mut found);
     }

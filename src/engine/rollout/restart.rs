@@ -8,9 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 
 use super::condition::time;
-use super::facts::Facts;
+use super::core::Core;
 use super::replicas::total;
-use super::traffic;
 use super::world::{Pod, Set};
 use crate::plan::{Because, Plan, Planned, Write};
 
@@ -41,18 +40,19 @@ pub(crate) fn asked(rollout: &Rollout, status: &RolloutStatus) -> Option<Timesta
 
 /// Whether a ReplicaSet still counts pods as available that a restart has sent away: no size may be changed on that. It
 /// lasts until Kubernetes has looked again.
-pub(crate) fn counts_evicted(facts: &Facts<'_>) -> bool {
+pub(crate) fn counts_evicted(facts: &Core<'_>) -> bool {
     let is_running = asked(facts.rollout, facts.status).is_some_and(|at| at <= facts.now);
     is_running && facts.all.iter().any(|set| !is_counted(facts, set))
 }
 
 /// Whether a ReplicaSet's status counts no pod as available that is not.
-fn is_counted(facts: &Facts<'_>, set: &Set) -> bool {
+fn is_counted(facts: &Core<'_>, set: &Set) -> bool {
     available(facts, set) >= set.status.available.min(set.replicas)
 }
 
-/// Looks how far the restart is. `quiet` says that no abort has traffic to move.
-pub(crate) fn look(facts: &Facts<'_>, quiet: bool) -> Restart {
+/// Looks how far the restart is. `quiet` says that no abort has traffic to move, `serving` names the Services that users
+/// reach.
+pub(crate) fn look(facts: &Core<'_>, serving: &[&str], quiet: bool) -> Restart {
     let Some(at) = asked(facts.rollout, facts.status) else { return Restart::NotAsked };
     if facts.now < at {
         return Restart::Later { at };
@@ -64,7 +64,7 @@ pub(crate) fn look(facts: &Facts<'_>, quiet: bool) -> Restart {
     }
     // A pod that its own cache does not show ready yet may serve already, and would not be free to go.
     let is_known = sets.iter().all(|set| is_counted(facts, set));
-    let evict = if quiet && is_known { candidates(facts, &sets, at) } else { Vec::new() };
+    let evict = if quiet && is_known { candidates(facts, &sets, serving, at) } else { Vec::new() };
     let again =
         if evict.is_empty() { next_available(facts, &sets) } else { facts.now.checked_add(AGAIN).ok() };
     Restart::Running { at, left, evict, again }
@@ -86,7 +86,7 @@ impl Restart {
     }
 
     /// Wakes the Rollout when there is something to do, and adds the evictions to a plan that changes nothing else.
-    pub(crate) fn write(self, facts: &Facts<'_>, plan: &mut Plan) {
+    pub(crate) fn write(self, facts: &Core<'_>, plan: &mut Plan) {
         let because = self.because();
         match self {
             Self::NotAsked | Self::Done { .. } => {}
@@ -111,7 +111,7 @@ impl Restart {
 }
 
 /// Whether a plan changes more than what the status says of pods: then the next round looks again.
-fn moves(facts: &Facts<'_>, plan: &Plan) -> bool {
+fn moves(facts: &Core<'_>, plan: &Plan) -> bool {
     plan.writes.iter().any(|planned| {
         let Write::Status(status) = &planned.write else { return true };
         status.to.current_step_index != facts.status.current_step_index
@@ -122,47 +122,47 @@ fn moves(facts: &Facts<'_>, plan: &Plan) -> bool {
 }
 
 /// The stable revision first, then the new one, then the others, oldest first: upstream's order.
-fn in_order<'w>(facts: &Facts<'w>) -> Vec<&'w Set> {
+fn in_order<'w>(facts: &Core<'w>) -> Vec<&'w Set> {
     let new = facts.new.filter(|new| facts.stable.is_none_or(|stable| stable.name != new.name));
     facts.stable.into_iter().chain(new).chain(facts.others.iter().copied()).collect()
 }
 
 /// Pods of a ReplicaSet that are not on their way out.
-fn pods<'w>(facts: &Facts<'w>, set: &Set) -> impl Iterator<Item = &'w Pod> {
+fn pods<'w>(facts: &Core<'w>, set: &Set) -> impl Iterator<Item = &'w Pod> {
     let name = set.name.clone();
     facts.world.pods.iter().map(AsRef::as_ref).filter(move |pod| !pod.leaving && pod.set == name)
 }
 
-fn old<'w>(facts: &Facts<'w>, set: &Set, at: Timestamp) -> impl Iterator<Item = &'w Pod> {
+fn old<'w>(facts: &Core<'w>, set: &Set, at: Timestamp) -> impl Iterator<Item = &'w Pod> {
     pods(facts, set).filter(move |pod| pod.created < at)
 }
 
 /// Whether as many pods are seen as the ReplicaSet says it has: a late cache must not look like the end.
-fn all_seen(facts: &Facts<'_>, set: &Set) -> bool {
+fn all_seen(facts: &Core<'_>, set: &Set) -> bool {
     let seen = i32::try_from(pods(facts, set).count()).unwrap_or(i32::MAX);
     seen >= set.status.replicas
 }
 
 /// Available pods by what the ReplicaSet says and by what its pods say: the fewer of the two.
-fn available(facts: &Facts<'_>, set: &Set) -> i32 {
+fn available(facts: &Core<'_>, set: &Set) -> i32 {
     let seen = pods(facts, set).filter(|pod| pod.available_at(set).is_some_and(|at| at <= facts.now)).count();
     set.status.available.min(set.replicas).min(i32::try_from(seen).unwrap_or(i32::MAX))
 }
 
 /// When the next pod becomes available, which no change of a pod will tell.
-fn next_available(facts: &Facts<'_>, sets: &[&Set]) -> Option<Timestamp> {
+fn next_available(facts: &Core<'_>, sets: &[&Set]) -> Option<Timestamp> {
     let times = sets.iter().flat_map(|set| pods(facts, set).filter_map(move |pod| pod.available_at(set)));
     times.filter(|at| *at > facts.now).min()
 }
 
 /// The pods that may go now.
-fn candidates(facts: &Facts<'_>, sets: &[&Set], at: Timestamp) -> Vec<(String, String)> {
+fn candidates(facts: &Core<'_>, sets: &[&Set], serving: &[&str], at: Timestamp) -> Vec<(String, String)> {
     let specified = total(facts.all.iter().map(|set| set.replicas)).max(facts.replicas);
     let available = total(facts.all.iter().map(|set| available(facts, set)));
     let mut budget = available - (specified - facts.limits.unavailable.max(1));
     let mut evict = Vec::new();
     for set in sets {
-        let mut spare = spare(facts, set);
+        let mut spare = spare(facts, set, serving);
         let mut old: Vec<&Pod> = old(facts, set, at).collect();
         // Those that serve nobody first, then the oldest.
         old.sort_by(|a, b| {
@@ -186,11 +186,11 @@ fn candidates(facts: &Facts<'_>, sets: &[&Set], at: Timestamp) -> Vec<(String, S
 
 /// Ready pods that a revision can do without: the last endpoint of a Service that carries weight stays. A Rollout of
 /// one replica has no other, and asked for it.
-fn spare(facts: &Facts<'_>, set: &Set) -> i32 {
+fn spare(facts: &Core<'_>, set: &Set, serving: &[&str]) -> i32 {
     let hash = set.hash();
-    let serving = traffic::weighted_services(facts)
-        .into_iter()
-        .filter(|service| facts.world.services.get(*service).is_some_and(|known| known.hash() == Some(hash)));
+    let serving = serving.iter().filter(|service| {
+        facts.world.services.get(**service).is_some_and(|known| known.hash() == Some(hash))
+    });
     let ready = serving.map(|service| facts.endpoints(service, hash)).min();
     match ready {
         Some(_) if facts.replicas <= 1 => i32::MAX,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::facts::Facts;
+use super::core::Core;
 use super::held::{ABORTED_CONTENT, HOLD, SHIP_AGAIN};
 use super::template;
 use super::world::{DESIRED_REPLICAS, HASH_LABEL, REVISION, REVISION_HISTORY, Set, World};
@@ -93,14 +93,14 @@ pub(crate) fn selects(
 }
 
 /// The number that the new revision has or gets: one more than the highest of the others, never lowered.
-pub(crate) fn number(facts: &Facts<'_>) -> i64 {
+pub(crate) fn number(facts: &Core<'_>) -> i64 {
     let is_new = |set: &Set| facts.new.is_some_and(|new| new.name == set.name);
     let highest = facts.all.iter().filter(|set| !is_new(set)).map(|set| set.revision()).max().unwrap_or(0);
     facts.new.map_or(0, Set::revision).max(highest + 1)
 }
 
 /// The ReplicaSet to create for the current template, with no pods yet.
-pub(crate) fn create(facts: &Facts<'_>) -> Set {
+pub(crate) fn create(facts: &Core<'_>) -> Set {
     let rollout = facts.rollout;
     let labelled = template::with_hash_label(&rollout.spec.template.0, &facts.hash);
     let mut labels = rollout.spec.template.metadata("labels");
@@ -124,13 +124,13 @@ pub(crate) fn create(facts: &Facts<'_>) -> Set {
     }
 }
 
-fn copied_annotations(facts: &Facts<'_>) -> BTreeMap<String, String> {
+fn copied_annotations(facts: &Core<'_>) -> BTreeMap<String, String> {
     let annotations = facts.rollout.metadata.annotations.clone().unwrap_or_default();
     annotations.into_iter().filter(|(key, _)| !NOT_COPIED.contains(&key.as_str())).collect()
 }
 
 /// Keeps the new ReplicaSet's annotations and the Rollout's revision number up to date.
-pub(crate) fn sync(facts: &Facts<'_>, plan: &mut Plan) {
+pub(crate) fn sync(facts: &Core<'_>, plan: &mut Plan) {
     let number = number(facts);
     if let Some(new) = facts.new {
         let mut patch = SetPatch { name: new.name.clone(), ..SetPatch::default() };
@@ -159,13 +159,13 @@ pub(crate) fn sync(facts: &Facts<'_>, plan: &mut Plan) {
 }
 
 /// Whether the Rollout carries the number of its revision already.
-pub(crate) fn is_annotated(facts: &Facts<'_>) -> bool {
+pub(crate) fn is_annotated(facts: &Core<'_>) -> bool {
     let known = facts.rollout.metadata.annotations.as_ref().and_then(|annotations| annotations.get(REVISION));
     known == Some(&number(facts).to_string())
 }
 
 /// Writes the revision number into the Rollout when it differs.
-pub(crate) fn annotate(facts: &Facts<'_>, plan: &mut Plan, then: Vec<Notice>) {
+pub(crate) fn annotate(facts: &Core<'_>, plan: &mut Plan, then: Vec<Notice>) {
     if is_annotated(facts) {
         return;
     }

@@ -10,6 +10,7 @@ use tidegate_api::phase::AnalysisPhase;
 use tidegate_api::rollout::{RolloutAnalysis, RolloutAnalysisRunStatus};
 use tidegate_api::valid::Step;
 
+use super::core::Core;
 use super::facts::Facts;
 use super::pause::{self, INCONCLUSIVE, Wishes};
 use super::revision;
@@ -22,10 +23,13 @@ use crate::plan::{Because, Notice, Plan, Write};
 pub(crate) struct Runs {
     pub(crate) step: Option<RolloutAnalysisRunStatus>,
     pub(crate) background: Option<RolloutAnalysisRunStatus>,
+    /// The run before a blue-green switch, and the one after it.
+    pub(crate) pre: Option<RolloutAnalysisRunStatus>,
+    pub(crate) post: Option<RolloutAnalysisRunStatus>,
     /// Why a run that is needed cannot be built.
     pub(crate) refused: Option<String>,
     create: Vec<AnalysisRun>,
-    stop: Vec<String>,
+    pub(super) stop: Vec<String>,
     delete: Vec<String>,
 }
 
@@ -50,7 +54,7 @@ impl Runs {
     }
 
     /// The Events for runs whose phase differs from what the status said before.
-    pub(crate) fn notices(&self, facts: &Facts<'_>) -> Vec<Notice> {
+    pub(crate) fn notices(&self, facts: &Core<'_>) -> Vec<Notice> {
         let canary = &facts.status.canary;
         let step = notice("Step", self.step.as_ref(), canary.current_step_analysis_run_status.as_ref());
         let background = notice(
@@ -58,10 +62,20 @@ impl Runs {
             self.background.as_ref(),
             canary.current_background_analysis_run_status.as_ref(),
         );
-        step.into_iter().chain(background).collect()
+        let known = &facts.status.blue_green;
+        let pre = notice("PrePromotion", self.pre.as_ref(), known.pre_promotion_analysis_run_status.as_ref());
+        let post =
+            notice("PostPromotion", self.post.as_ref(), known.post_promotion_analysis_run_status.as_ref());
+        step.into_iter().chain(background).chain(pre).chain(post).collect()
     }
 
-    fn keep(&mut self, facts: &Facts<'_>) {
+    /// Whether the update needs this run.
+    pub(super) fn needs(&self, run: &AnalysisRun) -> bool {
+        let known = [&self.step, &self.background, &self.pre, &self.post];
+        known.into_iter().flatten().any(|kept| kept.name == name(run))
+    }
+
+    fn keep(&mut self, facts: &Core<'_>) {
         self.step = current(facts, facts.status.canary.current_step_analysis_run_status.as_ref()).map(state);
         self.background =
             current(facts, facts.status.canary.current_background_analysis_run_status.as_ref()).map(state);
@@ -72,7 +86,8 @@ impl Runs {
 pub(crate) fn judge(facts: &Facts<'_>, wishes: &mut Wishes) -> Runs {
     let mut runs = Runs::default();
     let over = facts.promoted();
-    if over || wishes.aborted(facts.status) || facts.promote_full() || facts.status.stable_rs.is_empty() {
+    let unneeded = facts.promote_full() || facts.in_rollback_window() || facts.status.stable_rs.is_empty();
+    if over || wishes.aborted(facts.status) || unneeded {
         if !over {
             runs.keep(facts);
         }
@@ -82,10 +97,7 @@ pub(crate) fn judge(facts: &Facts<'_>, wishes: &mut Wishes) -> Runs {
     }
     judge_step(facts, wishes, &mut runs);
     judge_background(facts, wishes, &mut runs);
-    let needed = |run: &AnalysisRun| {
-        [&runs.step, &runs.background].into_iter().flatten().any(|kept| kept.name == name(run))
-    };
-    let stop = unfinished(facts).filter(|run| !needed(run)).map(|run| name(run).to_owned()).collect();
+    let stop = unfinished(facts).filter(|run| !runs.needs(run)).map(|run| name(run).to_owned()).collect();
     runs.stop = stop;
     forget(facts, &mut runs);
     runs
@@ -132,7 +144,7 @@ fn judge_background(facts: &Facts<'_>, wishes: &mut Wishes, runs: &mut Runs) {
 }
 
 /// Turns the verdict of a current run into a pause or an abort.
-fn heed(run: &AnalysisRun, cause: &str, wishes: &mut Wishes) {
+pub(super) fn heed(run: &AnalysisRun, cause: &str, wishes: &mut Wishes) {
     let Some(status) = &run.status else { return };
     match status.phase {
         Some(AnalysisPhase::Inconclusive) => wishes.add.push(INCONCLUSIVE),
@@ -154,7 +166,7 @@ fn heed(run: &AnalysisRun, cause: &str, wishes: &mut Wishes) {
 }
 
 /// A new run replaces the current one after a retry, and after somebody resumed from an inconclusive one.
-fn needs_another(facts: &Facts<'_>, run: &AnalysisRun) -> bool {
+pub(super) fn needs_another(facts: &Core<'_>, run: &AnalysisRun) -> bool {
     if facts.status.aborted_at.is_some() {
         return true;
     }
@@ -163,7 +175,7 @@ fn needs_another(facts: &Facts<'_>, run: &AnalysisRun) -> bool {
 }
 
 /// Creates a run, or takes up one of ours that has the same name, is unfinished and measures the same.
-fn start(facts: &Facts<'_>, analysis: &RolloutAnalysis, kind: RunKind, runs: &mut Runs) {
+pub(super) fn start(facts: &Core<'_>, analysis: &RolloutAnalysis, kind: RunKind, runs: &mut Runs) {
     let infix = match kind {
         RunKind::Step { index } => format!("-{index}"),
         RunKind::Background => String::new(),
@@ -216,7 +228,9 @@ fn start(facts: &Facts<'_>, analysis: &RolloutAnalysis, kind: RunKind, runs: &mu
         let shown = Some(state(&chosen));
         match kind {
             RunKind::Step { .. } => runs.step = shown,
-            RunKind::Background | RunKind::PrePromotion | RunKind::PostPromotion => runs.background = shown,
+            RunKind::Background => runs.background = shown,
+            RunKind::PrePromotion => runs.pre = shown,
+            RunKind::PostPromotion => runs.post = shown,
         }
         if taken.is_none() {
             runs.create.push(wanted);
@@ -226,15 +240,12 @@ fn start(facts: &Facts<'_>, analysis: &RolloutAnalysis, kind: RunKind, runs: &mu
 }
 
 /// Chooses finished runs that history no longer keeps: of revisions without a ReplicaSet, or beyond the limits.
-fn forget(facts: &Facts<'_>, runs: &mut Runs) {
+pub(super) fn forget(facts: &Core<'_>, runs: &mut Runs) {
     let successful = facts.valid.successful_run_history_limit();
     let unsuccessful = facts.valid.unsuccessful_run_history_limit();
     let (mut kept_successful, mut kept_unsuccessful) = (0, 0);
-    let needed = |run: &AnalysisRun| {
-        [&runs.step, &runs.background].into_iter().flatten().any(|kept| kept.name == name(run))
-    };
     let mut candidates: Vec<&Arc<AnalysisRun>> =
-        facts.world.runs.iter().filter(|run| finished(run) && !needed(run)).collect();
+        facts.world.runs.iter().filter(|run| finished(run) && !runs.needs(run)).collect();
     candidates.sort_by(|a, b| {
         b.metadata.creation_timestamp.cmp(&a.metadata.creation_timestamp).then_with(|| name(b).cmp(name(a)))
     });
@@ -282,19 +293,22 @@ fn notice(
     })
 }
 
-fn current<'w>(facts: &Facts<'w>, known: Option<&RolloutAnalysisRunStatus>) -> Option<&'w AnalysisRun> {
+pub(super) fn current<'w>(
+    facts: &Core<'w>,
+    known: Option<&RolloutAnalysisRunStatus>,
+) -> Option<&'w AnalysisRun> {
     find(facts, &known?.name)
 }
 
-fn find<'w>(facts: &Facts<'w>, wanted: &str) -> Option<&'w AnalysisRun> {
+fn find<'w>(facts: &Core<'w>, wanted: &str) -> Option<&'w AnalysisRun> {
     facts.world.runs.iter().map(AsRef::as_ref).find(|run| name(run) == wanted)
 }
 
-fn unfinished<'w>(facts: &Facts<'w>) -> impl Iterator<Item = &'w Arc<AnalysisRun>> {
+pub(super) fn unfinished<'w>(facts: &Core<'w>) -> impl Iterator<Item = &'w Arc<AnalysisRun>> {
     facts.world.runs.iter().filter(|run| !finished(run) && !run.spec.terminate)
 }
 
-fn state(run: &AnalysisRun) -> RolloutAnalysisRunStatus {
+pub(super) fn state(run: &AnalysisRun) -> RolloutAnalysisRunStatus {
     let message = run.status.as_ref().map(|status| status.message.clone()).unwrap_or_default();
     RolloutAnalysisRunStatus { name: name(run).to_owned(), status: phase(run), message }
 }
@@ -303,11 +317,11 @@ fn phase(run: &AnalysisRun) -> Option<AnalysisPhase> {
     run.status.as_ref().and_then(|status| status.phase)
 }
 
-fn finished(run: &AnalysisRun) -> bool {
+pub(super) fn finished(run: &AnalysisRun) -> bool {
     phase(run).is_some_and(AnalysisPhase::is_completed)
 }
 
-fn name(run: &AnalysisRun) -> &str {
+pub(super) fn name(run: &AnalysisRun) -> &str {
     run.metadata.name.as_deref().unwrap_or_default()
 }
 

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidegate_api::valid::AbortDelay;
 
 use super::condition::time;
+use super::core::Core;
 use super::facts::{Facts, size};
 use super::pause::{self, INCONCLUSIVE};
 use super::step;
@@ -54,7 +55,7 @@ fn clear_deadlines(facts: &Facts<'_>, delay: AbortDelay, plan: &mut Plan) {
     }
 }
 
-fn annotate(plan: &mut Plan, set: &Set, key: &str, value: Option<String>, because: Because) {
+pub(super) fn annotate(plan: &mut Plan, set: &Set, key: &str, value: Option<String>, because: Because) {
     let annotations = BTreeMap::from([(key.to_owned(), value)]);
     plan.push(
         Write::PatchSet(SetPatch { name: set.name.clone(), annotations, ..SetPatch::default() }),
@@ -101,13 +102,13 @@ fn after_abort(facts: &Facts<'_>, new: &Set, seconds: i32, plan: &mut Plan) -> i
 }
 
 #[derive(PartialEq, Eq)]
-enum Deadline {
+pub(super) enum Deadline {
     Running,
     Passed,
 }
 
 /// Starts or reads the scale-down deadline of a ReplicaSet.
-fn deadline(facts: &Facts<'_>, set: &Set, seconds: i32, plan: &mut Plan) -> Deadline {
+pub(super) fn deadline(facts: &Core<'_>, set: &Set, seconds: i32, plan: &mut Plan) -> Deadline {
     match set.deadline() {
         Some(until) if facts.now >= until => Deadline::Passed,
         Some(until) => {
@@ -203,6 +204,11 @@ fn resize(facts: &Facts<'_>, set: &Set, want: i32, plan: &mut Plan) -> bool {
     } else {
         want
     };
+    sized(facts, set, want, plan)
+}
+
+/// Writes the size of a ReplicaSet and the replica count it was sized for; true when the size changes.
+pub(super) fn sized(facts: &Core<'_>, set: &Set, want: i32, plan: &mut Plan) -> bool {
     let mut patch = SetPatch { name: set.name.clone(), ..SetPatch::default() };
     if set.desired_replicas() != Some(facts.replicas) {
         patch.annotations.insert(DESIRED_REPLICAS.to_owned(), Some(facts.replicas.to_string()));
@@ -236,12 +242,17 @@ fn clears_deadline(plan: &Plan, name: &str) -> bool {
 
 /// Deletes the oldest empty ReplicaSets beyond revisionHistoryLimit.
 pub(crate) fn forget(facts: &Facts<'_>, plan: &mut Plan) {
+    forget_sets(facts, |set| referenced(facts, set), plan);
+}
+
+/// Deletes the oldest empty ReplicaSets beyond revisionHistoryLimit that nothing refers to.
+pub(super) fn forget_sets(facts: &Core<'_>, referenced: impl Fn(&Set) -> bool, plan: &mut Plan) {
     let limit = usize::try_from(facts.valid.revision_history_limit()).unwrap_or(0);
     let excess = facts.others.len().saturating_sub(limit);
     for set in facts.others.iter().take(excess) {
         let empty =
             set.replicas == 0 && set.status.replicas == 0 && set.status.observed_generation >= set.generation;
-        if empty && !referenced(facts, set) {
+        if empty && !referenced(set) {
             let because = Because::History { name: set.name.clone() };
             plan.push(Write::DeleteSet { name: set.name.clone(), uid: set.uid.clone() }, because);
         }

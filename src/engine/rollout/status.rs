@@ -1,4 +1,5 @@
-//! The whole status of a canary Rollout, built in one place from what was observed and what this round decided.
+//! The whole status of a Rollout, built in one place from what was observed and what this round decided; what a
+//! blue-green update adds is in `blue_green/status.rs`.
 //!
 //! Input: facts, pauses, runs and traffic of the round. Output: one status, and the Events that its change stands
 //! for. Nothing else writes a status field.
@@ -12,17 +13,18 @@ use super::condition::{
     self, AVAILABLE, COMPLETED, HEALTHY, INVALID_SPEC, NEW_SET_AVAILABLE, PAUSED, PROGRESSING,
     REPLICA_FAILURE, ROLLOUT_ABORTED, ROLLOUT_PAUSED, TIMED_OUT,
 };
+use super::core::Core;
 use super::facts::Facts;
 use super::pause::{CANARY_STEP, INCONCLUSIVE, Wishes};
 use super::replicas::total;
 use super::restart::Restart;
 use super::runs::Runs;
 use super::traffic::Traffic;
-use super::{pause, phase, revision, step};
+use super::{blue_green, pause, phase, revision, step};
 use crate::plan::{Because, Notice, Plan, StatusWrite, Write};
 
 /// Reasons of the Progressing condition at the start of an update.
-const NEW_SET_CREATED: &str = "NewReplicaSetCreated";
+pub(super) const NEW_SET_CREATED: &str = "NewReplicaSetCreated";
 const NEW_SET_FOUND: &str = "FoundNewReplicaSet";
 
 /// What the end of a round knows.
@@ -47,7 +49,7 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
     notices.extend(outcome.runs.notices(facts));
     let mut wishes = outcome.wishes;
     let aborted = wishes.aborted(facts.status);
-    if facts.promote_full() && !aborted {
+    if (facts.promote_full() || facts.in_rollback_window()) && !aborted {
         wishes.clear = true;
         wishes.drop_abort = true;
         next.current_step_index = step_count(facts);
@@ -68,17 +70,24 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
 
 /// Builds the status of an update that has just begun: everything of the former one is forgotten. One that is held
 /// begins aborted.
-pub(crate) fn reset(facts: &Facts<'_>, created: bool, held: Option<String>, plan: &mut Plan) {
+pub(crate) fn reset(facts: &Core<'_>, created: bool, held: Option<String>, plan: &mut Plan) {
     let mut next = base(facts, facts.status.canary.weights.clone());
     let mut notices = Vec::new();
     next.promote_full = false;
     next.restarted_at = facts.rollout.spec.restart_at.as_ref().map(|at| condition::time(at.0));
     next.current_step_index = step_count(facts).map(|_| 0);
     let back_to_stable = !facts.status.stable_rs.is_empty() && facts.status.stable_rs == facts.hash;
-    if back_to_stable && !facts.steps.is_empty() {
+    let back_in_window = facts.in_rollback_window() && facts.new.is_some_and(|new| new.replicas > 0);
+    if (back_to_stable || back_in_window) && held.is_none() && !facts.steps.is_empty() {
         next.current_step_index = step_count(facts);
-        notices.push(Notice::normal("SkipSteps", "Rollback to stable ReplicaSets"));
+        let told = if back_to_stable {
+            "Rollback to stable ReplicaSets"
+        } else {
+            "Rollback to active ReplicaSets within RollbackWindow"
+        };
+        notices.push(Notice::normal("SkipSteps", told));
     }
+    blue_green::status::forget(&mut next);
     let name = facts.new.map_or_else(|| format!("{}-{}", facts.name, facts.hash), |set| set.name.clone());
     if created {
         let message = format!("Created new replica set \"{name}\"");
@@ -96,13 +105,13 @@ pub(crate) fn reset(facts: &Facts<'_>, created: bool, held: Option<String>, plan
 }
 
 /// Takes an abort back as a person's `retry` does; the next round finds what it would find after one.
-pub(crate) fn retry(facts: &Facts<'_>, plan: &mut Plan) {
+pub(crate) fn retry(facts: &Core<'_>, plan: &mut Plan) {
     let next = RolloutStatus { abort: false, ..facts.status.clone() };
     plan.push(write(facts.status, next), Because::StatusMoved);
 }
 
 /// The status of a round in which only sizes were looked at: steps, pauses and runs stay as they are.
-pub(crate) fn sizes_only(facts: &Facts<'_>, plan: &mut Plan) {
+pub(crate) fn sizes_only(facts: &Core<'_>, plan: &mut Plan) {
     let mut next = base(facts, facts.status.canary.weights.clone());
     next.canary = facts.status.canary.clone();
     next.promote_full = facts.status.promote_full;
@@ -111,7 +120,7 @@ pub(crate) fn sizes_only(facts: &Facts<'_>, plan: &mut Plan) {
 }
 
 /// Brings the Progressing and Paused conditions in line with a pause or resume; true when they were not.
-pub(crate) fn notice_pause(facts: &Facts<'_>, plan: &mut Plan) -> bool {
+pub(crate) fn notice_pause(facts: &Core<'_>, plan: &mut Plan) -> bool {
     let status = facts.status;
     if status.observed_generation != generation(facts) {
         return false;
@@ -152,25 +161,25 @@ pub(crate) fn notice_pause(facts: &Facts<'_>, plan: &mut Plan) -> bool {
 }
 
 /// Whether the status that was read, or the spec, says that the Rollout is paused.
-fn is_paused(facts: &Facts<'_>) -> bool {
+fn is_paused(facts: &Core<'_>) -> bool {
     !facts.status.pause_conditions.is_empty() || facts.rollout.spec.paused
 }
 
-fn write(from: &RolloutStatus, to: RolloutStatus) -> Write {
+pub(super) fn write(from: &RolloutStatus, to: RolloutStatus) -> Write {
     Write::Status(Box::new(StatusWrite { from: from.clone(), to }))
 }
 
-fn generation(facts: &Facts<'_>) -> String {
+fn generation(facts: &Core<'_>) -> String {
     facts.rollout.metadata.generation.unwrap_or_default().to_string()
 }
 
 /// `Some(number of steps)` when there are steps.
-fn step_count(facts: &Facts<'_>) -> Option<i32> {
+pub(super) fn step_count(facts: &Core<'_>) -> Option<i32> {
     (!facts.steps.is_empty()).then(|| i32::try_from(facts.steps.len()).unwrap_or(i32::MAX))
 }
 
 /// What is observed, before anything is decided.
-fn base(facts: &Facts<'_>, weights: Option<TrafficWeights>) -> RolloutStatus {
+pub(super) fn base(facts: &Core<'_>, weights: Option<TrafficWeights>) -> RolloutStatus {
     let sum = |count: fn(&super::world::Set) -> i32| total(facts.all.iter().map(|set| count(set)));
     let mut next = RolloutStatus {
         current_pod_hash: facts.hash.clone(),
@@ -201,6 +210,9 @@ fn base(facts: &Facts<'_>, weights: Option<TrafficWeights>) -> RolloutStatus {
     };
     next.promote_full = facts.promote_full() && next.current_pod_hash != next.stable_rs;
     condition::remove(&mut next, INVALID_SPEC);
+    if facts.blue_green.is_some() {
+        blue_green::status::observe(facts, &mut next);
+    }
     next
 }
 
@@ -224,7 +236,13 @@ fn promotion(facts: &Facts<'_>, aborted: bool, index: Option<i32>, traffic: &Tra
     }
     // A router that has not been seen at full weight yet is still moving users to the new revision.
     let arrived = count.is_none() || !facts.routed() || traffic.settled;
-    arrived.then(|| format!("Completed all {} canary steps", facts.steps.len()))
+    arrived.then(|| {
+        if facts.in_rollback_window() {
+            "Rollback within window".to_owned()
+        } else {
+            format!("Completed all {} canary steps", facts.steps.len())
+        }
+    })
 }
 
 fn available(facts: &Facts<'_>) -> bool {
@@ -233,8 +251,8 @@ fn available(facts: &Facts<'_>) -> bool {
 }
 
 /// Makes the new revision the stable one; false when it already was.
-fn promote(
-    facts: &Facts<'_>,
+pub(super) fn promote(
+    facts: &Core<'_>,
     why: &str,
     next: &mut RolloutStatus,
     wishes: &mut Wishes,
@@ -277,7 +295,7 @@ fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
 }
 
 fn advance(
-    facts: &Facts<'_>,
+    facts: &Core<'_>,
     next: &mut RolloutStatus,
     wishes: &mut Wishes,
     notices: &mut Vec<Notice>,
@@ -294,8 +312,8 @@ fn advance(
 }
 
 /// Conditions, pauses, phase: the last words on a status; then the write, if anything differs.
-fn conclude(
-    facts: &Facts<'_>,
+pub(super) fn conclude(
+    facts: &Core<'_>,
     mut next: RolloutStatus,
     wishes: &Wishes,
     mut notices: Vec<Notice>,
@@ -322,7 +340,7 @@ fn conclude(
     }
 }
 
-fn conditions(facts: &Facts<'_>, next: &mut RolloutStatus, wishes: &Wishes, notices: &mut Vec<Notice>) {
+fn conditions(facts: &Core<'_>, next: &mut RolloutStatus, wishes: &Wishes, notices: &mut Vec<Notice>) {
     let now = facts.now;
     let paused = is_paused(facts);
     let aborted = wishes.aborted(facts.status);
@@ -344,7 +362,12 @@ fn conditions(facts: &Facts<'_>, next: &mut RolloutStatus, wishes: &Wishes, noti
     } else {
         progressing(facts, next, healthy, became_unhealthy);
     }
-    let (truth, message) = if next.available_replicas >= facts.replicas {
+    let is_available = if facts.blue_green.is_some() {
+        blue_green::status::is_available(facts)
+    } else {
+        next.available_replicas >= facts.replicas
+    };
+    let (truth, message) = if is_available {
         ("True", "Rollout has minimum availability")
     } else {
         ("False", "Rollout does not have minimum availability")
@@ -360,7 +383,7 @@ fn conditions(facts: &Facts<'_>, next: &mut RolloutStatus, wishes: &Wishes, noti
     }
 }
 
-fn completed(facts: &Facts<'_>, next: &mut RolloutStatus, notices: &mut Vec<Notice>) {
+fn completed(facts: &Core<'_>, next: &mut RolloutStatus, notices: &mut Vec<Notice>) {
     let done = !next.stable_rs.is_empty() && next.stable_rs == next.current_pod_hash;
     let truth = if done { "True" } else { "False" };
     let changed = condition::set(
@@ -378,7 +401,7 @@ fn completed(facts: &Facts<'_>, next: &mut RolloutStatus, notices: &mut Vec<Noti
 }
 
 /// The Progressing condition of an update that is not aborted: done, moving, or out of time.
-fn progressing(facts: &Facts<'_>, next: &mut RolloutStatus, healthy: bool, became_unhealthy: bool) {
+fn progressing(facts: &Core<'_>, next: &mut RolloutStatus, healthy: bool, became_unhealthy: bool) {
     let known = condition::get(next, PROGRESSING);
     let resting = next.stable_rs == next.current_pod_hash
         && next.replicas == next.available_replicas
@@ -414,11 +437,15 @@ fn progressing(facts: &Facts<'_>, next: &mut RolloutStatus, healthy: bool, becam
 }
 
 /// Whether everything is as wanted, by the status that was already stored for this generation.
-fn is_healthy(facts: &Facts<'_>, next: &RolloutStatus) -> bool {
+fn is_healthy(facts: &Core<'_>, next: &RolloutStatus) -> bool {
     let steps_done = facts.steps.is_empty() || next.current_step_index == step_count(facts);
+    let arrived = match facts.blue_green {
+        Some(strategy) => blue_green::status::is_arrived(strategy, next),
+        None => next.replicas == facts.replicas,
+    };
     next.updated_replicas == facts.replicas
         && next.available_replicas == facts.replicas
-        && next.replicas == facts.replicas
+        && arrived
         && facts.status.observed_generation == generation(facts)
         && steps_done
         && !next.stable_rs.is_empty()
@@ -434,21 +461,23 @@ fn progressed(old: &RolloutStatus, next: &RolloutStatus) -> bool {
         || next.stable_rs != old.stable_rs
         || next.current_step_index != old.current_step_index
         || next.current_step_hash != old.current_step_hash
+        || next.blue_green != old.blue_green
 }
 
 /// Whether no deadline applies: a step that waits for people or measurements, a pause, pods that stay up for a delay.
-fn waits_without_limit(facts: &Facts<'_>) -> bool {
+fn waits_without_limit(facts: &Core<'_>) -> bool {
     let waiting_step = matches!(facts.step(), Some(Step::Pause(_) | Step::Analysis(_) | Step::Experiment(_)));
     let paused = condition::get(facts.status, PAUSED).is_some_and(|known| known.status == "True");
-    waiting_step || paused || facts.others.iter().any(|set| set.has_deadline())
+    let measuring = facts.blue_green.is_some() && blue_green::status::is_measuring(facts);
+    waiting_step || paused || measuring || facts.others.iter().any(|set| set.has_deadline())
 }
 
 /// Whether the new revision is the stable one with all its pods: what is left is old pods on their way out.
-fn arrived(facts: &Facts<'_>) -> bool {
+fn arrived(facts: &Core<'_>) -> bool {
     facts.promoted() && facts.new_available() >= facts.replicas
 }
 
-fn deadline_of(facts: &Facts<'_>, status: &RolloutStatus) -> Option<Timestamp> {
+fn deadline_of(facts: &Core<'_>, status: &RolloutStatus) -> Option<Timestamp> {
     let known = condition::get(status, PROGRESSING)?;
     if [ROLLOUT_ABORTED, ROLLOUT_PAUSED].contains(&known.reason.as_str()) {
         return None;
@@ -458,13 +487,13 @@ fn deadline_of(facts: &Facts<'_>, status: &RolloutStatus) -> Option<Timestamp> {
     from.checked_add(SignedDuration::from_secs(seconds.into())).ok()
 }
 
-fn timed_out(facts: &Facts<'_>, status: &RolloutStatus) -> bool {
+fn timed_out(facts: &Core<'_>, status: &RolloutStatus) -> bool {
     condition::has_reason(status, PROGRESSING, TIMED_OUT)
         || deadline_of(facts, status).is_some_and(|deadline| deadline < facts.now)
 }
 
 /// When to look whether the progress deadline has passed.
-fn deadline_check(facts: &Facts<'_>, next: &RolloutStatus) -> Option<Timestamp> {
+fn deadline_check(facts: &Core<'_>, next: &RolloutStatus) -> Option<Timestamp> {
     let known = condition::get(next, PROGRESSING)?;
     if [NEW_SET_AVAILABLE, TIMED_OUT].contains(&known.reason.as_str())
         || waits_without_limit(facts)
@@ -476,7 +505,7 @@ fn deadline_check(facts: &Facts<'_>, next: &RolloutStatus) -> Option<Timestamp> 
 }
 
 /// Why the update must be aborted because it ran out of time, if the spec wants that.
-pub(crate) fn out_of_time(facts: &Facts<'_>) -> Option<String> {
+pub(crate) fn out_of_time(facts: &Core<'_>) -> Option<String> {
     let update = !facts.promoted() && !facts.status.stable_rs.is_empty();
     if !facts.rollout.spec.progress_deadline_abort || !update || facts.changed() {
         return None;
@@ -489,7 +518,7 @@ pub(crate) fn out_of_time(facts: &Facts<'_>) -> Option<String> {
 }
 
 /// A label selector as `kubectl` writes it: `app=web,tier in (a,b)`.
-fn selector_text(selector: &LabelSelector) -> String {
+pub(super) fn selector_text(selector: &LabelSelector) -> String {
     let exact = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
     let mut parts: Vec<String> = exact.collect();
     for expression in selector.match_expressions.iter().flatten() {

@@ -88,7 +88,11 @@ impl Parsed {
             valid: tidegate_api::valid::validate(rollout),
             plugins: tidegate_api::valid::plugin_routing(rollout).0,
             canonical: hash::canonical(&rollout.spec.template.0),
-            steps_hash: hash::steps_hash(steps.as_ref()),
+            // A blue-green update has no steps, which is not the same as a canary without any.
+            steps_hash: match &rollout.spec.strategy.blue_green {
+                Some(_) => String::new(),
+                None => hash::steps_hash(steps.as_ref()),
+            },
         }
     }
 }

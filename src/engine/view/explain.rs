@@ -162,8 +162,17 @@ fn writes(round: &Plan) -> Vec<Foreseen> {
 /// The revisions that have pods, or should have some: the new one first.
 fn revisions(world: &World) -> Vec<SetCounts> {
     let status = world.rollout.status.clone().unwrap_or_default();
+    let blue_green = world.rollout.spec.strategy.blue_green.as_ref();
+    let selects = |service: Option<&str>, hash: &str| {
+        service.and_then(|name| world.services.get(name)).and_then(|service| service.hash()) == Some(hash)
+    };
+    let is_active = |hash: &str| selects(blue_green.map(|spec| spec.active_service.as_str()), hash);
+    let is_preview = |hash: &str| selects(blue_green.and_then(|spec| spec.preview_service.as_deref()), hash);
     let role = |set: &Set| match set.hash() {
+        hash if hash == status.stable_rs && is_active(hash) => "stable, active",
         hash if hash == status.stable_rs => "stable",
+        hash if is_active(hash) => "active",
+        hash if is_preview(hash) => "preview",
         hash if hash == status.current_pod_hash => "new",
         _ => "old",
     };

@@ -54,7 +54,10 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
             said
         }
         Because::WaitingForRun { run } => {
-            let mut said = vec![format!("a verdict of AnalysisRun {run}, or somebody who promotes it")];
+            // A blue-green update has no step to skip.
+            let in_full = if world.rollout.spec.strategy.blue_green.is_some() { " in full" } else { "" };
+            let mut said =
+                vec![format!("a verdict of AnalysisRun {run}, or somebody who promotes it{in_full}")];
             said.extend(measurements(world, run));
             said
         }
@@ -62,10 +65,13 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::StableNotReady { service } => {
             one(format!("a ready endpoint of Service {service}: until then the canary keeps its traffic"))
         }
+        Because::StableHasNoPods { service } => {
+            one(format!("a ready pod of the stable revision: until then Service {service} stays where it is"))
+        }
         Because::ScaleDownDelay { until, .. } => {
             one(format!("the end of the delay {}", left(world.now, *until)))
         }
-        Because::SizeNotYetSeen { .. } | Because::PodsLeaving { .. } => {
+        Because::SizeNotYetSeen { .. } | Because::PodsLeaving { .. } | Because::StillReached { .. } => {
             one("Kubernetes, which needs no help".to_owned())
         }
         Because::NewTemplate { .. }

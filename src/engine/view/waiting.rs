@@ -90,6 +90,8 @@ fn paused(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
         let run = [
             &status.canary.current_step_analysis_run_status,
             &status.canary.current_background_analysis_run_status,
+            &status.blue_green.pre_promotion_analysis_run_status,
+            &status.blue_green.post_promotion_analysis_run_status,
         ];
         let run = run.into_iter().flatten().find(|run| run.status == Some(AnalysisPhase::Inconclusive));
         return match run {
@@ -137,8 +139,13 @@ fn progressing(
     if let Some(trouble) = troubled(sets) {
         return trouble;
     }
-    let run = status.canary.current_step_analysis_run_status.as_ref();
-    if let Some(run) = run.filter(|run| !run.status.is_some_and(AnalysisPhase::is_completed)) {
+    let runs_of = [
+        &status.canary.current_step_analysis_run_status,
+        &status.blue_green.pre_promotion_analysis_run_status,
+        &status.blue_green.post_promotion_analysis_run_status,
+    ];
+    let open = |run: &&RolloutAnalysisRunStatus| !run.status.is_some_and(AnalysisPhase::is_completed);
+    if let Some(run) = runs_of.into_iter().flatten().find(open) {
         return format!("AnalysisRun {}{}{}", run.name, place(rollout), counts(&run.name, runs));
     }
     let weights = status.canary.weights.as_ref();

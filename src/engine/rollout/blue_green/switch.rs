@@ -1,0 +1,105 @@
+//! The two Services: the preview follows the new revision at once, the active one moves when all is ready and comes back
+//! first of all when an update is aborted.
+//!
+//! Input: a view, the runs and the pause of this round. Output: writes, and what keeps the switch waiting.
+
+use tidegate_api::rollout::BlueGreenStrategy;
+
+use super::super::pause::{BLUE_GREEN, Wishes};
+use super::super::runs::Runs;
+use super::super::world::{Set, World};
+use super::super::{revision, waiting_for};
+use super::pause::Pause;
+use super::runs::passed_before;
+use super::view::View;
+use crate::plan::{Because, Notice, Plan, Write};
+
+/// Gives users back to the stable revision, before and regardless of anything else.
+///
+/// It needs nothing that could be invalid: the name of the active Service and the stable hash. The Service stays only
+/// while the stable revision has no ready pod and some other one behind the Service has: the better side keeps it.
+pub(crate) fn abort(world: &World, strategy: &BlueGreenStrategy, plan: &mut Plan) -> Option<Because> {
+    let status = world.rollout.status.as_ref()?;
+    let service = world.services.get(&strategy.active_service)?;
+    let stable = status.stable_rs.as_str();
+    if stable.is_empty() || service.hash() == Some(stable) {
+        return None;
+    }
+    let sets = revision::owned(world);
+    let set = sets.iter().find(|set| set.hash() == stable)?;
+    let served = world.endpoints.get(&strategy.active_service);
+    let listed = served.is_some_and(|endpoints| endpoints.ready.values().any(|ready| *ready > 0));
+    let selected = |set: &&Set| service.hash().is_none_or(|hash| set.hash() == hash);
+    let others = listed || sets.iter().copied().filter(selected).any(|set| set.status.ready > 0);
+    // A Service that selects every revision reaches the stable one as well: it is left until that one has pods.
+    if set.status.ready.min(set.replicas) == 0 && (others || service.hash().is_none()) {
+        return Some(Because::StableHasNoPods { service: strategy.active_service.clone() });
+    }
+    push(world, &strategy.active_service, stable, plan);
+    None
+}
+
+/// Points the preview Service at the new revision, whether its pods are there or not.
+pub(super) fn point_preview(view: &View<'_>, plan: &mut Plan) {
+    let Some(service) = view.strategy.preview_service() else { return };
+    if view.new.is_some() && view.selected(service) != view.hash {
+        push(view.world, service, &view.hash, plan);
+    }
+}
+
+/// Gives users back to the stable revision when somebody made the active Service anew, or wrote into it, during an update:
+/// it would reach the pods of every revision, or none.
+pub(super) fn repair(view: &View<'_>, plan: &mut Plan) {
+    if let Some(stable) = view.distinct_stable().filter(|_| view.is_lost()) {
+        push(view.world, &view.spec.active_service, stable.hash(), plan);
+    }
+}
+
+/// Points the active Service at the new revision when nothing speaks against it; what it waits for otherwise.
+pub(super) fn point_active(
+    view: &View<'_>,
+    runs: &Runs,
+    pause: &Pause,
+    wishes: &mut Wishes,
+    plan: &mut Plan,
+) -> Option<Because> {
+    let service = view.spec.active_service.as_str();
+    if view.is_switched() || view.is_lost() {
+        return None;
+    }
+    if !view.is_fast_tracked() && !(*pause == Pause::Over && passed_before(view, runs)) {
+        return None;
+    }
+    if !view.is_saturated() {
+        return view.new.and_then(|new| waiting_for(view, new, view.replicas));
+    }
+    if let Some(wait) = endpoints_to_come(view) {
+        return Some(wait);
+    }
+    push(view.world, service, &view.hash, plan);
+    wishes.remove.push(BLUE_GREEN);
+    None
+}
+
+/// Where a preview Service shows the endpoints of the new revision, all of them are awaited. A revision that ran before
+/// has been seen at work.
+fn endpoints_to_come(view: &View<'_>) -> Option<Because> {
+    let service = view.strategy.preview_service()?;
+    let ready = view.endpoints(service, &view.hash);
+    let late = ready < view.replicas && !view.is_fast_rollback();
+    late.then(|| Because::WaitingForEndpoints { service: service.to_owned(), ready, need: view.replicas })
+}
+
+fn push(world: &World, service: &str, to: &str, plan: &mut Plan) {
+    let from = world.services.get(service).and_then(|service| service.hash()).map(str::to_owned);
+    let shown = from.as_deref().unwrap_or_default();
+    let message = format!("Switched selector for service '{service}' from '{shown}' to '{to}'");
+    let write = Write::PointService {
+        service: service.to_owned(),
+        from,
+        to: to.to_owned(),
+        rollout: world.rollout.metadata.name.clone().unwrap_or_default(),
+    };
+    let because = Because::PointService { service: service.to_owned(), hash: to.to_owned() };
+    plan.push_with(write, because, vec![Notice::normal("SwitchService", message)]);
+}
