@@ -63,6 +63,8 @@ pub enum Rule {
     TooFewAvailable,
     /// More pods are asked for than the spec allows.
     SurgeExceeded,
+    /// A canary grows above what setCanaryScale asks for.
+    ScaleIgnored,
     /// A Service is pointed at a revision that cannot carry what it carries.
     PointedAtNothing,
     /// Pods are scaled although somebody paused the Rollout.

@@ -132,7 +132,7 @@ impl Shape {
         let services = routed || random.chance(400);
         let ways = if routed { ways(random) } else { Vec::new() };
         let temper = Temper::random(random);
-        let mut canary = json!({ "steps": steps(random) });
+        let mut canary = json!({ "steps": steps(random, routed) });
         if services {
             canary["canaryService"] = json!(CANARY_SERVICE);
             canary["stableService"] = json!(STABLE_SERVICE);
@@ -231,16 +231,26 @@ pub(crate) fn template(image: &str) -> Value {
     })
 }
 
-/// Steps as a user may write them: weights, pauses with and without an end, analyses; sometimes none.
-pub(crate) fn steps(random: &mut Random) -> Value {
+/// Steps as a user may write them: weights, pauses with and without an end, analyses, sizes where a router splits the
+/// traffic; sometimes none.
+pub(crate) fn steps(random: &mut Random, routed: bool) -> Value {
     let count = random.int(0, 6);
-    let steps = (0..count).map(|_| match random.below(10) {
+    let steps = (0..count).map(|_| match random.below(if routed { 12 } else { 10 }) {
         0..=4 => json!({ "setWeight": *random.pick(&[0, 1, 5, 10, 20, 25, 40, 50, 60, 80, 99, 100]) }),
         5 | 6 => json!({ "pause": { "duration": *random.pick(&[1, 5, 30]) } }),
         7 => json!({ "pause": {} }),
+        10 | 11 => json!({ "setCanaryScale": canary_scale(random) }),
         _ => json!({ "analysis": { "templates": [{ "templateName": TEMPLATE }] } }),
     });
     Value::Array(steps.collect())
+}
+
+fn canary_scale(random: &mut Random) -> Value {
+    match random.below(3) {
+        0 => json!({ "replicas": random.int(0, 14) }),
+        1 => json!({ "weight": *random.pick(&[0, 1, 10, 25, 50, 100]) }),
+        _ => json!({ "matchTrafficWeight": true }),
+    }
 }
 
 fn limits(random: &mut Random, canary: &mut Value) {
@@ -272,8 +282,11 @@ fn delays(random: &mut Random, canary: &mut Value) {
         canary["scaleDownDelayRevisionLimit"] = json!(random.int(0, 2));
     }
     if random.chance(150) {
+        canary["minPodsPerReplicaSet"] = json!(random.int(0, 4));
+    }
+    if random.chance(150) {
         // A Route of OpenShift holds no weight above 256.
         canary["trafficRouting"]["maxTrafficWeight"] = json!(250);
-        canary["steps"] = json!([{ "setWeight": 10 }, { "pause": { "duration": 5 } }, { "setWeight": 120 }]);
+        canary["steps"] = json!([{ "setWeight": 10 }, { "setCanaryScale": { "weight": 100 } }, { "pause": { "duration": 5 } }, { "setWeight": 120 }]);
     }
 }

@@ -175,3 +175,15 @@ fn a_full_promotion_skips_what_is_left() {
     let steps = json!([{ "setWeight": 10 }, { "pause": {} }, { "setWeight": 50 }, { "pause": {} }]);
     tells("promoted-in-full", nginx(5, steps), &[(20, Act::Image("v2")), (50, Act::PromoteFull)], &[]);
 }
+
+#[test]
+fn a_canary_is_scaled_apart_from_its_traffic() {
+    let steps = json!([
+        { "setCanaryScale": { "replicas": 1 } }, { "pause": { "duration": 10 } }, { "setWeight": 60 },
+        { "pause": { "duration": 10 } }, { "setCanaryScale": { "matchTrafficWeight": true } }, { "pause": {} },
+    ]);
+    let mut spec = nginx(5, steps);
+    spec["strategy"]["canary"]["minPodsPerReplicaSet"] = json!(2);
+    let acts = [(20, Act::Image("v2")), (80, Act::Abort), (130, Act::Retry), (200, Act::Promote)];
+    tells("canary-scaled", spec, &acts, &[]);
+}

@@ -75,10 +75,9 @@ impl Act {
                 cluster.edit_rollout(|rollout| rollout.spec.replicas = Some(*replicas));
             }
             Self::Steps(seed) => {
-                let steps = steps(*seed);
                 cluster.edit_rollout(|rollout| {
                     if let Some(canary) = &mut rollout.spec.strategy.canary {
-                        canary.steps = steps;
+                        canary.steps = steps(*seed, canary.traffic_routing.is_some());
                     }
                 });
             }
@@ -156,7 +155,7 @@ impl Act {
         match self {
             Self::Image(image) => format!("sets the image to {image}"),
             Self::Replicas(replicas) => format!("sets spec.replicas to {replicas}"),
-            Self::Steps(seed) => format!("writes {} other steps", steps(*seed).len()),
+            Self::Steps(seed) => format!("writes {} other steps", steps(*seed, true).len()),
             Self::Promote => "promotes".to_owned(),
             Self::PromoteFull => "promotes in full".to_owned(),
             Self::Abort => "aborts".to_owned(),
@@ -189,8 +188,8 @@ pub(crate) fn service(name: &str) -> Service {
     Service { name: name.to_owned(), selector, ..Service::default() }
 }
 
-fn steps(seed: u64) -> Vec<CanaryStep> {
-    let Value::Array(steps) = shape::steps(&mut Random::new(seed)) else { return Vec::new() };
+fn steps(seed: u64, routed: bool) -> Vec<CanaryStep> {
+    let Value::Array(steps) = shape::steps(&mut Random::new(seed), routed) else { return Vec::new() };
     steps.into_iter().filter_map(|step| serde_json::from_value(step).ok()).collect()
 }
 

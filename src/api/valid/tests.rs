@@ -489,6 +489,8 @@ fn a_step_with_several_actions_is_the_one_that_decides_when_it_is_done() {
         .filter_map(|step| if let Step::Pause(pause) = step { Some(pause.duration_seconds) } else { None })
         .collect();
     assert_eq!(seconds, [Some(5400), Some(90), Some(5), None]);
+    let scales: Vec<bool> = (0..8).map(|index| parsed.scale_at(index).is_some()).collect();
+    assert_eq!(scales, [false, false, false, false, false, true, true, false]);
     let weights: Vec<i32> = (0..8).map(|index| parsed.weight_at(index)).collect();
     assert_eq!(weights, [20, 20, 20, 20, 20, 40, 40, 100]);
 }
@@ -504,15 +506,16 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
     assert_eq!(
         refused(&[
             ("/rollbackWindow", json!({"revisions": 1})),
-            ("/strategy/canary/canaryMetadata", json!({})),
             ("/strategy/canary/trafficRouting", json!({"plugins": {"a/b": {}}})),
-            ("/strategy/canary/steps", json!([{"setWeight": 5}, {"setCanaryScale": {"weight": 5}}])),
+            (
+                "/strategy/canary/steps",
+                json!([{"setCanaryScale": {"weight": 5}}, {"plugin": {"name": "a/b"}}])
+            ),
         ]),
         [
             "spec.rollbackWindow",
-            "spec.strategy.canary.canaryMetadata",
             "spec.strategy.canary.trafficRouting.plugins[a/b]",
-            "spec.strategy.canary.steps[1].setCanaryScale",
+            "spec.strategy.canary.steps[1].plugin",
         ]
     );
     let error = &unsupported(&validate(&rollout(&[("/rollbackWindow", json!({}))])).unwrap())[0];

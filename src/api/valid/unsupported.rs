@@ -44,7 +44,6 @@ fn check_canary(canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>
     };
     refuse(spec.ping_pong.is_some(), "pingPong", "use canaryService and stableService");
     refuse(spec.dynamic_stable_scale, "dynamicStableScale", "remove it; stable then keeps its size");
-    refuse(spec.min_pods_per_replica_set.is_some(), "minPodsPerReplicaSet", "remove it");
     refuse(spec.anti_affinity.is_some(), "antiAffinity", "put the affinity into the pod template");
     refuse(spec.canary_metadata.is_some(), "canaryMetadata", "put the metadata into the pod template");
     refuse(spec.stable_metadata.is_some(), "stableMetadata", "put the metadata into the pod template");
@@ -77,14 +76,13 @@ fn check_routers(routing: &RolloutTrafficRouting, path: &Field, errors: &mut Vec
 
 fn check_step(step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
     let field = match step {
-        Step::SetWeight(_) | Step::Pause(_) | Step::Analysis(_) => return,
+        Step::SetWeight(_) | Step::Pause(_) | Step::Analysis(_) | Step::SetCanaryScale(_) => return,
         Step::Experiment(_) => "experiment",
-        Step::SetCanaryScale(_) => "setCanaryScale",
         Step::SetHeaderRoute(_) => "setHeaderRoute",
         Step::SetMirrorRoute(_) => "setMirrorRoute",
         Step::Plugin(_) => "plugin",
     };
-    errors.push(refusal(&path.child(field), "use setWeight, pause and analysis steps"));
+    errors.push(refusal(&path.child(field), "use setWeight, setCanaryScale, pause and analysis steps"));
 }
 
 /// Says which metrics need a provider that nobody would ask.

@@ -93,7 +93,38 @@ impl<'a> Facts<'a> {
 
     /// Ready endpoints that a raise to `weight` needs, at least one.
     pub(super) fn endpoints_for(&self, weight: i32) -> i32 {
-        self.threshold(self.share(weight)).max(1)
+        self.threshold(self.carriers(weight)).max(1)
+    }
+
+    /// Pods of the current template that carry a weight: a user may ask for fewer than its share.
+    pub(super) fn carriers(&self, weight: i32) -> i32 {
+        let share = self.share(weight);
+        self.asked_scale().map_or(share, |asked| share.min(asked.max(1)))
+    }
+
+    /// Pods that the last setCanaryScale up to the current step asks for, while an update goes through its steps.
+    pub(super) fn asked_scale(&self) -> Option<i32> {
+        let status = &self.status;
+        let updating = !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash;
+        if self.routers.is_empty() || !updating || status.promote_full {
+            return None;
+        }
+        let steps = &self.canary?.steps;
+        let index =
+            usize::try_from(status.current_step_index.unwrap_or(0)).ok().filter(|i| *i < steps.len())?;
+        let scale = steps.iter().take(index + 1).filter_map(|step| step.set_canary_scale.as_ref()).last()?;
+        if scale.match_traffic_weight {
+            return None;
+        }
+        let least = self.canary?.min_pods_per_replica_set.unwrap_or(0).min(self.replicas);
+        let of_weight = |weight: i32| match self.share(weight) {
+            0 => 0,
+            share => share.max(least),
+        };
+        let asked = scale.replicas.map(|replicas| replicas.max(0)).or_else(|| scale.weight.map(of_weight))?;
+        let weighted =
+            steps.iter().take(index + 1).filter_map(|step| step.set_weight).last().unwrap_or(0) > 0;
+        Some(if weighted && self.replicas > 0 { asked.max(1) } else { asked })
     }
 }
 

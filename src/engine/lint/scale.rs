@@ -32,9 +32,15 @@ impl Judge<'_> {
         }
     }
 
-    /// Without a router, our own scale-ups stay within maxSurge; what is above it already may stay.
+    /// Without a router, our own scale-ups stay within maxSurge; what is above it already may stay. With one, a canary
+    /// does not grow above what setCanaryScale asks for.
     fn grown(&mut self, set: &Set, to: i32) {
         if !self.facts.routers.is_empty() {
+            let canary = set.hash() == self.facts.status.current_pod_hash;
+            if let Some(asked) = self.facts.asked_scale().filter(|asked| canary && to > *asked) {
+                let why = format!("{} grows to {to}, but setCanaryScale asks for {asked}", set.name);
+                self.blame(Rule::ScaleIgnored, why);
+            }
             return;
         }
         let total = total(self.live.sets.iter().map(|set| set.replicas));
@@ -65,7 +71,9 @@ impl Judge<'_> {
                 continue;
             }
             let weight = self.carried(service);
-            let need = self.facts.share(weight);
+            let is_canary = self.facts.canary_service() == Some(service)
+                && set.hash() == self.facts.status.current_pod_hash;
+            let need = if is_canary { self.facts.carriers(weight) } else { self.facts.share(weight) };
             if to < need {
                 let why = format!(
                     "{} goes to {to}, but Service {service} selects it with weight {weight} of {}: {need} needed",

@@ -71,6 +71,11 @@ impl Judge<'_> {
         if let Some(pause) = &step.pause {
             return self.still_paused(pause, from);
         }
+        if step.set_canary_scale.is_some() {
+            let there = available(&self.live, &from.current_pod_hash);
+            let need = self.facts.asked_scale().map_or(0, |asked| self.facts.threshold(asked));
+            return (there < need).then(|| format!("{there} canary pods are available, {need} are needed"));
+        }
         if let Some(weight) = step.set_weight {
             let shown = self.facts.weight(&self.live.routes);
             let routed = !self.facts.routers.is_empty() && self.facts.replicas > 0;

@@ -207,6 +207,38 @@ fn the_progress_threshold_lessens_what_a_raise_needs_but_never_below_one() {
     assert_eq!(broken(&world, vec![route(0, 1)])[1..], [(Rule::WrongFrom, 0)][1..]);
 }
 
+/// The canary of `world()` with other steps, at one of them.
+fn at_step(steps: Value, index: i32) -> World {
+    let mut world = world();
+    edit(&mut world, |rollout| {
+        rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    });
+    edit_status(&mut world, |status| status.current_step_index = Some(index));
+    world
+}
+
+#[test]
+fn who_asks_for_fewer_pods_may_give_them_more_weight() {
+    let scale_to = |wish: Value| at_step(json!([{ "setCanaryScale": wish }, { "setWeight": 90 }]), 1);
+    assert_eq!(broken(&scale_to(json!({ "replicas": 4 })), vec![route(40, 90)]), []);
+    assert_eq!(broken(&scale_to(json!({ "weight": 31 })), vec![route(40, 90)]), []);
+    let raised = [(Rule::RaisedWithoutEndpoints, 0)];
+    assert_eq!(broken(&scale_to(json!({ "replicas": 5 })), vec![route(40, 90)]), raised);
+    assert_eq!(broken(&scale_to(json!({ "matchTrafficWeight": true })), vec![route(40, 90)]), raised);
+    assert_eq!(broken(&scale_to(json!({ "replicas": 3 })), vec![scale("v2", 4, 3)]), []);
+    let too_few = [(Rule::CapacityBeforeWeight, 0)];
+    assert_eq!(broken(&scale_to(json!({ "replicas": 0 })), vec![scale("v2", 4, 0)]), too_few);
+}
+
+#[test]
+fn a_canary_grows_no_further_than_it_was_asked_to() {
+    let world = at_step(json!([{ "setCanaryScale": { "replicas": 5 } }, { "setWeight": 90 }]), 0);
+    assert_eq!(broken(&world, vec![scale("v2", 4, 5)]), []);
+    assert_eq!(broken(&world, vec![scale("v2", 4, 6)]), [(Rule::ScaleIgnored, 0)]);
+    let done = status(&world, |status| status.current_step_index = Some(1));
+    assert_eq!(broken(&world, vec![done]), [(Rule::StepNotDone, 0)], "four of five pods are there");
+}
+
 #[test]
 fn traffic_never_moves_to_a_stable_service_without_endpoints_while_the_canary_has_some() {
     let mut world = world();

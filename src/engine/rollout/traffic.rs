@@ -137,7 +137,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
     }
     if let Some(new) = facts.new {
         // Weight that the former revision earned is not handed to this one: it goes down first.
-        let carried = share_ceil(observed, facts.replicas, facts.limits.max_weight);
+        let carried = step::carriers(facts, observed);
         if observed <= target(facts, aborted) && facts.new_available() >= carried {
             point(facts, canary_service, new, true, plan);
         }
@@ -333,9 +333,9 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     if on_canary > 0 { wait(stable_service, on_stable, 1) } else { None }
 }
 
-/// Ready endpoints that a canary of this weight needs: its share of the replicas times the progress threshold, at least one.
+/// Ready endpoints that a canary of this weight needs: the pods that carry it times the progress threshold, at least one.
 fn required(facts: &Facts<'_>, weight: i32) -> i32 {
-    let share = share_ceil(weight, facts.replicas, facts.limits.max_weight);
+    let share = step::carriers(facts, weight);
     let scaled = match facts.canary.progress_threshold() {
         ProgressThreshold::Percent(percent) => share_ceil(percent, share, 100),
         ProgressThreshold::Pods(pods) => share.min(pods),
@@ -401,5 +401,10 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
     if selects(stable_service) && selects(canary_service) {
         return facts.replicas;
     }
-    share(canary_service, most).max(share(stable_service, max - least))
+    // What setCanaryScale asks for is asked of the new revision alone.
+    let on_canary = match share(canary_service, most) {
+        share if hash == facts.hash => share.min(step::carriers(facts, most)),
+        share => share,
+    };
+    on_canary.max(share(stable_service, max - least))
 }
