@@ -4,6 +4,8 @@
 //! of the writes is the order of safety: an abort's traffic first, capacity before traffic in, traffic out before
 //! capacity out, the status last.
 
+pub mod additions;
+mod apart;
 mod condition;
 mod facts;
 pub mod hash;
@@ -203,6 +205,7 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     if aborted && !already {
         plan.because = abort_first(facts, plan).unwrap_or_else(|| aborted_because(&wishes));
     }
+    revision::sync_roles(facts, plan);
     scale::forget(facts, plan);
     traffic::point_services(facts, aborted, plan);
     let traffic = traffic::route(facts, aborted, plan);

@@ -50,6 +50,7 @@ impl Truth<'_> {
             | Write::CreateSet(_)
             | Write::AdoptSet { .. }
             | Write::ReleaseSet { .. }
+            | Write::PatchPod(_)
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. }

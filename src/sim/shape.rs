@@ -142,6 +142,19 @@ impl Shape {
             delays(random, &mut canary);
         }
         limits(random, &mut canary);
+        match random.below(10) {
+            0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),
+            1 => {
+                let weight = json!({ "weight": 1 });
+                canary["antiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": weight });
+            }
+            _ => {}
+        }
+        if random.chance(300) {
+            let [canary_metadata, stable_metadata] = role_metadata(random);
+            canary["canaryMetadata"] = canary_metadata;
+            canary["stableMetadata"] = stable_metadata;
+        }
         if random.chance(200) {
             canary["analysis"] =
                 json!({ "templates": [{ "templateName": TEMPLATE }], "startingStep": random.int(0, 2) });
@@ -228,6 +241,16 @@ pub(crate) fn template(image: &str) -> Value {
     json!({
         "metadata": { "labels": { "app": "shop" } },
         "spec": { "containers": [{ "name": "shop", "image": image }] },
+    })
+}
+
+/// What pods have while they are canary and while they are stable; one of the two may have nothing.
+pub(crate) fn role_metadata(random: &mut Random) -> [Value; 2] {
+    ["canary", "stable"].map(|role| match random.below(4) {
+        0 => Value::Null,
+        1 => json!({ "labels": { "role": role } }),
+        2 => json!({ "annotations": { format!("shop.test/{role}"): "yes" } }),
+        _ => json!({ "labels": { "role": role, format!("is-{role}"): "yes" }, "annotations": { "shop.test/role": role } }),
     })
 }
 

@@ -177,6 +177,17 @@ fn a_full_promotion_skips_what_is_left() {
 }
 
 #[test]
+fn pods_have_the_metadata_of_their_role_and_keep_apart() {
+    let mut spec = nginx(2, json!([{ "setWeight": 50 }, { "pause": { "duration": 10 } }]));
+    let canary = &mut spec["strategy"]["canary"];
+    canary["canaryMetadata"] =
+        json!({ "labels": { "role": "canary" }, "annotations": { "shop.test/watch": "closely" } });
+    canary["stableMetadata"] = json!({ "labels": { "role": "stable" } });
+    canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} });
+    tells("roles-of-pods", spec, &[(20, Act::Image("v2"))], &[]);
+}
+
+#[test]
 fn a_canary_is_scaled_apart_from_its_traffic() {
     let steps = json!([
         { "setCanaryScale": { "replicas": 1 } }, { "pause": { "duration": 10 } }, { "setWeight": 60 },

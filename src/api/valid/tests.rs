@@ -223,6 +223,20 @@ fn surge_services_and_affinity_are_checked() {
 }
 
 #[test]
+fn the_metadata_of_roles_selects_nothing_and_can_be_written() {
+    let canary = |labels: Value| errors(&[("/strategy/canary/canaryMetadata", json!({ "labels": labels }))]);
+    assert_eq!(canary(json!({ "role": "canary", "app": "shop" })), [""; 0]);
+    let fixed = "spec.selector selects pods by this label, so it cannot change with their role";
+    assert_eq!(
+        canary(json!({ "app": "other" })),
+        [format!("spec.strategy.canaryMetadata.labels[app]: Invalid value: \"other\": {fixed}")]
+    );
+    assert_eq!(canary(json!({ "role": "not a label" })).len(), 1);
+    let annotated = errors(&[("/strategy/canary/stableMetadata", json!({ "annotations": { "a b": "" } }))]);
+    assert_eq!(annotated.len(), 1);
+}
+
+#[test]
 fn what_depends_on_a_router_is_checked() {
     let canary = ("/canaryService", json!("c"));
     let stable = ("/stableService", json!("s"));

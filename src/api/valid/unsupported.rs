@@ -44,9 +44,6 @@ fn check_canary(canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>
     };
     refuse(spec.ping_pong.is_some(), "pingPong", "use canaryService and stableService");
     refuse(spec.dynamic_stable_scale, "dynamicStableScale", "remove it; stable then keeps its size");
-    refuse(spec.anti_affinity.is_some(), "antiAffinity", "put the affinity into the pod template");
-    refuse(spec.canary_metadata.is_some(), "canaryMetadata", "put the metadata into the pod template");
-    refuse(spec.stable_metadata.is_some(), "stableMetadata", "put the metadata into the pod template");
     if let Some(routing) = &spec.traffic_routing {
         check_routers(routing, &path.child("trafficRouting"), errors);
     }

@@ -24,6 +24,8 @@ pub(super) struct Facts<'a> {
     /// Seconds that an old revision stays up; `None` where the spec asks for no delay.
     pub(super) scale_down_delay: Option<i32>,
     threshold: Option<&'a ReplicaProgressThreshold>,
+    /// Whether the stable revision has a ReplicaSet: without one there is nothing to update from.
+    stable_lives: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -34,8 +36,10 @@ impl<'a> Facts<'a> {
         let replicas = spec.replicas.unwrap_or(1).max(0);
         let (surge, unavailable) = limits(canary, replicas);
         let delay = canary.and_then(|canary| canary.scale_down_delay_seconds).unwrap_or(30);
+        let status = world.rollout.status.clone().unwrap_or_default();
         Self {
-            status: world.rollout.status.clone().unwrap_or_default(),
+            stable_lives: set_of(world, &status.stable_rs).is_some(),
+            status,
             canary,
             routers: Routers::of(&world.rollout, &world.spec),
             replicas,
@@ -105,8 +109,8 @@ impl<'a> Facts<'a> {
     /// Pods that the last setCanaryScale up to the current step asks for, while an update goes through its steps.
     pub(super) fn asked_scale(&self) -> Option<i32> {
         let status = &self.status;
-        let updating = !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash;
-        if self.routers.is_empty() || !updating || status.promote_full {
+        let updating = self.stable_lives && status.stable_rs != status.current_pod_hash;
+        if self.routers.is_empty() || self.replicas == 0 || !updating || status.promote_full {
             return None;
         }
         let steps = &self.canary?.steps;
@@ -124,7 +128,7 @@ impl<'a> Facts<'a> {
         let asked = scale.replicas.map(|replicas| replicas.max(0)).or_else(|| scale.weight.map(of_weight))?;
         let weighted =
             steps.iter().take(index + 1).filter_map(|step| step.set_weight).last().unwrap_or(0) > 0;
-        Some(if weighted && self.replicas > 0 { asked.max(1) } else { asked })
+        Some(if weighted { asked.max(1) } else { asked })
     }
 }
 

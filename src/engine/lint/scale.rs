@@ -3,7 +3,9 @@
 use super::facts::{kept, set_of, total};
 use super::{Judge, Rule};
 use crate::plan::SetPatch;
-use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set, World};
+use crate::rollout::additions::own_template;
+use crate::rollout::template::equal_ignoring_hash;
+use crate::rollout::world::{SCALE_DOWN_DEADLINE, Set, World};
 
 impl Judge<'_> {
     /// Judges a change to a ReplicaSet's size.
@@ -119,13 +121,8 @@ impl Judge<'_> {
 
     /// Whether a set has the template that the spec asks for, whatever the status still says.
     fn has_current_template(&self, set: &Set) -> bool {
-        let mut template = (*set.template).clone();
-        if let Some(labels) =
-            template.pointer_mut("/metadata/labels").and_then(serde_json::Value::as_object_mut)
-        {
-            labels.remove(HASH_LABEL);
-        }
-        template == self.seen.rollout.spec.template.0
+        let own = own_template(&set.template, &set.annotations);
+        equal_ignoring_hash(&own, &self.seen.rollout.spec.template.0)
     }
 
     /// Without a router pods are the traffic: never fewer than the replicas less maxUnavailable.

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidegate_api::rollout::PodTemplateMetadata;
 
+use super::additions::{self, Role};
+use super::apart::{self, Apart};
 use super::facts::Facts;
 use super::held::{ABORTED_CONTENT, HOLD, SHIP_AGAIN};
 use super::template;
@@ -43,7 +46,10 @@ pub(crate) fn owned(world: &World) -> Vec<&Set> {
 /// The ReplicaSet that already has the wanted template: by its hash, else by comparing templates.
 pub(crate) fn find_new<'w>(sets: &[&'w Set], hash: &str, wanted: &Value) -> Option<&'w Set> {
     let by_hash = sets.iter().copied().find(|set| set.hash() == hash);
-    by_hash.or_else(|| sets.iter().copied().find(|set| template::equal_ignoring_hash(&set.template, wanted)))
+    by_hash.or_else(|| {
+        let own = |set: &Set| additions::own_template(&set.template, &set.annotations);
+        sets.iter().copied().find(|set| template::equal_ignoring_hash(&own(set), wanted))
+    })
 }
 
 /// Claims orphans that the selector matches and releases ReplicaSets that it no longer matches.
@@ -111,7 +117,7 @@ pub(crate) fn create(facts: &Facts<'_>) -> Set {
     let mut annotations = copied_annotations(facts);
     annotations.insert(REVISION.to_owned(), number(facts).to_string());
     annotations.insert(DESIRED_REPLICAS.to_owned(), facts.replicas.to_string());
-    Set {
+    let mut set = Set {
         name: format!("{}-{}", facts.name, facts.hash),
         labels,
         annotations,
@@ -121,6 +127,36 @@ pub(crate) fn create(facts: &Facts<'_>) -> Set {
         selector,
         template: Arc::new(labelled),
         ..Set::default()
+    };
+    additions::equip(&mut set, role_metadata(facts, &facts.hash));
+    apart::equip(&mut set, Apart::of(facts.world, facts.strategy.anti_affinity.as_ref(), &facts.hash));
+    set
+}
+
+/// What pods of the new revision get for the time of their role: the canary's until it is the stable one.
+fn role_metadata<'w>(facts: &Facts<'w>, new_hash: &str) -> Option<&'w PodTemplateMetadata> {
+    let stable = facts.status.stable_rs.is_empty() || facts.status.stable_rs == new_hash;
+    let metadata = if stable { &facts.strategy.stable_metadata } else { &facts.strategy.canary_metadata };
+    metadata.as_ref()
+}
+
+/// Gives pods the metadata of their roles, and takes away what former roles brought; keeps the new revision's pods apart
+/// from those of the stable one, and no others.
+pub(crate) fn sync_roles(facts: &Facts<'_>, plan: &mut Plan) {
+    let new = facts.new.map(|set| {
+        let metadata = role_metadata(facts, set.hash());
+        Role { set, metadata, is_current: true }
+    });
+    let metadata = facts.strategy.stable_metadata.as_ref();
+    let stable = facts.distinct_stable().map(|set| Role { set, metadata, is_current: false });
+    let others = facts.others.iter().map(|set| Role { set, metadata: None, is_current: false });
+    let roles: Vec<Role<'_>> = new.into_iter().chain(stable).chain(others).collect();
+    additions::sync(facts.world, &roles, plan);
+    if let Some(new) = facts.new {
+        apart::sync(new, Apart::of(facts.world, facts.strategy.anti_affinity.as_ref(), new.hash()), plan);
+    }
+    if let Some(stable) = facts.distinct_stable() {
+        apart::sync(stable, None, plan);
     }
 }
 

@@ -37,11 +37,11 @@ fn beyond_steps(facts: &Facts<'_>, aborted: bool) -> bool {
 
 /// Pods that the setCanaryScale in force asks for; `None` where pods follow the weight.
 ///
-/// A canary that the steps give weight keeps one pod, whatever is asked: nobody is sent to nothing. Its `replicas` are
+/// A Rollout of no replicas has none. A canary that the steps give weight keeps one pod, whatever is asked: nobody is sent to nothing. Its `replicas` are
 /// taken as they stand, its `weight` is a share of the replicas like that of traffic.
 fn asked_scale(facts: &Facts<'_>, aborted: bool) -> Option<i32> {
     let ignored = aborted && facts.canary.abort_delay() != AbortDelay::Forever;
-    if !facts.routed() || ignored || beyond_steps(facts, aborted) {
+    if !facts.routed() || facts.replicas == 0 || ignored || beyond_steps(facts, aborted) {
         return None;
     }
     let index = facts.index()?;
@@ -49,7 +49,7 @@ fn asked_scale(facts: &Facts<'_>, aborted: bool) -> Option<i32> {
     let of_weight =
         || Some(at_least_minimum(facts, share_ceil(scale.weight?, facts.replicas, facts.limits.max_weight)));
     let pods = scale.replicas.map(|replicas| replicas.max(0)).or_else(of_weight)?;
-    let weighted = facts.canary.weight_at(index) > 0 && facts.replicas > 0;
+    let weighted = facts.canary.weight_at(index) > 0;
     Some(pods.max(i32::from(weighted)))
 }
 
