@@ -210,6 +210,8 @@ pub enum Because {
     WeightNotAccepted { why: String },
     /// The weight of the canary changes.
     Weight { from: Option<i32>, to: i32, of: i32 },
+    /// Requests go to the canary by these routes of steps, and by no others.
+    StepRoutes { names: Vec<String> },
     /// Traffic goes to the revision that the Service stands for.
     PointService { service: String, hash: String },
     /// A pause step: until a time, or until somebody resumes.
@@ -284,6 +286,10 @@ impl fmt::Display for Because {
             Self::WeightNotAccepted { why } => write!(f, "waiting for the weight to be taken up: {why}"),
             Self::Weight { from: Some(from), to, of } => write!(f, "canary weight {from} to {to} of {of}"),
             Self::Weight { from: None, to, of } => write!(f, "canary weight {to} of {of}"),
+            Self::StepRoutes { names } if names.is_empty() => {
+                write!(f, "no route of a step is wanted any more")
+            }
+            Self::StepRoutes { names } => write!(f, "steps ask for the routes {}", names.join(", ")),
             Self::PointService { service, hash } => write!(f, "Service {service} selects revision {hash}"),
             Self::Paused { step, until } => {
                 match step {

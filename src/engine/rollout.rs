@@ -20,6 +20,7 @@ mod runs;
 mod scale;
 mod status;
 mod step;
+mod step_routes;
 pub mod template;
 mod traffic;
 pub mod world;

@@ -108,7 +108,9 @@ impl Truth<'_> {
 
     fn raise(&self, route: &RouteWrite) -> Option<String> {
         let before = network::weight_of(self.cluster, &route.reference.name, self.max_weight());
-        if route.weight <= before {
+        let added =
+            network::has_step_rule(&route.to) && !route.from.as_ref().is_some_and(network::has_step_rule);
+        if route.weight <= before && !added {
             return None;
         }
         let live = self.cluster.services.object(CANARY_SERVICE)?;

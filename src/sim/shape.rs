@@ -13,6 +13,8 @@ pub(crate) const STABLE_SERVICE: &str = "shop-stable";
 pub(crate) const INGRESSES: [Way; 2] = [Way::Ingress("shop"), Way::Ingress("shop-api")];
 pub(crate) const HTTP_ROUTES: [Way; 2] = [Way::HttpRoute("web"), Way::HttpRoute("web-api")];
 pub(crate) const ROUTES: [Way; 2] = [Way::Route("edge"), Way::Route("edge-api")];
+/// Routes that steps may add.
+pub(crate) const MANAGED_ROUTES: [&str; 2] = ["testers", "copies"];
 pub(crate) const TEMPLATE: &str = "check";
 /// Images that start; the others crash.
 pub(crate) const GOOD_IMAGES: [&str; 4] = ["v1", "v2", "v3", "v4"];
@@ -140,6 +142,9 @@ impl Shape {
         if routed {
             canary["trafficRouting"] = routing(&ways, random);
             delays(random, &mut canary);
+            if ways == HTTP_ROUTES[..1] && random.chance(600) {
+                step_routes(random, &mut canary);
+            }
         }
         limits(random, &mut canary);
         match random.below(10) {
@@ -266,6 +271,30 @@ pub(crate) fn steps(random: &mut Random, routed: bool) -> Value {
         _ => json!({ "analysis": { "templates": [{ "templateName": TEMPLATE }] } }),
     });
     Value::Array(steps.collect())
+}
+
+/// Lets one HTTPRoute take header and mirror routes, and puts such steps among the others.
+fn step_routes(random: &mut Random, canary: &mut Value) {
+    canary["trafficRouting"]["managedRoutes"] =
+        MANAGED_ROUTES.iter().map(|name| json!({ "name": name })).collect();
+    canary["trafficRouting"]["plugins"]["argoproj-labs/gatewayAPI"] =
+        json!({ "httpRoute": HTTP_ROUTES[0].name() });
+    let Some(steps) = canary["steps"].as_array_mut() else { return };
+    for _ in 0..random.int(1, 4) {
+        let at = usize::try_from(random.below(steps.len() as u64 + 1)).unwrap_or(0);
+        steps.insert(at, step_route(random));
+    }
+}
+
+fn step_route(random: &mut Random) -> Value {
+    let header = json!({ "headerName": "X-Tester", "headerValue": { "exact": "yes" } });
+    let path = json!({ "method": { "exact": "GET" }, "path": { "prefix": "/" } });
+    match random.below(5) {
+        0 => json!({ "setHeaderRoute": { "name": MANAGED_ROUTES[0] } }),
+        1 | 2 => json!({ "setHeaderRoute": { "name": MANAGED_ROUTES[0], "match": [header] } }),
+        3 => json!({ "setMirrorRoute": { "name": MANAGED_ROUTES[1], "percentage": 35, "match": [path] } }),
+        _ => json!({ "setMirrorRoute": { "name": MANAGED_ROUTES[1] } }),
+    }
 }
 
 fn canary_scale(random: &mut Random) -> Value {

@@ -188,6 +188,28 @@ fn pods_have_the_metadata_of_their_role_and_keep_apart() {
 }
 
 #[test]
+fn testers_reach_the_canary_by_a_header() {
+    let header = json!({ "headerName": "X-Tester", "headerValue": { "prefix": "ye" } });
+    let steps = json!([
+        { "setCanaryScale": { "replicas": 1 } },
+        { "setHeaderRoute": { "name": "testers", "match": [header] } }, { "pause": {} },
+        { "setHeaderRoute": { "name": "testers" } }, { "setWeight": 50 }, { "pause": {} },
+    ]);
+    let mut spec = nginx(4, steps);
+    let gateway = json!({ "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } });
+    spec["strategy"]["canary"]["trafficRouting"] =
+        json!({ "plugins": gateway, "managedRoutes": [{ "name": "testers" }] });
+    let acts = [
+        (20, Act::Image("v2")),
+        (60, Act::Abort),
+        (90, Act::Retry),
+        (120, Act::Promote),
+        (150, Act::Promote),
+    ];
+    tells("header-route", spec, &acts, &[]);
+}
+
+#[test]
 fn a_canary_is_scaled_apart_from_its_traffic() {
     let steps = json!([
         { "setCanaryScale": { "replicas": 1 } }, { "pause": { "duration": 10 } }, { "setWeight": 60 },

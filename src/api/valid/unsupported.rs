@@ -4,7 +4,7 @@ use super::field::{Field, FieldError};
 use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
 use super::plugins;
 use crate::analysis::{Metric, MetricProvider};
-use crate::rollout::RolloutTrafficRouting;
+use crate::rollout::{Rollout, RolloutTrafficRouting, RouteMatch};
 
 /// Says which parts of a valid Rollout nobody would act on.
 ///
@@ -30,12 +30,14 @@ pub fn unsupported(valid: &ValidRollout) -> Vec<FieldError> {
         ValidStrategy::BlueGreen(_) => {
             errors.push(refusal(&strategy.child("blueGreen"), "use strategy.canary"));
         }
-        ValidStrategy::Canary(canary) => check_canary(canary, &strategy.child("canary"), &mut errors),
+        ValidStrategy::Canary(canary) => {
+            check_canary(&valid.rollout, canary, &strategy.child("canary"), &mut errors)
+        }
     }
     errors
 }
 
-fn check_canary(canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>) {
+fn check_canary(rollout: &Rollout, canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>) {
     let spec = &canary.spec;
     let mut refuse = |set: bool, field: &str, mend: &str| {
         if set {
@@ -49,6 +51,22 @@ fn check_canary(canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>
     }
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &path.child("steps").index(index), errors);
+    }
+    for (index, step) in spec.steps.iter().enumerate() {
+        let at = path.child("steps").index(index);
+        let routes = [
+            ("setHeaderRoute", step.set_header_route.is_some(), true),
+            ("setMirrorRoute", step.set_mirror_route.is_some(), false),
+        ];
+        for (field, set, is_header) in routes {
+            if set && let Some(mend) = no_step_routes(rollout, is_header) {
+                errors.push(refusal(&at.child(field), mend));
+            }
+        }
+        if step.set_mirror_route.as_ref().is_some_and(|mirror| mirror.match_.iter().any(is_beyond_gateway)) {
+            let mend = "give methods as exact; an HTTPRoute matches no others";
+            errors.push(refusal(&at.child("setMirrorRoute"), mend));
+        }
     }
 }
 
@@ -71,15 +89,41 @@ fn check_routers(routing: &RolloutTrafficRouting, path: &Field, errors: &mut Vec
     errors.extend(plugins.into_iter().map(|(field, mend)| refusal(&field, mend)));
 }
 
+/// Why a router of the Rollout cannot send requests by their headers, or copies of requests; in words that say what to
+/// change.
+fn no_step_routes(rollout: &Rollout, is_header: bool) -> Option<&'static str> {
+    let routing = rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref())?;
+    if routing.nginx.is_some() {
+        return Some("trafficRouting.nginx has only weights: use argoproj-labs/gatewayAPI without it");
+    }
+    if routing.plugins.contains_key(plugins::OPENSHIFT) {
+        return Some("argoproj-labs/openshift has only weights: use argoproj-labs/gatewayAPI without it");
+    }
+    let gateway = plugins::plugin_routing(rollout).0.gateway?;
+    let able = |route: &plugins::NamedRoute| {
+        route.takes_steps && (is_header || route.kind == plugins::GatewayKind::Http)
+    };
+    (!gateway.named.iter().any(able))
+        .then_some("name the HTTPRoute as httpRoute, or give it useHeaderRoutes: true")
+}
+
+/// Whether a match is one that the Gateway API cannot express.
+fn is_beyond_gateway(wanted: &RouteMatch) -> bool {
+    wanted.method.as_ref().is_some_and(|method| method.exact.as_deref().is_none_or(str::is_empty))
+}
+
 fn check_step(step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
     let field = match step {
-        Step::SetWeight(_) | Step::Pause(_) | Step::Analysis(_) | Step::SetCanaryScale(_) => return,
+        Step::SetWeight(_)
+        | Step::Pause(_)
+        | Step::Analysis(_)
+        | Step::SetCanaryScale(_)
+        | Step::SetHeaderRoute(_)
+        | Step::SetMirrorRoute(_) => return,
         Step::Experiment(_) => "experiment",
-        Step::SetHeaderRoute(_) => "setHeaderRoute",
-        Step::SetMirrorRoute(_) => "setMirrorRoute",
         Step::Plugin(_) => "plugin",
     };
-    errors.push(refusal(&path.child(field), "use setWeight, setCanaryScale, pause and analysis steps"));
+    errors.push(refusal(&path.child(field), "use other steps"));
 }
 
 /// Says which metrics need a provider that nobody would ask.

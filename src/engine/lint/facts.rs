@@ -69,6 +69,27 @@ impl<'a> Facts<'a> {
         self.routers.weight_of(reference, object)
     }
 
+    /// Rules in routing objects that have the name of a managed route.
+    pub(super) fn step_rules(&self, objects: &Objects) -> usize {
+        objects.values().map(|object| self.step_rules_of(object)).sum()
+    }
+
+    /// Rules in one object that have the name of a managed route, or that name and a number.
+    pub(super) fn step_rules_of(&self, object: &Value) -> usize {
+        let managed = self.canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let names: Vec<&str> = managed
+            .into_iter()
+            .flat_map(|routing| &routing.managed_routes)
+            .map(|one| one.name.as_str())
+            .collect();
+        let rules = object.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+        let of_step = rules.filter_map(|rule| rule.get("name")?.as_str()).filter(|name| {
+            let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+            names.contains(name) || names.iter().any(|managed| stem == format!("{managed}-"))
+        });
+        of_step.count()
+    }
+
     /// Why a weight that is shown is not in effect, where somebody says so.
     pub(super) fn not_accepted(&self, objects: &Objects) -> Option<String> {
         match self.routers.acceptance(objects) {
@@ -126,9 +147,17 @@ impl<'a> Facts<'a> {
             share => share.max(least),
         };
         let asked = scale.replicas.map(|replicas| replicas.max(0)).or_else(|| scale.weight.map(of_weight))?;
+        let mut routes = std::collections::BTreeMap::new();
+        for step in steps.iter().take(index + 1) {
+            let header = step.set_header_route.as_ref().map(|one| (one.name.clone(), one.match_.is_empty()));
+            let mirror =
+                step.set_mirror_route.as_ref().map(|one| (Some(one.name.clone()), one.match_.is_empty()));
+            routes.extend(header.into_iter().chain(mirror));
+        }
+        let asks_for_routes = routes.values().any(|is_gone| !is_gone);
         let weighted =
             steps.iter().take(index + 1).filter_map(|step| step.set_weight).last().unwrap_or(0) > 0;
-        Some(if weighted { asked.max(1) } else { asked })
+        Some(if weighted || asks_for_routes { asked.max(1) } else { asked })
     }
 }
 

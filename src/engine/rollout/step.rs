@@ -6,6 +6,7 @@ use tidegate_api::valid::AbortDelay;
 
 use super::facts::{Facts, size};
 use super::replicas::{self, Counts, share_ceil};
+use super::step_routes;
 
 /// The weight that the steps ask for at the current index.
 ///
@@ -49,7 +50,7 @@ fn asked_scale(facts: &Facts<'_>, aborted: bool) -> Option<i32> {
     let of_weight =
         || Some(at_least_minimum(facts, share_ceil(scale.weight?, facts.replicas, facts.limits.max_weight)));
     let pods = scale.replicas.map(|replicas| replicas.max(0)).or_else(of_weight)?;
-    let weighted = facts.canary.weight_at(index) > 0;
+    let weighted = facts.canary.weight_at(index) > 0 || !step_routes::asked(facts).is_empty();
     Some(pods.max(i32::from(weighted)))
 }
 
@@ -69,7 +70,10 @@ pub(crate) fn desired_counts(facts: &Facts<'_>, aborted: bool) -> Counts {
     let new = match asked_scale(facts, aborted) {
         _ if facts.distinct_stable().is_none() => facts.replicas,
         Some(asked) => asked,
-        None => at_least_minimum(facts, canary),
+        // A canary that is sent requests by their headers has a pod for them.
+        None => {
+            at_least_minimum(facts, canary.max(i32::from(!aborted && !step_routes::asked(facts).is_empty())))
+        }
     };
     Counts { new, stable: facts.replicas }
 }

@@ -11,10 +11,10 @@ use tidegate_api::valid::ProgressThreshold;
 
 use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
-use super::step;
 use super::world::{Endpoints, MANAGED_BY, Set, World};
+use super::{step, step_routes};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
-use crate::route::{Acceptance, Routers, Routing};
+use crate::route::{Acceptance, Routers, Routing, StepRoute};
 
 /// What became of the traffic in one round.
 #[derive(Debug, Default)]
@@ -57,7 +57,8 @@ pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
         Acceptance::Behind(_) => (0, max),
         Acceptance::Silent | Acceptance::Accepted | Acceptance::Refused(_) => {
             let weight = routers.weight(&world.routes).min(max);
-            (weight, weight)
+            // A header or a mirror brings requests as well, and needs a pod as the least weight does.
+            (weight, weight.max(i32::from(routers.has_step_rules(&world.routes))))
         }
     }
 }
@@ -69,7 +70,7 @@ pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
 pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -> Option<Because> {
     let routers = routers(world);
     let observed = routers.weight(&world.routes);
-    if observed == 0 {
+    if observed == 0 && !routers.has_step_rules(&world.routes) {
         return None;
     }
     let status = world.rollout.status.clone().unwrap_or_default();
@@ -78,14 +79,14 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     if stable_ready == 0 && world.endpoints.get(canary).is_some_and(|endpoints| total(endpoints) > 0) {
         return Some(Because::StableNotReady { service: stable.to_owned() });
     }
-    let routing = routers.route(&world.routes, 0);
+    let routing = routers.route(&world.routes, 0, &[]);
     let mut left = world.routes.clone();
     for (write, _) in &routing.writes {
         left.insert(write.reference.clone(), Arc::new(write.to.clone()));
     }
-    let stays = routers.weight(&left) > 0;
+    let stays = routers.weight(&left) > 0 || routers.has_step_rules(&left);
     let router = routing.pending.unwrap_or("the router").to_owned();
-    push(routing, (observed, 0, max_weight(strategy)), status.canary.weights.as_ref(), plan);
+    push(routing, (observed, 0, max_weight(strategy)), &[], status.canary.weights.as_ref(), plan);
     stays.then_some(Because::WeightNotYetSeen { router, want: 0 })
 }
 
@@ -95,10 +96,21 @@ fn max_weight(strategy: &CanaryStrategy) -> i32 {
 }
 
 /// Adds the writes of one change of weight, `(from, to, of)`; the last one brings the Event of the weight.
-fn push(routing: Routing, (from, to, of): (i32, i32, i32), prior: Option<&TrafficWeights>, plan: &mut Plan) {
+fn push(
+    routing: Routing,
+    (from, to, of): (i32, i32, i32),
+    steps: &[StepRoute<'_>],
+    prior: Option<&TrafficWeights>,
+    plan: &mut Plan,
+) {
     let last = routing.writes.len();
     for (index, (write, mut notices)) in routing.writes.into_iter().enumerate() {
-        let because = Because::Weight { from: Some(from), to, of };
+        let because =
+            if from == to && write.from.as_ref().is_some_and(|from| from["spec"] != write.to["spec"]) {
+                Because::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() }
+            } else {
+                Because::Weight { from: Some(from), to, of }
+            };
         if index + 1 == last {
             notices.extend(weight_notice(prior, to));
         }
@@ -207,11 +219,19 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     traffic.wait = hold(facts, observed, target);
     let weight = if traffic.wait.is_some() { observed } else { target };
     let prior = facts.status.canary.weights.as_ref();
-    let mut routing = routers.route(now, weight);
+    let mut steps = step_routes::wanted(facts, false);
+    if !steps.is_empty() && !routers.has_step_rules(now) {
+        let unready = not_ready_for(facts, weight);
+        if unready.is_some() {
+            steps.clear();
+            traffic.wait = traffic.wait.or(unready);
+        }
+    }
+    let mut routing = routers.route(now, weight, &steps);
     let pending = routing.pending;
     let refused = routing.writes.is_empty() && !routing.refusals.is_empty();
     let taken_up = !matches!(acceptance, Acceptance::Behind(_) | Acceptance::Refused(_));
-    traffic.settled = observed == target && pending.is_none() && taken_up;
+    traffic.settled = observed == target && pending.is_none() && taken_up && traffic.wait.is_none();
     let refusals = std::mem::take(&mut routing.refusals).into_iter();
     traffic.notices.extend(refusals.map(|why| Notice::warning("TrafficRoutingError", why)));
     traffic.weights = if refused {
@@ -225,7 +245,7 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
         traffic.wait = Some(not_seen());
     }
     drop_unfounded_raises(facts, &routers, weight, &mut routing, &mut traffic.wait);
-    push(routing, (observed, weight, facts.limits.max_weight), prior, plan);
+    push(routing, (observed, weight, facts.limits.max_weight), &steps, prior, plan);
     if traffic.wait.is_none() && !traffic.settled {
         traffic.wait = not_accepted(&acceptance).filter(|_| pending.is_none()).or_else(|| Some(not_seen()));
     }

@@ -73,6 +73,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         | Because::ScalingEvent { .. }
         | Because::Resize { .. }
         | Because::Weight { .. }
+        | Because::StepRoutes { .. }
         | Because::PointService { .. }
         | Because::RunNeeded { .. }
         | Because::RunNotNeeded { .. }
