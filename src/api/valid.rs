@@ -8,6 +8,7 @@
 mod canary;
 mod field;
 mod labels;
+mod metadata;
 mod metrics;
 mod parsed;
 mod percent;
@@ -70,6 +71,7 @@ fn check_spec(spec: &RolloutSpec, path: &Field, errors: &mut Vec<FieldError>) {
         errors.push(deadline_path.invalid(deadline, "must be greater than minReadySeconds"));
     }
     check_strategy(spec, &path.child("strategy"), errors);
+    metadata::check(spec, &path.child("strategy"), errors);
 }
 
 fn check_not_negative(value: i32, path: &Field, errors: &mut Vec<FieldError>) {

@@ -4,6 +4,7 @@
 //! request with a field manager and a precondition. It has no choice left to make, and makes none.
 
 mod evict;
+mod pod;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,8 +21,8 @@ use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_engine::fence::{Fence, Seen};
 use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
-use tidegate_engine::rollout::template;
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
+use tidegate_engine::rollout::{additions, template};
 use tracing::info;
 
 use crate::difference::merge_patch;
@@ -239,6 +240,7 @@ impl One<'_> {
             Write::PointService { service, to, rollout, from: _ } => self.point(service, to, rollout).await,
             Write::Route(route) => self.route(route).await,
             Write::RestartPod { name, uid } => self.evict(name, uid).await,
+            Write::PatchPod(patch) => self.patch_pod(patch).await,
             Write::CreateRun(run) => self.create_run(&serde_json::to_value(run).unwrap_or_default()).await,
             Write::StopRun { name } => {
                 let body = json!({"spec": {"terminate": true}});
@@ -295,11 +297,12 @@ impl One<'_> {
             done => return done,
         };
         let (object, _) = failed;
+        let own = |set: &Set| additions::own_template(&set.template, &set.annotations);
         let get = self.path(&kind).get(&set.name, &Default::default());
         let live: Value = self.request(get).await.map_err(|error| (object.clone(), error))?;
         let ours = Set::parse(&live);
         if ours.owner == self.world().rollout.metadata.uid
-            && template::equal_ignoring_hash(&ours.template, &set.template)
+            && template::equal_ignoring_hash(&own(&ours), &own(set))
         {
             let version =
                 live.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
@@ -356,6 +359,9 @@ impl One<'_> {
         }
         if let Some(seconds) = patch.min_ready_seconds {
             body["spec"]["minReadySeconds"] = seconds.into();
+        }
+        if let Some(template) = &patch.template {
+            body["spec"]["template"] = template.clone();
         }
         self.patch(&kinds::replica_set(), &patch.name, &Patch::Merge(body)).await
     }
@@ -531,6 +537,7 @@ fn describe(write: &Write) -> String {
             format!("route {}: weight {} of {}", route.reference, route.weight, route.max_weight)
         }
         Write::RestartPod { name, .. } => format!("evict pod {name}"),
+        Write::PatchPod(patch) => format!("patch pod {}", patch.name),
         Write::CreateRun(run) => {
             format!("create AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default())
         }

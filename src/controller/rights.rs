@@ -32,6 +32,7 @@ fn writes() -> Vec<Write> {
         Write::DeleteSet { name: name(), uid: uid() },
         Write::PointService { service: name(), from: None, to: name(), rollout: name() },
         Write::RestartPod { name: name(), uid: uid() },
+        Write::PatchPod(Default::default()),
         Write::CreateRun(Box::default()),
         Write::StopRun { name: name() },
         Write::DeleteRun { name: name() },
@@ -63,6 +64,7 @@ fn right(write: &Write) -> (ApiResource, &'static str, &'static str) {
             (kind.unwrap(), "", if route.from.is_some() { "patch" } else { "create" })
         }
         Write::RestartPod { .. } => (kinds::pod(), "/eviction", "create"),
+        Write::PatchPod(_) => (kinds::pod(), "", "patch"),
         Write::CreateRun(_) => (kinds::analysis_run(), "", "create"),
         Write::StopRun { .. } => (kinds::analysis_run(), "", "patch"),
         Write::DeleteRun { .. } => (kinds::analysis_run(), "", "delete"),

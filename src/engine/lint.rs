@@ -10,6 +10,7 @@ mod after;
 mod blue_green;
 mod facts;
 mod form;
+mod metadata;
 mod restart;
 mod scale;
 mod status;
@@ -22,7 +23,7 @@ use self::facts::Facts;
 use crate::plan::{Plan, Planned, Write};
 use crate::rollout::world::World;
 
-pub use self::after::{after, apply, patched, pointed};
+pub use self::after::{after, apply, patched, pointed, repatched};
 
 /// One broken rule: which, at which write, and in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub enum Rule {
     TooFewAvailable,
     /// More pods are asked for than the spec allows.
     SurgeExceeded,
+    /// A canary grows above what setCanaryScale asks for.
+    ScaleIgnored,
     /// A Service is pointed at a revision that cannot carry what it carries.
     PointedAtNothing,
     /// The active Service moves to a revision that somebody or something has still to let pass.
@@ -76,6 +79,10 @@ pub enum Rule {
     RestartedTooMany,
     /// Pods are restarted in a plan that changes something else.
     RestartedInPassing,
+    /// More of a pod template changes than what a role adds, or a label that selects the pods.
+    TemplateChanged,
+    /// A pod is given what its ReplicaSet does not give new ones, or loses a label that selects it.
+    PodUnlikeTemplate,
     /// The status is not the last write.
     StatusNotLast,
     /// The same field is written twice.
@@ -112,11 +119,15 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
         judge.index = index;
         judge.form(write, index + 1 == plan.writes.len());
         match write {
-            Write::PatchSet(patch) => judge.scale(patch),
+            Write::PatchSet(patch) => {
+                judge.scale(patch);
+                judge.template(patch);
+            }
             Write::Route(route) => judge.route(route),
             Write::PointService { service, to, .. } => judge.point(service, to),
             Write::Status(status) => judge.status(status),
             Write::RestartPod { name, .. } => judge.restart(name, plan),
+            Write::PatchPod(patch) => judge.pod(patch),
             Write::DefaultReplicas { .. }
             | Write::AnnotateRollout { .. }
             | Write::CreateSet(_)

@@ -47,7 +47,7 @@ pub enum Write {
     /// Creates a ReplicaSet with zero replicas.
     CreateSet(Box<Set>),
     /// Patches a ReplicaSet: its size (seen as `from`), `None` where it stays; annotations (`None` removes one);
-    /// its minReadySeconds. All in one request, so that a size never appears without its annotation.
+    /// its minReadySeconds; additions to its template. All in one request, so that a size never appears without its annotation.
     PatchSet(SetPatch),
     /// Makes the Rollout the controller of an orphaned ReplicaSet that its selector matches.
     AdoptSet { name: String, uid: String },
@@ -61,6 +61,8 @@ pub enum Write {
     Route(RouteWrite),
     /// Evicts a pod, so that its ReplicaSet replaces it; a disruption budget may refuse, which is no failure.
     RestartPod { name: String, uid: String },
+    /// Changes labels and annotations of a pod for the time of its role.
+    PatchPod(PodPatch),
     /// Creates an AnalysisRun.
     CreateRun(Box<AnalysisRun>),
     /// Asks a running AnalysisRun to stop.
@@ -79,6 +81,17 @@ pub struct SetPatch {
     pub replicas: Option<(i32, i32)>,
     pub annotations: BTreeMap<String, Option<String>>,
     pub min_ready_seconds: Option<i32>,
+    /// Merge patch of the pod template: what is added to that of the Rollout. No pod restarts for it.
+    pub template: Option<Value>,
+}
+
+/// The difference to make in the metadata of one pod; `None` removes a key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodPatch {
+    pub name: String,
+    pub uid: String,
+    pub labels: BTreeMap<String, Option<String>>,
+    pub annotations: BTreeMap<String, Option<String>>,
 }
 
 /// One routing object before and after, with the weight it gives to the canary.
@@ -197,6 +210,8 @@ pub enum Because {
     WeightNotAccepted { why: String },
     /// The weight of the canary changes.
     Weight { from: Option<i32>, to: i32, of: i32 },
+    /// Requests go to the canary by these routes of steps, and by no others.
+    StepRoutes { names: Vec<String> },
     /// Traffic goes to the revision that the Service stands for.
     PointService { service: String, hash: String },
     /// A pause step: until a time, or until somebody resumes.
@@ -235,6 +250,8 @@ pub enum Because {
     History { name: String },
     /// Conditions are brought in line with a pause or a resume that somebody asked for.
     PauseNoticed,
+    /// Pods of a ReplicaSet get the labels and annotations of their role.
+    RoleMetadata { set: String },
     /// The revision number or other bookkeeping on a ReplicaSet or Rollout.
     Bookkeeping,
     /// The status is brought up to date with what was observed.
@@ -273,6 +290,10 @@ impl fmt::Display for Because {
             Self::WeightNotAccepted { why } => write!(f, "waiting for the weight to be taken up: {why}"),
             Self::Weight { from: Some(from), to, of } => write!(f, "canary weight {from} to {to} of {of}"),
             Self::Weight { from: None, to, of } => write!(f, "canary weight {to} of {of}"),
+            Self::StepRoutes { names } if names.is_empty() => {
+                write!(f, "no route of a step is wanted any more")
+            }
+            Self::StepRoutes { names } => write!(f, "steps ask for the routes {}", names.join(", ")),
             Self::PointService { service, hash } => write!(f, "Service {service} selects revision {hash}"),
             Self::Paused { step, until } => {
                 match step {
@@ -311,6 +332,7 @@ impl fmt::Display for Because {
             Self::Promoted { why } => write!(f, "promoted: {why}"),
             Self::History { name } => write!(f, "{name} is beyond the history limit"),
             Self::PauseNoticed => write!(f, "conditions follow the pause"),
+            Self::RoleMetadata { set } => write!(f, "pods of {set} get the metadata of their role"),
             Self::Bookkeeping => write!(f, "bookkeeping"),
             Self::StatusMoved => write!(f, "status follows what was observed"),
         }

@@ -4,6 +4,8 @@
 //! of the writes is the order of safety: an abort's traffic first, capacity before traffic in, traffic out before
 //! capacity out, the status last.
 
+pub mod additions;
+mod apart;
 mod blue_green;
 mod condition;
 mod core;
@@ -20,6 +22,7 @@ mod runs;
 mod scale;
 mod status;
 mod step;
+mod step_routes;
 pub mod template;
 mod traffic;
 mod window;
@@ -240,6 +243,7 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     if aborted && !already {
         plan.because = abort_first(facts, plan).unwrap_or_else(|| aborted_because(&wishes));
     }
+    revision::sync_roles(facts, plan);
     scale::forget(facts, plan);
     traffic::point_services(facts, aborted, plan);
     let traffic = traffic::route(facts, aborted, plan);

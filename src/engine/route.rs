@@ -7,13 +7,14 @@
 mod gateway;
 mod nginx;
 mod openshift;
+mod step_rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
-use tidegate_api::rollout::Rollout;
+use tidegate_api::rollout::{Rollout, SetHeaderRoute, SetMirrorRoute};
 use tidegate_api::valid::selects;
 
 use crate::plan::{Notice, Reference, RouteWrite};
@@ -61,6 +62,28 @@ pub struct Weights<'a> {
     pub sides: Sides<'a>,
     /// Weight of the canary in parts of `sides.max`.
     pub canary: i32,
+    /// What steps send to the canary besides, in the order of precedence.
+    pub steps: &'a [StepRoute<'a>],
+}
+
+/// A route that a step asks for, by its name in managedRoutes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepRoute<'a> {
+    /// Requests with a header go to the canary.
+    Header(&'a SetHeaderRoute),
+    /// Requests are copied to the canary; its answers go nowhere.
+    Mirror(&'a SetMirrorRoute),
+}
+
+impl<'a> StepRoute<'a> {
+    /// The name of the route.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        match self {
+            Self::Header(route) => route.name.as_deref().unwrap_or_default(),
+            Self::Mirror(route) => &route.name,
+        }
+    }
 }
 
 /// What a router answers.
@@ -143,6 +166,11 @@ trait Router {
     /// The weight that the objects give to the canary now; the largest when they disagree, 0 where none is routed.
     fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32;
 
+    /// Whether the objects send requests to the canary that a step asked for, whatever its weight.
+    fn has_step_rules(&self, _now: &Objects, _sides: &Sides<'_>) -> bool {
+        false
+    }
+
     /// What those who serve the objects say about them.
     fn acceptance(&self, _now: &Objects, _sides: &Sides<'_>) -> Acceptance {
         Acceptance::Silent
@@ -222,6 +250,12 @@ impl<'a> Routers<'a> {
         self.all.iter().map(|router| router.weight(now, &self.sides)).max().unwrap_or(0)
     }
 
+    /// Whether any object sends requests to the canary that a step asked for.
+    #[must_use]
+    pub fn has_step_rules(&self, now: &Objects) -> bool {
+        self.all.iter().any(|router| router.has_step_rules(now, &self.sides))
+    }
+
     /// The weight that an object alone gives to the canary.
     #[must_use]
     pub fn weight_of(&self, reference: &Reference, object: Option<&Value>) -> i32 {
@@ -239,8 +273,8 @@ impl<'a> Routers<'a> {
     /// The writes that bring all routers to a weight, those that take weight from the canary first. When one router
     /// cannot be brought there, the others only give weight back: an abort must not wait for what is missing.
     #[must_use]
-    pub fn route(&self, now: &Objects, canary: i32) -> Routing {
-        let want = Weights { sides: self.sides, canary };
+    pub fn route(&self, now: &Objects, canary: i32, steps: &[StepRoute<'_>]) -> Routing {
+        let want = Weights { sides: self.sides, canary, steps };
         let mut routing = Routing::default();
         for router in &self.all {
             let Routed { writes, refusal } = router.route(now, &want);
@@ -254,10 +288,15 @@ impl<'a> Routers<'a> {
             }));
         }
         if !routing.refusals.is_empty() {
-            routing.writes.retain(|(write, _)| self.before(write) > canary);
+            routing.writes.retain(|(write, _)| self.before(write) > canary || self.had_step_rules(write));
         }
         routing.writes.sort_by_key(|(write, _)| self.before(write) <= canary);
         routing
+    }
+
+    fn had_step_rules(&self, write: &RouteWrite) -> bool {
+        let from = write.from.as_ref().map(|from| (write.reference.clone(), Arc::new(from.clone())));
+        self.has_step_rules(&from.into_iter().collect())
     }
 
     /// The weight that the object of a write shows before it.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 use tidegate_engine::fence::Seen;
-use tidegate_engine::lint::{patched, pointed};
+use tidegate_engine::lint::{patched, pointed, repatched};
 use tidegate_engine::plan::{Reference, RouteWrite, Write};
 use tidegate_engine::rollout::world::{Endpoints, Parsed, Pod, Service, Set};
 
@@ -264,6 +264,11 @@ impl Cluster {
                 // What has gone already is as wanted.
                 Ok(pod.map_or(self.version, |pod| self.put_pod(Pod { leaving: true, ..pod })))
             }
+            Write::PatchPod(patch) => {
+                let mut pod = self.pods.object(&patch.name).cloned().ok_or(Refusal::Missing)?;
+                repatched(&mut pod, patch);
+                Ok(self.put_pod(pod))
+            }
             Write::CreateRun(_) | Write::StopRun { .. } | Write::DeleteRun { .. } => self.write_run(write),
         }
     }
@@ -286,6 +291,7 @@ impl Cluster {
             | Write::PointService { .. }
             | Write::Route(_)
             | Write::RestartPod { .. }
+            | Write::PatchPod(_)
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. } => {}
@@ -372,6 +378,7 @@ impl Cluster {
             | Write::DeleteSet { .. }
             | Write::PointService { .. }
             | Write::RestartPod { .. }
+            | Write::PatchPod(_)
             | Write::Route(_) => Ok(self.version),
         }
     }

@@ -147,6 +147,7 @@ fn object(write: &Write) -> Reference {
         Write::PointService { service, .. } => reference("v1", "Service", service),
         Write::Route(route) => route.reference.clone(),
         Write::RestartPod { name, .. } => reference("v1", "Pod", name),
+        Write::PatchPod(patch) => reference("v1", "Pod", &patch.name),
         Write::CreateRun(run) => {
             reference("argoproj.io/v1alpha1", "AnalysisRun", run.metadata.name.as_deref().unwrap_or_default())
         }

@@ -55,6 +55,7 @@ impl Truth<'_> {
             | Write::CreateSet(_)
             | Write::AdoptSet { .. }
             | Write::ReleaseSet { .. }
+            | Write::PatchPod(_)
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. }
@@ -83,6 +84,24 @@ impl Truth<'_> {
         (weight * self.replicas(true) + max - 1) / max
     }
 
+    /// Pods that a weight of the canary needs: as few as setCanaryScale asks for, but one.
+    fn carriers(&self, weight: i32) -> i32 {
+        let share = self.share(weight);
+        let Some(status) = self.world.rollout.status.as_ref().filter(|status| !status.promote_full) else {
+            return share;
+        };
+        let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
+        let steps = self.strategy().map(|canary| canary.steps.as_slice()).unwrap_or_default();
+        let Some(scale) =
+            steps.iter().take(index + 1).filter_map(|step| step.set_canary_scale.as_ref()).next_back()
+        else {
+            return share;
+        };
+        let ignored = index >= steps.len() || scale.match_traffic_weight;
+        let asked = scale.replicas.or_else(|| scale.weight.map(|weight| self.share(weight)));
+        asked.filter(|_| !ignored).map_or(share, |asked| share.min(asked.max(1)))
+    }
+
     /// A Service that nobody else changed behind the controller's back.
     pub(crate) fn settled_service(&self, name: &str) -> Option<&Service> {
         let known = self.world.services.get(name)?;
@@ -94,7 +113,9 @@ impl Truth<'_> {
 
     fn raise(&self, route: &RouteWrite) -> Option<String> {
         let before = network::weight_of(self.cluster, &route.reference.name, self.max_weight());
-        if route.weight <= before {
+        let added =
+            network::has_step_rule(&route.to) && !route.from.as_ref().is_some_and(network::has_step_rule);
+        if route.weight <= before && !added {
             return None;
         }
         let live = self.cluster.services.object(CANARY_SERVICE)?;
@@ -102,7 +123,7 @@ impl Truth<'_> {
         let heard = self.cluster.endpoints.cached(CANARY_SERVICE).map_or(0, |held| held.since);
         let ready = self.pods.ready(self.cluster, hash);
         let lost = self.pods.lost_since(heard, Some(hash));
-        let need = self.threshold(self.share(route.weight)).max(1);
+        let need = self.threshold(self.carriers(route.weight)).max(1);
         (ready + lost < need).then(|| {
             format!(
                 "weight goes from {before} to {}, which needs {need} ready pods of {hash}: {ready} are",
@@ -220,7 +241,9 @@ impl Truth<'_> {
                 continue;
             }
             let weight = self.carried(service, delay);
-            let need = self.share(weight);
+            let of_canary = service == CANARY_SERVICE
+                && status.is_some_and(|status| status.current_pod_hash == set.hash());
+            let need = if of_canary { self.carriers(weight) } else { self.share(weight) };
             if to < need {
                 return Some(format!(
                     "{} goes to {to} of {ready} ready pods, but Service {service} sends it weight {weight}: {need} needed",

@@ -8,7 +8,7 @@ use tidegate_engine::rollout::world::Endpoints;
 
 use crate::cluster::Cluster;
 use crate::pods::Pods;
-use crate::shape::{CANARY_SERVICE, ROLLOUT, STABLE_SERVICE, Way};
+use crate::shape::{CANARY_SERVICE, MANAGED_ROUTES, ROLLOUT, STABLE_SERVICE, Way};
 
 /// Writes the ready endpoints of a Service, if they changed.
 pub(crate) fn sync_endpoints(cluster: &mut Cluster, pods: &Pods, service: &str) {
@@ -131,7 +131,18 @@ fn split<'b>(backends: impl Iterator<Item = &'b Value>, absent: i64, max: i32) -
 /// The least and the most weight that the objects ask for: a crash may come between two of them.
 pub(crate) fn weights(cluster: &Cluster, ways: &[Way], max: i32) -> (i32, i32) {
     let weights = ways.iter().map(|way| weight_of(cluster, &weighted(*way), max));
-    weights.fold((i32::MAX, 0), |(least, most), weight| (least.min(weight), most.max(weight)))
+    let (least, most) =
+        weights.fold((i32::MAX, 0), |(least, most), weight| (least.min(weight), most.max(weight)));
+    let by_steps = ways.iter().filter_map(|way| cluster.routes.object(&weighted(*way))).any(has_step_rule);
+    (least, most.max(i32::from(by_steps)))
+}
+
+/// Whether a route sends requests to the canary that a step asked for.
+pub(crate) fn has_step_rule(object: &Value) -> bool {
+    let rules = object["spec"]["rules"].as_array().into_iter().flatten();
+    rules.into_iter().any(|rule| {
+        MANAGED_ROUTES.iter().any(|name| rule["name"].as_str().is_some_and(|known| known.starts_with(name)))
+    })
 }
 
 /// Lets those who serve HTTPRoutes say what they have taken up.

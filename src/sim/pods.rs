@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use tidegate_engine::lint::repatched;
+use tidegate_engine::plan::PodPatch;
 use tidegate_engine::rollout::world::{self, Set, SetStatus};
 
 use crate::cluster::{Cluster, time};
@@ -18,6 +20,8 @@ struct Pod {
     created: i64,
     ready_from: Option<i64>,
     ready: bool,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
 }
 
 /// All pods, by ReplicaSet.
@@ -56,7 +60,9 @@ impl Pods {
             self.born += 1;
             let start = now + 1 + random.between(temper.pod_start.0, temper.pod_start.1);
             let ready_from = (!crashes).then_some(start);
-            pods.push(Pod { number: self.born, created: now, ready_from, ready: false });
+            let (labels, annotations) = (texts(&set, "labels"), texts(&set, "annotations"));
+            let pod = Pod { number: self.born, created: now, ready_from, ready: false, labels, annotations };
+            pods.push(pod);
         }
         let available_after = i64::from(set.min_ready_seconds) * 1000;
         let available = pods
@@ -86,6 +92,17 @@ impl Pods {
     pub(crate) fn evict(&mut self, pod: &str) {
         for (set, pods) in &mut self.sets {
             pods.retain(|known| known.name(set) != pod);
+        }
+    }
+
+    /// Changes the metadata of a pod.
+    pub(crate) fn mark(&mut self, patch: &PodPatch) {
+        for (set, pods) in &mut self.sets {
+            for pod in pods.iter_mut().filter(|pod| pod.name(set) == patch.name) {
+                let mut object = pod.object(set);
+                repatched(&mut object, patch);
+                (pod.labels, pod.annotations) = (object.labels, object.annotations);
+            }
         }
     }
 
@@ -156,6 +173,8 @@ impl Pod {
             uid: name.clone(),
             name,
             set: set.to_owned(),
+            labels: self.labels.clone(),
+            annotations: self.annotations.clone(),
             created: time(self.created - self.created % 1000),
             ready_since: self.ready_from.filter(|_| self.ready).map(time),
             leaving: false,
@@ -183,6 +202,12 @@ fn publish(cluster: &mut Cluster, set: &str, pods: &[Pod]) {
 /// The image of a ReplicaSet's pods, which is how users call a version.
 pub(crate) fn image(set: &Set) -> &str {
     set.template["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
+}
+
+/// Labels or annotations of a ReplicaSet's pod template.
+fn texts(set: &Set, map: &str) -> BTreeMap<String, String> {
+    let texts = set.template["metadata"][map].as_object().into_iter().flatten();
+    texts.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned()))).collect()
 }
 
 fn count(number: usize) -> i32 {

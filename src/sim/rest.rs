@@ -3,8 +3,9 @@
 //! Input: a simulation without faults and without anything left to happen. Output: what is wrong, or the next act.
 
 use tidegate_api::phase::RolloutPhase;
-use tidegate_api::rollout::RolloutStatus;
+use tidegate_api::rollout::{PodTemplateMetadata, RolloutStatus};
 use tidegate_engine::plan::Because;
+use tidegate_engine::rollout::world::HASH_LABEL;
 
 use crate::pods::image;
 use crate::shape::{ACTIVE_SERVICE, BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES};
@@ -20,6 +21,7 @@ pub(crate) fn objection(simulation: &Simulation) -> Option<String> {
     match status.phase {
         Some(RolloutPhase::Healthy) => healthy(simulation, &status),
         Some(RolloutPhase::Degraded) if status.abort => aborted(simulation, &status),
+        Some(RolloutPhase::Paused) if !status.pause_conditions.is_empty() => roles(simulation, &status),
         Some(
             RolloutPhase::Degraded | RolloutPhase::Paused | RolloutPhase::Progressing | RolloutPhase::Unknown,
         )
@@ -48,7 +50,48 @@ fn healthy(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
             "Healthy with {stable} pods of the stable revision and {all} in all; {wanted} are wanted"
         ));
     }
-    routed_to_stable(simulation, status, wanted > 0)
+    roles(simulation, status).or_else(|| routed_to_stable(simulation, status, wanted > 0))
+}
+
+/// Whether the pods of a revision have exactly what their role gives them, and keep away from whom they should.
+fn unlike_role(
+    simulation: &Simulation,
+    hash: &str,
+    role: Option<&PodTemplateMetadata>,
+    apart: Option<&str>,
+) -> Option<String> {
+    let role = role.cloned().unwrap_or_default();
+    let (name, held) = simulation.cluster.sets.all().find(|(_, held)| held.object.hash() == hash)?;
+    let pods = simulation
+        .cluster
+        .pods
+        .all()
+        .map(|(_, held)| &held.object)
+        .filter(|pod| pod.set == *name && !pod.leaving);
+    for pod in pods {
+        let mut labels = pod.labels.clone();
+        labels.retain(|key, _| !["app", HASH_LABEL].contains(&key.as_str()));
+        if (&labels, &pod.annotations) != (&role.labels, &role.annotations) {
+            return Some(format!("at rest, but pod {} has {labels:?} and {:?}", pod.name, pod.annotations));
+        }
+    }
+    let affinity = held.object.template["spec"]["affinity"].to_string();
+    let fine = match apart {
+        Some(other) => affinity.matches(HASH_LABEL).count() == 1 && affinity.contains(other),
+        None => affinity == "null",
+    };
+    (!fine).then(|| format!("at rest, but {name} keeps away from {apart:?} by {affinity}"))
+}
+
+/// The roles of pods while nothing moves.
+fn roles(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
+    let held = simulation.cluster.rollout()?;
+    let canary = held.object.rollout.spec.strategy.canary.as_ref()?;
+    let (stable, new) = (status.stable_rs.as_str(), status.current_pod_hash.as_str());
+    let apart = canary.anti_affinity.as_ref().map(|_| stable);
+    let of_new = || unlike_role(simulation, new, canary.canary_metadata.as_ref(), apart);
+    unlike_role(simulation, stable, canary.stable_metadata.as_ref(), None)
+        .or_else(|| if new == stable { None } else { of_new() })
 }
 
 fn routed_to_stable(simulation: &Simulation, status: &RolloutStatus, pods: bool) -> Option<String> {

@@ -120,6 +120,9 @@ impl Simulation {
             }
             self.pods.evict(name);
         }
+        if let Write::PatchPod(patch) = write {
+            self.pods.mark(patch);
+        }
         let answer = self.cluster.write(write, read);
         if lost {
             self.tale.tell(&self.cluster, || "fault     the answer to the next write is lost".to_owned());

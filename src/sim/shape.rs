@@ -15,6 +15,8 @@ pub(crate) const PREVIEW_SERVICE: &str = "shop-preview";
 pub(crate) const INGRESSES: [Way; 2] = [Way::Ingress("shop"), Way::Ingress("shop-api")];
 pub(crate) const HTTP_ROUTES: [Way; 2] = [Way::HttpRoute("web"), Way::HttpRoute("web-api")];
 pub(crate) const ROUTES: [Way; 2] = [Way::Route("edge"), Way::Route("edge-api")];
+/// Routes that steps may add.
+pub(crate) const MANAGED_ROUTES: [&str; 2] = ["testers", "copies"];
 pub(crate) const TEMPLATE: &str = "check";
 /// Images that start; the others crash.
 pub(crate) const GOOD_IMAGES: [&str; 4] = ["v1", "v2", "v3", "v4"];
@@ -138,7 +140,7 @@ impl Shape {
         let services = routed || random.chance(400);
         let ways = if routed { ways(random) } else { Vec::new() };
         let temper = Temper::random(random);
-        let mut canary = json!({ "steps": steps(random) });
+        let mut canary = json!({ "steps": steps(random, routed) });
         if services {
             canary["canaryService"] = json!(CANARY_SERVICE);
             canary["stableService"] = json!(STABLE_SERVICE);
@@ -146,8 +148,24 @@ impl Shape {
         if routed {
             canary["trafficRouting"] = routing(&ways, random);
             delays(random, &mut canary);
+            if ways == HTTP_ROUTES[..1] && random.chance(600) {
+                step_routes(random, &mut canary);
+            }
         }
         limits(random, &mut canary);
+        match random.below(10) {
+            0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),
+            1 => {
+                let weight = json!({ "weight": 1 });
+                canary["antiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": weight });
+            }
+            _ => {}
+        }
+        if random.chance(300) {
+            let [canary_metadata, stable_metadata] = role_metadata(random);
+            canary["canaryMetadata"] = canary_metadata;
+            canary["stableMetadata"] = stable_metadata;
+        }
         if random.chance(200) {
             canary["analysis"] =
                 json!({ "templates": [{ "templateName": TEMPLATE }], "startingStep": random.int(0, 2) });
@@ -289,16 +307,60 @@ pub(crate) fn template(image: &str) -> Value {
     })
 }
 
-/// Steps as a user may write them: weights, pauses with and without an end, analyses; sometimes none.
-pub(crate) fn steps(random: &mut Random) -> Value {
+/// What pods have while they are canary and while they are stable; one of the two may have nothing.
+pub(crate) fn role_metadata(random: &mut Random) -> [Value; 2] {
+    ["canary", "stable"].map(|role| match random.below(4) {
+        0 => Value::Null,
+        1 => json!({ "labels": { "role": role } }),
+        2 => json!({ "annotations": { format!("shop.test/{role}"): "yes" } }),
+        _ => json!({ "labels": { "role": role, format!("is-{role}"): "yes" }, "annotations": { "shop.test/role": role } }),
+    })
+}
+
+/// Steps as a user may write them: weights, pauses with and without an end, analyses, sizes where a router splits the
+/// traffic; sometimes none.
+pub(crate) fn steps(random: &mut Random, routed: bool) -> Value {
     let count = random.int(0, 6);
-    let steps = (0..count).map(|_| match random.below(10) {
+    let steps = (0..count).map(|_| match random.below(if routed { 12 } else { 10 }) {
         0..=4 => json!({ "setWeight": *random.pick(&[0, 1, 5, 10, 20, 25, 40, 50, 60, 80, 99, 100]) }),
         5 | 6 => json!({ "pause": { "duration": *random.pick(&[1, 5, 30]) } }),
         7 => json!({ "pause": {} }),
+        10 | 11 => json!({ "setCanaryScale": canary_scale(random) }),
         _ => json!({ "analysis": { "templates": [{ "templateName": TEMPLATE }] } }),
     });
     Value::Array(steps.collect())
+}
+
+/// Lets one HTTPRoute take header and mirror routes, and puts such steps among the others.
+fn step_routes(random: &mut Random, canary: &mut Value) {
+    canary["trafficRouting"]["managedRoutes"] =
+        MANAGED_ROUTES.iter().map(|name| json!({ "name": name })).collect();
+    canary["trafficRouting"]["plugins"]["argoproj-labs/gatewayAPI"] =
+        json!({ "httpRoute": HTTP_ROUTES[0].name() });
+    let Some(steps) = canary["steps"].as_array_mut() else { return };
+    for _ in 0..random.int(1, 4) {
+        let at = usize::try_from(random.below(steps.len() as u64 + 1)).unwrap_or(0);
+        steps.insert(at, step_route(random));
+    }
+}
+
+fn step_route(random: &mut Random) -> Value {
+    let header = json!({ "headerName": "X-Tester", "headerValue": { "exact": "yes" } });
+    let path = json!({ "method": { "exact": "GET" }, "path": { "prefix": "/" } });
+    match random.below(5) {
+        0 => json!({ "setHeaderRoute": { "name": MANAGED_ROUTES[0] } }),
+        1 | 2 => json!({ "setHeaderRoute": { "name": MANAGED_ROUTES[0], "match": [header] } }),
+        3 => json!({ "setMirrorRoute": { "name": MANAGED_ROUTES[1], "percentage": 35, "match": [path] } }),
+        _ => json!({ "setMirrorRoute": { "name": MANAGED_ROUTES[1] } }),
+    }
+}
+
+fn canary_scale(random: &mut Random) -> Value {
+    match random.below(3) {
+        0 => json!({ "replicas": random.int(0, 14) }),
+        1 => json!({ "weight": *random.pick(&[0, 1, 10, 25, 50, 100]) }),
+        _ => json!({ "matchTrafficWeight": true }),
+    }
 }
 
 fn limits(random: &mut Random, canary: &mut Value) {
@@ -330,8 +392,11 @@ fn delays(random: &mut Random, canary: &mut Value) {
         canary["scaleDownDelayRevisionLimit"] = json!(random.int(0, 2));
     }
     if random.chance(150) {
+        canary["minPodsPerReplicaSet"] = json!(random.int(0, 4));
+    }
+    if random.chance(150) {
         // A Route of OpenShift holds no weight above 256.
         canary["trafficRouting"]["maxTrafficWeight"] = json!(250);
-        canary["steps"] = json!([{ "setWeight": 10 }, { "pause": { "duration": 5 } }, { "setWeight": 120 }]);
+        canary["steps"] = json!([{ "setWeight": 10 }, { "setCanaryScale": { "weight": 100 } }, { "pause": { "duration": 5 } }, { "setWeight": 120 }]);
     }
 }

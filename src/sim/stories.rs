@@ -203,3 +203,48 @@ fn a_full_promotion_skips_what_is_left() {
     let steps = json!([{ "setWeight": 10 }, { "pause": {} }, { "setWeight": 50 }, { "pause": {} }]);
     tells("promoted-in-full", nginx(5, steps), &[(20, Act::Image("v2")), (50, Act::PromoteFull)], &[]);
 }
+
+#[test]
+fn pods_have_the_metadata_of_their_role_and_keep_apart() {
+    let mut spec = nginx(2, json!([{ "setWeight": 50 }, { "pause": { "duration": 10 } }]));
+    let canary = &mut spec["strategy"]["canary"];
+    canary["canaryMetadata"] =
+        json!({ "labels": { "role": "canary" }, "annotations": { "shop.test/watch": "closely" } });
+    canary["stableMetadata"] = json!({ "labels": { "role": "stable" } });
+    canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} });
+    tells("roles-of-pods", spec, &[(20, Act::Image("v2"))], &[]);
+}
+
+#[test]
+fn testers_reach_the_canary_by_a_header() {
+    let header = json!({ "headerName": "X-Tester", "headerValue": { "prefix": "ye" } });
+    let steps = json!([
+        { "setCanaryScale": { "replicas": 1 } },
+        { "setHeaderRoute": { "name": "testers", "match": [header] } }, { "pause": {} },
+        { "setHeaderRoute": { "name": "testers" } }, { "setWeight": 50 }, { "pause": {} },
+    ]);
+    let mut spec = nginx(4, steps);
+    let gateway = json!({ "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } });
+    spec["strategy"]["canary"]["trafficRouting"] =
+        json!({ "plugins": gateway, "managedRoutes": [{ "name": "testers" }] });
+    let acts = [
+        (20, Act::Image("v2")),
+        (60, Act::Abort),
+        (90, Act::Retry),
+        (120, Act::Promote),
+        (150, Act::Promote),
+    ];
+    tells("header-route", spec, &acts, &[]);
+}
+
+#[test]
+fn a_canary_is_scaled_apart_from_its_traffic() {
+    let steps = json!([
+        { "setCanaryScale": { "replicas": 1 } }, { "pause": { "duration": 10 } }, { "setWeight": 60 },
+        { "pause": { "duration": 10 } }, { "setCanaryScale": { "matchTrafficWeight": true } }, { "pause": {} },
+    ]);
+    let mut spec = nginx(5, steps);
+    spec["strategy"]["canary"]["minPodsPerReplicaSet"] = json!(2);
+    let acts = [(20, Act::Image("v2")), (80, Act::Abort), (130, Act::Retry), (200, Act::Promote)];
+    tells("canary-scaled", spec, &acts, &[]);
+}

@@ -87,7 +87,10 @@ fn deed(write: &Write) -> String {
         Write::CreateSet(set) => format!("creates ReplicaSet {} for {}", set.name, image(set)),
         Write::PatchSet(patch) => match patch.replicas {
             Some((from, to)) => format!("scales {} from {from} to {to}", patch.name),
-            None => format!("annotates {} {}", patch.name, pairs(&patch.annotations)),
+            None => match &patch.template {
+                Some(template) => format!("gives the template of {} {template}", patch.name),
+                None => format!("annotates {} {}", patch.name, pairs(&patch.annotations)),
+            },
         },
         Write::AdoptSet { name, .. } => format!("adopts {name}"),
         Write::ReleaseSet { name, .. } => format!("releases {name}"),
@@ -97,6 +100,13 @@ fn deed(write: &Write) -> String {
         }
         Write::Route(route) => format!("gives the canary weight {} of {}", route.weight, route.max_weight),
         Write::RestartPod { name, .. } => format!("evicts pod {name}"),
+        Write::PatchPod(patch) => {
+            format!(
+                "marks pod {} {}",
+                patch.name,
+                format!("{} {}", pairs(&patch.labels), pairs(&patch.annotations)).trim()
+            )
+        }
         Write::CreateRun(run) => {
             format!("starts AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default())
         }

@@ -34,6 +34,8 @@ pub(crate) enum Act {
     /// Deletes a ReplicaSet with its pods; the number chooses which.
     DeleteSet(u64),
     KillPods(u64),
+    /// Writes other metadata for the roles of pods.
+    RoleMetadata(u64),
     /// Asks for new pods, so many seconds from now.
     Restart(i64),
 }
@@ -61,7 +63,8 @@ impl Act {
             93 if shape.routed => Self::Tamper(way, random.int(0, 100)),
             94 => Self::ScaleSet(random.next(), random.int(0, 12)),
             95 => Self::DeleteSet(random.next()),
-            96 | 97 => Self::KillPods(random.below(4) + 1),
+            96 => Self::RoleMetadata(random.next()),
+            97 => Self::KillPods(random.below(4) + 1),
             _ => Self::Restart(i64::from(random.int(-20, 40))),
         }
     }
@@ -76,10 +79,9 @@ impl Act {
                 cluster.edit_rollout(|rollout| rollout.spec.replicas = Some(*replicas));
             }
             Self::Steps(seed) => {
-                let steps = steps(*seed);
                 cluster.edit_rollout(|rollout| {
                     if let Some(canary) = &mut rollout.spec.strategy.canary {
-                        canary.steps = steps;
+                        canary.steps = steps(*seed, canary.traffic_routing.is_some());
                     }
                 });
             }
@@ -120,6 +122,16 @@ impl Act {
                     cluster.put_set(set);
                 }
             }
+            Self::RoleMetadata(seed) => {
+                let roles = shape::role_metadata(&mut Random::new(*seed));
+                let [canary_role, stable_role] =
+                    roles.map(|role| serde_json::from_value(role).ok().flatten());
+                cluster.edit_rollout(|rollout| {
+                    if let Some(canary) = &mut rollout.spec.strategy.canary {
+                        (canary.canary_metadata, canary.stable_metadata) = (canary_role, stable_role);
+                    }
+                });
+            }
             Self::DeleteSet(which) => {
                 if let Some(set) = chosen(cluster, *which) {
                     cluster.remove_set(&set.name);
@@ -157,7 +169,7 @@ impl Act {
         match self {
             Self::Image(image) => format!("sets the image to {image}"),
             Self::Replicas(replicas) => format!("sets spec.replicas to {replicas}"),
-            Self::Steps(seed) => format!("writes {} other steps", steps(*seed).len()),
+            Self::Steps(seed) => format!("writes {} other steps", steps(*seed, true).len()),
             Self::Promote => "promotes".to_owned(),
             Self::PromoteFull => "promotes in full".to_owned(),
             Self::Abort => "aborts".to_owned(),
@@ -170,6 +182,7 @@ impl Act {
             Self::RestoreWay(way) => format!("creates {} again", way.told()),
             Self::Tamper(way, weight) => format!("writes weight {weight} into {} by hand", way.told()),
             Self::ScaleSet(_, replicas) => format!("scales some ReplicaSet to {replicas} by hand"),
+            Self::RoleMetadata(_) => "writes other metadata for the roles of pods".to_owned(),
             Self::DeleteSet(_) => "deletes some ReplicaSet".to_owned(),
             Self::Restart(seconds) => format!("asks for new pods in {seconds} seconds"),
             Self::KillPods(many) => format!("kills up to {many} pods of each ReplicaSet"),
@@ -190,8 +203,8 @@ pub(crate) fn service(name: &str) -> Service {
     Service { name: name.to_owned(), selector, ..Service::default() }
 }
 
-fn steps(seed: u64) -> Vec<CanaryStep> {
-    let Value::Array(steps) = shape::steps(&mut Random::new(seed)) else { return Vec::new() };
+fn steps(seed: u64, routed: bool) -> Vec<CanaryStep> {
+    let Value::Array(steps) = shape::steps(&mut Random::new(seed), routed) else { return Vec::new() };
     steps.into_iter().filter_map(|step| serde_json::from_value(step).ok()).collect()
 }
 

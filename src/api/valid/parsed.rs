@@ -156,6 +156,14 @@ impl ValidCanary {
         self.spec.steps[..=index].iter().rev().find_map(|step| step.set_weight).unwrap_or(0)
     }
 
+    /// Returns the setCanaryScale in force at a step: the nearest at or before it, unless that follows the weight.
+    #[must_use]
+    pub fn scale_at(&self, index: usize) -> Option<&SetCanaryScale> {
+        let scale =
+            self.spec.steps.get(..=index)?.iter().rev().find_map(|step| step.set_canary_scale.as_ref())?;
+        (!scale.match_traffic_weight).then_some(scale)
+    }
+
     /// Returns the seconds before an old ReplicaSet is scaled down: 30 by default, 0 without a router.
     #[must_use]
     pub fn scale_down_delay_seconds(&self) -> i32 {

@@ -61,6 +61,8 @@ pub struct NamedRoute {
     pub name: String,
     /// The one rule to route; all that name the stable Service when absent.
     pub rule: Option<String>,
+    /// Whether header and mirror steps add rules to it.
+    pub takes_steps: bool,
     /// Where the name stands in the configuration, such as `httpRoutes[0].name`.
     pub field: String,
 }
@@ -219,6 +221,7 @@ impl<'r> Reader<'r> {
                     name,
                     rule,
                     field: fields.one.to_owned(),
+                    takes_steps: true,
                 });
             }
             self.several(&fields, &mut routing.named);
@@ -306,7 +309,8 @@ impl<'r> Reader<'r> {
             match self.name(route, "name", &at, labels::subdomain_problems) {
                 Some(name) => {
                     let field = format!("{}[{index}].name", fields.many);
-                    named.push(NamedRoute { kind: fields.kind, name, rule, field });
+                    let takes_steps = get(route, "useHeaderRoutes") == Some(&Value::Bool(true));
+                    named.push(NamedRoute { kind: fields.kind, name, rule, takes_steps, field });
                 }
                 None if self.errors.len() == before => {
                     self.errors.push(at.child("name").required("name the route"));

@@ -223,6 +223,20 @@ fn surge_services_and_affinity_are_checked() {
 }
 
 #[test]
+fn the_metadata_of_roles_selects_nothing_and_can_be_written() {
+    let canary = |labels: Value| errors(&[("/strategy/canary/canaryMetadata", json!({ "labels": labels }))]);
+    assert_eq!(canary(json!({ "role": "canary", "app": "shop" })), [""; 0]);
+    let fixed = "spec.selector selects pods by this label, so it cannot change with their role";
+    assert_eq!(
+        canary(json!({ "app": "other" })),
+        [format!("spec.strategy.canaryMetadata.labels[app]: Invalid value: \"other\": {fixed}")]
+    );
+    assert_eq!(canary(json!({ "role": "not a label" })).len(), 1);
+    let annotated = errors(&[("/strategy/canary/stableMetadata", json!({ "annotations": { "a b": "" } }))]);
+    assert_eq!(annotated.len(), 1);
+}
+
+#[test]
 fn what_depends_on_a_router_is_checked() {
     let canary = ("/canaryService", json!("c"));
     let stable = ("/stableService", json!("s"));
@@ -489,6 +503,8 @@ fn a_step_with_several_actions_is_the_one_that_decides_when_it_is_done() {
         .filter_map(|step| if let Step::Pause(pause) = step { Some(pause.duration_seconds) } else { None })
         .collect();
     assert_eq!(seconds, [Some(5400), Some(90), Some(5), None]);
+    let scales: Vec<bool> = (0..8).map(|index| parsed.scale_at(index).is_some()).collect();
+    assert_eq!(scales, [false, false, false, false, false, true, true, false]);
     let weights: Vec<i32> = (0..8).map(|index| parsed.weight_at(index)).collect();
     assert_eq!(weights, [20, 20, 20, 20, 20, 40, 40, 100]);
 }
@@ -505,15 +521,16 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
         refused(&[
             ("/workloadRef", json!({"kind": "Deployment", "name": "shop"})),
             ("/template", json!({})),
-            ("/strategy/canary/canaryMetadata", json!({})),
             ("/strategy/canary/trafficRouting", json!({"plugins": {"a/b": {}}})),
-            ("/strategy/canary/steps", json!([{"setWeight": 5}, {"setCanaryScale": {"weight": 5}}])),
+            (
+                "/strategy/canary/steps",
+                json!([{"setCanaryScale": {"weight": 5}}, {"plugin": {"name": "a/b"}}])
+            ),
         ]),
         [
             "spec.workloadRef",
-            "spec.strategy.canary.canaryMetadata",
             "spec.strategy.canary.trafficRouting.plugins[a/b]",
-            "spec.strategy.canary.steps[1].setCanaryScale",
+            "spec.strategy.canary.steps[1].plugin",
         ]
     );
     let error =

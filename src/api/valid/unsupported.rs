@@ -1,10 +1,10 @@
 //! What upstream can do and this release cannot yet. Each entry goes when its feature comes.
 
 use super::field::{Field, FieldError};
-use super::parsed::{Step, ValidBlueGreen, ValidCanary, ValidRollout, ValidStrategy};
+use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
 use super::plugins;
 use crate::analysis::{Metric, MetricProvider};
-use crate::rollout::RolloutTrafficRouting;
+use crate::rollout::{Rollout, RolloutTrafficRouting, RouteMatch};
 
 /// Says which parts of a valid Rollout nobody would act on.
 ///
@@ -22,26 +22,15 @@ pub fn unsupported(valid: &ValidRollout) -> Vec<FieldError> {
     refuse(spec.workload_ref.is_some(), "workloadRef", "put the pod template into spec.template");
     let strategy = path.child("strategy");
     match &valid.strategy {
-        ValidStrategy::BlueGreen(blue_green) => {
-            check_blue_green(blue_green, &strategy.child("blueGreen"), &mut errors);
+        ValidStrategy::BlueGreen(_) => {}
+        ValidStrategy::Canary(canary) => {
+            check_canary(&valid.rollout, canary, &strategy.child("canary"), &mut errors)
         }
-        ValidStrategy::Canary(canary) => check_canary(canary, &strategy.child("canary"), &mut errors),
     }
     errors
 }
 
-fn check_blue_green(blue_green: &ValidBlueGreen, path: &Field, errors: &mut Vec<FieldError>) {
-    let spec = &blue_green.spec;
-    let fields = [
-        (spec.anti_affinity.is_some(), "antiAffinity", "put the affinity into the pod template"),
-        (spec.preview_metadata.is_some(), "previewMetadata", "put the metadata into the pod template"),
-        (spec.active_metadata.is_some(), "activeMetadata", "put the metadata into the pod template"),
-    ];
-    let set = fields.into_iter().filter(|(set, ..)| *set);
-    errors.extend(set.map(|(_, field, mend)| refusal(&path.child(field), mend)));
-}
-
-fn check_canary(canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>) {
+fn check_canary(rollout: &Rollout, canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>) {
     let spec = &canary.spec;
     let mut refuse = |set: bool, field: &str, mend: &str| {
         if set {
@@ -50,15 +39,27 @@ fn check_canary(canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>
     };
     refuse(spec.ping_pong.is_some(), "pingPong", "use canaryService and stableService");
     refuse(spec.dynamic_stable_scale, "dynamicStableScale", "remove it; stable then keeps its size");
-    refuse(spec.min_pods_per_replica_set.is_some(), "minPodsPerReplicaSet", "remove it");
-    refuse(spec.anti_affinity.is_some(), "antiAffinity", "put the affinity into the pod template");
-    refuse(spec.canary_metadata.is_some(), "canaryMetadata", "put the metadata into the pod template");
-    refuse(spec.stable_metadata.is_some(), "stableMetadata", "put the metadata into the pod template");
     if let Some(routing) = &spec.traffic_routing {
         check_routers(routing, &path.child("trafficRouting"), errors);
     }
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &path.child("steps").index(index), errors);
+    }
+    for (index, step) in spec.steps.iter().enumerate() {
+        let at = path.child("steps").index(index);
+        let routes = [
+            ("setHeaderRoute", step.set_header_route.is_some(), true),
+            ("setMirrorRoute", step.set_mirror_route.is_some(), false),
+        ];
+        for (field, set, is_header) in routes {
+            if set && let Some(mend) = no_step_routes(rollout, is_header) {
+                errors.push(refusal(&at.child(field), mend));
+            }
+        }
+        if step.set_mirror_route.as_ref().is_some_and(|mirror| mirror.match_.iter().any(is_beyond_gateway)) {
+            let mend = "give methods as exact; an HTTPRoute matches no others";
+            errors.push(refusal(&at.child("setMirrorRoute"), mend));
+        }
     }
 }
 
@@ -81,16 +82,41 @@ fn check_routers(routing: &RolloutTrafficRouting, path: &Field, errors: &mut Vec
     errors.extend(plugins.into_iter().map(|(field, mend)| refusal(&field, mend)));
 }
 
+/// Why a router of the Rollout cannot send requests by their headers, or copies of requests; in words that say what to
+/// change.
+fn no_step_routes(rollout: &Rollout, is_header: bool) -> Option<&'static str> {
+    let routing = rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref())?;
+    if routing.nginx.is_some() {
+        return Some("trafficRouting.nginx has only weights: use argoproj-labs/gatewayAPI without it");
+    }
+    if routing.plugins.contains_key(plugins::OPENSHIFT) {
+        return Some("argoproj-labs/openshift has only weights: use argoproj-labs/gatewayAPI without it");
+    }
+    let gateway = plugins::plugin_routing(rollout).0.gateway?;
+    let able = |route: &plugins::NamedRoute| {
+        route.takes_steps && (is_header || route.kind == plugins::GatewayKind::Http)
+    };
+    (!gateway.named.iter().any(able))
+        .then_some("name the HTTPRoute as httpRoute, or give it useHeaderRoutes: true")
+}
+
+/// Whether a match is one that the Gateway API cannot express.
+fn is_beyond_gateway(wanted: &RouteMatch) -> bool {
+    wanted.method.as_ref().is_some_and(|method| method.exact.as_deref().is_none_or(str::is_empty))
+}
+
 fn check_step(step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
     let field = match step {
-        Step::SetWeight(_) | Step::Pause(_) | Step::Analysis(_) => return,
+        Step::SetWeight(_)
+        | Step::Pause(_)
+        | Step::Analysis(_)
+        | Step::SetCanaryScale(_)
+        | Step::SetHeaderRoute(_)
+        | Step::SetMirrorRoute(_) => return,
         Step::Experiment(_) => "experiment",
-        Step::SetCanaryScale(_) => "setCanaryScale",
-        Step::SetHeaderRoute(_) => "setHeaderRoute",
-        Step::SetMirrorRoute(_) => "setMirrorRoute",
         Step::Plugin(_) => "plugin",
     };
-    errors.push(refusal(&path.child(field), "use setWeight, pause and analysis steps"));
+    errors.push(refusal(&path.child(field), "use other steps"));
 }
 
 /// Says which metrics need a provider that nobody would ask.

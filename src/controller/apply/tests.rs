@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 use tidegate_engine::fence::Verdict;
-use tidegate_engine::plan::{Because, StatusWrite};
+use tidegate_engine::plan::{Because, PodPatch, StatusWrite};
 use tidegate_engine::rollout::world::{Parsed, Service};
 
 use super::*;
@@ -160,9 +160,11 @@ async fn a_set_changes_size_and_annotations_in_one_request() {
             ("rollout.argoproj.io/desired-replicas".to_owned(), Some("5".to_owned())),
         ]),
         min_ready_seconds: Some(3),
+        template: Some(json!({"metadata": {"labels": {"role": null}}})),
     };
     let annotations = json!({"scale-down-deadline": null, "rollout.argoproj.io/desired-replicas": "5"});
-    let body = json!({"metadata": {"uid": "s1", "annotations": annotations}, "spec": {"replicas": 5, "minReadySeconds": 3}});
+    let body = json!({"metadata": {"uid": "s1", "annotations": annotations}, "spec": {"replicas": 5, "minReadySeconds": 3,
+        "template": {"metadata": {"labels": {"role": null}}}}});
     assert_eq!(request(Write::PatchSet(patch)).await, merge(&format!("{SETS}/shop-aa"), body));
 }
 
@@ -477,4 +479,26 @@ async fn a_pod_is_evicted_by_its_uid_and_then_looked_at() {
     .await;
     assert_eq!(outcome.result.unwrap(), 2);
     assert_eq!(outcome.fence.check(Timestamp::now(), |_| None), Verdict::Fresh);
+}
+
+#[tokio::test]
+async fn a_pod_gets_its_role_by_its_uid_and_a_policy_may_say_no() {
+    let mark = || {
+        let labels = BTreeMap::from([("role".to_owned(), Some("stable".to_owned()))]);
+        let annotations = BTreeMap::from([("watch".to_owned(), None)]);
+        Write::PatchPod(PodPatch { name: "shop-aa-1".to_owned(), uid: "p1".to_owned(), labels, annotations })
+    };
+    let body =
+        json!({"metadata": {"uid": "p1", "labels": {"role": "stable"}, "annotations": {"watch": null}}});
+    assert_eq!(request(mark()).await, merge("/api/v1/namespaces/ns/pods/shop-aa-1", body));
+    let (outcome, ()) = apply(vec![mark(), mark()], async |server: &mut Server| {
+        server
+            .answer(403, json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden"}))
+            .await;
+        server
+            .answer(404, json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound"}))
+            .await;
+    })
+    .await;
+    assert_eq!(outcome.result.unwrap(), 2);
 }

@@ -3,10 +3,13 @@
 //! Input: a World and a write. Output: the World after it. Kubernetes' own controllers do not move here: a scaled
 //! ReplicaSet has its new size in the spec and its old one in the status.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::plan::{Plan, SetPatch, Write};
-use crate::rollout::world::{HASH_LABEL, MANAGED_BY, Service, Set, World};
+use serde_json::{Map, Value};
+
+use crate::plan::{Plan, PodPatch, SetPatch, Write};
+use crate::rollout::world::{HASH_LABEL, MANAGED_BY, Pod, Service, Set, World};
 
 /// The World after all writes of a plan.
 #[must_use]
@@ -59,6 +62,11 @@ pub fn apply(world: &mut World, write: &Write) {
                 Arc::make_mut(pod).leaving = true;
             }
         }
+        Write::PatchPod(patch) => {
+            for pod in world.pods.iter_mut().filter(|pod| pod.name == patch.name && pod.uid == patch.uid) {
+                repatched(Arc::make_mut(pod), patch);
+            }
+        }
         Write::CreateRun(run) => {
             if !world.runs.iter().any(|known| known.metadata.name == run.metadata.name) {
                 world.runs.push(Arc::new((**run).clone()));
@@ -101,11 +109,46 @@ pub fn patched(set: &mut Set, patch: &SetPatch) {
         set.generation += i64::from(set.min_ready_seconds != seconds);
         set.min_ready_seconds = seconds;
     }
-    for (key, value) in &patch.annotations {
+    if let Some(template) = &patch.template {
+        let mut changed = (*set.template).clone();
+        merge(&mut changed, template);
+        set.generation += i64::from(changed != *set.template);
+        set.template = Arc::new(changed);
+    }
+    change(&mut set.annotations, &patch.annotations);
+}
+
+/// Changes the metadata of a pod as its patch says.
+pub fn repatched(pod: &mut Pod, patch: &PodPatch) {
+    change(&mut pod.labels, &patch.labels);
+    change(&mut pod.annotations, &patch.annotations);
+}
+
+fn change(texts: &mut BTreeMap<String, String>, changes: &BTreeMap<String, Option<String>>) {
+    for (key, value) in changes {
         match value {
-            Some(value) => set.annotations.insert(key.clone(), value.clone()),
-            None => set.annotations.remove(key),
+            Some(value) => texts.insert(key.clone(), value.clone()),
+            None => texts.remove(key),
         };
+    }
+}
+
+/// Changes a value by a JSON merge patch (RFC 7386).
+fn merge(value: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    let Some(members) = value.as_object_mut() else { return };
+    for (key, patch) in patch {
+        if patch.is_null() {
+            members.remove(key);
+        } else {
+            merge(members.entry(key.clone()).or_insert(Value::Null), patch);
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Facts<'a> {
     /// Seconds that an old revision stays up; `None` where the spec asks for no delay.
     pub(super) scale_down_delay: Option<i32>,
     threshold: Option<&'a ReplicaProgressThreshold>,
+    /// Whether the stable revision has a ReplicaSet: without one there is nothing to update from.
+    stable_lives: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -38,8 +40,10 @@ impl<'a> Facts<'a> {
             unavailable = share_down(spec.max_unavailable.as_ref(), replicas).min(replicas);
         }
         let delay = canary.and_then(|canary| canary.scale_down_delay_seconds).unwrap_or(30);
+        let status = world.rollout.status.clone().unwrap_or_default();
         Self {
-            status: world.rollout.status.clone().unwrap_or_default(),
+            stable_lives: set_of(world, &status.stable_rs).is_some(),
+            status,
             canary,
             blue_green: spec.strategy.blue_green.as_ref(),
             routers: Routers::of(&world.rollout, &world.spec),
@@ -70,6 +74,27 @@ impl<'a> Facts<'a> {
         self.routers.weight_of(reference, object)
     }
 
+    /// Rules in routing objects that have the name of a managed route.
+    pub(super) fn step_rules(&self, objects: &Objects) -> usize {
+        objects.values().map(|object| self.step_rules_of(object)).sum()
+    }
+
+    /// Rules in one object that have the name of a managed route, or that name and a number.
+    pub(super) fn step_rules_of(&self, object: &Value) -> usize {
+        let managed = self.canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let names: Vec<&str> = managed
+            .into_iter()
+            .flat_map(|routing| &routing.managed_routes)
+            .map(|one| one.name.as_str())
+            .collect();
+        let rules = object.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+        let of_step = rules.filter_map(|rule| rule.get("name")?.as_str()).filter(|name| {
+            let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+            names.contains(name) || names.iter().any(|managed| stem == format!("{managed}-"))
+        });
+        of_step.count()
+    }
+
     /// Why a weight that is shown is not in effect, where somebody says so.
     pub(super) fn not_accepted(&self, objects: &Objects) -> Option<String> {
         match self.routers.acceptance(objects) {
@@ -98,7 +123,46 @@ impl<'a> Facts<'a> {
 
     /// Ready endpoints that a raise to `weight` needs, at least one.
     pub(super) fn endpoints_for(&self, weight: i32) -> i32 {
-        self.threshold(self.share(weight)).max(1)
+        self.threshold(self.carriers(weight)).max(1)
+    }
+
+    /// Pods of the current template that carry a weight: a user may ask for fewer than its share.
+    pub(super) fn carriers(&self, weight: i32) -> i32 {
+        let share = self.share(weight);
+        self.asked_scale().map_or(share, |asked| share.min(asked.max(1)))
+    }
+
+    /// Pods that the last setCanaryScale up to the current step asks for, while an update goes through its steps.
+    pub(super) fn asked_scale(&self) -> Option<i32> {
+        let status = &self.status;
+        let updating = self.stable_lives && status.stable_rs != status.current_pod_hash;
+        if self.routers.is_empty() || self.replicas == 0 || !updating || status.promote_full {
+            return None;
+        }
+        let steps = &self.canary?.steps;
+        let index =
+            usize::try_from(status.current_step_index.unwrap_or(0)).ok().filter(|i| *i < steps.len())?;
+        let scale = steps.iter().take(index + 1).filter_map(|step| step.set_canary_scale.as_ref()).last()?;
+        if scale.match_traffic_weight {
+            return None;
+        }
+        let least = self.canary?.min_pods_per_replica_set.unwrap_or(0).min(self.replicas);
+        let of_weight = |weight: i32| match self.share(weight) {
+            0 => 0,
+            share => share.max(least),
+        };
+        let asked = scale.replicas.map(|replicas| replicas.max(0)).or_else(|| scale.weight.map(of_weight))?;
+        let mut routes = std::collections::BTreeMap::new();
+        for step in steps.iter().take(index + 1) {
+            let header = step.set_header_route.as_ref().map(|one| (one.name.clone(), one.match_.is_empty()));
+            let mirror =
+                step.set_mirror_route.as_ref().map(|one| (Some(one.name.clone()), one.match_.is_empty()));
+            routes.extend(header.into_iter().chain(mirror));
+        }
+        let asks_for_routes = routes.values().any(|is_gone| !is_gone);
+        let weighted =
+            steps.iter().take(index + 1).filter_map(|step| step.set_weight).last().unwrap_or(0) > 0;
+        Some(if weighted || asks_for_routes { asked.max(1) } else { asked })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules on the form of a plan: each write changes something, once, from what is there, and the status comes last.
 
 use super::facts::set_of;
-use super::{Judge, Rule};
+use super::{Judge, Rule, patched, repatched};
 use crate::plan::{SetPatch, Write};
 use crate::rollout::world::{HASH_LABEL, Set};
 
@@ -58,6 +58,7 @@ impl Judge<'_> {
             | Write::AdoptSet { .. }
             | Write::ReleaseSet { .. }
             | Write::RestartPod { .. }
+            | Write::PatchPod(_)
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. } => {}
@@ -134,6 +135,14 @@ impl Judge<'_> {
             Write::RestartPod { name, uid } => {
                 self.live.pods.iter().any(|pod| pod.name == *name && pod.uid == *uid && !pod.leaving)
             }
+            Write::PatchPod(patch) => {
+                let pod = self.live.pods.iter().find(|pod| pod.name == patch.name && pod.uid == patch.uid);
+                pod.is_some_and(|pod| {
+                    let mut changed = (**pod).clone();
+                    repatched(&mut changed, patch);
+                    changed != **pod
+                })
+            }
             Write::CreateRun(created) => {
                 created.metadata.name.as_deref().is_some_and(|name| run(name).is_none())
             }
@@ -147,6 +156,11 @@ impl Judge<'_> {
 fn alters(patch: &SetPatch, set: &Set) -> bool {
     patch.replicas.is_some_and(|(_, to)| to != set.replicas)
         || patch.min_ready_seconds.is_some_and(|seconds| seconds != set.min_ready_seconds)
+        || patch.template.is_some() && {
+            let mut changed = set.clone();
+            patched(&mut changed, patch);
+            changed.template != set.template
+        }
         || patch.annotations.iter().any(|(key, value)| set.annotations.get(key) != value.as_ref())
 }
 
@@ -168,8 +182,11 @@ fn fields(write: &Write) -> Vec<(String, String)> {
             let replicas = patch.replicas.map(|_| "replicas".to_owned());
             let ready = patch.min_ready_seconds.map(|_| "minReadySeconds".to_owned());
             let annotations = patch.annotations.keys().map(|key| format!("annotation {key}"));
+            let template = patch.template.as_ref().and_then(|template| template.as_object());
+            let template = template.into_iter().flatten().map(|(key, _)| format!("template {key}"));
             replicas
                 .into_iter()
+                .chain(template)
                 .chain(ready)
                 .chain(annotations)
                 .map(|field| (object.clone(), field))
@@ -178,6 +195,7 @@ fn fields(write: &Write) -> Vec<(String, String)> {
         Write::PointService { service, .. } => one(format!("Service {service}"), "selector"),
         Write::Route(route) => one(route.reference.to_string(), "content"),
         Write::RestartPod { name, .. } => one(format!("Pod {name}"), "existence"),
+        Write::PatchPod(patch) => one(format!("Pod {}", patch.name), "metadata"),
         Write::CreateRun(run) => {
             one(format!("AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default()), "existence")
         }

@@ -3,7 +3,9 @@
 use super::facts::{kept, set_of, total};
 use super::{Judge, Rule};
 use crate::plan::SetPatch;
-use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set, World};
+use crate::rollout::additions::own_template;
+use crate::rollout::template::equal_ignoring_hash;
+use crate::rollout::world::{SCALE_DOWN_DEADLINE, Set, World};
 
 impl Judge<'_> {
     /// Judges a change to a ReplicaSet's size.
@@ -36,9 +38,15 @@ impl Judge<'_> {
         }
     }
 
-    /// Without a router, our own scale-ups stay within maxSurge; what is above it already may stay.
+    /// Without a router, our own scale-ups stay within maxSurge; what is above it already may stay. With one, a canary
+    /// does not grow above what setCanaryScale asks for.
     fn grown(&mut self, set: &Set, to: i32) {
         if !self.facts.routers.is_empty() {
+            let canary = set.hash() == self.facts.status.current_pod_hash;
+            if let Some(asked) = self.facts.asked_scale().filter(|asked| canary && to > *asked) {
+                let why = format!("{} grows to {to}, but setCanaryScale asks for {asked}", set.name);
+                self.blame(Rule::ScaleIgnored, why);
+            }
             return;
         }
         let total = total(self.live.sets.iter().map(|set| set.replicas));
@@ -69,7 +77,9 @@ impl Judge<'_> {
                 continue;
             }
             let weight = self.carried(service);
-            let need = self.facts.share(weight);
+            let is_canary = self.facts.canary_service() == Some(service)
+                && set.hash() == self.facts.status.current_pod_hash;
+            let need = if is_canary { self.facts.carriers(weight) } else { self.facts.share(weight) };
             if to < need {
                 let why = format!(
                     "{} goes to {to}, but Service {service} selects it with weight {weight} of {}: {need} needed",
@@ -115,13 +125,8 @@ impl Judge<'_> {
 
     /// Whether a set has the template that the spec asks for, whatever the status still says.
     fn has_current_template(&self, set: &Set) -> bool {
-        let mut template = (*set.template).clone();
-        if let Some(labels) =
-            template.pointer_mut("/metadata/labels").and_then(serde_json::Value::as_object_mut)
-        {
-            labels.remove(HASH_LABEL);
-        }
-        template == self.seen.rollout.spec.template.0
+        let own = own_template(&set.template, &set.annotations);
+        equal_ignoring_hash(&own, &self.seen.rollout.spec.template.0)
     }
 
     /// Without a router pods are the traffic: never fewer than the replicas less maxUnavailable.

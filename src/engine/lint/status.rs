@@ -72,6 +72,11 @@ impl Judge<'_> {
         if let Some(pause) = &step.pause {
             return self.still_paused(pause, from);
         }
+        if step.set_canary_scale.is_some() {
+            let there = available(&self.live, &from.current_pod_hash);
+            let need = self.facts.asked_scale().map_or(0, |asked| self.facts.threshold(asked));
+            return (there < need).then(|| format!("{there} canary pods are available, {need} are needed"));
+        }
         if let Some(weight) = step.set_weight {
             let shown = self.facts.weight(&self.live.routes);
             let routed = !self.facts.routers.is_empty() && self.facts.replicas > 0;
@@ -80,6 +85,18 @@ impl Judge<'_> {
             }
             let other = (shown != weight).then(|| format!("the routes show weight {shown}, not {weight}"));
             return other.or_else(|| self.facts.not_accepted(&self.live.routes));
+        }
+        let header = step
+            .set_header_route
+            .as_ref()
+            .map(|route| (route.name.as_deref().unwrap_or_default(), &route.match_));
+        if let Some((name, _)) = header.filter(|(_, wanted)| !wanted.is_empty()) {
+            let shown = self
+                .live
+                .routes
+                .values()
+                .any(|object| object.to_string().contains(&format!("\"name\":\"{name}\"")));
+            return (!shown && self.facts.replicas > 0).then(|| format!("no route shows the rule {name}"));
         }
         if step.analysis.is_some() {
             let index = index.to_string();

@@ -207,6 +207,38 @@ fn the_progress_threshold_lessens_what_a_raise_needs_but_never_below_one() {
     assert_eq!(broken(&world, vec![route(0, 1)])[1..], [(Rule::WrongFrom, 0)][1..]);
 }
 
+/// The canary of `world()` with other steps, at one of them.
+fn at_step(steps: Value, index: i32) -> World {
+    let mut world = world();
+    edit(&mut world, |rollout| {
+        rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    });
+    edit_status(&mut world, |status| status.current_step_index = Some(index));
+    world
+}
+
+#[test]
+fn who_asks_for_fewer_pods_may_give_them_more_weight() {
+    let scale_to = |wish: Value| at_step(json!([{ "setCanaryScale": wish }, { "setWeight": 90 }]), 1);
+    assert_eq!(broken(&scale_to(json!({ "replicas": 4 })), vec![route(40, 90)]), []);
+    assert_eq!(broken(&scale_to(json!({ "weight": 31 })), vec![route(40, 90)]), []);
+    let raised = [(Rule::RaisedWithoutEndpoints, 0)];
+    assert_eq!(broken(&scale_to(json!({ "replicas": 5 })), vec![route(40, 90)]), raised);
+    assert_eq!(broken(&scale_to(json!({ "matchTrafficWeight": true })), vec![route(40, 90)]), raised);
+    assert_eq!(broken(&scale_to(json!({ "replicas": 3 })), vec![scale("v2", 4, 3)]), []);
+    let too_few = [(Rule::CapacityBeforeWeight, 0)];
+    assert_eq!(broken(&scale_to(json!({ "replicas": 0 })), vec![scale("v2", 4, 0)]), too_few);
+}
+
+#[test]
+fn a_canary_grows_no_further_than_it_was_asked_to() {
+    let world = at_step(json!([{ "setCanaryScale": { "replicas": 5 } }, { "setWeight": 90 }]), 0);
+    assert_eq!(broken(&world, vec![scale("v2", 4, 5)]), []);
+    assert_eq!(broken(&world, vec![scale("v2", 4, 6)]), [(Rule::ScaleIgnored, 0)]);
+    let done = status(&world, |status| status.current_step_index = Some(1));
+    assert_eq!(broken(&world, vec![done]), [(Rule::StepNotDone, 0)], "four of five pods are there");
+}
+
 #[test]
 fn traffic_never_moves_to_a_stable_service_without_endpoints_while_the_canary_has_some() {
     let mut world = world();
@@ -519,12 +551,68 @@ fn restarting() -> World {
                 set: format!("shop-{hash}"),
                 created: at(-7200),
                 ready_since: Some(at(-7000)),
-                leaving: false,
+                ..Pod::default()
             }));
         }
     }
     edit(&mut world, |rollout| rollout.spec.restart_at = Some(Time(at(-60))));
     world
+}
+
+/// Patches the template of v2, whose pods are selected by `app` and the hash.
+fn retemplated(template: Value) -> Vec<(Rule, usize)> {
+    let mut world = world();
+    edit_set(&mut world, "v2", |set| {
+        set.selector = json!({ "matchLabels": { "app": "shop", HASH_LABEL: "v2" } });
+        set.template = Arc::new(template_of_v2());
+    });
+    let template = Some(template);
+    broken(
+        &world,
+        vec![Write::PatchSet(SetPatch { name: "shop-v2".to_owned(), template, ..SetPatch::default() })],
+    )
+}
+
+fn template_of_v2() -> Value {
+    let own = json!({ "labelSelector": { "matchLabels": { "app": "db" } }, "topologyKey": "zone" });
+    let mut template = template("v2");
+    template["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
+        json!([own]);
+    template
+}
+
+#[test]
+fn roles_and_distance_are_all_that_is_added_to_a_template() {
+    let changed = [(Rule::TemplateChanged, 0)];
+    assert_eq!(retemplated(json!({ "metadata": { "labels": { "role": "canary" } } })), []);
+    assert_eq!(retemplated(json!({ "metadata": { "labels": { "app": "other" } } })), changed);
+    assert_eq!(retemplated(json!({ "metadata": { "name": "x" } })), changed);
+    assert_eq!(retemplated(json!({ "spec": { "containers": [] } })), changed);
+    let apart = json!({ "labelSelector": { "matchExpressions": [{ "key": HASH_LABEL, "operator": "In", "values": ["v1"] }] } });
+    let list = "requiredDuringSchedulingIgnoredDuringExecution";
+    let own = template_of_v2()["spec"]["affinity"]["podAntiAffinity"][list][0].clone();
+    let terms = |terms: Value| json!({ "spec": { "affinity": { "podAntiAffinity": { list: terms } } } });
+    assert_eq!(retemplated(terms(json!([own, apart]))), []);
+    assert_eq!(retemplated(terms(json!([apart]))), changed, "the user's own term is gone");
+}
+
+#[test]
+fn a_pod_gets_what_a_new_one_would_have() {
+    let mut world = restarting();
+    edit_set(&mut world, "v2", |set| {
+        set.selector = json!({ "matchLabels": { "app": "shop" } });
+        set.template = Arc::new(json!({ "metadata": { "labels": { "app": "shop", "role": "canary" } } }));
+    });
+    let mark = |key: &str, text: Option<&str>| {
+        let labels = BTreeMap::from([(key.to_owned(), text.map(str::to_owned))]);
+        let (name, uid) = ("v2-0".to_owned(), "v2-0".to_owned());
+        vec![Write::PatchPod(crate::plan::PodPatch { name, uid, labels, annotations: BTreeMap::new() })]
+    };
+    assert_eq!(broken(&world, mark("role", Some("canary"))), []);
+    let unlike = [(Rule::PodUnlikeTemplate, 0)];
+    assert_eq!(broken(&world, mark("role", Some("stable"))), unlike);
+    assert_eq!(broken(&world, mark("app", Some("shop"))), unlike, "that is what it is selected by");
+    assert_eq!(broken(&world, mark("role", None))[..1], [(Rule::ChangesNothing, 0)]);
 }
 
 fn restart(name: &str) -> Write {

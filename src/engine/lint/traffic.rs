@@ -15,13 +15,17 @@ impl Judge<'_> {
         let by_plan = plan.status().is_some_and(|to| to.abort && !status.abort);
         self.aborting = updating && (status.abort && !status.promote_full || by_plan);
         let weight = self.facts.weight(&self.seen.routes);
-        if !self.aborting || weight == 0 || self.ready_of_stable() == 0 {
+        let by_steps = self.facts.step_rules(&self.seen.routes);
+        if !self.aborting || weight == 0 && by_steps == 0 || self.ready_of_stable() == 0 {
             return;
         }
         let first = plan.writes.first().map(|planned| &planned.write);
         let lowers = if let Some(Write::Route(route)) = first {
             let (before, after) = self.shown(route);
-            after < before
+            let rules = |object: Option<&serde_json::Value>| {
+                object.map_or(0, |object| self.facts.step_rules_of(object))
+            };
+            after < before || rules(Some(&route.to)) < rules(route.from.as_ref())
         } else {
             false
         };
@@ -36,6 +40,13 @@ impl Judge<'_> {
     /// After the plan of an abort no object gives the canary weight.
     pub(super) fn abort_is_complete(&mut self) {
         let weight = self.facts.weight(&self.live.routes);
+        let by_steps = self.facts.step_rules(&self.live.routes);
+        if self.aborting && by_steps > 0 && self.ready_of_stable() > 0 {
+            self.blame(
+                Rule::AbortIncomplete,
+                format!("{by_steps} rules of steps are left at the end of the plan"),
+            );
+        }
         if self.aborting && weight > 0 && self.ready_of_stable() > 0 {
             self.blame(
                 Rule::AbortIncomplete,
@@ -53,7 +64,11 @@ impl Judge<'_> {
                 format!("{} shows {after}, not {}", route.reference, route.weight),
             );
         }
-        if after > before {
+        let rules =
+            |object: Option<&serde_json::Value>| object.map_or(0, |object| self.facts.step_rules_of(object));
+        if rules(Some(&route.to)) > rules(route.from.as_ref()) {
+            self.raised(after.max(1));
+        } else if after > before {
             self.raised(after);
         } else if after < before {
             self.lowered(after);
@@ -137,7 +152,10 @@ impl Judge<'_> {
         }
         let seen = self.facts.weight(&self.seen.routes);
         let live = self.facts.weight(&self.live.routes);
-        let canary = if self.facts.canary_service() == Some(service) { seen.max(live) } else { 0 };
+        let by_steps =
+            self.facts.step_rules(&self.seen.routes).max(self.facts.step_rules(&self.live.routes)).min(1);
+        let least = i32::from(by_steps > 0);
+        let canary = if self.facts.canary_service() == Some(service) { seen.max(live).max(least) } else { 0 };
         let stable = if self.facts.stable_service() == Some(service) {
             self.facts.max_weight - seen.min(live)
         } else {

@@ -53,6 +53,11 @@ impl fmt::Display for Write {
                 )
             }
             Self::RestartPod { name, .. } => write!(f, "restart pod {name}"),
+            Self::PatchPod(patch) => {
+                write!(f, "patch pod {}:", patch.name)?;
+                pairs_or_removed(&patch.labels, f)?;
+                pairs_or_removed(&patch.annotations, f)
+            }
             Self::CreateRun(run) => {
                 write!(f, "create AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default())
             }
@@ -78,7 +83,14 @@ fn patch_text(patch: &SetPatch, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(seconds) = patch.min_ready_seconds {
         write!(f, " minReadySeconds {seconds}")?;
     }
-    for (key, value) in &patch.annotations {
+    if let Some(template) = &patch.template {
+        write!(f, " template {template}")?;
+    }
+    pairs_or_removed(&patch.annotations, f)
+}
+
+fn pairs_or_removed(texts: &BTreeMap<String, Option<String>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (key, value) in texts {
         match value {
             Some(value) => write!(f, " {key}={value}")?,
             None => write!(f, " {key} removed")?,

@@ -47,6 +47,13 @@ fn service_fault(world: &World, of_role: Option<&PodTemplateMetadata>, name: &st
     if let Some(label) = unmatched_label(world, of_role, service) {
         return Some(format!("Service {name:?} has unmatch label {label:?} in rollout"));
     }
+    if let Some(label) = moving_label(world, service) {
+        let why = format!(
+            "Service {name:?} selects pods by label {label:?}, which changes with their role, and would have none for a \
+             moment: remove it from the selector, the controller adds the revision"
+        );
+        return Some(why);
+    }
     let owner = service.annotations.get(MANAGED_BY)?;
     let mine = world.rollout.metadata.name.as_deref() == Some(owner.as_str());
     (!mine).then(|| format!("Service {name:?} is managed by another Rollout"))
@@ -64,6 +71,21 @@ fn unmatched_label<'s>(
         key.as_str() != HASH_LABEL && labels.get(*key) != Some(value) && of_role(key) != Some(value)
     });
     unmatched.map(|(key, _)| key.as_str())
+}
+
+/// A selector label of the Service that pods lose or get with their role, which nobody behind a router can afford.
+fn moving_label<'s>(world: &World, service: &'s Service) -> Option<&'s str> {
+    let strategy = world.rollout.spec.strategy.canary.as_ref()?;
+    strategy.traffic_routing.as_ref()?;
+    let labels = world.rollout.spec.template.metadata("labels");
+    let with = |role: &Option<PodTemplateMetadata>, key: &str| {
+        let given = role.as_ref().and_then(|metadata| metadata.labels.get(key));
+        given.or_else(|| labels.get(key)).cloned()
+    };
+    let keys = service.selector.keys().map(String::as_str).filter(|key| *key != HASH_LABEL);
+    let mut moving =
+        keys.filter(|key| with(&strategy.stable_metadata, key) != with(&strategy.canary_metadata, key));
+    moving.next()
 }
 
 fn route_fault(world: &World) -> Option<String> {

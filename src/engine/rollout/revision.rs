@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidegate_api::rollout::{AntiAffinity, PodTemplateMetadata};
 
+use super::additions::{self, Role};
+use super::apart::{self, Apart};
 use super::core::Core;
 use super::held::{ABORTED_CONTENT, HOLD, SHIP_AGAIN};
 use super::template;
@@ -43,7 +46,10 @@ pub(crate) fn owned(world: &World) -> Vec<&Set> {
 /// The ReplicaSet that already has the wanted template: by its hash, else by comparing templates.
 pub(crate) fn find_new<'w>(sets: &[&'w Set], hash: &str, wanted: &Value) -> Option<&'w Set> {
     let by_hash = sets.iter().copied().find(|set| set.hash() == hash);
-    by_hash.or_else(|| sets.iter().copied().find(|set| template::equal_ignoring_hash(&set.template, wanted)))
+    by_hash.or_else(|| {
+        let own = |set: &Set| additions::own_template(&set.template, &set.annotations);
+        sets.iter().copied().find(|set| template::equal_ignoring_hash(&own(set), wanted))
+    })
 }
 
 /// Claims orphans that the selector matches and releases ReplicaSets that it no longer matches.
@@ -111,7 +117,7 @@ pub(crate) fn create(facts: &Core<'_>) -> Set {
     let mut annotations = copied_annotations(facts);
     annotations.insert(REVISION.to_owned(), number(facts).to_string());
     annotations.insert(DESIRED_REPLICAS.to_owned(), facts.replicas.to_string());
-    Set {
+    let mut set = Set {
         name: format!("{}-{}", facts.name, facts.hash),
         labels,
         annotations,
@@ -121,6 +127,66 @@ pub(crate) fn create(facts: &Core<'_>) -> Set {
         selector,
         template: Arc::new(labelled),
         ..Set::default()
+    };
+    let wishes = Wishes::of(facts);
+    additions::equip(&mut set, wishes.of_new(facts, &facts.hash));
+    apart::equip(&mut set, Apart::of(facts.world, wishes.apart, &facts.hash));
+    set
+}
+
+/// What the strategy wants pods to have beyond their template.
+struct Wishes<'w> {
+    /// For the time that a revision is the new one and not yet the stable one.
+    new: Option<&'w PodTemplateMetadata>,
+    /// For the time that it is the stable one.
+    stable: Option<&'w PodTemplateMetadata>,
+    /// To keep both on different nodes.
+    apart: Option<&'w AntiAffinity>,
+}
+
+impl<'w> Wishes<'w> {
+    fn of(facts: &Core<'w>) -> Self {
+        let strategy = &facts.rollout.spec.strategy;
+        match (&strategy.canary, &strategy.blue_green) {
+            (_, Some(blue_green)) => Self {
+                new: blue_green.preview_metadata.as_ref(),
+                stable: blue_green.active_metadata.as_ref(),
+                apart: blue_green.anti_affinity.as_ref(),
+            },
+            (Some(canary), None) => Self {
+                new: canary.canary_metadata.as_ref(),
+                stable: canary.stable_metadata.as_ref(),
+                apart: canary.anti_affinity.as_ref(),
+            },
+            (None, None) => Self { new: None, stable: None, apart: None },
+        }
+    }
+
+    /// What pods of the current template get: those of the first revision are stable at once.
+    fn of_new(&self, facts: &Core<'_>, hash: &str) -> Option<&'w PodTemplateMetadata> {
+        let stable = &facts.status.stable_rs;
+        if stable.is_empty() || stable == hash { self.stable } else { self.new }
+    }
+}
+
+/// Gives pods the metadata of their roles, and takes away what former roles brought; keeps the new revision's pods apart
+/// from those of the stable one, and no others.
+pub(crate) fn sync_roles(facts: &Core<'_>, plan: &mut Plan) {
+    let wishes = Wishes::of(facts);
+    let new = facts.new.map(|set| {
+        let metadata = wishes.of_new(facts, set.hash());
+        Role { set, metadata, is_current: true }
+    });
+    let metadata = wishes.stable;
+    let stable = facts.distinct_stable().map(|set| Role { set, metadata, is_current: false });
+    let others = facts.others.iter().map(|set| Role { set, metadata: None, is_current: false });
+    let roles: Vec<Role<'_>> = new.into_iter().chain(stable).chain(others).collect();
+    additions::sync(facts.world, &roles, plan);
+    if let Some(new) = facts.new {
+        apart::sync(new, Apart::of(facts.world, wishes.apart, new.hash()), plan);
+    }
+    if let Some(stable) = facts.distinct_stable() {
+        apart::sync(stable, None, plan);
     }
 }
 

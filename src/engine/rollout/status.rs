@@ -280,17 +280,13 @@ fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
         return false;
     }
     match facts.step() {
-        Some(Step::SetWeight(_)) => step::at_desired_counts(facts, false) && traffic.settled,
+        Some(Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_)) => {
+            step::at_desired_counts(facts, false) && traffic.settled
+        }
+        Some(Step::SetCanaryScale(_)) => step::at_desired_counts(facts, false),
         Some(Step::Pause(length)) => pause::completed(facts.status, length.duration_seconds, facts.now),
         Some(Step::Analysis(_)) => runs.step_succeeded(),
-        Some(
-            Step::Experiment(_)
-            | Step::SetCanaryScale(_)
-            | Step::SetHeaderRoute(_)
-            | Step::SetMirrorRoute(_)
-            | Step::Plugin(_),
-        )
-        | None => false,
+        Some(Step::Experiment(_) | Step::Plugin(_)) | None => false,
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Input: facts. Output: weights and verdicts. It writes nothing.
 
+use tidegate_api::valid::AbortDelay;
+
 use super::facts::{Facts, size};
 use super::replicas::{self, Counts, share_ceil};
+use super::step_routes;
 
 /// The weight that the steps ask for at the current index.
 ///
@@ -24,11 +27,37 @@ pub(crate) fn previous_weight(facts: &Facts<'_>) -> i32 {
 
 /// The weight that pods are wanted for; everything when there is nothing to compare with or a full promotion was asked for.
 pub(crate) fn pod_weight(facts: &Facts<'_>, aborted: bool) -> i32 {
+    if beyond_steps(facts, aborted) { facts.limits.max_weight } else { weight(facts, aborted) }
+}
+
+/// Whether no step has a say in how many pods are wanted.
+fn beyond_steps(facts: &Facts<'_>, aborted: bool) -> bool {
     let promoting = facts.promote_full() && !aborted;
-    if promoting || facts.status.stable_rs.is_empty() || facts.promoted() {
-        return facts.limits.max_weight;
+    promoting || facts.status.stable_rs.is_empty() || facts.promoted()
+}
+
+/// Pods that the setCanaryScale in force asks for; `None` where pods follow the weight.
+///
+/// A Rollout of no replicas has none. A canary that the steps give weight keeps one pod, whatever is asked: nobody is sent to nothing. Its `replicas` are
+/// taken as they stand, its `weight` is a share of the replicas like that of traffic.
+fn asked_scale(facts: &Facts<'_>, aborted: bool) -> Option<i32> {
+    let ignored = aborted && facts.canary.abort_delay() != AbortDelay::Forever;
+    if !facts.routed() || facts.replicas == 0 || ignored || beyond_steps(facts, aborted) {
+        return None;
     }
-    weight(facts, aborted)
+    let index = facts.index()?;
+    let scale = facts.canary.scale_at(index)?;
+    let of_weight =
+        || Some(at_least_minimum(facts, share_ceil(scale.weight?, facts.replicas, facts.limits.max_weight)));
+    let pods = scale.replicas.map(|replicas| replicas.max(0)).or_else(of_weight)?;
+    let weighted = facts.canary.weight_at(index) > 0 || !step_routes::asked(facts).is_empty();
+    Some(pods.max(i32::from(weighted)))
+}
+
+/// Pods of the new revision that carry a weight: its share of the replicas, or as few as setCanaryScale asks for.
+pub(crate) fn carriers(facts: &Facts<'_>, weight: i32) -> i32 {
+    let share = share_ceil(weight, facts.replicas, facts.limits.max_weight);
+    asked_scale(facts, false).map_or(share, |asked| share.min(asked.max(1)))
 }
 
 /// Sizes of the new and the stable ReplicaSet at the end of the current step.
@@ -38,8 +67,15 @@ pub(crate) fn desired_counts(facts: &Facts<'_>, aborted: bool) -> Counts {
         return replicas::desired(facts.limits, weight, facts.distinct_stable().is_some());
     }
     let canary = share_ceil(weight, facts.replicas, facts.limits.max_weight);
-    let new = if facts.distinct_stable().is_none() { facts.replicas } else { canary };
-    Counts { new: at_least_minimum(facts, new), stable: facts.replicas }
+    let new = match asked_scale(facts, aborted) {
+        _ if facts.distinct_stable().is_none() => facts.replicas,
+        Some(asked) => asked,
+        // A canary that is sent requests by their headers has a pod for them.
+        None => {
+            at_least_minimum(facts, canary.max(i32::from(!aborted && !step_routes::asked(facts).is_empty())))
+        }
+    };
+    Counts { new, stable: facts.replicas }
 }
 
 /// Keeps a ReplicaSet that has any pods at no fewer than minPodsPerReplicaSet, capped by the replicas.

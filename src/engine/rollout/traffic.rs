@@ -11,10 +11,10 @@ use tidegate_api::valid::ProgressThreshold;
 
 use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
-use super::step;
 use super::world::{Endpoints, MANAGED_BY, Set, World};
+use super::{step, step_routes};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
-use crate::route::{Acceptance, Routers, Routing};
+use crate::route::{Acceptance, Routers, Routing, StepRoute};
 
 /// What became of the traffic in one round.
 #[derive(Debug, Default)]
@@ -57,7 +57,8 @@ pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
         Acceptance::Behind(_) => (0, max),
         Acceptance::Silent | Acceptance::Accepted | Acceptance::Refused(_) => {
             let weight = routers.weight(&world.routes).min(max);
-            (weight, weight)
+            // A header or a mirror brings requests as well, and needs a pod as the least weight does.
+            (weight, weight.max(i32::from(routers.has_step_rules(&world.routes))))
         }
     }
 }
@@ -69,7 +70,7 @@ pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
 pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -> Option<Because> {
     let routers = routers(world);
     let observed = routers.weight(&world.routes);
-    if observed == 0 {
+    if observed == 0 && !routers.has_step_rules(&world.routes) {
         return None;
     }
     let status = world.rollout.status.clone().unwrap_or_default();
@@ -78,14 +79,14 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     if stable_ready == 0 && world.endpoints.get(canary).is_some_and(|endpoints| total(endpoints) > 0) {
         return Some(Because::StableNotReady { service: stable.to_owned() });
     }
-    let routing = routers.route(&world.routes, 0);
+    let routing = routers.route(&world.routes, 0, &[]);
     let mut left = world.routes.clone();
     for (write, _) in &routing.writes {
         left.insert(write.reference.clone(), Arc::new(write.to.clone()));
     }
-    let stays = routers.weight(&left) > 0;
+    let stays = routers.weight(&left) > 0 || routers.has_step_rules(&left);
     let router = routing.pending.unwrap_or("the router").to_owned();
-    push(routing, (observed, 0, max_weight(strategy)), status.canary.weights.as_ref(), plan);
+    push(routing, (observed, 0, max_weight(strategy)), &[], status.canary.weights.as_ref(), plan);
     stays.then_some(Because::WeightNotYetSeen { router, want: 0 })
 }
 
@@ -95,10 +96,21 @@ fn max_weight(strategy: &CanaryStrategy) -> i32 {
 }
 
 /// Adds the writes of one change of weight, `(from, to, of)`; the last one brings the Event of the weight.
-fn push(routing: Routing, (from, to, of): (i32, i32, i32), prior: Option<&TrafficWeights>, plan: &mut Plan) {
+fn push(
+    routing: Routing,
+    (from, to, of): (i32, i32, i32),
+    steps: &[StepRoute<'_>],
+    prior: Option<&TrafficWeights>,
+    plan: &mut Plan,
+) {
     let last = routing.writes.len();
     for (index, (write, mut notices)) in routing.writes.into_iter().enumerate() {
-        let because = Because::Weight { from: Some(from), to, of };
+        let because =
+            if from == to && write.from.as_ref().is_some_and(|from| from["spec"] != write.to["spec"]) {
+                Because::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() }
+            } else {
+                Because::Weight { from: Some(from), to, of }
+            };
         if index + 1 == last {
             notices.extend(weight_notice(prior, to));
         }
@@ -137,7 +149,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
     }
     if let Some(new) = facts.new {
         // Weight that the former revision earned is not handed to this one: it goes down first.
-        let carried = share_ceil(observed, facts.replicas, facts.limits.max_weight);
+        let carried = step::carriers(facts, observed);
         if observed <= target(facts, aborted) && facts.new_available() >= carried {
             point(facts, canary_service, new, true, plan);
         }
@@ -207,11 +219,19 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     traffic.wait = hold(facts, observed, target);
     let weight = if traffic.wait.is_some() { observed } else { target };
     let prior = facts.status.canary.weights.as_ref();
-    let mut routing = routers.route(now, weight);
+    let mut steps = step_routes::wanted(facts, false);
+    if !steps.is_empty() && !routers.has_step_rules(now) {
+        let unready = not_ready_for(facts, weight);
+        if unready.is_some() {
+            steps.clear();
+            traffic.wait = traffic.wait.or(unready);
+        }
+    }
+    let mut routing = routers.route(now, weight, &steps);
     let pending = routing.pending;
     let refused = routing.writes.is_empty() && !routing.refusals.is_empty();
     let taken_up = !matches!(acceptance, Acceptance::Behind(_) | Acceptance::Refused(_));
-    traffic.settled = observed == target && pending.is_none() && taken_up;
+    traffic.settled = observed == target && pending.is_none() && taken_up && traffic.wait.is_none();
     let refusals = std::mem::take(&mut routing.refusals).into_iter();
     traffic.notices.extend(refusals.map(|why| Notice::warning("TrafficRoutingError", why)));
     traffic.weights = if refused {
@@ -225,7 +245,7 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
         traffic.wait = Some(not_seen());
     }
     drop_unfounded_raises(facts, &routers, weight, &mut routing, &mut traffic.wait);
-    push(routing, (observed, weight, facts.limits.max_weight), prior, plan);
+    push(routing, (observed, weight, facts.limits.max_weight), &steps, prior, plan);
     if traffic.wait.is_none() && !traffic.settled {
         traffic.wait = not_accepted(&acceptance).filter(|_| pending.is_none()).or_else(|| Some(not_seen()));
     }
@@ -333,9 +353,9 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     if on_canary > 0 { wait(stable_service, on_stable, 1) } else { None }
 }
 
-/// Ready endpoints that a canary of this weight needs: its share of the replicas times the progress threshold, at least one.
+/// Ready endpoints that a canary of this weight needs: the pods that carry it times the progress threshold, at least one.
 fn required(facts: &Facts<'_>, weight: i32) -> i32 {
-    let share = share_ceil(weight, facts.replicas, facts.limits.max_weight);
+    let share = step::carriers(facts, weight);
     let scaled = match facts.canary.progress_threshold() {
         ProgressThreshold::Percent(percent) => share_ceil(percent, share, 100),
         ProgressThreshold::Pods(pods) => share.min(pods),
@@ -401,5 +421,10 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
     if selects(stable_service) && selects(canary_service) {
         return facts.replicas;
     }
-    share(canary_service, most).max(share(stable_service, max - least))
+    // What setCanaryScale asks for is asked of the new revision alone.
+    let on_canary = match share(canary_service, most) {
+        share if hash == facts.hash => share.min(step::carriers(facts, most)),
+        share => share,
+    };
+    on_canary.max(share(stable_service, max - least))
 }

@@ -26,6 +26,8 @@ pub const REVISION_HISTORY: &str = "rollout.argoproj.io/revision-history";
 pub const DESIRED_REPLICAS: &str = "rollout.argoproj.io/desired-replicas";
 /// When an unused ReplicaSet may be scaled down.
 pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
+/// What the pods of a ReplicaSet were given for the time of their role, as JSON.
+pub const EPHEMERAL_METADATA: &str = "rollout.argoproj.io/ephemeral-metadata";
 /// The Rollout that a Service belongs to.
 pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 /// The controller instance that an object belongs to.
@@ -274,13 +276,15 @@ impl SetStatus {
     }
 }
 
-/// A pod of a ReplicaSet as far as a restart needs it.
+/// A pod of a ReplicaSet as far as restarts and roles need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     pub name: String,
     pub uid: String,
     /// Name of the ReplicaSet that controls it, empty when none does.
     pub set: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
     pub created: Timestamp,
     /// Since when it is ready, if it is.
     pub ready_since: Option<Timestamp>,
@@ -306,6 +310,8 @@ impl Pod {
         Self {
             name: text(object, "/metadata/name"),
             uid: text(object, "/metadata/uid"),
+            labels: map(object, "/metadata/labels"),
+            annotations: map(object, "/metadata/annotations"),
             set: owners.find_map(|owner| owner["name"].as_str()).unwrap_or_default().to_owned(),
             created: text(object, "/metadata/creationTimestamp").parse().unwrap_or_default(),
             ready_since: ready

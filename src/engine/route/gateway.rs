@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use tidegate_api::valid::{GatewayKind, GatewayRouting, ProgressMark, ROUTES_MAX};
 
+use super::step_rules::{self, with_step_rules};
 use super::{Acceptance, Fault, Objects, Routed, Router, Selection, Sides, Weights, share};
 use crate::plan::{Reference, RouteWrite};
 use crate::rollout::world::World;
@@ -28,6 +29,8 @@ struct Route<'o> {
     reference: &'o Reference,
     object: &'o Value,
     rule: Option<&'o str>,
+    /// Whether it takes the rules of steps.
+    takes_steps: bool,
 }
 
 impl<'a> Gateway<'a> {
@@ -54,6 +57,7 @@ impl<'a> Gateway<'a> {
                 reference,
                 object,
                 rule: named.rule.as_deref(),
+                takes_steps: named.takes_steps,
             }));
         }
         let named: BTreeSet<&Reference> = routes.iter().map(|route| route.reference).collect();
@@ -61,7 +65,8 @@ impl<'a> Gateway<'a> {
         let selected = now.iter().filter(|(reference, object)| {
             !named.contains(reference) && selections.iter().any(|one| one.holds(reference, object))
         });
-        let selected = selected.map(|(reference, object)| Route { reference, object, rule: None });
+        let selected =
+            selected.map(|(reference, object)| Route { reference, object, rule: None, takes_steps: false });
         let selected: Vec<_> = selected.collect();
         routes.extend(selected);
         routes
@@ -71,6 +76,14 @@ impl<'a> Gateway<'a> {
     fn wanted(&self, route: &Route<'_>, want: &Weights<'_>) -> (Value, Option<String>) {
         let mut object = route.object.clone();
         let why = set_weights(&mut object, route, want);
+        let rules = object.pointer_mut("/spec/rules").filter(|_| route.takes_steps);
+        if let Some(rules) = rules
+            && let Some(next) = rules.as_array().and_then(|rules| {
+                with_step_rules(rules, want.steps, &want.sides, |rule| pair(rule, route, &want.sides))
+            })
+        {
+            *rules = Value::Array(next);
+        }
         if let Some(mark) = &self.spec.mark {
             set_mark(&mut object, mark, want);
         }
@@ -105,7 +118,7 @@ impl Router for Gateway<'_> {
             let kind = kind_name(kind);
             world.unread.get(kind).map(|why| format!("{kind} cannot be read: {why}"))
         };
-        let want = Weights { sides: *sides, canary: 0 };
+        let want = Weights { sides: *sides, canary: 0, steps: &[] };
         let routes = self.routes(&world.routes, sides);
         for named in &self.spec.named {
             let reference = self.reference(named.kind, &named.name, sides);
@@ -135,6 +148,13 @@ impl Router for Gateway<'_> {
     fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
         let routes = self.routes(now, sides);
         routes.iter().map(|route| weight_of(route, sides)).max().unwrap_or(0)
+    }
+
+    fn has_step_rules(&self, now: &Objects, sides: &Sides<'_>) -> bool {
+        self.routes(now, sides).iter().filter(|route| route.takes_steps).any(|route| {
+            let rules = route.object.pointer("/spec/rules").and_then(Value::as_array);
+            rules.is_some_and(|rules| step_rules::any(rules, sides, |rule| pair(rule, route, sides)))
+        })
     }
 
     fn acceptance(&self, now: &Objects, sides: &Sides<'_>) -> Acceptance {
@@ -200,6 +220,14 @@ fn places(backends: &[Value], of: &str, sides: &Sides<'_>) -> Places {
         }
     }
     places
+}
+
+/// Where the canary stands in a rule that is the Rollout's to weight.
+fn pair(rule: &Value, route: &Route<'_>, sides: &Sides<'_>) -> Option<usize> {
+    let backends =
+        rule.get("backendRefs").and_then(Value::as_array).filter(|_| is_meant(rule, route.rule))?;
+    let places = places(backends, namespace_of(route, sides), sides);
+    places.canary.first().copied().filter(|_| !places.stable.is_empty())
 }
 
 /// The namespace of a route.
@@ -427,6 +455,7 @@ mod tests {
             name: "shop".to_owned(),
             rule: rule.map(str::to_owned),
             field: "httpRoute".to_owned(),
+            takes_steps: true,
         };
         GatewayRouting {
             namespace: namespace.map(str::to_owned),
@@ -442,7 +471,7 @@ mod tests {
     fn weights(rollout: &Rollout, canary: i32, max: i32) -> Weights<'_> {
         let sides =
             Sides { rollout, canary_service: "canary", stable_service: "stable", max, max_named: false };
-        Weights { sides, canary }
+        Weights { sides, canary, steps: &[] }
     }
 
     fn route(rules: Value) -> Value {
@@ -631,7 +660,7 @@ mod tests {
             object["spec"]["parentRefs"] = json!([{ "name": "eg", "kind": "Gateway" }]);
             object["status"] = json!({ "parents": parents });
             let reference = Reference::new(API_VERSION, "HTTPRoute", "shop");
-            acceptance_of(&Route { reference: &reference, object: &object, rule: None })
+            acceptance_of(&Route { reference: &reference, object: &object, rule: None, takes_steps: false })
         };
         assert_eq!(said(json!([])), Acceptance::Silent);
         assert_eq!(said(json!([parent("True", Some(3))])), Acceptance::Accepted);

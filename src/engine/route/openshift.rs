@@ -218,7 +218,7 @@ mod tests {
         let (rollout, spec) = (rollout(), OpenShiftRouting { routes: vec!["shop".to_owned()] });
         let (router, sides) = (OpenShift::new(&spec), sides(&rollout));
         let objects = Objects::from([(route("shop"), Arc::new(now.clone()))]);
-        (router.route(&objects, &Weights { sides, canary }), router.weight(&objects, &sides))
+        (router.route(&objects, &Weights { sides, canary, steps: &[] }), router.weight(&objects, &sides))
     }
 
     #[test]

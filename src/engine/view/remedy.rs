@@ -79,6 +79,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         | Because::ScalingEvent { .. }
         | Because::Resize { .. }
         | Because::Weight { .. }
+        | Because::StepRoutes { .. }
         | Because::PointService { .. }
         | Because::RunNeeded { .. }
         | Because::RunNotNeeded { .. }
@@ -86,6 +87,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         | Because::Promoted { .. }
         | Because::History { .. }
         | Because::PauseNoticed
+        | Because::RoleMetadata { .. }
         | Because::Bookkeeping
         | Because::StatusMoved => {
             one("the controller, at once; if nothing moves, look whether one is running".to_owned())

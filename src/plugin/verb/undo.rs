@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
-use tidegate_engine::rollout::template;
+use tidegate_engine::rollout::{additions, template};
 
 use super::guard;
 use crate::Exit;
@@ -37,7 +37,9 @@ impl Undo {
         let params = ListParams::default().labels(HASH_LABEL);
         let sets = session.list(&session.api(Kind::ReplicaSet), Kind::ReplicaSet, &params).await?;
         let (revision, set) = choose(&rollout, &sets, self.to_revision)?;
-        let wanted = without_hash(set.data.pointer("/spec/template").cloned().unwrap_or(Value::Null));
+        let stored = set.data.pointer("/spec/template").unwrap_or(&Value::Null);
+        // What a role or an update added to the pods is not the template's.
+        let wanted = without_hash(additions::own_template(stored, set.annotations()));
         let (kind, target, path) = target(&rollout)?;
         let current = if kind == Kind::Rollout { rollout } else { session.object(kind, &target).await? };
         let known = current.data.pointer(path).cloned().unwrap_or(Value::Null);

@@ -123,7 +123,9 @@ fn settle_rules(wanted: &mut Value, live: &Value, shape: &Shape, rules: &str, ro
         };
         for (rule, paired) in ours.iter_mut().zip(&mut paired).filter(|(_, paired)| !**paired) {
             let backends = names(rule);
-            let same = |(n, live): &(usize, &Value)| !used[*n] && names(live) == backends;
+            let same = |(n, live): &(usize, &Value)| {
+                !used[*n] && is_managed(live, routed) == is_managed(rule, routed) && names(live) == backends
+            };
             let found = theirs.iter().enumerate().find(same).filter(|_| by_all || !backends.is_empty());
             if let Some((n, live_rule)) = found {
                 (used[n], *paired) = (true, true);
@@ -132,11 +134,19 @@ fn settle_rules(wanted: &mut Value, live: &Value, shape: &Shape, rules: &str, ro
         }
     }
     for (n, rule) in theirs.iter().enumerate() {
-        let is_managed = routed.managed.contains(text(rule, "/name"));
-        if is_managed && !ours.iter().any(|own| text(own, "/name") == text(rule, "/name")) {
+        if is_managed(rule, routed) && !ours.iter().any(|own| text(own, "/name") == text(rule, "/name")) {
             ours.insert(n.min(ours.len()), rule.clone());
         }
     }
+}
+
+/// Whether a rule is one of a step: it has the name of a managed route, or that name and a number where a step adds
+/// several.
+fn is_managed(rule: &Value, routed: &Routed) -> bool {
+    let name = text(rule, "/name");
+    let number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let numbered = name.rsplit_once('-').filter(|(_, end)| number(end));
+    routed.managed.contains(name) || numbered.is_some_and(|(start, _)| routed.managed.contains(start))
 }
 
 fn identities(rule: &Value, shape: &Shape, counts: impl Fn(&Value) -> bool) -> BTreeSet<Vec<String>> {

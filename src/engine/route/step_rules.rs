@@ -1,0 +1,196 @@
+//! Rules that steps add to a route of the Gateway API: requests with a header for the canary, and mirrored requests.
+//!
+//! Input: the rules of a route as they are, and the routes that the steps ask for. Output: the rules as they should be:
+//! the users' own in their order, then those of the steps. A rule of a step is known by its name, one of managedRoutes,
+//! with a number behind it where the route has several rules to add it for; where a cluster is too old to keep names of
+//! rules, by its content.
+
+use serde_json::{Value, json};
+use tidegate_api::rollout::{CanaryStep, HeaderRoutingMatch, RouteMatch, SetMirrorRoute, StringMatch};
+
+use super::{Sides, StepRoute};
+
+/// The rules of a route with those of the steps, for each rule that the Rollout weights; nothing when they are as wanted.
+///
+/// `source` says where the canary stands among the backends of a rule that names both Services.
+pub(super) fn with_step_rules(
+    rules: &[Value],
+    wanted: &[StepRoute<'_>],
+    sides: &Sides<'_>,
+    source: impl Fn(&Value) -> Option<usize>,
+) -> Option<Vec<Value>> {
+    let own: Vec<&Value> = rules.iter().filter(|rule| !is_named(rule, sides)).collect();
+    let made = |routes: &[StepRoute<'_>]| -> Vec<Value> {
+        routes.iter().flat_map(|route| rules_of(&own, route, &source)).collect()
+    };
+    let all = all_routes(sides);
+    let possible = made(&all);
+    let nameless = |rule: &Value| {
+        rule.get("name").is_none() && possible.iter().any(|made| covers(rule, &without_name(made)))
+    };
+    let mut next: Vec<Value> =
+        own.iter().filter(|rule| !nameless(rule)).map(|rule| (*rule).clone()).collect();
+    for made in made(wanted) {
+        let same = |rule: &&Value| {
+            covers(rule, &made) || rule.get("name").is_none() && covers(rule, &without_name(&made))
+        };
+        // What a newer server filled in stays.
+        let known = rules.iter().find(same).cloned();
+        next.push(known.unwrap_or(made));
+    }
+    (next != rules).then_some(next)
+}
+
+/// Whether any rule is one of a step.
+pub(super) fn any(rules: &[Value], sides: &Sides<'_>, source: impl Fn(&Value) -> Option<usize>) -> bool {
+    with_step_rules(rules, &[], sides, source).is_some()
+}
+
+/// Every route that any step asks for.
+fn all_routes<'a>(sides: &Sides<'a>) -> Vec<StepRoute<'a>> {
+    let canary = sides.rollout.spec.strategy.canary.as_ref();
+    let steps = canary.map(|canary| canary.steps.as_slice()).unwrap_or_default();
+    steps.iter().flat_map(routes_of).collect()
+}
+
+fn routes_of(step: &CanaryStep) -> Vec<StepRoute<'_>> {
+    let header = step.set_header_route.as_ref().filter(|route| !route.match_.is_empty());
+    let mirror = step.set_mirror_route.as_ref().filter(|route| !route.match_.is_empty());
+    header.map(StepRoute::Header).into_iter().chain(mirror.map(StepRoute::Mirror)).collect()
+}
+
+/// Whether a rule has the name of a managed route, with or without a number.
+fn is_named(rule: &Value, sides: &Sides<'_>) -> bool {
+    let Some(name) = rule.get("name").and_then(Value::as_str) else { return false };
+    let routing =
+        sides.rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref());
+    let mut managed = routing.into_iter().flat_map(|routing| &routing.managed_routes);
+    managed.any(|managed| {
+        name.strip_prefix(managed.name.as_str()).is_some_and(|rest| {
+            let number = rest.strip_prefix('-').unwrap_or("x");
+            rest.is_empty() || !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    })
+}
+
+/// One rule for each of the users' rules that names both Services.
+fn rules_of(own: &[&Value], route: &StepRoute<'_>, source: impl Fn(&Value) -> Option<usize>) -> Vec<Value> {
+    let sources = own.iter().filter_map(|rule| Some((*rule, source(rule)?)));
+    let rules = sources.enumerate().map(|(number, (rule, canary))| {
+        let mut made = rule.clone();
+        made["name"] = match number {
+            0 => json!(route.name()),
+            number => json!(format!("{}-{number}", route.name())),
+        };
+        match route {
+            StepRoute::Header(header) => {
+                let mut backend = rule["backendRefs"][canary].clone();
+                backend["weight"] = json!(1);
+                made["backendRefs"] = json!([backend]);
+                made["matches"] = with_headers(rule, header.match_.iter().map(header_match).collect());
+            }
+            StepRoute::Mirror(mirror) => mirrored(&mut made, &rule["backendRefs"][canary], mirror),
+        }
+        made
+    });
+    rules.collect()
+}
+
+/// Each match of a rule, for requests with these headers only.
+fn with_headers(rule: &Value, headers: Vec<Value>) -> Value {
+    let matches = rule.get("matches").and_then(Value::as_array).cloned().unwrap_or_default();
+    let matches = if matches.is_empty() { vec![json!({})] } else { matches };
+    let narrowed = matches.into_iter().map(|mut one| {
+        let is_new = |known: &Value| headers.iter().all(|header| !same_header(header, known));
+        let known = one.get("headers").and_then(Value::as_array).cloned().unwrap_or_default();
+        let all: Vec<Value> = known.into_iter().filter(is_new).chain(headers.iter().cloned()).collect();
+        one["headers"] = json!(all);
+        one
+    });
+    Value::Array(narrowed.collect())
+}
+
+/// Names of headers do not care for case.
+fn same_header(one: &Value, other: &Value) -> bool {
+    let name = |header: &Value| header["name"].as_str().unwrap_or_default().to_ascii_lowercase();
+    name(one) == name(other)
+}
+
+fn header_match(header: &HeaderRoutingMatch) -> Value {
+    header.header_value.as_ref().map_or(Value::Null, |value| named_match(&header.header_name, value))
+}
+
+fn named_match(name: &str, value: &StringMatch) -> Value {
+    let (kind, value) = text_match(value);
+    json!({ "name": name, "type": kind, "value": value })
+}
+
+/// A prefix becomes an expression, because headers are matched by nothing in between.
+fn text_match(value: &StringMatch) -> (&'static str, String) {
+    let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    match (set(&value.exact), set(&value.regex), set(&value.prefix)) {
+        (Some(exact), _, _) => ("Exact", exact),
+        (None, Some(regex), _) => ("RegularExpression", regex),
+        (None, None, prefix) => {
+            ("RegularExpression", format!("{}.*", regex::escape(&prefix.unwrap_or_default())))
+        }
+    }
+}
+
+/// Lets a copy of a rule send copies of the requests that match to the canary; the weights stay those of the rule.
+fn mirrored(rule: &mut Value, canary: &Value, mirror: &SetMirrorRoute) {
+    let mut backend = canary.clone();
+    if let Some(backend) = backend.as_object_mut() {
+        backend.remove("weight");
+    }
+    let mut filter = json!({ "type": "RequestMirror", "requestMirror": { "backendRef": backend } });
+    if let Some(percentage) = mirror.percentage.filter(|percentage| *percentage != 100) {
+        filter["requestMirror"]["percent"] = json!(percentage);
+    }
+    let mut filters = rule.get("filters").and_then(Value::as_array).cloned().unwrap_or_default();
+    filters.push(filter);
+    rule["filters"] = Value::Array(filters);
+    rule["matches"] = Value::Array(mirror.match_.iter().map(request_match).collect());
+}
+
+fn request_match(wanted: &RouteMatch) -> Value {
+    let mut one = json!({});
+    if let Some(method) = wanted.method.as_ref().and_then(|method| method.exact.as_ref()) {
+        one["method"] = json!(method);
+    }
+    if let Some(path) = &wanted.path {
+        one["path"] = match path.prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
+            Some(prefix) => json!({ "type": "PathPrefix", "value": prefix }),
+            None => {
+                let (kind, value) = text_match(path);
+                json!({ "type": kind, "value": value })
+            }
+        };
+    }
+    if !wanted.headers.is_empty() {
+        one["headers"] = wanted.headers.iter().map(|(name, value)| named_match(name, value)).collect();
+    }
+    one
+}
+
+fn without_name(rule: &Value) -> Value {
+    let mut rule = rule.clone();
+    if let Some(rule) = rule.as_object_mut() {
+        rule.remove("name");
+    }
+    rule
+}
+
+/// Whether a value has all of another one; weights of mirrored rules move by themselves.
+fn covers(known: &Value, wanted: &Value) -> bool {
+    match (known, wanted) {
+        (Value::Object(known), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, wanted)| known.get(key).is_some_and(|known| covers(known, wanted)))
+        }
+        (Value::Array(known), Value::Array(wanted)) => {
+            known.len() == wanted.len()
+                && known.iter().zip(wanted).all(|(known, wanted)| covers(known, wanted))
+        }
+        _ => known == wanted,
+    }
+}
