@@ -96,6 +96,8 @@ pub(crate) fn weight_of(cluster: &Cluster, name: &str, max: i32) -> i32 {
         Some("HTTPRoute") => {
             let rules = object["spec"]["rules"].as_array();
             let backends = rules.into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array());
+            // A rule for the canary alone is for requests that a step chose; it has no weight.
+            let backends = backends.filter(|all| all.iter().any(|backend| backend["name"] == STABLE_SERVICE));
             backends.map(|backends| split(backends.iter(), 1, max)).max().unwrap_or(0)
         }
         Some("Route") => {

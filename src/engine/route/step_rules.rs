@@ -194,3 +194,97 @@ fn covers(known: &Value, wanted: &Value) -> bool {
         _ => known == wanted,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_api::rollout::{Rollout, SetHeaderRoute};
+
+    use super::*;
+
+    fn rollout(steps: &Value) -> Rollout {
+        let routing = json!({ "managedRoutes": [{ "name": "testers" }, { "name": "copies" }] });
+        let canary = json!({ "steps": steps, "trafficRouting": routing });
+        let spec = json!({ "strategy": { "canary": canary } });
+        serde_json::from_value(json!({ "metadata": { "name": "shop" }, "spec": spec })).unwrap()
+    }
+
+    fn sides(rollout: &Rollout) -> Sides<'_> {
+        Sides { rollout, canary_service: "canary", stable_service: "stable", max: 100, max_named: false }
+    }
+
+    fn header(value: Value) -> SetHeaderRoute {
+        let one = json!({ "headerName": "X-Tester", "headerValue": value });
+        serde_json::from_value(json!({ "name": "testers", "match": [one] })).unwrap()
+    }
+
+    /// The canary is the second backend of every rule that has two.
+    fn source(rule: &Value) -> Option<usize> {
+        (rule["backendRefs"].as_array()?.len() == 2).then_some(1)
+    }
+
+    fn user_rule(path: &str) -> Value {
+        json!({
+            "matches": [{ "path": { "type": "PathPrefix", "value": path } }],
+            "timeouts": { "request": "5s" },
+            "backendRefs": [{ "name": "stable", "weight": 80 }, { "name": "canary", "port": 80, "weight": 20 }],
+        })
+    }
+
+    #[test]
+    fn each_weighted_rule_gets_one_for_the_canary_alone() {
+        let rollout = rollout(&json!([]));
+        let docs = json!({ "backendRefs": [{ "name": "docs" }] });
+        let rules = [user_rule("/a"), docs, user_rule("/b")];
+        let header = header(json!({ "prefix": "a.b" }));
+        let next = with_step_rules(&rules, &[StepRoute::Header(&header)], &sides(&rollout), source).unwrap();
+        assert_eq!(next[..3], rules);
+        let matched = json!({ "name": "X-Tester", "type": "RegularExpression", "value": "a\\.b.*" });
+        let made = |name: &str, path: &str| {
+            json!({
+                "name": name,
+                "matches": [{ "path": { "type": "PathPrefix", "value": path }, "headers": [matched] }],
+                "timeouts": { "request": "5s" },
+                "backendRefs": [{ "name": "canary", "port": 80, "weight": 1 }],
+            })
+        };
+        assert_eq!(next[3..], [made("testers", "/a"), made("testers-1", "/b")]);
+        assert!(any(&next, &sides(&rollout), source));
+        let again = with_step_rules(&next, &[StepRoute::Header(&header)], &sides(&rollout), source);
+        assert_eq!(again, None, "nothing is left to do");
+        assert_eq!(with_step_rules(&next, &[], &sides(&rollout), source).unwrap(), rules);
+    }
+
+    #[test]
+    fn what_a_server_filled_in_or_left_out_makes_no_second_rule() {
+        let wanted = header(json!({ "exact": "yes" }));
+        let rollout = rollout(&json!([{ "setHeaderRoute": wanted }]));
+        let wanted = [StepRoute::Header(&wanted)];
+        let mut next = with_step_rules(&[user_rule("/")], &wanted, &sides(&rollout), source).unwrap();
+        next[1]["matches"][0]["method"] = json!("GET");
+        assert_eq!(with_step_rules(&next, &wanted, &sides(&rollout), source), None);
+        // A cluster whose HTTPRoutes have no names of rules.
+        next[1].as_object_mut().unwrap().remove("name");
+        assert_eq!(with_step_rules(&next, &wanted, &sides(&rollout), source), None);
+        assert_eq!(with_step_rules(&next, &[], &sides(&rollout), source).unwrap(), [user_rule("/")]);
+    }
+
+    #[test]
+    fn a_mirror_keeps_the_weights_and_copies_its_share() {
+        let rollout = rollout(&json!([]));
+        let path = json!({ "method": { "exact": "GET" }, "path": { "prefix": "/a" } });
+        let mirror = json!({ "name": "copies", "percentage": 35, "match": [path] });
+        let mirror: SetMirrorRoute = serde_json::from_value(mirror).unwrap();
+        let wanted = [StepRoute::Mirror(&mirror)];
+        let next = with_step_rules(&[user_rule("/")], &wanted, &sides(&rollout), source).unwrap();
+        assert_eq!(next[1]["backendRefs"], user_rule("/")["backendRefs"]);
+        assert_eq!(
+            next[1]["matches"],
+            json!([{ "method": "GET", "path": { "type": "PathPrefix", "value": "/a" } }])
+        );
+        let backend = json!({ "name": "canary", "port": 80 });
+        let filter =
+            json!({ "type": "RequestMirror", "requestMirror": { "backendRef": backend, "percent": 35 } });
+        assert_eq!(next[1]["filters"], json!([filter]));
+        assert_eq!(with_step_rules(&next, &wanted, &sides(&rollout), source), None);
+    }
+}
