@@ -136,6 +136,7 @@ impl Shape {
         if random.clone().below(4) == 0 {
             return Self::blue_green(random);
         }
+        let goes_back = random.clone().below(12) == 7;
         let routed = random.chance(600);
         let services = routed || random.chance(400);
         let ways = if routed { ways(random) } else { Vec::new() };
@@ -178,6 +179,9 @@ impl Shape {
             "minReadySeconds": *random.pick(&[0, 0, 0, 2, 10]),
             "revisionHistoryLimit": *random.pick(&[0, 1, 3, 10]),
         });
+        if goes_back {
+            spec["rollbackWindow"] = json!({ "revisions": 2 });
+        }
         if random.chance(100) {
             spec["replicas"] = Value::Null;
         }

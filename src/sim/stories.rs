@@ -168,6 +168,16 @@ fn a_rollback_to_the_stable_version_skips_the_steps() {
 }
 
 #[test]
+fn going_back_within_the_window_skips_the_steps() {
+    let steps = json!([{ "setWeight": 25 }, { "pause": {} }, { "setWeight": 75 }]);
+    let mut spec = nginx(4, steps);
+    spec["rollbackWindow"] = json!({ "revisions": 1 });
+    let acts = [(20, Act::Image("v2")), (40, Act::Promote), (120, Act::Image("v1"))];
+    let events = tells("rollback-window", spec, &acts, &[]);
+    assert!(!events.contains(&"SkipSteps"), "its pods had gone: {events:?}");
+}
+
+#[test]
 fn a_person_pauses_and_resumes_the_whole_rollout() {
     let steps = json!([{ "setWeight": 25 }, { "setWeight": 75 }]);
     let acts = [(20, Act::Image("v2")), (22, Act::Pause(true)), (60, Act::Pause(false))];
