@@ -15,6 +15,7 @@ mod run;
 mod schedule;
 mod template;
 
+pub(crate) use args::check_arguments;
 pub use args::{Secrets, rollout_args};
 pub use build::{RunKind, RunRequest, new_run, semantically_equal};
 pub(crate) use condition::evaluate_time;

@@ -10,7 +10,7 @@ pub mod hash;
 pub mod held;
 mod pause;
 pub mod phase;
-mod references;
+pub mod references;
 mod replicas;
 mod restart;
 mod revision;
@@ -58,7 +58,7 @@ pub fn plan(world: &World) -> Plan {
         .and_then(|strategy| traffic::abort(world, strategy, &mut plan));
     match (&world.spec.valid, strategy) {
         (Ok(valid), Some(strategy)) => match &valid.strategy {
-            ValidStrategy::Canary(canary) => match references::fault(world, strategy) {
+            ValidStrategy::Canary(canary) => match references::fault(world) {
                 None => canary_round(world, valid, canary, status, strategy, &mut plan),
                 Some(error) => status::invalid(&world.rollout, status, world.now, &error, &mut plan),
             },

@@ -64,6 +64,30 @@ pub struct World {
     pub holds: bool,
 }
 
+impl World {
+    /// A World that shows a Rollout and nothing else.
+    #[must_use]
+    pub fn of(rollout: Rollout, now: Timestamp) -> Self {
+        Self {
+            now,
+            spec: Arc::new(Parsed::new(&rollout)),
+            rollout: Arc::new(rollout),
+            sets: Vec::new(),
+            pods: Vec::new(),
+            services: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            runs: Vec::new(),
+            foreign_runs: BTreeSet::new(),
+            templates: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            holds: false,
+        }
+    }
+}
+
 /// The parsed spec of a Rollout: depends on `spec` and on nothing else, so it is computed once per generation.
 #[derive(Clone, Debug)]
 pub struct Parsed {
