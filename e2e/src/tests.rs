@@ -38,6 +38,7 @@ pub(crate) mod takeover;
 mod together;
 mod upstream_plugin;
 mod witness;
+mod workload_ref;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -118,6 +119,8 @@ fn all() -> Vec<Case> {
         canary::aborts_whatever_else_is_wrong [Tidegate, Ingress],
         canary::without_a_router_pods_carry_the_weight [Tidegate],
         canary::a_malformed_neighbour_stops_nobody [Tidegate],
+        workload_ref::takes_over_from_a_deployment_and_loses_nothing [Tidegate, Ingress],
+        workload_ref::says_which_workload_is_missing [Tidegate, Ingress],
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],

@@ -31,6 +31,7 @@ fn writes() -> Vec<Write> {
         Write::ReleaseSet { name: name(), uid: uid() },
         Write::DeleteSet { name: name(), uid: uid() },
         Write::PointService { service: name(), from: None, to: name(), rollout: name() },
+        Write::ScaleWorkload { name: name(), uid: uid(), from: 1, to: 0 },
         Write::RestartPod { name: name(), uid: uid() },
         Write::CreateRun(Box::default()),
         Write::StopRun { name: name() },
@@ -62,6 +63,7 @@ fn right(write: &Write) -> (ApiResource, &'static str, &'static str) {
             let kind = kinds::routes().into_iter().find(|kind| kind.kind == route.reference.kind);
             (kind.unwrap(), "", if route.from.is_some() { "patch" } else { "create" })
         }
+        Write::ScaleWorkload { .. } => (kinds::deployment(), "", "patch"),
         Write::RestartPod { .. } => (kinds::pod(), "/eviction", "create"),
         Write::CreateRun(_) => (kinds::analysis_run(), "", "create"),
         Write::StopRun { .. } => (kinds::analysis_run(), "", "patch"),

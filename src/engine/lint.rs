@@ -13,6 +13,7 @@ mod restart;
 mod scale;
 mod status;
 mod traffic;
+mod workload;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -83,6 +84,8 @@ pub enum Rule {
     WrongFrom,
     /// A write uses the result of an earlier one in the same plan.
     DependsOnEarlier,
+    /// The referenced Deployment shrinks below the pods that the Rollout lacks.
+    WorkloadTooSmall,
     /// A ReplicaSet is created with pods.
     CreatedWithPods,
     /// A ReplicaSet is deleted with pods.
@@ -113,6 +116,7 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
             Write::PointService { service, to, .. } => judge.point(service, to),
             Write::Status(status) => judge.status(status),
             Write::RestartPod { name, .. } => judge.restart(name, plan),
+            Write::ScaleWorkload { from, to, .. } => judge.workload(*from, *to),
             Write::DefaultReplicas { .. }
             | Write::AnnotateRollout { .. }
             | Write::CreateSet(_)

@@ -20,6 +20,7 @@ mod status;
 mod step;
 pub mod template;
 mod traffic;
+pub mod workload;
 pub mod world;
 
 #[cfg(test)]
@@ -56,6 +57,9 @@ pub fn plan(world: &World) -> Plan {
     let held = strategy
         .filter(|_| pause::abort_asked(status))
         .and_then(|strategy| traffic::abort(world, strategy, &mut plan));
+    if world.spec.valid.is_ok() {
+        workload::annotate(world, &mut plan);
+    }
     match (&world.spec.valid, strategy) {
         (Ok(valid), Some(strategy)) => match &valid.strategy {
             ValidStrategy::Canary(canary) => match references::fault(world) {
@@ -221,6 +225,9 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
         !aborted || facts.promoted() || traffic::in_effect(facts.world, facts.limits.max_weight).1 == 0;
     let restart = restart::look(facts, quiet);
     plan.because = reason(facts, &wishes, &runs, &traffic, &restart, plan);
+    if !aborted {
+        workload::make_room(facts.world, facts.new, facts.status, plan);
+    }
     let outcome = Outcome { wishes, runs: &runs, traffic: &traffic, restart: &restart, notices };
     status::finish(facts, outcome, plan);
     restart.write(facts, plan);

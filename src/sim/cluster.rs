@@ -259,6 +259,8 @@ impl Cluster {
                 Ok(self.put_service(changed))
             }
             Write::Route(route) => self.write_route(route),
+            // No shape refers to a workload.
+            Write::ScaleWorkload { .. } => Err(Refusal::Missing),
             Write::RestartPod { name, uid } => {
                 let pod = self.pods.object(name).filter(|pod| pod.uid == *uid).cloned();
                 // What has gone already is as wanted.
@@ -286,6 +288,7 @@ impl Cluster {
             | Write::PointService { .. }
             | Write::Route(_)
             | Write::RestartPod { .. }
+            | Write::ScaleWorkload { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. } => {}
@@ -372,6 +375,7 @@ impl Cluster {
             | Write::DeleteSet { .. }
             | Write::PointService { .. }
             | Write::RestartPod { .. }
+            | Write::ScaleWorkload { .. }
             | Write::Route(_) => Ok(self.version),
         }
     }

@@ -19,7 +19,6 @@ pub fn unsupported(valid: &ValidRollout) -> Vec<FieldError> {
             errors.push(refusal(&path.child(field), mend));
         }
     };
-    refuse(spec.workload_ref.is_some(), "workloadRef", "put the pod template into spec.template");
     refuse(
         spec.rollback_window.is_some(),
         "rollbackWindow",

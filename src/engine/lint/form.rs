@@ -58,6 +58,7 @@ impl Judge<'_> {
             | Write::AdoptSet { .. }
             | Write::ReleaseSet { .. }
             | Write::RestartPod { .. }
+            | Write::ScaleWorkload { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. } => {}
@@ -134,6 +135,10 @@ impl Judge<'_> {
             Write::RestartPod { name, uid } => {
                 self.live.pods.iter().any(|pod| pod.name == *name && pod.uid == *uid && !pod.leaving)
             }
+            Write::ScaleWorkload { name, to, .. } => {
+                let live = self.live.workload.as_ref().filter(|workload| workload.name == *name);
+                live.is_some_and(|workload| workload.replicas != *to)
+            }
             Write::CreateRun(created) => {
                 created.metadata.name.as_deref().is_some_and(|name| run(name).is_none())
             }
@@ -177,6 +182,7 @@ fn fields(write: &Write) -> Vec<(String, String)> {
         }
         Write::PointService { service, .. } => one(format!("Service {service}"), "selector"),
         Write::Route(route) => one(route.reference.to_string(), "content"),
+        Write::ScaleWorkload { name, .. } => one(format!("Deployment {name}"), "replicas"),
         Write::RestartPod { name, .. } => one(format!("Pod {name}"), "existence"),
         Write::CreateRun(run) => {
             one(format!("AnalysisRun {}", run.metadata.name.as_deref().unwrap_or_default()), "existence")

@@ -152,6 +152,7 @@ fn writes(round: &Plan) -> Vec<Foreseen> {
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. }
+            | Write::ScaleWorkload { .. }
             | Write::RestartPod { .. } => planned.write.to_string(),
         };
         Foreseen { after_seconds: 0, what, because: planned.because.to_string() }
