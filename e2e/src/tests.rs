@@ -39,6 +39,7 @@ pub(crate) mod takeover;
 mod together;
 mod upstream_plugin;
 mod witness;
+mod workload_ref;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -119,6 +120,8 @@ fn all() -> Vec<Case> {
         canary::aborts_whatever_else_is_wrong [Tidegate, Ingress],
         canary::without_a_router_pods_carry_the_weight [Tidegate],
         canary::a_malformed_neighbour_stops_nobody [Tidegate],
+        workload_ref::takes_over_from_a_deployment_and_loses_nothing [Tidegate, Ingress],
+        workload_ref::says_which_workload_is_missing [Tidegate, Ingress],
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
         blue_green::switches_when_a_person_promotes_it [Tidegate, Ingress],
         blue_green::goes_back_when_aborted_after_the_switch [Tidegate, Ingress, OwnCluster],

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
@@ -191,11 +192,17 @@ fn cargo_deny() -> Result<()> {
 
 /// The chart is well-formed with its own values and with the ones that change most.
 fn chart() -> Result<()> {
-    const VALUES: [&[&str]; 4] = [
+    const VALUES: [&[&str]; 5] = [
         &[],
         &["namespaced=true", "instanceId=blue", "replicas=2"],
         &["sync.enabled=true", "sync.namespaces={shop,cart}"],
         &["sync.enabled=true", "sync.clusterWide=true", "crds.install=false", "rbac.aggregate=false"],
+        &[
+            "admissionPolicy.enabled=true",
+            "admissionPolicy.action=Warn",
+            "instanceId=blue",
+            "namespaced=true",
+        ],
     ];
     let helm = tools::helm()?;
     let chart = install::chart().display().to_string();
@@ -214,6 +221,36 @@ fn chart() -> Result<()> {
             objects.iter().any(|object| object["kind"] == "Deployment"),
             "no Deployment with the values {values:?}"
         );
+        admission(&objects, values)?;
+    }
+    Ok(())
+}
+
+/// The policy that refuses invalid Rollouts is there where it is asked for, bound, and says of each rule what is wrong.
+fn admission(objects: &[Value], values: &[&str]) -> Result<()> {
+    let of_kind = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).collect::<Vec<_>>();
+    let wanted = usize::from(values.contains(&"admissionPolicy.enabled=true"));
+    let policies = of_kind("ValidatingAdmissionPolicy");
+    let bindings = of_kind("ValidatingAdmissionPolicyBinding");
+    ensure!(
+        policies.len() == wanted && bindings.len() == wanted,
+        "{} policies and {} bindings with the values {values:?}",
+        policies.len(),
+        bindings.len()
+    );
+    for (policy, binding) in policies.into_iter().zip(bindings) {
+        ensure!(binding["spec"]["policyName"] == policy["metadata"]["name"], "the policy is not bound");
+        for rule in policy["spec"]["validations"].as_array().context("the policy has no rules")? {
+            let (expression, message) = (rule["expression"].as_str(), rule["message"].as_str());
+            let message = message.with_context(|| format!("a rule says nothing: {expression:?}"))?;
+            ensure!(message.starts_with("spec."), "{message:?} names no field");
+            let parentheses = |text: &str, letter| text.matches(letter).count();
+            let expression = expression.context("a rule has no expression")?;
+            ensure!(
+                parentheses(expression, '(') == parentheses(expression, ')'),
+                "{expression:?} does not close what it opens"
+            );
+        }
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub mod rollout;
 #[cfg(test)]
 mod round_trip;
 pub mod source;
+pub mod strict;
 pub mod tolerant;
 pub mod valid;
 

@@ -31,7 +31,7 @@ pub use plugins::{
 };
 pub use unsupported::{unsupported, unsupported_providers};
 
-use crate::rollout::{AntiAffinity, BlueGreenStrategy, Rollout, RolloutSpec};
+use crate::rollout::{AntiAffinity, BlueGreenStrategy, ObjectRef, Rollout, RolloutSpec};
 use field::Field;
 
 /// Pods when `spec.replicas` is absent.
@@ -45,22 +45,64 @@ pub(crate) const SCALE_DOWN_DELAY_SECONDS_DEFAULT: i32 = 30;
 /// Weight that means all traffic when `maxTrafficWeight` is absent.
 pub(crate) const MAX_WEIGHT_DEFAULT: i32 = 100;
 
+/// When the Deployment that a Rollout refers to is scaled down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScaleDown {
+    /// Never: its owner does that.
+    Never,
+    /// Once the Rollout's first revision is healthy.
+    OnSuccess,
+    /// As pods of the Rollout's first revision become available.
+    Progressively,
+}
+
+/// Reads `scaleDown`; anything but the two known words means never, as for upstream.
+#[must_use]
+pub fn scale_down(reference: &ObjectRef) -> ScaleDown {
+    match reference.scale_down.as_deref() {
+        Some("onsuccess") => ScaleDown::OnSuccess,
+        Some("progressively") => ScaleDown::Progressively,
+        Some(_) | None => ScaleDown::Never,
+    }
+}
+
+/// Where the pod template of a Rollout comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TemplateOf {
+    /// From its own spec; it is empty where the spec refers to a workload.
+    Spec,
+    /// From the workload that the spec refers to.
+    Workload,
+}
+
+/// Parses a Rollout into which the template and the selector of its workload were filled.
+///
+/// # Errors
+/// Fails as [`validate`] does.
+pub fn validate_resolved(rollout: &Rollout) -> Result<ValidRollout, Vec<FieldError>> {
+    parse(rollout, TemplateOf::Workload)
+}
+
 /// Parses a Rollout, or says everything that is wrong with it, first what upstream reports.
 ///
 /// # Errors
 /// Fails with at least one error; the first is the one for the InvalidSpec condition.
 pub fn validate(rollout: &Rollout) -> Result<ValidRollout, Vec<FieldError>> {
+    parse(rollout, TemplateOf::Spec)
+}
+
+fn parse(rollout: &Rollout, of: TemplateOf) -> Result<ValidRollout, Vec<FieldError>> {
     let mut errors = Vec::new();
-    check_spec(&rollout.spec, &Field::new("spec"), &mut errors);
+    check_spec(&rollout.spec, of, &Field::new("spec"), &mut errors);
     errors.extend(plugin_routing(rollout).1);
     if errors.is_empty() { Ok(ValidRollout::new(rollout)) } else { Err(errors) }
 }
 
-fn check_spec(spec: &RolloutSpec, path: &Field, errors: &mut Vec<FieldError>) {
+fn check_spec(spec: &RolloutSpec, of: TemplateOf, path: &Field, errors: &mut Vec<FieldError>) {
     let replicas = spec.replicas.unwrap_or(REPLICAS_DEFAULT);
     check_not_negative(replicas, &path.child("replicas"), errors);
     check_selector(spec, &path.child("selector"), errors);
-    check_template(spec, path, errors);
+    check_template(spec, of, path, errors);
     check_not_negative(spec.min_ready_seconds, &path.child("minReadySeconds"), errors);
     let limit = spec.revision_history_limit.unwrap_or(REVISION_HISTORY_LIMIT_DEFAULT);
     check_not_negative(limit, &path.child("revisionHistoryLimit"), errors);
@@ -96,9 +138,9 @@ fn check_selector(spec: &RolloutSpec, path: &Field, errors: &mut Vec<FieldError>
     }
 }
 
-fn check_template(spec: &RolloutSpec, path: &Field, errors: &mut Vec<FieldError>) {
+fn check_template(spec: &RolloutSpec, of: TemplateOf, path: &Field, errors: &mut Vec<FieldError>) {
     let template_path = path.child("template");
-    if spec.workload_ref.is_some() {
+    if spec.workload_ref.is_some() && of == TemplateOf::Spec {
         let template = &spec.template;
         if !template.metadata("labels").is_empty() || !template.metadata("annotations").is_empty() {
             errors.push(template_path.internal("template must be empty for workload reference rollout"));

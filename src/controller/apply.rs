@@ -239,6 +239,7 @@ impl One<'_> {
             }
             Write::PointService { service, to, rollout, from: _ } => self.point(service, to, rollout).await,
             Write::Route(route) => self.route(route).await,
+            Write::ScaleWorkload { name, uid, from: _, to } => self.scale_workload(name, uid, *to).await,
             Write::RestartPod { name, uid } => self.evict(name, uid).await,
             Write::PatchPod(patch) => self.patch_pod(patch).await,
             Write::CreateRun(run) => self.create_run(&serde_json::to_value(run).unwrap_or_default()).await,
@@ -381,6 +382,16 @@ impl One<'_> {
         instance.and_then(Value::as_str) == ours && AnalysisRun::deserialize(run).is_ok()
     }
 
+    /// Under the version that was read: whoever else scales it must not be overruled unseen.
+    async fn scale_workload(&self, name: &str, uid: &str, replicas: i32) -> Sent {
+        let kind = kinds::deployment();
+        let mut body = json!({"metadata": {"uid": uid}, "spec": {"replicas": replicas}});
+        if let Some(seen) = self.observed.seen.get(&kinds::reference(&kind, name)) {
+            body["metadata"]["resourceVersion"] = seen.version.clone().into();
+        }
+        self.patch(&kind, name, &Patch::Merge(body)).await
+    }
+
     async fn point(&self, service: &str, hash: &str, rollout: &str) -> Sent {
         let kind = kinds::service();
         let mut body = json!({"spec": {"selector": {HASH_LABEL: hash}}});
@@ -503,7 +514,7 @@ fn gone_is_done(sent: Sent) -> Sent {
 pub(crate) fn kind_of(object: &Reference) -> ApiResource {
     let known =
         [kinds::rollout(), kinds::analysis_run(), kinds::replica_set(), kinds::service(), kinds::pod()];
-    let known = known.into_iter().chain(kinds::routes());
+    let known = known.into_iter().chain([kinds::deployment()]).chain(kinds::routes());
     let found =
         known.into_iter().find(|kind| kind.api_version == object.api_version && kind.kind == object.kind);
     // A router that names a kind missing from the list gets 404 from the API server, which names the path.
@@ -536,6 +547,7 @@ fn describe(write: &Write) -> String {
         Write::Route(route) => {
             format!("route {}: weight {} of {}", route.reference, route.weight, route.max_weight)
         }
+        Write::ScaleWorkload { name, from, to, .. } => format!("scale Deployment {name} from {from} to {to}"),
         Write::RestartPod { name, .. } => format!("evict pod {name}"),
         Write::PatchPod(patch) => format!("patch pod {}", patch.name),
         Write::CreateRun(run) => {

@@ -3,7 +3,7 @@
 //! Input: one object as JSON. Output: facts. It must never know where objects come from or who reads the facts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::core::{Selector, SelectorExt};
 use serde_json::Value;
@@ -11,6 +11,7 @@ use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec
 use tidegate_api::rollout::Rollout;
 use tidegate_api::tolerant;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
 use tidegate_engine::rollout::world::{self, HASH_LABEL, Parsed, Service, Set};
 use tidegate_engine::route::{Routers, Selection};
 use tidegate_engine::sync::FIELD_MANAGER;
@@ -38,6 +39,30 @@ pub(crate) struct RolloutFacts {
     pub(crate) uses: Arc<Uses>,
     /// Whether Tidegate's own sync applied it.
     pub(crate) synced: bool,
+    /// The spec with the template of its workload, as long as neither has a new generation.
+    with_workload: Arc<Mutex<Option<(String, i64, Arc<Parsed>)>>>,
+}
+
+impl RolloutFacts {
+    /// The parsed spec, with the template of the workload that it refers to; `unread` says why that cannot be read.
+    pub(crate) fn spec_with(&self, workload: Option<&Workload>, unread: Option<&str>) -> Arc<Parsed> {
+        if self.rollout.spec.workload_ref.is_none() {
+            return Arc::clone(&self.spec);
+        }
+        let Some(workload) = workload else {
+            return Arc::new(workload::parsed(&self.rollout, None, unread));
+        };
+        let mut kept = self.with_workload.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((uid, generation, spec)) = &*kept
+            && *uid == workload.uid
+            && *generation == workload.generation
+        {
+            return Arc::clone(spec);
+        }
+        let spec = Arc::new(workload::parsed(&self.rollout, Some(workload), None));
+        *kept = Some((workload.uid.clone(), workload.generation, Arc::clone(&spec)));
+        spec
+    }
 }
 
 /// Names of the objects that a spec refers to; computed once per generation.
@@ -49,6 +74,8 @@ pub(crate) struct Uses {
     pub(crate) selections: Vec<Selection>,
     /// Whether any analysis is named, so that templates matter.
     pub(crate) analysis: bool,
+    /// The object that the pod template comes from, where it is not the Rollout itself.
+    pub(crate) workload: Option<(WorkloadKind, String)>,
     /// Which ReplicaSets without an owner could belong to it.
     selector: Option<Selector>,
 }
@@ -60,6 +87,9 @@ impl Uses {
         // An empty selector would claim everything in the namespace.
         let mut uses =
             Self { selector: selector.filter(|selector| !selector.selects_all()), ..Self::default() };
+        uses.workload = rollout.spec.workload_ref.as_ref().and_then(|reference| {
+            Some((WorkloadKind::of(reference)?, reference.name.clone().unwrap_or_default()))
+        });
         if let Some(canary) = &strategy.canary {
             uses.services.extend(canary.canary_service.iter().chain(&canary.stable_service).cloned());
             if let Some(pair) = &canary.ping_pong {
@@ -119,7 +149,8 @@ impl Facts for RolloutFacts {
         };
         if let Some(old) = old.filter(same_spec) {
             let (spec, uses) = (Arc::clone(&old.spec), Arc::clone(&old.uses));
-            return Ok(Self { rollout: Arc::new(rollout), spec, uses, synced });
+            let with_workload = Arc::clone(&old.with_workload);
+            return Ok(Self { rollout: Arc::new(rollout), spec, uses, synced, with_workload });
         }
         let name = rollout.metadata.name.as_deref().unwrap_or_default();
         let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
@@ -128,7 +159,7 @@ impl Facts for RolloutFacts {
         }
         let spec = Arc::new(Parsed::new(&rollout));
         let uses = Arc::new(Uses::of(&rollout, &spec));
-        Ok(Self { rollout: Arc::new(rollout), spec, uses, synced })
+        Ok(Self { rollout: Arc::new(rollout), spec, uses, synced, with_workload: Arc::default() })
     }
 
     fn differs(&self, old: &Self) -> bool {
@@ -434,6 +465,30 @@ mod tests {
         assert!(!facts.uses.claims(&set));
         let again = RolloutFacts::keep(rollout, Some(&facts)).unwrap();
         assert!(Arc::ptr_eq(&again.spec, &facts.spec), "the same generation is parsed once");
+    }
+
+    #[test]
+    fn a_spec_is_parsed_anew_for_a_new_template_of_its_workload() {
+        let rollout = json!({
+            "metadata": {"name": "shop", "namespace": "ns", "uid": "u", "generation": 3},
+            "spec": {"workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "strategy": {"canary": {}}},
+        });
+        let facts = RolloutFacts::keep(rollout.clone(), None).unwrap();
+        assert_eq!(facts.uses.workload, Some((WorkloadKind::Deployment, "web".to_owned())));
+        let deployment = |generation: i64, image: &str| {
+            let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "a", "image": image}]}});
+            let object = json!({"kind": "Deployment", "metadata": {"name": "web", "uid": "d", "generation": generation},
+                "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template}});
+            Workload::keep(object, None).unwrap()
+        };
+        let first = facts.spec_with(Some(&deployment(1, "a:1")), None);
+        assert!(first.valid.is_ok());
+        let again = RolloutFacts::keep(rollout, Some(&facts)).unwrap();
+        assert!(Arc::ptr_eq(&first, &again.spec_with(Some(&deployment(1, "a:1")), None)));
+        assert!(again.spec_with(Some(&deployment(2, "a:2")), None).canonical.contains("a:2"));
+        let missing = again.spec_with(None, Some("no right"));
+        let said = missing.valid.as_ref().unwrap_err()[0].to_string();
+        assert_eq!(said, "deployments.apps \"ns/web\" cannot be read: no right");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use kube::api::ApiResource;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::workload::WorkloadKind;
 
 fn kind(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
     let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
@@ -33,6 +34,23 @@ pub(crate) fn cluster_analysis_template() -> ApiResource {
 
 pub(crate) fn replica_set() -> ApiResource {
     kind("apps", "v1", "ReplicaSet", "replicasets")
+}
+
+pub(crate) fn deployment() -> ApiResource {
+    kind("apps", "v1", "Deployment", "deployments")
+}
+
+pub(crate) fn pod_template() -> ApiResource {
+    kind("", "v1", "PodTemplate", "podtemplates")
+}
+
+/// The kind of a workload that a Rollout refers to.
+pub(crate) fn workload(kind: WorkloadKind) -> ApiResource {
+    match kind {
+        WorkloadKind::Deployment => deployment(),
+        WorkloadKind::ReplicaSet => replica_set(),
+        WorkloadKind::PodTemplate => pod_template(),
+    }
 }
 
 pub(crate) fn service() -> ApiResource {
@@ -78,7 +96,7 @@ pub(crate) fn app_project() -> ApiResource {
 
 /// Kinds that the watches follow; the cluster-wide one only by a controller of all namespaces.
 #[cfg(test)]
-pub(crate) fn watched() -> [ApiResource; 12] {
+pub(crate) fn watched() -> [ApiResource; 14] {
     [
         rollout(),
         replica_set(),
@@ -92,6 +110,8 @@ pub(crate) fn watched() -> [ApiResource; 12] {
         http_route(),
         grpc_route(),
         openshift_route(),
+        deployment(),
+        pod_template(),
     ]
 }
 

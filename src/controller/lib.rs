@@ -33,6 +33,7 @@ mod telemetry;
 mod watch;
 mod webhook;
 mod work;
+mod workloads;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

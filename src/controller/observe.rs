@@ -4,10 +4,12 @@
 //! by what a decision might want: it shows what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
 use tidegate_engine::rollout::world::{Endpoints, TemplateKey, World};
 
 use crate::facts::{RolloutFacts, Trouble};
@@ -26,10 +28,11 @@ pub(crate) struct Observed {
 pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Observed> {
     let facts = stores.rollouts.value(&key.namespace, &key.name)?;
     let mut seen = BTreeMap::new();
+    let (workload, unread) = workload(stores, key, &facts, &mut seen);
     let mut world = World {
         now,
-        rollout: facts.rollout.clone(),
-        spec: facts.spec.clone(),
+        rollout: workload::resolved(&facts.rollout, workload.as_deref()),
+        spec: facts.spec_with(workload.as_deref(), unread.as_deref()),
         sets: Vec::new(),
         pods: Vec::new(),
         services: BTreeMap::new(),
@@ -42,6 +45,7 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),
         holds: facts.synced,
+        workload,
     };
     add_sets(stores, key, &facts, &mut world, &mut seen);
     add_services(stores, key, &facts, &mut world, &mut seen);
@@ -49,6 +53,27 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     add_pods(stores, key, &mut world);
     add_routes(stores, key, &facts, &mut world);
     Some(Observed { world, seen })
+}
+
+/// The workload that the spec refers to, or why it cannot be read.
+fn workload(
+    stores: &Stores,
+    key: &Key,
+    facts: &RolloutFacts,
+    seen: &mut BTreeMap<Reference, Seen>,
+) -> (Option<Arc<Workload>>, Option<String>) {
+    let Some((kind, name)) = &facts.uses.workload else { return (None, None) };
+    let followed = stores.workloads.of(*kind);
+    match followed.store.get(&Key::new(&key.namespace, name)) {
+        Some(kept) => {
+            // A ReplicaSet is only read here, and may be one of another name's versions below.
+            if *kind == WorkloadKind::Deployment {
+                seen.insert(kind.reference(name), kept.seen);
+            }
+            (Some(kept.value), None)
+        }
+        None => (None, followed.unread()),
+    }
 }
 
 /// The routing objects that the spec names or selects, and why some cannot be had.
@@ -305,6 +330,35 @@ mod tests {
         let troubles = world(&stores).world.troubles;
         assert_eq!(troubles["aa"], "pod p1, container app: image x cannot be pulled");
         assert_eq!(troubles["bb"], "FailedCreate: exceeded quota");
+    }
+
+    #[test]
+    fn a_rollout_has_the_template_of_the_workload_that_it_refers_to() {
+        let stores = Stores::default();
+        put(
+            &stores.rollouts,
+            json!({
+                "metadata": {"name": "shop", "namespace": "ns", "uid": "r1", "generation": 1},
+                "spec": {"workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "strategy": {"canary": {}}},
+            }),
+        );
+        assert!(stores.awaits_workload(&Key::new("ns", "shop")));
+        let followed = stores.workloads.of(WorkloadKind::Deployment);
+        followed.store.list_ends();
+        assert!(!stores.awaits_workload(&Key::new("ns", "shop")));
+        let missing = world(&stores).world;
+        let said = missing.spec.valid.as_ref().unwrap_err()[0].to_string();
+        assert_eq!(said, "deployments.apps \"ns/web\" not found");
+        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}});
+        put(
+            &followed.store,
+            json!({"kind": "Deployment", "metadata": {"name": "web", "namespace": "ns", "resourceVersion": "9"},
+                "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template}}),
+        );
+        let observed = world(&stores);
+        assert!(observed.world.spec.valid.is_ok());
+        assert_eq!(observed.world.rollout.spec.template.0, template);
+        assert_eq!(observed.seen[&kinds::reference(&kinds::deployment(), "web")].version, "9");
     }
 
     #[test]

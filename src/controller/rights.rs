@@ -31,6 +31,7 @@ fn writes() -> Vec<Write> {
         Write::ReleaseSet { name: name(), uid: uid() },
         Write::DeleteSet { name: name(), uid: uid() },
         Write::PointService { service: name(), from: None, to: name(), rollout: name() },
+        Write::ScaleWorkload { name: name(), uid: uid(), from: 1, to: 0 },
         Write::RestartPod { name: name(), uid: uid() },
         Write::PatchPod(Default::default()),
         Write::CreateRun(Box::default()),
@@ -63,6 +64,7 @@ fn right(write: &Write) -> (ApiResource, &'static str, &'static str) {
             let kind = kinds::routes().into_iter().find(|kind| kind.kind == route.reference.kind);
             (kind.unwrap(), "", if route.from.is_some() { "patch" } else { "create" })
         }
+        Write::ScaleWorkload { .. } => (kinds::deployment(), "", "patch"),
         Write::RestartPod { .. } => (kinds::pod(), "/eviction", "create"),
         Write::PatchPod(_) => (kinds::pod(), "", "patch"),
         Write::CreateRun(_) => (kinds::analysis_run(), "", "create"),

@@ -61,6 +61,9 @@ impl Rollouts {
         let memory = self.memory(&key);
         // One round per key runs at a time, so this never waits; it survives a panic, which a std Mutex would not.
         let mut memory = memory.lock().await;
+        if self.scene.stores.awaits_workload(&key) {
+            return Next::After(STALE_PAUSE);
+        }
         let Some(mut observed) = observe(&self.scene.stores, &key, Timestamp::now()) else {
             self.metrics.forget(Loop::Rollout, &key);
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);

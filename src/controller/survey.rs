@@ -72,6 +72,12 @@ pub async fn rollout(
         eye.look(&stores.templates, &kinds::analysis_template(), &all).await;
         eye.look(&stores.cluster_templates, &kinds::cluster_analysis_template(), &all).await;
     }
+    if let Some((kind, named)) = &facts.uses.workload {
+        let only = ListParams::default().fields(&format!("metadata.name={named}"));
+        let (followed, before) = (stores.workloads.of(*kind), eye.unknown.len());
+        eye.look(&followed.store, &kinds::workload(*kind), &only).await;
+        followed.note(eye.unknown.get(before).cloned());
+    }
     let unknown = eye.unknown;
     Ok(observe(&stores, &key, now).map(|observed| Survey { world: observed.world, unknown }))
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::workload::WorkloadKind;
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, Service, Set};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -29,6 +30,7 @@ use crate::optional::{Lookout, Optional};
 use crate::raw::Raw;
 use crate::store::{Change, Key, Store};
 use crate::work::Queue;
+use crate::workloads::{self, Workloads};
 
 /// How long one watch lasts before it is begun again where it was: what a dead connection can hide at most.
 const WATCH_SECONDS: u32 = 30;
@@ -53,6 +55,7 @@ pub(crate) struct Stores {
     pub(crate) runs: Store<AnalysisRun>,
     pub(crate) templates: Store<AnalysisTemplateSpec>,
     pub(crate) cluster_templates: Store<AnalysisTemplateSpec>,
+    pub(crate) workloads: Workloads,
 }
 
 impl Stores {
@@ -63,6 +66,9 @@ impl Stores {
             ("argoproj.io/v1alpha1", "Rollout") => self.rollouts.seen(namespace, &object.name),
             ("argoproj.io/v1alpha1", "AnalysisRun") => self.runs.seen(namespace, &object.name),
             ("apps/v1", "ReplicaSet") => self.sets.seen(namespace, &object.name),
+            ("apps/v1", "Deployment") => {
+                self.workloads.of(WorkloadKind::Deployment).store.seen(namespace, &object.name)
+            }
             ("v1", "Pod") => self.pods.seen(namespace, &object.name),
             ("v1", "Service") => self.services.seen(namespace, &object.name),
             ("networking.k8s.io/v1", "Ingress") => self.ingresses.seen(namespace, &object.name),
@@ -86,6 +92,13 @@ impl Stores {
     /// The kind of an object in the version that the cluster serves, where that is not always the same.
     pub(crate) fn served(&self, object: &Reference) -> Option<ApiResource> {
         self.optional(&object.kind)?.served()
+    }
+
+    /// Whether it is not known yet which workloads there are of the kind that a Rollout refers to.
+    pub(crate) fn awaits_workload(&self, key: &Key) -> bool {
+        let facts = self.rollouts.value(&key.namespace, &key.name);
+        let workload = facts.as_ref().and_then(|facts| facts.uses.workload.as_ref());
+        workload.is_some_and(|(kind, _)| self.workloads.of(*kind).is_awaited())
     }
 
     /// A kind that the cluster may lack.
@@ -195,6 +208,7 @@ pub(crate) fn start(
     watch.look_out(kinds::http_route(), v1beta1, |scene| &scene.stores.http_routes);
     watch.look_out(kinds::grpc_route(), &[], |scene| &scene.stores.grpc_routes);
     watch.look_out(kinds::openshift_route(), &[], |scene| &scene.stores.openshift_routes);
+    workloads::start(client, scope, scene, metrics, &mut watches);
     watches
 }
 
@@ -362,6 +376,9 @@ impl Backoff for Delay {
 }
 
 fn wake_by_rollout(scene: &Scene, change: &Change<RolloutFacts>) {
+    if let Some((kind, _)) = change.new.as_ref().and_then(|facts| facts.uses.workload.as_ref()) {
+        scene.stores.workloads.of(*kind).want();
+    }
     scene.rollouts.push(change.key.clone());
 }
 

@@ -6,6 +6,7 @@
 mod args;
 mod assess;
 mod build;
+mod check;
 mod condition;
 mod expression;
 mod functions;
@@ -15,8 +16,10 @@ mod run;
 mod schedule;
 mod template;
 
+pub(crate) use args::check_arguments;
 pub use args::{Secrets, rollout_args};
-pub use build::{RunKind, RunRequest, new_run, semantically_equal};
+pub use build::{RunKind, RunRequest, new_run, run_of, semantically_equal};
+pub use check::template_faults;
 pub(crate) use condition::evaluate_time;
 pub(crate) use limits::is_counted;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};

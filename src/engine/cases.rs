@@ -16,7 +16,8 @@ use tidegate_api::rollout::Rollout;
 use crate::lint::lint;
 use crate::plan::Reference;
 use crate::rollout::plan;
-use crate::rollout::world::{Endpoints, Parsed, Pod, Service, Set, TemplateKey, World};
+use crate::rollout::workload::{self, Workload, WorkloadKind};
+use crate::rollout::world::{Endpoints, Pod, Service, Set, TemplateKey, World};
 use crate::view::{Explanation, Paint, render_explanation};
 
 #[derive(Deserialize)]
@@ -70,7 +71,14 @@ fn world(path: &Path) -> World {
     let of_kind = |kind: &'static str| objects.iter().filter(move |object| object["kind"] == kind);
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
     let mut rollout: Rollout = serde_json::from_value(of_kind("Rollout").next().unwrap().clone()).unwrap();
-    let spec = Parsed::new(&rollout);
+    let reference = rollout.spec.workload_ref.as_ref();
+    let kind = reference.and_then(WorkloadKind::of);
+    let named = reference.and_then(|reference| reference.name.clone());
+    let workload = kind.and_then(|kind| {
+        let mut there = of_kind(kind_name(kind)).filter(|object| Some(name(object)) == named);
+        Some(Arc::new(Workload::parse(kind, there.next()?)))
+    });
+    let spec = workload::parsed(&Arc::new(rollout.clone()), workload.as_deref(), None);
     if let Some(status) = rollout.status.as_mut().filter(|status| status.current_step_hash == "STEPS") {
         status.current_step_hash.clone_from(&spec.steps_hash);
     }
@@ -92,7 +100,7 @@ fn world(path: &Path) -> World {
     World {
         now: header.now.unwrap_or_else(|| "2026-01-01T12:00:00Z".parse().unwrap()),
         spec: Arc::new(spec),
-        rollout: Arc::new(rollout),
+        rollout: workload::resolved(&Arc::new(rollout), workload.as_deref()),
         sets: of_kind("ReplicaSet").map(|object| Arc::new(Set::parse(object))).collect(),
         pods: of_kind("Pod").map(|object| Arc::new(Pod::parse(object))).collect(),
         services: of_kind("Service").map(|object| (name(object), Arc::new(Service::parse(object)))).collect(),
@@ -109,6 +117,15 @@ fn world(path: &Path) -> World {
         troubles: header.troubles,
         digests: header.digests,
         holds: header.holds,
+        workload,
+    }
+}
+
+fn kind_name(kind: WorkloadKind) -> &'static str {
+    match kind {
+        WorkloadKind::Deployment => "Deployment",
+        WorkloadKind::ReplicaSet => "ReplicaSet",
+        WorkloadKind::PodTemplate => "PodTemplate",
     }
 }
 

@@ -15,6 +15,7 @@ mod restart;
 mod scale;
 mod status;
 mod traffic;
+mod workload;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -93,6 +94,8 @@ pub enum Rule {
     WrongFrom,
     /// A write uses the result of an earlier one in the same plan.
     DependsOnEarlier,
+    /// The referenced Deployment shrinks below the pods that the Rollout lacks.
+    WorkloadTooSmall,
     /// A ReplicaSet is created with pods.
     CreatedWithPods,
     /// A ReplicaSet is deleted with pods.
@@ -128,6 +131,7 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
             Write::Status(status) => judge.status(status),
             Write::RestartPod { name, .. } => judge.restart(name, plan),
             Write::PatchPod(patch) => judge.pod(patch),
+            Write::ScaleWorkload { from, to, .. } => judge.workload(*from, *to),
             Write::DefaultReplicas { .. }
             | Write::AnnotateRollout { .. }
             | Write::CreateSet(_)

@@ -59,6 +59,8 @@ pub enum Write {
     PointService { service: String, from: Option<String>, to: String, rollout: String },
     /// Brings one routing object to the wanted content: created when `from` is absent, else merge-patched.
     Route(RouteWrite),
+    /// Sets the size of the Deployment that the Rollout takes its template from.
+    ScaleWorkload { name: String, uid: String, from: i32, to: i32 },
     /// Evicts a pod, so that its ReplicaSet replaces it; a disruption budget may refuse, which is no failure.
     RestartPod { name: String, uid: String },
     /// Changes labels and annotations of a pod for the time of its role.
@@ -246,6 +248,8 @@ pub enum Because {
     StepDone { step: i32, of: i32 },
     /// The update is complete: the new revision is the stable one.
     Promoted { why: String },
+    /// The Rollout's own pods take over from those of the workload that it refers to.
+    WorkloadMakesRoom { available: i32, of: i32 },
     /// Old ReplicaSets, AnalysisRuns beyond the history limits.
     History { name: String },
     /// Conditions are brought in line with a pause or a resume that somebody asked for.
@@ -330,6 +334,9 @@ impl fmt::Display for Because {
             Self::RestartLater { at } => write!(f, "pods are restarted at {at}"),
             Self::StepDone { step, of } => write!(f, "step {step} of {of} is done"),
             Self::Promoted { why } => write!(f, "promoted: {why}"),
+            Self::WorkloadMakesRoom { available, of } => {
+                write!(f, "{available} of {of} pods of the Rollout are available")
+            }
             Self::History { name } => write!(f, "{name} is beyond the history limit"),
             Self::PauseNoticed => write!(f, "conditions follow the pause"),
             Self::RoleMetadata { set } => write!(f, "pods of {set} get the metadata of their role"),

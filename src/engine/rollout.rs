@@ -14,7 +14,7 @@ pub mod hash;
 pub mod held;
 mod pause;
 pub mod phase;
-mod references;
+pub mod references;
 mod replicas;
 mod restart;
 mod revision;
@@ -26,6 +26,7 @@ mod step_routes;
 pub mod template;
 mod traffic;
 mod window;
+pub mod workload;
 pub mod world;
 
 #[cfg(test)]
@@ -61,6 +62,9 @@ pub fn plan(world: &World) -> Plan {
     let status = world.rollout.status.as_ref().unwrap_or(&none);
     let held = pause::abort_asked(status).then(|| give_back(world, &mut plan)).flatten();
     let strategy = world.rollout.spec.strategy.canary.as_ref();
+    if world.spec.valid.is_ok() {
+        workload::annotate(world, &mut plan);
+    }
     match &world.spec.valid {
         Ok(valid) => match (references::fault(world), &valid.strategy, strategy) {
             (Some(error), _, _) => status::invalid(&world.rollout, status, world.now, &error, &mut plan),
@@ -262,6 +266,9 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
         !aborted || facts.promoted() || traffic::in_effect(facts.world, facts.limits.max_weight).1 == 0;
     let restart = restart::look(facts, &traffic::weighted_services(facts), quiet);
     plan.because = reason(facts, &wishes, &runs, &traffic, &restart, plan);
+    if !aborted {
+        workload::make_room(facts.world, facts.new, facts.status, plan);
+    }
     let outcome = Outcome { wishes, runs: &runs, traffic: &traffic, restart: &restart, notices };
     status::finish(facts, outcome, plan);
     restart.write(facts, plan);

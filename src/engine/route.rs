@@ -117,6 +117,13 @@ pub struct Fault {
     pub why: String,
 }
 
+impl Fault {
+    /// Whether an object is not there or cannot be read; every router says so in these words.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.why.ends_with(" not found") || self.why.contains(" cannot be read: ")
+    }
+}
+
 /// Objects of one kind that a selector selects, wherever they come from.
 #[derive(Clone, Debug)]
 pub struct Selection {

@@ -5,10 +5,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::Grammar;
 use crate::connection::Connection;
 use crate::verb::{
-    abort::Abort, completion::Completion, diff::Diff, explain::Explain, get::Get, history::History,
-    later::Later, list::List, pause::Pause, promote::Promote, refresh::Refresh, restart::Restart,
-    retry::Retry, rollback::Rollback, set::Set, status::Status, sync::Sync, terminate::Terminate, undo::Undo,
-    version::Version,
+    abort::Abort, completion::Completion, create::Create, diff::Diff, explain::Explain, get::Get,
+    history::History, later::Later, lint::Lint, list::List, pause::Pause, promote::Promote, refresh::Refresh,
+    restart::Restart, retry::Retry, rollback::Rollback, set::Set, status::Status, sync::Sync,
+    terminate::Terminate, undo::Undo, version::Version,
 };
 
 /// Follow and steer progressive delivery on Kubernetes.
@@ -50,6 +50,8 @@ pub(crate) enum Verb {
     Undo(Undo),
     Set(Set),
     Terminate(Terminate),
+    Create(Create),
+    Lint(Lint),
     History(History),
     Explain(Explain),
     Diff(Diff),
@@ -144,7 +146,13 @@ mod tests {
             "get rollout guestbook --kubeconfig /tmp/k --as me --request-timeout 5s",
             "lint -f rollout.yaml",
             "dashboard -p 3100",
-            "create analysisrun --from x -a a=b",
+            "lint -f a.yaml -f deploy -R -o json",
+            "lint --filename=-",
+            "create -f my-experiment.yaml -w",
+            "create -f a.yaml -f b.yaml --no-color",
+            "create analysisrun --from-file my-analysis-template.yaml",
+            "create analysisrun --global --from my-analysis-cluster-template --name x --generate-name y --instance-id z",
+            "create ar --from x -a a=b --argument c=d=e",
             "history guestbook",
             "history rollout guestbook --revision 2 -o yaml",
             "history application guestbook -o wide",
@@ -185,6 +193,10 @@ mod tests {
             "sync a --resource web",
             "diff a --local x --revision y",
             "rollback a b",
+            "lint",
+            "create",
+            "create -f a analysisrun --from b",
+            "create analysisrun --from x -a novalue",
         ] {
             assert!(parse(Grammar::Tidegate, line).is_err(), "{line}");
         }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, PodTemplate};
 use kube::api::ApiResource;
-use tidegate_api::analysis::AnalysisRun;
+use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 
@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Deployment,
     PodTemplate,
     Application,
+    AnalysisTemplate,
+    ClusterAnalysisTemplate,
 }
 
 impl Kind {
@@ -32,6 +34,8 @@ impl Kind {
             Self::Deployment => "deployment",
             Self::PodTemplate => "podtemplate",
             Self::Application => "application",
+            Self::AnalysisTemplate => "analysistemplate",
+            Self::ClusterAnalysisTemplate => "clusteranalysistemplate",
         }
     }
 
@@ -45,6 +49,8 @@ impl Kind {
             Self::Pod => ApiResource::erase::<Pod>(&()),
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
             Self::PodTemplate => ApiResource::erase::<PodTemplate>(&()),
+            Self::AnalysisTemplate => ApiResource::erase::<AnalysisTemplate>(&()),
+            Self::ClusterAnalysisTemplate => ApiResource::erase::<ClusterAnalysisTemplate>(&()),
             Self::Application => ApiResource {
                 group: tidegate_api::GROUP.to_owned(),
                 version: tidegate_api::VERSION.to_owned(),

@@ -10,6 +10,7 @@
 mod candidates;
 mod cli;
 mod connection;
+mod document;
 mod kind;
 mod live;
 mod objects;

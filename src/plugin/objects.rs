@@ -62,7 +62,12 @@ impl Collected {
             Kind::Pod => self.pods.extend(serde_json::to_value(object)),
             Kind::AnalysisRun => self.runs.extend(decode(object)),
             Kind::Experiment => self.experiments.extend(decode(object)),
-            Kind::Rollout | Kind::Deployment | Kind::PodTemplate | Kind::Application => {}
+            Kind::Rollout
+            | Kind::Deployment
+            | Kind::PodTemplate
+            | Kind::Application
+            | Kind::AnalysisTemplate
+            | Kind::ClusterAnalysisTemplate => {}
         }
     }
 

@@ -60,9 +60,39 @@ pub(crate) enum Part {
 }
 
 impl Session<'_> {
-    /// Returns access to the objects of a kind in the namespace.
+    /// Returns access to the objects of a kind in the namespace, or to all of a kind that has no namespaces.
     pub(crate) fn api(&self, kind: Kind) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
+        self.api_in(kind, &self.namespace)
+    }
+
+    fn api_in(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        match kind {
+            Kind::ClusterAnalysisTemplate => Api::all_with(self.client.clone(), &kind.resource()),
+            Kind::Rollout
+            | Kind::AnalysisRun
+            | Kind::Experiment
+            | Kind::ReplicaSet
+            | Kind::Pod
+            | Kind::Deployment
+            | Kind::PodTemplate
+            | Kind::Application
+            | Kind::AnalysisTemplate => {
+                Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+            }
+        }
+    }
+
+    /// Creates an object, in the namespace that it names unless the command names one.
+    pub(crate) async fn create(&self, kind: Kind, object: &Value) -> Result<DynamicObject, Failure> {
+        let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
+        let namespace = named.filter(|_| !self.is_namespace_given).unwrap_or(&self.namespace);
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let name = text("/metadata/name").or_else(|| text("/metadata/generateName")).unwrap_or_default();
+        let body: DynamicObject =
+            serde_json::from_value(object.clone()).map_err(|error| Failure::Other(error.into()))?;
+        let api = self.api_in(kind, namespace);
+        let params = PostParams { dry_run: false, field_manager: Some(self.grammar.program().to_owned()) };
+        self.request("create", kind, name, api.create(&params, &body)).await
     }
 
     /// Returns access to the objects of a kind in all namespaces.

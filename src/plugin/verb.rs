@@ -3,12 +3,14 @@
 pub(crate) mod abort;
 mod application;
 pub(crate) mod completion;
+pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod get;
 mod guard;
 pub(crate) mod history;
 pub(crate) mod later;
+pub(crate) mod lint;
 pub(crate) mod list;
 mod operation;
 pub(crate) mod pause;
@@ -39,6 +41,7 @@ pub(crate) async fn run(cli: Cli, grammar: Grammar, terminal: &mut Terminal) -> 
     match &cli.verb {
         Verb::Version(version) => return version.run(grammar, terminal),
         Verb::Completion(completion) => return completion.run(grammar, terminal),
+        Verb::Lint(lint) => return lint.run(grammar, terminal),
         Verb::Later(later) => return Err(later.refusal(grammar)),
         Verb::Get(_)
         | Verb::List(_)
@@ -50,6 +53,7 @@ pub(crate) async fn run(cli: Cli, grammar: Grammar, terminal: &mut Terminal) -> 
         | Verb::Restart(_)
         | Verb::Undo(_)
         | Verb::Set(_)
+        | Verb::Create(_)
         | Verb::Terminate(_)
         | Verb::History(_)
         | Verb::Explain(_)
@@ -97,6 +101,8 @@ pub(crate) async fn run_on(verb: &Verb, session: &mut Session<'_>) -> Result<Exi
         Verb::TerminateOp(names) => terminate::applications(session, &names.names).await,
         Verb::Version(version) => version.run(session.grammar, session.terminal),
         Verb::Completion(completion) => completion.run(session.grammar, session.terminal),
+        Verb::Create(create) => create.run(session).await,
+        Verb::Lint(lint) => lint.run(session.grammar, session.terminal),
         Verb::Later(later) => Err(later.refusal(session.grammar)),
     }
 }

@@ -259,6 +259,8 @@ impl Cluster {
                 Ok(self.put_service(changed))
             }
             Write::Route(route) => self.write_route(route),
+            // No shape refers to a workload.
+            Write::ScaleWorkload { .. } => Err(Refusal::Missing),
             Write::RestartPod { name, uid } => {
                 let pod = self.pods.object(name).filter(|pod| pod.uid == *uid).cloned();
                 // What has gone already is as wanted.
@@ -292,6 +294,7 @@ impl Cluster {
             | Write::Route(_)
             | Write::RestartPod { .. }
             | Write::PatchPod(_)
+            | Write::ScaleWorkload { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. } => {}
@@ -379,6 +382,7 @@ impl Cluster {
             | Write::PointService { .. }
             | Write::RestartPod { .. }
             | Write::PatchPod(_)
+            | Write::ScaleWorkload { .. }
             | Write::Route(_) => Ok(self.version),
         }
     }

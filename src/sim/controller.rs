@@ -101,6 +101,7 @@ impl Controller {
             troubles,
             digests: Default::default(),
             holds: self.holds,
+            workload: None,
             pods: cluster.pods.all_cached().map(|(_, held)| held.object.clone()).collect(),
             sets,
         };
@@ -146,6 +147,7 @@ fn object(write: &Write) -> Reference {
         }
         Write::PointService { service, .. } => reference("v1", "Service", service),
         Write::Route(route) => route.reference.clone(),
+        Write::ScaleWorkload { name, .. } => reference("apps/v1", "Deployment", name),
         Write::RestartPod { name, .. } => reference("v1", "Pod", name),
         Write::PatchPod(patch) => reference("v1", "Pod", &patch.name),
         Write::CreateRun(run) => {

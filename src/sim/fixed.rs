@@ -72,6 +72,7 @@ mod tests {
             troubles: BTreeMap::new(),
             digests: BTreeMap::new(),
             holds: false,
+            workload: None,
         }
     }
 

@@ -52,6 +52,7 @@ impl Truth<'_> {
             Write::RestartPod { name, .. } => self.restart(name),
             Write::DefaultReplicas { .. }
             | Write::AnnotateRollout { .. }
+            | Write::ScaleWorkload { .. }
             | Write::CreateSet(_)
             | Write::AdoptSet { .. }
             | Write::ReleaseSet { .. }

@@ -99,6 +99,9 @@ fn deed(write: &Write) -> String {
             format!("points Service {service} from {} to {to}", from.as_deref().unwrap_or("all"))
         }
         Write::Route(route) => format!("gives the canary weight {} of {}", route.weight, route.max_weight),
+        Write::ScaleWorkload { name, from, to, .. } => {
+            format!("scales Deployment {name} from {from} to {to}")
+        }
         Write::RestartPod { name, .. } => format!("evicts pod {name}"),
         Write::PatchPod(patch) => {
             format!(

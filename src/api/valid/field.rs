@@ -8,21 +8,26 @@ use std::fmt;
 pub enum FieldErrorKind {
     Required,
     Invalid,
+    /// A value of another type than the field's.
+    TypeInvalid,
     Duplicate,
     NotSupported,
     Forbidden,
     Internal,
+    /// An error without a kind: what a workload reference cannot be resolved for.
+    Unresolved,
 }
 
 impl FieldErrorKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::Required => "Required value",
-            Self::Invalid => "Invalid value",
+            Self::Invalid | Self::TypeInvalid => "Invalid value",
             Self::Duplicate => "Duplicate value",
             Self::NotSupported => "Unsupported value",
             Self::Forbidden => "Forbidden",
             Self::Internal => "Internal error",
+            Self::Unresolved => "",
         }
     }
 }
@@ -43,13 +48,22 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl FieldError {
+    /// Returns the error without its path, such as `Invalid value: 120: SetWeight needs to be between 0 and 100`.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let parts = [Some(self.kind.as_str()), self.value.as_deref(), Some(self.detail.as_str())];
+        let parts: Vec<&str> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        parts.join(": ")
+    }
+}
+
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.kind.as_str())?;
-        if let Some(value) = &self.value {
-            write!(f, ": {value}")?;
+        if self.path.is_empty() {
+            return f.write_str(&self.body());
         }
-        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+        write!(f, "{}: {}", self.path, self.body())
     }
 }
 

@@ -11,15 +11,8 @@ use crate::rollout::{Rollout, RolloutTrafficRouting, RouteMatch};
 /// Such a Rollout is to be left alone as a whole: half of a strategy is not what its user asked for.
 #[must_use]
 pub fn unsupported(valid: &ValidRollout) -> Vec<FieldError> {
-    let spec = valid.spec();
     let path = Field::new("spec");
     let mut errors = Vec::new();
-    let mut refuse = |set: bool, field: &str, mend: &str| {
-        if set {
-            errors.push(refusal(&path.child(field), mend));
-        }
-    };
-    refuse(spec.workload_ref.is_some(), "workloadRef", "put the pod template into spec.template");
     let strategy = path.child("strategy");
     match &valid.strategy {
         ValidStrategy::BlueGreen(_) => {}

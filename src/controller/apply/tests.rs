@@ -46,10 +46,13 @@ fn observed() -> Observed {
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),
         holds: false,
+        workload: None,
     };
     let seen = Seen { version: "50".to_owned(), uid: "v1".to_owned() };
     let set = Seen { version: "60".to_owned(), uid: "s1".to_owned() };
+    let deployment = Seen { version: "80".to_owned(), uid: "d1".to_owned() };
     let seen = BTreeMap::from([
+        (kinds::reference(&kinds::deployment(), "web"), deployment),
         (kinds::reference(&kinds::service(), "shop"), seen),
         (kinds::reference(&kinds::replica_set(), "shop-aa"), set),
     ]);
@@ -102,6 +105,13 @@ async fn request(write: Write) -> Asked {
 fn merge(line: &str, body: Value) -> Asked {
     let line = format!("PATCH {line}?&fieldManager=tidegate");
     Asked { line, content_type: "application/merge-patch+json".to_owned(), body }
+}
+
+#[tokio::test]
+async fn a_deployment_is_scaled_under_the_version_that_was_read() {
+    let write = Write::ScaleWorkload { name: "web".to_owned(), uid: "d1".to_owned(), from: 3, to: 1 };
+    let body = json!({"metadata": {"uid": "d1", "resourceVersion": "80"}, "spec": {"replicas": 1}});
+    assert_eq!(request(write).await, merge("/apis/apps/v1/namespaces/ns/deployments/web", body));
 }
 
 #[tokio::test]

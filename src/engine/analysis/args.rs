@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tidegate_api::analysis::{Argument, Metric, SecretKeyRef};
+use tidegate_api::analysis::{AnalysisTemplateSpec, Argument, Metric, SecretKeyRef};
 use tidegate_api::rollout::AnalysisRunArgument;
 
 /// Stands in for the value of a Secret while a metric is only checked.
@@ -159,6 +159,24 @@ pub(crate) fn values(args: &[Argument], secrets: &SecretValues<'_>) -> Result<Va
         values.insert(arg.name.clone(), value);
     }
     Ok(values)
+}
+
+/// Checks that every text of a template's metrics names arguments that the template declares.
+///
+/// # Errors
+/// Fails with the first one that it does not declare, or that is declared as a value and as something to look up.
+pub(crate) fn check_arguments(template: &AnalysisTemplateSpec) -> Result<(), String> {
+    let mut values = Values::new();
+    for arg in &template.args {
+        if arg.value.is_some() && arg.value_from.is_some() {
+            return Err(format!("arg '{}' has both Value and ValueFrom fields", arg.name));
+        }
+        values.insert(arg.name.clone(), arg.value.clone().unwrap_or_else(|| "dummy-value".to_owned()));
+    }
+    template.metrics.iter().try_for_each(|metric| {
+        let json = serde_json::to_value(metric).map_err(|error| error.to_string());
+        json.and_then(|mut json| fill(&mut json, &values))
+    })
 }
 
 /// Fills the values of arguments into every text of a metric.

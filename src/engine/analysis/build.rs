@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
-use tidegate_api::analysis::{AnalysisRun, AnalysisRunSpec, AnalysisTemplateSpec};
+use tidegate_api::analysis::{
+    AnalysisRun, AnalysisRunSpec, AnalysisTemplateRef, AnalysisTemplateSpec, Argument,
+};
 use tidegate_api::rollout::{ArgumentValueFrom, Rollout, RolloutAnalysis};
 
 use super::{args, limits, template};
@@ -115,6 +117,28 @@ fn labels(request: &RunRequest<'_>) -> BTreeMap<String, String> {
         labels.insert(INSTANCE_ID.to_owned(), instance.clone());
     }
     labels
+}
+
+/// The spec of a run of one template and all that it includes, as somebody makes it by hand.
+///
+/// # Errors
+/// Fails when a template is missing, templates contradict each other, or an argument has no value.
+pub fn run_of(
+    key: &TemplateKey,
+    templates: &BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    given: &[Argument],
+) -> Result<AnalysisRunSpec, String> {
+    let reference = AnalysisTemplateRef { template_name: key.name.clone(), cluster_scope: key.cluster };
+    let template = template::flatten(&[reference], templates)?;
+    // Upstream passes everything on to a template that declares nothing.
+    let args = if template.args.is_empty() { given.to_vec() } else { args::merge(given, &template.args)? };
+    Ok(AnalysisRunSpec {
+        metrics: template.metrics,
+        args,
+        dry_run: template.dry_run,
+        measurement_retention: template.measurement_retention,
+        ..AnalysisRunSpec::default()
+    })
 }
 
 /// Whether two runs measure the same: metrics, arguments and the rules about both.

@@ -20,6 +20,9 @@ use super::functions;
 use crate::metric::MetricValue;
 
 /// Argo's words for a result without data.
+/// How every complaint about a text that is no expression begins.
+const SYNTAX_ERROR: &str = "syntax error";
+
 pub(crate) const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
 
 /// The phase of a measurement and, for an error or missing data, its message.
@@ -119,6 +122,15 @@ pub(crate) fn evaluate(text: &str, value: &MetricValue, now: Timestamp) -> Resul
     }
 }
 
+/// What is wrong with a condition whatever it will be asked about: brackets, unknown names, no expression.
+pub(crate) fn fault(text: &str) -> Option<String> {
+    if let Err(why) = expression::prepare(text, Vocabulary::Condition { samples: false }) {
+        return Some(why);
+    }
+    let why = evaluate(text, &MetricValue::Samples(vec![1.0]), Timestamp::UNIX_EPOCH).err()?;
+    why.starts_with(SYNTAX_ERROR).then_some(why)
+}
+
 /// Evaluates an expression for a point in time, such as `now() - duration("1h")`.
 ///
 /// # Errors
@@ -154,8 +166,8 @@ fn syntax_error(drawing: &str, expression: &Expression<'_>) -> String {
     let column =
         position.and_then(|position| position.split_once(':')).and_then(|(_, column)| column.parse().ok());
     match column {
-        Some(column) => format!("syntax error at {:?}", expression.token_at(column)),
-        None => "syntax error".to_owned(),
+        Some(column) => format!("{SYNTAX_ERROR} at {:?}", expression.token_at(column)),
+        None => SYNTAX_ERROR.to_owned(),
     }
 }
 

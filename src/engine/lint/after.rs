@@ -57,6 +57,13 @@ pub fn apply(world: &mut World, write: &Write) {
         Write::Route(route) => {
             world.routes.insert(route.reference.clone(), Arc::new(route.to.clone()));
         }
+        Write::ScaleWorkload { name, to, .. } => {
+            if let Some(workload) = world.workload.as_mut().filter(|workload| workload.name == *name) {
+                let workload = Arc::make_mut(workload);
+                workload.generation += i64::from(workload.replicas != *to);
+                workload.replicas = *to;
+            }
+        }
         Write::RestartPod { name, uid } => {
             for pod in world.pods.iter_mut().filter(|pod| pod.name == *name && pod.uid == *uid) {
                 Arc::make_mut(pod).leaving = true;

@@ -59,6 +59,7 @@ impl Judge<'_> {
             | Write::ReleaseSet { .. }
             | Write::RestartPod { .. }
             | Write::PatchPod(_)
+            | Write::ScaleWorkload { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. } => {}
@@ -143,6 +144,10 @@ impl Judge<'_> {
                     changed != **pod
                 })
             }
+            Write::ScaleWorkload { name, to, .. } => {
+                let live = self.live.workload.as_ref().filter(|workload| workload.name == *name);
+                live.is_some_and(|workload| workload.replicas != *to)
+            }
             Write::CreateRun(created) => {
                 created.metadata.name.as_deref().is_some_and(|name| run(name).is_none())
             }
@@ -194,6 +199,7 @@ fn fields(write: &Write) -> Vec<(String, String)> {
         }
         Write::PointService { service, .. } => one(format!("Service {service}"), "selector"),
         Write::Route(route) => one(route.reference.to_string(), "content"),
+        Write::ScaleWorkload { name, .. } => one(format!("Deployment {name}"), "replicas"),
         Write::RestartPod { name, .. } => one(format!("Pod {name}"), "existence"),
         Write::PatchPod(patch) => one(format!("Pod {}", patch.name), "metadata"),
         Write::CreateRun(run) => {

@@ -62,6 +62,7 @@ fn world_of(canary: Value) -> World {
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),
         holds: false,
+        workload: None,
     };
     endpoints(&mut world, "stable", "v1", 10);
     endpoints(&mut world, "canary", "v2", 4);

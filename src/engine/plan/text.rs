@@ -52,6 +52,9 @@ impl fmt::Display for Write {
                     route.reference, route.weight, route.max_weight
                 )
             }
+            Self::ScaleWorkload { name, from, to, .. } => {
+                write!(f, "scale Deployment {name} from {from} to {to}")
+            }
             Self::RestartPod { name, .. } => write!(f, "restart pod {name}"),
             Self::PatchPod(patch) => {
                 write!(f, "patch pod {}:", patch.name)?;

@@ -19,6 +19,7 @@ use super::pause::{INCONCLUSIVE, Wishes, abort_asked, find};
 use super::restart::{self, Restart};
 use super::revision;
 use super::runs::Runs;
+use super::workload;
 use super::world::World;
 use super::{abort_first, aborted_because, delayed_set, opens, out_of_time, sizes_to_come, waiting_for};
 use crate::plan::{Because, Plan};
@@ -69,6 +70,9 @@ fn proceed(view: &View<'_>, plan: &mut Plan) {
     sizes::scale(view, &runs, aborted, inconclusive, plan);
     sizes::forget(view, plan);
     revision::sync_roles(view, plan);
+    if !aborted {
+        workload::make_room(view.world, view.new, view.status, plan);
+    }
     let quiet = !aborted || view.active_hash() == view.status.stable_rs;
     let restart = restart::look(view, &view.served(), quiet);
     plan.because = reason(view, &wishes, &runs, wait, &restart, plan);

@@ -1,76 +1,150 @@
 //! What the spec refers to: Services, routing objects and analysis templates must exist and fit.
 //!
-//! Input: a World whose spec is valid by itself. Output: the first fault, as the text that Argo Rollouts puts into
-//! the InvalidSpec condition. Faults are looked for in every round, because what is missing may appear later.
+//! Input: a World whose spec is valid by itself. Output: faults in the order and with the texts of Argo Rollouts, whose
+//! first one goes into the InvalidSpec condition. Everything that is missing comes before anything that does not fit.
+//! Faults are looked for in every round, because what is missing may appear later.
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use tidegate_api::analysis::{AnalysisTemplateRef, Metric};
-use tidegate_api::rollout::{PodTemplateMetadata, RolloutAnalysis};
-use tidegate_api::valid::unsupported_providers;
+mod analyses;
 
-use super::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Service, TemplateKey, World};
-use crate::analysis::{RunKind, RunRequest, is_counted, new_run};
+use std::collections::BTreeMap;
+
+use tidegate_api::rollout::{PodTemplateMetadata, RolloutStrategy, RolloutTrafficRouting};
+use tidegate_api::valid::{FieldError, FieldErrorKind};
+
+use super::world::{HASH_LABEL, MANAGED_BY, Service, World};
 use crate::route::Routers;
+
+pub(crate) use analyses::unserved_metric;
+
+/// How much a World shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// All of a namespace: what it does not show does not exist.
+    Cluster,
+    /// What some files hold: the rest may be in the cluster.
+    Files,
+}
 
 /// The first thing that the spec refers to and that is missing or unfit.
 pub(crate) fn fault(world: &World) -> Option<String> {
+    faults(world, Sight::Cluster).first().map(ToString::to_string)
+}
+
+/// Everything that the spec refers to and that is missing or unfit, first what Argo Rollouts reports.
+#[must_use]
+pub fn faults(world: &World, sight: Sight) -> Vec<FieldError> {
     let strategy = &world.rollout.spec.strategy;
-    let services = match (&strategy.canary, &strategy.blue_green) {
-        (_, Some(blue_green)) => vec![
-            ("blueGreen.activeService", Some(&blue_green.active_service), &blue_green.active_metadata),
-            ("blueGreen.previewService", blue_green.preview_service.as_ref(), &blue_green.preview_metadata),
-        ],
-        (Some(canary), None) => vec![
-            ("canary.stableService", canary.stable_service.as_ref(), &canary.stable_metadata),
-            ("canary.canaryService", canary.canary_service.as_ref(), &canary.canary_metadata),
-        ],
-        (None, None) => Vec::new(),
-    };
-    for (field, name, metadata) in services {
-        if let Some(name) = name.filter(|name| !name.is_empty())
-            && let Some(why) = service_fault(world, metadata.as_ref(), name)
-        {
-            return Some(invalid(&format!("spec.strategy.{field}"), name, &why));
+    let services = services(strategy);
+    let named = analyses::named(strategy);
+    let routing = strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref());
+    let mut faults = Vec::new();
+    if sight == Sight::Cluster {
+        faults.extend(services.iter().filter_map(|named| missing_service(world, named)));
+        faults.extend(named.iter().filter_map(|analysis| analyses::missing(world, analysis)));
+    }
+    let unclear = routing.and_then(unclear_objects);
+    let is_clear = unclear.is_none();
+    faults.extend(unclear);
+    let route = Routers::of(&world.rollout, &world.spec).fault(world);
+    let (missing, unfit) = route.map_or((None, None), |fault| {
+        let error = invalid(&fault.path, &fault.value, &fault.why);
+        if fault.is_missing() { (Some(error), None) } else { (None, Some(error)) }
+    });
+    faults.extend(missing.filter(|_| sight == Sight::Cluster && is_clear));
+    if !faults.is_empty() {
+        return faults;
+    }
+    for service in &services {
+        unfit_service(world, service, &mut faults);
+    }
+    for analysis in &named {
+        analyses::unfit(world, analysis, &mut faults);
+    }
+    faults.extend(unfit);
+    faults
+}
+
+/// The error of a field whose value is a text, or a list that is written as JSON.
+fn invalid(path: &str, value: &str, why: &str) -> FieldError {
+    let is_list = value.starts_with('[');
+    FieldError {
+        path: path.to_owned(),
+        kind: FieldErrorKind::Invalid,
+        value: Some(if is_list { value.to_owned() } else { format!("{value:?}") }),
+        detail: why.to_owned(),
+    }
+}
+
+/// A Service that the spec names, the field that names it, and the metadata that pods behind it have besides.
+struct NamedService<'a> {
+    path: &'static str,
+    name: &'a str,
+    metadata: Option<&'a PodTemplateMetadata>,
+}
+
+/// The Services of a strategy, in the order in which they are looked for.
+fn services(strategy: &RolloutStrategy) -> Vec<NamedService<'_>> {
+    let mut found = Vec::new();
+    if let Some(blue_green) = &strategy.blue_green {
+        let active = blue_green.active_metadata.as_ref();
+        let preview = blue_green.preview_metadata.as_ref();
+        found.push(("spec.strategy.blueGreen.activeService", Some(&blue_green.active_service), active));
+        found.push(("spec.strategy.blueGreen.previewService", blue_green.preview_service.as_ref(), preview));
+    } else if let Some(canary) = &strategy.canary {
+        let (stable, new) = (canary.stable_metadata.as_ref(), canary.canary_metadata.as_ref());
+        found.push(("spec.strategy.canary.stableService", canary.stable_service.as_ref(), stable));
+        found.push(("spec.strategy.canary.canaryService", canary.canary_service.as_ref(), new));
+        if let Some(pair) = &canary.ping_pong {
+            found.push(("spec.strategy.canary.pingPong.pingService", Some(&pair.ping_service), None));
+            found.push(("spec.strategy.canary.pingPong.pongService", Some(&pair.pong_service), None));
         }
     }
-    analyses_fault(world).or_else(|| route_fault(world))
+    let named = found.into_iter().filter_map(|(path, name, metadata)| {
+        let name = name.map(String::as_str).filter(|name| !name.is_empty())?;
+        Some(NamedService { path, name, metadata })
+    });
+    named.collect()
 }
 
-fn invalid(path: &str, value: &str, why: &str) -> String {
-    format!("{path}: Invalid value: {value:?}: {why}")
+fn missing_service(world: &World, named: &NamedService<'_>) -> Option<FieldError> {
+    let is_there = world.services.contains_key(named.name);
+    let why = format!("service {:?} not found", named.name);
+    (!is_there).then(|| invalid(named.path, named.name, &why))
 }
 
-fn service_fault(world: &World, of_role: Option<&PodTemplateMetadata>, name: &str) -> Option<String> {
-    let Some(service) = world.services.get(name) else {
-        return Some(format!("service {name:?} not found"));
-    };
-    if let Some(label) = unmatched_label(world, of_role, service) {
-        return Some(format!("Service {name:?} has unmatch label {label:?} in rollout"));
+fn unfit_service(world: &World, named: &NamedService<'_>, faults: &mut Vec<FieldError>) {
+    let Some(service) = world.services.get(named.name) else { return };
+    let labels = world.rollout.spec.template.metadata("labels");
+    for label in unmatched_labels(service, &labels, named.metadata) {
+        let why = format!("Service {:?} has unmatch label {label:?} in rollout", named.name);
+        faults.push(invalid(named.path, named.name, &why));
     }
     if let Some(label) = moving_label(world, service) {
         let why = format!(
-            "Service {name:?} selects pods by label {label:?}, which changes with their role, and would have none for a \
-             moment: remove it from the selector, the controller adds the revision"
+            "Service {:?} selects pods by label {label:?}, which changes with their role, and would have none for a \
+             moment: remove it from the selector, the controller adds the revision",
+            named.name
         );
-        return Some(why);
+        faults.push(invalid(named.path, named.name, &why));
     }
-    let owner = service.annotations.get(MANAGED_BY)?;
-    let mine = world.rollout.metadata.name.as_deref() == Some(owner.as_str());
-    (!mine).then(|| format!("Service {name:?} is managed by another Rollout"))
+    let owner = service.annotations.get(MANAGED_BY);
+    if owner.is_some_and(|owner| world.rollout.metadata.name.as_ref() != Some(owner)) {
+        let why = format!("Service {:?} is managed by another Rollout", named.name);
+        faults.push(invalid(named.path, named.name, &why));
+    }
 }
 
-/// A selector label of the Service that no pod of this Rollout carries.
-fn unmatched_label<'s>(
-    world: &World,
-    of_role: Option<&PodTemplateMetadata>,
+/// Selector labels of the Service that no pod of this Rollout carries.
+fn unmatched_labels<'s>(
     service: &'s Service,
-) -> Option<&'s str> {
-    let labels = world.rollout.spec.template.metadata("labels");
-    let of_role = |key: &str| of_role.and_then(|metadata| metadata.labels.get(key));
-    let unmatched = service.selector.iter().find(|(key, value)| {
+    labels: &BTreeMap<String, String>,
+    metadata: Option<&PodTemplateMetadata>,
+) -> Vec<&'s str> {
+    let of_role = |key: &str| metadata.and_then(|metadata| metadata.labels.get(key));
+    let unmatched = service.selector.iter().filter(|(key, value)| {
         key.as_str() != HASH_LABEL && labels.get(*key) != Some(value) && of_role(key) != Some(value)
     });
-    unmatched.map(|(key, _)| key.as_str())
+    unmatched.map(|(key, _)| key.as_str()).collect()
 }
 
 /// A selector label of the Service that pods lose or get with their role, which nobody behind a router can afford.
@@ -88,128 +162,33 @@ fn moving_label<'s>(world: &World, service: &'s Service) -> Option<&'s str> {
     moving.next()
 }
 
-fn route_fault(world: &World) -> Option<String> {
-    let fault = Routers::of(&world.rollout, &world.spec).fault(world)?;
-    Some(invalid(&fault.path, &fault.value, &fault.why))
-}
-
-fn analyses_fault(world: &World) -> Option<String> {
-    analyses(world).into_iter().find_map(|(path, kind, analysis)| {
-        analysis_fault(world, analysis, &format!("{path}.templates"), kind)
-    })
-}
-
-/// All analyses that the strategy names, with their paths.
-fn analyses(world: &World) -> Vec<(String, RunKind, &RolloutAnalysis)> {
-    let strategy = &world.rollout.spec.strategy;
-    let mut named: Vec<(String, RunKind, Option<&RolloutAnalysis>)> = Vec::new();
-    if let Some(blue_green) = &strategy.blue_green {
-        let (pre, post) = (&blue_green.pre_promotion_analysis, &blue_green.post_promotion_analysis);
-        named.push(("blueGreen.prePromotionAnalysis".to_owned(), RunKind::PrePromotion, pre.as_ref()));
-        named.push(("blueGreen.postPromotionAnalysis".to_owned(), RunKind::PostPromotion, post.as_ref()));
-    } else if let Some(canary) = &strategy.canary {
-        let background = canary.analysis.as_ref().map(|background| &background.analysis);
-        // Upstream takes a background analysis without templates for none.
-        let background = background.filter(|analysis| !analysis.templates.is_empty());
-        named.push(("canary.analysis".to_owned(), RunKind::Background, background));
-        for (index, step) in canary.steps.iter().enumerate() {
-            let kind = RunKind::Step { index: i32::try_from(index).unwrap_or(i32::MAX) };
-            named.push((format!("canary.steps[{index}].analysis"), kind, step.analysis.as_ref()));
-        }
-    }
-    let given = |(path, kind, analysis): (String, RunKind, Option<_>)| {
-        analysis.map(|analysis| (format!("spec.strategy.{path}"), kind, analysis))
+/// A router that names its objects in two ways at once, or in none.
+fn unclear_objects(routing: &RolloutTrafficRouting) -> Option<FieldError> {
+    let is_set = |name: Option<&String>| name.is_some_and(|name| !name.is_empty());
+    let ingresses = |single: bool, several: bool, names: &str| match (single, several) {
+        (true, true) => Some(format!("Either {names} must be configured. Both are configured.")),
+        (false, false) => Some(format!("Either {names} must be configured. Neither are configured.")),
+        (true, false) | (false, true) => None,
     };
-    named.into_iter().filter_map(given).collect()
-}
-
-fn analysis_fault(world: &World, analysis: &RolloutAnalysis, path: &str, kind: RunKind) -> Option<String> {
-    let mut found = Vec::new();
-    if let Err((name, why)) = collect(world, &analysis.templates, &mut found) {
-        return Some(invalid(path, &name, &why));
-    }
-    let names: Vec<&str> =
-        analysis.templates.iter().map(|template| template.template_name.as_str()).collect();
-    let request = RunRequest {
-        rollout: &world.rollout,
-        name: "dry".to_owned(),
-        analysis,
-        kind,
-        templates: &world.templates,
-        stable_hash: "",
-        latest_hash: "",
-        revision: 0,
-        instance_id: world
-            .rollout
-            .metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(INSTANCE_ID))
-            .cloned(),
-    };
-    let endless = found.iter().filter(|_| !matches!(kind, RunKind::Background)).find_map(|key| {
-        let endless = world.templates.get(key)?.metrics.iter().find(|metric| runs_forever(metric))?;
-        let count = endless.count.as_ref().map_or_else(|| "<nil>".to_owned(), shown);
-        let why = format!(
-            "AnalysisTemplate {} has metric {} which runs indefinitely. Invalid value for count: {count}",
-            key.name, endless.name
-        );
-        Some(invalid(path, &key.name, &why))
+    let nginx = routing.nginx.as_ref().and_then(|nginx| {
+        let (single, several) = (is_set(nginx.stable_ingress.as_ref()), !nginx.stable_ingresses.is_empty());
+        Some(("nginx", ingresses(single, several, "StableIngress or StableIngresses")?))
     });
-    endless.or_else(|| {
-        let why = new_run(&request).err()?;
-        Some(invalid(path, &format!("templateNames: [{}]", names.join(" ")), &why))
-    })
+    let alb = || {
+        let alb = routing.alb.as_ref()?;
+        let single = is_set(alb.ingress.as_ref());
+        Some(("alb", ingresses(single, !alb.ingresses.is_empty(), "Ingress or Ingresses")?))
+    };
+    let istio = || {
+        let istio = routing.istio.as_ref()?;
+        let one = istio.virtual_service.is_some() != !istio.virtual_services.is_empty();
+        let why = "either VirtualService or VirtualServices must be configured";
+        (!one).then(|| ("istio", why.to_owned()))
+    };
+    let (router, detail) = nginx.or_else(alb).or_else(istio)?;
+    let path = format!("spec.strategy.canary.trafficRouting.{router}");
+    Some(FieldError { path, kind: FieldErrorKind::Internal, value: None, detail })
 }
 
-/// The first metric of the templates that asks a provider which is not served.
-pub(crate) fn unserved_metric(world: &World) -> Option<String> {
-    let mut found = Vec::new();
-    for (_, _, analysis) in analyses(world) {
-        // What is missing is told as a fault of the spec.
-        let _missing = collect(world, &analysis.templates, &mut found);
-    }
-    found.iter().find_map(|key| {
-        let refused = unsupported_providers(&world.templates.get(key)?.metrics).into_iter().next()?;
-        let kind = kind_of(key);
-        Some(format!("{kind} {}: {refused}", key.name))
-    })
-}
-
-/// Collects templates and those nested in them, each once, or names the one that is missing.
-fn collect(
-    world: &World,
-    wanted: &[AnalysisTemplateRef],
-    found: &mut Vec<TemplateKey>,
-) -> Result<(), (String, String)> {
-    for reference in wanted {
-        let key = TemplateKey { cluster: reference.cluster_scope, name: reference.template_name.clone() };
-        if found.contains(&key) {
-            continue;
-        }
-        let Some(template) = world.templates.get(&key) else {
-            let kind = kind_of(&key);
-            let why = format!("{kind} '{}' not found", key.name);
-            return Err((key.name, why));
-        };
-        found.push(key);
-        collect(world, &template.templates, found)?;
-    }
-    Ok(())
-}
-
-fn kind_of(key: &TemplateKey) -> &'static str {
-    if key.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" }
-}
-
-/// Without a count, a metric with an interval is measured for ever.
-fn runs_forever(metric: &Metric) -> bool {
-    !is_counted(metric) && metric.interval.as_ref().is_some_and(|interval| !interval.is_empty())
-}
-
-fn shown(count: &IntOrString) -> String {
-    match count {
-        IntOrString::Int(number) => number.to_string(),
-        IntOrString::String(text) => text.clone(),
-    }
-}
+#[cfg(test)]
+mod tests;

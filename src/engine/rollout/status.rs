@@ -20,7 +20,7 @@ use super::replicas::total;
 use super::restart::Restart;
 use super::runs::Runs;
 use super::traffic::Traffic;
-use super::{blue_green, pause, phase, revision, step};
+use super::{blue_green, pause, phase, revision, step, workload};
 use crate::plan::{Because, Notice, Plan, StatusWrite, Write};
 
 /// Reasons of the Progressing condition at the start of an update.
@@ -196,7 +196,7 @@ pub(super) fn base(facts: &Core<'_>, weights: Option<TrafficWeights>) -> Rollout
         restarted_at: facts.status.restarted_at.clone(),
         stable_rs: facts.status.stable_rs.clone(),
         blue_green: facts.status.blue_green.clone(),
-        workload_observed_generation: facts.status.workload_observed_generation.clone(),
+        workload_observed_generation: workload::observed_generation(facts.world),
         alb: facts.status.alb.clone(),
         albs: facts.status.albs.clone(),
         duration: facts.status.duration.clone(),

@@ -107,6 +107,7 @@ fn world(row: &Value) -> World {
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),
         holds: false,
+        workload: None,
     }
 }
 

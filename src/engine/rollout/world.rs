@@ -14,6 +14,7 @@ use tidegate_api::rollout::Rollout;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 
 use super::hash;
+use super::workload::Workload;
 use crate::plan::Reference;
 
 /// The label that names a revision on ReplicaSets, pods, AnalysisRuns and in Service selectors.
@@ -37,6 +38,7 @@ pub const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id"
 #[derive(Clone, Debug)]
 pub struct World {
     pub now: Timestamp,
+    /// The Rollout, with the template and the selector of its workload where it refers to one.
     pub rollout: Arc<Rollout>,
     /// What the spec of `rollout` says, parsed.
     pub spec: Arc<Parsed>,
@@ -64,9 +66,37 @@ pub struct World {
     pub digests: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether content of this Rollout that was aborted is not to be shipped again.
     pub holds: bool,
+    /// The workload whose template `rollout` shows, where the spec refers to one that exists.
+    pub workload: Option<Arc<Workload>>,
 }
 
-/// The parsed spec of a Rollout: depends on `spec` and on nothing else, so it is computed once per generation.
+impl World {
+    /// A World that shows a Rollout and nothing else.
+    #[must_use]
+    pub fn of(rollout: Rollout, now: Timestamp) -> Self {
+        Self {
+            now,
+            spec: Arc::new(Parsed::new(&rollout)),
+            rollout: Arc::new(rollout),
+            sets: Vec::new(),
+            pods: Vec::new(),
+            services: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            runs: Vec::new(),
+            foreign_runs: BTreeSet::new(),
+            templates: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            holds: false,
+            workload: None,
+        }
+    }
+}
+
+/// The parsed spec of a Rollout: depends on `spec`, on the template of a workload that it refers to, and on nothing
+/// else, so it is computed once per generation of both.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     pub valid: Result<ValidRollout, Vec<FieldError>>,
@@ -81,13 +111,22 @@ impl Parsed {
     /// Parses the spec of a Rollout.
     #[must_use]
     pub fn new(rollout: &Rollout) -> Self {
+        Self::of(rollout, tidegate_api::valid::validate(rollout))
+    }
+
+    /// Parses a Rollout whose template is not its own.
+    pub(crate) fn with_template_of_workload(rollout: &Rollout) -> Self {
+        Self::of(rollout, tidegate_api::valid::validate_resolved(rollout))
+    }
+
+    fn of(rollout: &Rollout, valid: Result<ValidRollout, Vec<FieldError>>) -> Self {
         let steps =
             rollout.spec.strategy.canary.as_ref().map(|canary| canary.steps.as_slice()).unwrap_or_default();
         let steps: Vec<Value> =
             steps.iter().map(|step| serde_json::to_value(step).unwrap_or(Value::Null)).collect();
         let steps = (!steps.is_empty()).then_some(Value::Array(steps));
         Self {
-            valid: tidegate_api::valid::validate(rollout),
+            valid,
             plugins: tidegate_api::valid::plugin_routing(rollout).0,
             canonical: hash::canonical(&rollout.spec.template.0),
             // A blue-green update has no steps, which is not the same as a canary without any.

@@ -139,16 +139,23 @@ impl Router for Nginx<'_> {
         let single = self.spec.stable_ingress.as_deref().filter(|name| !name.is_empty());
         let single = single.map(|name| ("stableIngress", name));
         let several = self.spec.stable_ingresses.iter().map(|name| ("stableIngresses", name.as_str()));
-        single.into_iter().chain(several).find_map(|(field, name)| {
-            let why = match world.routes.get(&ingress(name)) {
-                None => format!("ingress.networking.k8s.io {name:?} not found"),
-                Some(ingress) if !reaches(ingress, service) => {
-                    format!("ingress `{name}` has no rules using service {service} backend")
-                }
-                Some(_) => return None,
+        let all = || single.into_iter().chain(several.clone());
+        let fault = |field: &str, value: String, why: String| {
+            Some(Fault { path: format!("spec.strategy.canary.trafficRouting.nginx.{field}"), value, why })
+        };
+        let missing = all().find(|(_, name)| !world.routes.contains_key(&ingress(name)));
+        if let Some((field, name)) = missing {
+            let why = format!("ingress.networking.k8s.io {name:?} not found");
+            // Upstream spells the list's name with a capital and shows the whole list.
+            return match field {
+                "stableIngress" => fault(field, name.to_owned(), why),
+                _ => fault("StableIngresses", serde_json::json!(self.spec.stable_ingresses).to_string(), why),
             };
-            let path = format!("spec.strategy.canary.trafficRouting.nginx.{field}");
-            Some(Fault { path, value: name.to_owned(), why })
+        }
+        all().find_map(|(field, name)| {
+            let reaches = world.routes.get(&ingress(name)).is_some_and(|ingress| reaches(ingress, service));
+            let why = format!("ingress `{name}` has no rules using service {service} backend");
+            if reaches { None } else { fault(field, name.to_owned(), why) }
         })
     }
 

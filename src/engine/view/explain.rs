@@ -153,6 +153,7 @@ fn writes(round: &Plan) -> Vec<Foreseen> {
             | Write::StopRun { .. }
             | Write::DeleteRun { .. }
             | Write::PatchPod(_)
+            | Write::ScaleWorkload { .. }
             | Write::RestartPod { .. } => planned.write.to_string(),
         };
         Foreseen { after_seconds: 0, what, because: planned.because.to_string() }

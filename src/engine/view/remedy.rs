@@ -20,7 +20,14 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
     match because {
         Because::Settled => one("a new pod template or a new replica count: it is done".to_owned()),
         Because::Deleting => one("nothing: Kubernetes removes what belongs to it".to_owned()),
-        Because::InvalidSpec { message } => one(format!("a corrected spec: {message}")),
+        Because::InvalidSpec { message } => match &world.rollout.spec.workload_ref {
+            Some(reference) if world.workload.is_none() => {
+                let (kind, name) = (reference.kind.as_deref(), reference.name.as_deref());
+                let what = format!("{} {}", kind.unwrap_or("workload"), name.unwrap_or_default());
+                one(format!("the {what} in this namespace, or another spec.workloadRef: {message}"))
+            }
+            Some(_) | None => one(format!("a corrected spec: {message}")),
+        },
         Because::Unserved { what } => one(format!("a spec without {what}, or a controller that serves it")),
         Because::WaitingForPods { set, ready, need, trouble } => {
             std::iter::once(pods_to_come(set, *ready, *need))
@@ -85,6 +92,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         | Because::RunNotNeeded { .. }
         | Because::StepDone { .. }
         | Because::Promoted { .. }
+        | Because::WorkloadMakesRoom { .. }
         | Because::History { .. }
         | Because::PauseNoticed
         | Because::RoleMetadata { .. }

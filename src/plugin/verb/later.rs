@@ -18,10 +18,6 @@ pub(crate) struct Rest {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
-    Create(Rest),
-    #[command(hide = true, disable_help_flag = true)]
-    Lint(Rest),
-    #[command(hide = true, disable_help_flag = true)]
     Dashboard(Rest),
     #[command(hide = true, disable_help_flag = true)]
     Notifications(Rest),
@@ -31,8 +27,6 @@ impl Later {
     /// Says that the command is not there.
     pub(crate) fn refusal(&self, grammar: Grammar) -> Error {
         let name = match self {
-            Self::Create(_) => "create",
-            Self::Lint(_) => "lint",
             Self::Dashboard(_) => "dashboard",
             Self::Notifications(_) => "notifications",
         };

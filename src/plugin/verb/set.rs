@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::guard;
+use super::undo::target;
 use crate::Exit;
 use crate::kind::Kind;
 use crate::session::{Failure, Session};
@@ -75,13 +76,10 @@ impl SetImage {
     /// Reads, changes and writes the object; a conflict is returned inside, to be tried again.
     async fn attempt(&self, session: &mut Session<'_>) -> Result<Result<(Kind, String), anyhow::Error>> {
         let rollout = session.object(Kind::Rollout, &self.name).await?;
-        let (kind, name) = match rollout.data.pointer("/spec/workloadRef/name").and_then(Value::as_str) {
-            None => (Kind::Rollout, self.name.clone()),
-            Some(deployment) => (Kind::Deployment, deployment.to_owned()),
-        };
+        let (kind, name, template) = target(&rollout)?;
         let mut object = if kind == Kind::Rollout { rollout } else { session.object(kind, &name).await? };
         for (container, image) in &self.images {
-            set_image(&mut object.data, container, image)
+            set_image(&mut object.data, template, container, image)
                 .map_err(|error| error.context(format!("{} {name:?}", kind.word())))?;
         }
         if !self.force {
@@ -98,12 +96,12 @@ impl SetImage {
     }
 }
 
-/// Changes the image of a container, or of all for `*`.
-fn set_image(object: &mut Value, container: &str, image: &str) -> Result<()> {
+/// Changes the image of a container, or of all for `*`. `template` is where the object keeps its pod template.
+fn set_image(object: &mut Value, template: &str, container: &str, image: &str) -> Result<()> {
     let mut names = Vec::new();
     let mut is_found = false;
     for list in ["initContainers", "containers", "ephemeralContainers"] {
-        let path = format!("/spec/template/spec/{list}");
+        let path = format!("{template}/spec/{list}");
         let containers = object.pointer_mut(&path).and_then(Value::as_array_mut);
         for entry in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
             let name = entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -135,20 +133,28 @@ mod tests {
     #[test]
     fn one_container_or_all() {
         let mut one = object();
-        set_image(&mut one, "web", "new").unwrap();
+        set_image(&mut one, "/spec/template", "web", "new").unwrap();
         let spec = &one["spec"]["template"]["spec"];
         assert_eq!(
             (&spec["containers"][0]["image"], &spec["containers"][1]["image"]),
             (&json!("new"), &json!("c"))
         );
         let mut all = object();
-        set_image(&mut all, "*", "new").unwrap();
+        set_image(&mut all, "/spec/template", "*", "new").unwrap();
         assert_eq!(all.to_string().matches("\"new\"").count(), 3);
     }
 
     #[test]
+    fn a_pod_template_keeps_its_containers_elsewhere() {
+        let mut template =
+            json!({ "template": { "spec": { "containers": [{ "name": "web", "image": "b" }] } } });
+        set_image(&mut template, "/template", "web", "new").unwrap();
+        assert_eq!(template["template"]["spec"]["containers"][0]["image"], "new");
+    }
+
+    #[test]
     fn a_container_that_is_not_there_is_told_with_those_that_are() {
-        let error = set_image(&mut object(), "app", "new").unwrap_err();
+        let error = set_image(&mut object(), "/spec/template", "app", "new").unwrap_err();
         assert_eq!(error.to_string(), "unable to find container named \"app\": there are init, web, proxy");
     }
 

@@ -209,10 +209,130 @@ fn what_git_would_undo_is_refused_unless_forced() {
     assert_eq!(ran.exit.unwrap(), Exit::Done);
 }
 
+/// A folder for the files of one test, removed with it.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn with(test: &str, files: &[(&str, &str)]) -> Self {
+        let folder = std::env::temp_dir().join(format!("tidegate-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left over is in the folder for what is left over.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const TEMPLATE: &str = "apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: rate, labels: {team: web}}
+spec:
+  args: [{name: host}, {name: limit, value: \"1\"}]
+  templates: [{templateName: base, clusterScope: true}]
+  metrics: [{name: rate, provider: {prometheus: {query: up}}}]
+";
+
+#[test]
+fn files_are_linted_with_exit_codes_for_scripts() {
+    let rollout =
+        "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec: {replicas: -1}\n";
+    let folder = Folder::with("lint", &[("a.yaml", rollout), ("b.txt", "x"), ("t.json", "{}")]);
+    let path = folder.0.display();
+    let ran = run(Grammar::Tidegate, &format!("lint -f {path}"), &[]);
+    assert_eq!(ran.exit.as_ref().unwrap(), &Exit::Failed);
+    let first = format!(
+        "{path}/a.yaml:4:8: error: Rollout web: spec.replicas: Invalid value: -1: must be greater than or equal to 0\n"
+    );
+    assert!(ran.out.contains(&first), "{}", ran.out);
+    let ran = run(Grammar::Argo, &format!("lint -f {path}/a.yaml"), &[]);
+    assert_eq!(error(&ran), "spec.replicas: Invalid value: -1: must be greater than or equal to 0");
+    assert!(ran.out.starts_with("Invalid value: -1: must be greater than or equal to 0\n"), "{}", ran.out);
+    let ran = run(Grammar::Tidegate, &format!("lint -f {path}/t.json -o json"), &[]);
+    assert_eq!(ran.exit.as_ref().unwrap(), &Exit::Done);
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["warnings"], 1);
+    let ran = run(Grammar::Tidegate, &format!("lint -f {path}/missing"), &[]);
+    assert!(error(&ran).contains("cannot read"), "{}", error(&ran));
+}
+
+#[test]
+fn objects_of_files_are_created_once_all_of_them_are_read() {
+    let fine = format!(
+        "{TEMPLATE}---\napiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {{name: web, namespace: other}}\nspec: {{}}\n"
+    );
+    let folder = Folder::with(
+        "create",
+        &[("fine.yaml", &fine), ("typo.yaml", &fine.replace("spec: {}", "spec: {replica: 1}"))],
+    );
+    let path = folder.0.display();
+    let templates = "POST /apis/argoproj.io/v1alpha1/namespaces/shop/analysistemplates";
+    let rollouts = "POST /apis/argoproj.io/v1alpha1/namespaces/other/rollouts";
+    let answers = [
+        (templates, 201, json!({"metadata": {"name": "rate"}})),
+        (rollouts, 201, json!({"metadata": {"name": "web"}})),
+    ];
+    let ran = run(Grammar::Argo, &format!("create -f {path}/fine.yaml"), &answers);
+    assert_eq!(
+        ran.out, "analysistemplate.argoproj.io/rate created\nrollout.argoproj.io/web created\n",
+        "{:?}",
+        ran.exit
+    );
+    let ran = run(Grammar::Tidegate, &format!("create -f {path}/typo.yaml"), &answers);
+    assert!(
+        error(&ran).contains("typo.yaml:12:8: spec.replica: Forbidden: unknown field"),
+        "{}",
+        error(&ran)
+    );
+    assert!(ran.requests.is_empty());
+    let ran = run(Grammar::Argo, &format!("create -w -f {path}/fine.yaml -f {path}/typo.yaml"), &answers);
+    assert_eq!(error(&ran), "Cannot watch multiple resources");
+}
+
+#[test]
+fn a_run_is_made_from_a_template_and_all_it_includes() {
+    let folder = Folder::with("run", &[("t.yaml", TEMPLATE)]);
+    let base = json!({"metadata": {"name": "base"}, "spec": {"metrics": [{"name": "base", "provider": {"prometheus": {"query": "one"}}}]}});
+    let runs = "POST /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns";
+    let answers = [
+        ("GET /apis/argoproj.io/v1alpha1/clusteranalysistemplates/base", 200, base),
+        (runs, 201, json!({"metadata": {"name": "rate-x7"}})),
+    ];
+    let file = format!("{}/t.yaml", folder.0.display());
+    let ran = run(
+        Grammar::Argo,
+        &format!("create analysisrun --from-file {file} -a host=a=b --instance-id blue"),
+        &answers,
+    );
+    assert_eq!(ran.out, "analysisrun.argoproj.io/rate-x7 created\n", "{:?}", ran.exit);
+    let body = &ran.requests.last().unwrap().2;
+    assert_eq!(body["metadata"]["generateName"], "rate-");
+    assert_eq!(
+        body["metadata"]["labels"],
+        json!({"argo-rollouts.argoproj.io/controller-instance-id": "blue"})
+    );
+    assert_eq!(
+        body["spec"]["args"],
+        json!([{"name": "host", "value": "a=b"}, {"name": "limit", "value": "1"}])
+    );
+    let names: Vec<&Value> =
+        body["spec"]["metrics"].as_array().unwrap().iter().map(|metric| &metric["name"]).collect();
+    assert_eq!(names, ["rate", "base"]);
+    let ran = run(Grammar::Argo, &format!("create analysisrun --from-file {file}"), &answers);
+    assert_eq!(error(&ran), "args.host was not resolved");
+    let ran = run(Grammar::Argo, "create analysisrun", &answers);
+    assert_eq!(error(&ran), "one of --from or --from-file must be specified");
+}
+
 #[test]
 fn commands_that_are_not_there_say_so() {
-    let ran = run(Grammar::Argo, "lint -f rollout.yaml", &[]);
-    assert_eq!(error(&ran), "\"kubectl argo rollouts lint\" is not part of this version of Tidegate");
+    let ran = run(Grammar::Argo, "dashboard -p 3100", &[]);
+    assert_eq!(error(&ran), "\"kubectl argo rollouts dashboard\" is not part of this version of Tidegate");
     let ran = run(Grammar::Argo, "get experiment x -w", &[]);
     assert!(error(&ran).contains("get experiment"));
 }

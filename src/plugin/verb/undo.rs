@@ -59,7 +59,7 @@ impl Undo {
 }
 
 /// Says which object holds the pod template, and where.
-fn target(rollout: &DynamicObject) -> Result<(Kind, String, &'static str)> {
+pub(super) fn target(rollout: &DynamicObject) -> Result<(Kind, String, &'static str)> {
     let Some(reference) = rollout.data.pointer("/spec/workloadRef") else {
         return Ok((Kind::Rollout, rollout.name_any(), "/spec/template"));
     };

@@ -46,6 +46,7 @@ fn world(active: &str, strategy: Value, status: Value) -> World {
         endpoints: BTreeMap::from([("active".to_owned(), endpoints)]),
         routes: BTreeMap::new(),
         unread: BTreeMap::new(),
+        workload: None,
         runs: Vec::new(),
         foreign_runs: Default::default(),
         templates: BTreeMap::new(),
