@@ -15,11 +15,13 @@ mod run;
 mod schedule;
 mod template;
 
+pub(crate) use args::fill_tags;
 pub use args::{Secrets, rollout_args};
-pub use build::{RunKind, RunRequest, new_run, semantically_equal};
+pub use build::{ExperimentRunRequest, RunKind, RunRequest, new_experiment_run, new_run, semantically_equal};
 pub(crate) use condition::evaluate_time;
 pub(crate) use limits::is_counted;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};
+pub(crate) use template::flatten;
 
 #[cfg(test)]
 mod ready_tests;

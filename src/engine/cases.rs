@@ -21,13 +21,13 @@ use crate::view::{Explanation, Paint, render_explanation};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
-    now: Option<jiff::Timestamp>,
+pub(crate) struct Header {
+    pub(crate) now: Option<jiff::Timestamp>,
     base: Option<String>,
     #[serde(default)]
     endpoints: BTreeMap<String, BTreeMap<String, i32>>,
     #[serde(default)]
-    troubles: BTreeMap<String, String>,
+    pub(crate) troubles: BTreeMap<String, String>,
     /// Kinds of routing objects that cannot be read, and why.
     #[serde(default)]
     unread: BTreeMap<String, String>,
@@ -40,7 +40,7 @@ struct Header {
 /// Kinds of routing objects.
 const ROUTES: [&str; 4] = ["Ingress", "HTTPRoute", "GRPCRoute", "Route"];
 
-fn documents(path: &Path) -> (Header, Vec<Value>) {
+pub(crate) fn documents(path: &Path) -> (Header, Vec<Value>) {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     let header: Header = serde_json::from_value(documents.remove(0)).unwrap();

@@ -4,6 +4,8 @@
 
 mod text;
 
+pub(crate) use text::patch_text;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

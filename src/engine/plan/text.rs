@@ -70,7 +70,8 @@ fn pairs(annotations: &BTreeMap<String, String>) -> String {
     annotations.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-fn patch_text(patch: &SetPatch, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A patch of a ReplicaSet in one line.
+pub(crate) fn patch_text(patch: &SetPatch, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "patch ReplicaSet {}:", patch.name)?;
     if let Some((from, to)) = patch.replicas {
         write!(f, " replicas {from} to {to}")?;

@@ -118,6 +118,8 @@ impl Endpoints {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Service {
     pub name: String,
+    /// The uid of the controlling owner, if any: that of an Experiment.
+    pub owner: Option<String>,
     pub selector: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
 }
@@ -134,6 +136,7 @@ impl Service {
     pub fn parse(object: &Value) -> Self {
         Self {
             name: text(object, "/metadata/name"),
+            owner: controller(object),
             selector: map(object, "/spec/selector"),
             annotations: map(object, "/metadata/annotations"),
         }
@@ -205,11 +208,6 @@ impl Set {
     /// Reads a ReplicaSet from its JSON; absent or malformed fields count as zero or empty.
     #[must_use]
     pub fn parse(object: &Value) -> Self {
-        let owner =
-            object.pointer("/metadata/ownerReferences").and_then(Value::as_array).and_then(|owners| {
-                let controller = owners.iter().find(|owner| owner["controller"] == json!(true))?;
-                Some(controller["uid"].as_str()?.to_owned())
-            });
         Self {
             name: text(object, "/metadata/name"),
             uid: text(object, "/metadata/uid"),
@@ -218,7 +216,7 @@ impl Set {
             generation: int(object, "/metadata/generation"),
             labels: map(object, "/metadata/labels"),
             annotations: map(object, "/metadata/annotations"),
-            owner,
+            owner: controller(object),
             replicas: object.pointer("/spec/replicas").and_then(Value::as_i64).map_or(1, clamp),
             min_ready_seconds: clamp(int(object, "/spec/minReadySeconds")),
             selector: object.pointer("/spec/selector").cloned().unwrap_or(Value::Null),
@@ -230,15 +228,21 @@ impl Set {
     /// The object to create, controlled by `rollout`.
     #[must_use]
     pub fn object(&self, rollout: &Rollout) -> Value {
+        self.object_of(rollout.metadata.namespace.as_deref(), &owner_reference(rollout))
+    }
+
+    /// The object to create in a namespace, controlled by `owner`.
+    #[must_use]
+    pub fn object_of(&self, namespace: Option<&str>, owner: &Value) -> Value {
         json!({
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
             "metadata": {
                 "name": self.name,
-                "namespace": rollout.metadata.namespace,
+                "namespace": namespace,
                 "labels": self.labels,
                 "annotations": self.annotations,
-                "ownerReferences": [owner_reference(rollout)],
+                "ownerReferences": [owner],
             },
             "spec": {
                 "replicas": self.replicas,
@@ -322,6 +326,13 @@ pub fn owner_reference(rollout: &Rollout) -> Value {
         "controller": true,
         "blockOwnerDeletion": true,
     })
+}
+
+/// The uid of the owner that controls an object.
+fn controller(object: &Value) -> Option<String> {
+    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let controller = owners.iter().find(|owner| owner["controller"] == json!(true))?;
+    Some(controller["uid"].as_str()?.to_owned())
 }
 
 fn text(object: &Value, pointer: &str) -> String {
