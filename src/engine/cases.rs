@@ -16,7 +16,7 @@ use tidegate_api::rollout::Rollout;
 use crate::lint::lint;
 use crate::plan::Reference;
 use crate::rollout::plan;
-use crate::rollout::world::{Endpoints, Parsed, Pod, Service, Set, TemplateKey, World};
+use crate::rollout::world::{Endpoints, Experiments, Parsed, Pod, Service, Set, TemplateKey, World};
 use crate::view::{Explanation, Paint, render_explanation};
 
 #[derive(Deserialize)]
@@ -105,6 +105,12 @@ fn world(path: &Path) -> World {
         unread: header.unread,
         runs: of_kind("AnalysisRun").map(|object| Arc::new(decode(object))).collect(),
         foreign_runs: BTreeSet::new(),
+        experiments: Experiments {
+            own: of_kind("Experiment")
+                .map(|object| Arc::new(serde_json::from_value(object.clone()).unwrap()))
+                .collect(),
+            foreign: BTreeSet::new(),
+        },
         templates: templates.collect(),
         troubles: header.troubles,
         digests: header.digests,

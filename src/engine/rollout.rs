@@ -5,6 +5,7 @@
 //! capacity out, the status last.
 
 mod condition;
+mod experiment;
 mod facts;
 pub mod hash;
 pub mod held;
@@ -238,7 +239,7 @@ fn abort_first(facts: &Facts<'_>, plan: &mut Plan) -> Option<Because> {
 fn enter_pause(facts: &Facts<'_>, wishes: &mut Wishes, plan: &mut Plan) {
     let Some(Step::Pause(length)) = facts.step() else { return };
     // Until somebody has judged an inconclusive analysis, no time runs out either.
-    if facts.rollout.spec.paused || pause::find(facts.status, pause::INCONCLUSIVE).is_some() {
+    if facts.rollout.spec.paused || pause::is_undecided(facts.status) {
         return;
     }
     match pause::find(facts.status, CANARY_STEP) {
@@ -279,6 +280,10 @@ fn reason(
     if facts.rollout.spec.paused {
         return Because::UserPaused;
     }
+    if pause::find(facts.status, pause::INCONCLUSIVE_EXPERIMENT).is_some() {
+        let experiment = runs.experiments.current.clone();
+        return Because::InconclusiveExperiment { experiment };
+    }
     if pause::find(facts.status, pause::INCONCLUSIVE).is_some() {
         let run =
             runs.step.as_ref().or(runs.background.as_ref()).map(|run| run.name.clone()).unwrap_or_default();
@@ -308,9 +313,9 @@ fn reason(
             let run = run.or_else(|| runs.refused.clone()).unwrap_or_default();
             Because::WaitingForRun { run }
         }
+        Some(Step::Experiment(_)) => runs.experiments.because(),
         Some(
             Step::SetWeight(_)
-            | Step::Experiment(_)
             | Step::SetCanaryScale(_)
             | Step::SetHeaderRoute(_)
             | Step::SetMirrorRoute(_)

@@ -265,6 +265,10 @@ impl Cluster {
                 Ok(pod.map_or(self.version, |pod| self.put_pod(Pod { leaving: true, ..pod })))
             }
             Write::CreateRun(_) | Write::StopRun { .. } | Write::DeleteRun { .. } => self.write_run(write),
+            // No shape of this model has a step that asks for one.
+            Write::CreateExperiment(_) | Write::StopExperiment { .. } | Write::DeleteExperiment { .. } => {
+                Err(Refusal::Missing)
+            }
         }
     }
 
@@ -288,7 +292,10 @@ impl Cluster {
             | Write::RestartPod { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
-            | Write::DeleteRun { .. } => {}
+            | Write::DeleteRun { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. } => {}
         });
         Ok(*read)
     }
@@ -372,6 +379,9 @@ impl Cluster {
             | Write::DeleteSet { .. }
             | Write::PointService { .. }
             | Write::RestartPod { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. }
             | Write::Route(_) => Ok(self.version),
         }
     }

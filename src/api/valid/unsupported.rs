@@ -78,13 +78,21 @@ fn check_routers(routing: &RolloutTrafficRouting, path: &Field, errors: &mut Vec
 fn check_step(step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
     let field = match step {
         Step::SetWeight(_) | Step::Pause(_) | Step::Analysis(_) => return,
-        Step::Experiment(_) => "experiment",
+        Step::Experiment(experiment) => {
+            let templates = path.child("experiment").child("templates");
+            for (index, _) in experiment.templates.iter().enumerate().filter(|(_, one)| one.weight.is_some())
+            {
+                let weight = templates.index(index).child("weight");
+                errors.push(refusal(&weight, "remove it; the pods then get no share of the traffic"));
+            }
+            return;
+        }
         Step::SetCanaryScale(_) => "setCanaryScale",
         Step::SetHeaderRoute(_) => "setHeaderRoute",
         Step::SetMirrorRoute(_) => "setMirrorRoute",
         Step::Plugin(_) => "plugin",
     };
-    errors.push(refusal(&path.child(field), "use setWeight, pause and analysis steps"));
+    errors.push(refusal(&path.child(field), "use setWeight, pause, analysis and experiment steps"));
 }
 
 /// Says which metrics need a provider that nobody would ask.

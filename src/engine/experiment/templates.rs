@@ -102,7 +102,12 @@ fn create(facts: &Facts<'_>, template: &TemplateSpec, next: &mut TemplateStatus,
 fn build(facts: &Facts<'_>, template: &TemplateSpec, name: String, collisions: Option<i32>) -> Set {
     // A template that a Rollout's step copied from a ReplicaSet carries the hash of that one.
     let bare = without_hash_label(&template.template.0);
-    let hash = pod_template_hash(&canonical(&bare), collisions);
+    let hashed = canonical(&bare);
+    let mut hash = pod_template_hash(&hashed, collisions);
+    if template.template.metadata("labels").get(HASH_LABEL) == Some(&hash) {
+        // The pods would be endpoints of the Services of that revision, and answer its users.
+        hash = pod_template_hash(&hashed, Some(collisions.unwrap_or(0).saturating_add(1)));
+    }
     let mut selector =
         serde_json::to_value(template.selector.clone().unwrap_or_default()).unwrap_or_else(|_| json!({}));
     selector["matchLabels"][HASH_LABEL] = json!(hash);

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tidegate_api::experiment::Experiment;
+
 use crate::plan::{Plan, SetPatch, Write};
 use crate::rollout::world::{HASH_LABEL, MANAGED_BY, Service, Set, World};
 
@@ -70,6 +72,21 @@ pub fn apply(world: &mut World, write: &Write) {
             }
         }
         Write::DeleteRun { name } => world.runs.retain(|run| run.metadata.name.as_ref() != Some(name)),
+        Write::CreateExperiment(experiment) => {
+            let own = &mut world.experiments.own;
+            if !own.iter().any(|known| known.metadata.name == experiment.metadata.name) {
+                own.push(Arc::new((**experiment).clone()));
+            }
+        }
+        Write::StopExperiment { name } => {
+            let named = |one: &&mut Arc<Experiment>| one.metadata.name.as_ref() == Some(name);
+            for experiment in world.experiments.own.iter_mut().filter(named) {
+                Arc::make_mut(experiment).spec.terminate = true;
+            }
+        }
+        Write::DeleteExperiment { name } => {
+            world.experiments.own.retain(|experiment| experiment.metadata.name.as_ref() != Some(name));
+        }
         Write::Status(status) => Arc::make_mut(&mut world.rollout).status = Some(status.to.clone()),
     }
 }

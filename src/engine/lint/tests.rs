@@ -58,6 +58,7 @@ fn world_of(canary: Value) -> World {
         unread: Default::default(),
         runs: Vec::new(),
         foreign_runs: Default::default(),
+        experiments: Default::default(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),

@@ -58,6 +58,11 @@ impl fmt::Display for Write {
             }
             Self::StopRun { name } => write!(f, "stop AnalysisRun {name}"),
             Self::DeleteRun { name } => write!(f, "delete AnalysisRun {name}"),
+            Self::CreateExperiment(experiment) => {
+                write!(f, "create Experiment {}", experiment.metadata.name.as_deref().unwrap_or_default())
+            }
+            Self::StopExperiment { name } => write!(f, "stop Experiment {name}"),
+            Self::DeleteExperiment { name } => write!(f, "delete Experiment {name}"),
             Self::Status(status) => {
                 write!(f, "status:")?;
                 differences(&status.from, &status.to).iter().try_for_each(|line| write!(f, "\n    {line}"))

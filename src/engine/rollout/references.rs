@@ -123,6 +123,14 @@ pub(crate) fn unserved_metric(world: &World, strategy: &CanaryStrategy) -> Optio
     let analyses =
         background.into_iter().chain(strategy.steps.iter().filter_map(|step| step.analysis.as_ref()));
     let mut found = Vec::new();
+    let experiments = strategy.steps.iter().filter_map(|step| step.experiment.as_ref());
+    for analysis in experiments.flat_map(|experiment| &experiment.analyses) {
+        let template = AnalysisTemplateRef {
+            template_name: analysis.template_name.clone(),
+            cluster_scope: analysis.cluster_scope,
+        };
+        let _missing = collect(world, &[template], &mut found);
+    }
     for analysis in analyses {
         // What is missing is told as a fault of the spec.
         let _missing = collect(world, &analysis.templates, &mut found);

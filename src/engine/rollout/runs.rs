@@ -10,6 +10,7 @@ use tidegate_api::phase::AnalysisPhase;
 use tidegate_api::rollout::{RolloutAnalysis, RolloutAnalysisRunStatus};
 use tidegate_api::valid::Step;
 
+use super::experiment::{self, Experiments};
 use super::facts::Facts;
 use super::pause::{self, INCONCLUSIVE, Wishes};
 use super::revision;
@@ -22,6 +23,8 @@ use crate::plan::{Because, Notice, Plan, Write};
 pub(crate) struct Runs {
     pub(crate) step: Option<RolloutAnalysisRunStatus>,
     pub(crate) background: Option<RolloutAnalysisRunStatus>,
+    /// The Experiments, which run analyses of their own.
+    pub(crate) experiments: Experiments,
     /// Why a run that is needed cannot be built.
     pub(crate) refused: Option<String>,
     create: Vec<AnalysisRun>,
@@ -47,6 +50,7 @@ impl Runs {
         for run in &self.delete {
             plan.push(Write::DeleteRun { name: run.clone() }, Because::History { name: run.clone() });
         }
+        self.experiments.write(plan);
     }
 
     /// The Events for runs whose phase differs from what the status said before.
@@ -70,7 +74,7 @@ impl Runs {
 
 /// Judges the runs: what they say about this update, and which are needed from now on.
 pub(crate) fn judge(facts: &Facts<'_>, wishes: &mut Wishes) -> Runs {
-    let mut runs = Runs::default();
+    let mut runs = Runs { experiments: experiment::judge(facts, wishes), ..Runs::default() };
     let over = facts.promoted();
     if over || wishes.aborted(facts.status) || facts.promote_full() || facts.status.stable_rs.is_empty() {
         if !over {

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 
@@ -54,6 +55,8 @@ pub struct World {
     pub runs: Vec<Arc<AnalysisRun>>,
     /// Names of AnalysisRuns in the namespace that the Rollout does not control; a new run must not take one.
     pub foreign_runs: BTreeSet<String>,
+    /// Experiments that the Rollout controls, and the names that others have.
+    pub experiments: Experiments,
     /// AnalysisTemplates of the namespace and ClusterAnalysisTemplates, by scope and name.
     pub templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
     /// Troubles that pods report, by revision: the text of the worst one, such as an image that cannot be pulled.
@@ -62,6 +65,15 @@ pub struct World {
     pub digests: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether content of this Rollout that was aborted is not to be shipped again.
     pub holds: bool,
+}
+
+/// The Experiments around a Rollout.
+#[derive(Clone, Debug, Default)]
+pub struct Experiments {
+    /// Those that the Rollout controls.
+    pub own: Vec<Arc<Experiment>>,
+    /// Names of those in the namespace that it does not control; a new one must not take one.
+    pub foreign: BTreeSet<String>,
 }
 
 /// The parsed spec of a Rollout: depends on `spec` and on nothing else, so it is computed once per generation.

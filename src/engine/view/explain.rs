@@ -152,6 +152,9 @@ fn writes(round: &Plan) -> Vec<Foreseen> {
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. }
             | Write::RestartPod { .. } => planned.write.to_string(),
         };
         Foreseen { after_seconds: 0, what, because: planned.because.to_string() }

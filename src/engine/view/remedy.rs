@@ -53,6 +53,13 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
             said.extend(measurements(world, run));
             said
         }
+        Because::InconclusiveExperiment { .. } => {
+            one("somebody who promotes it, for another Experiment of this step, or aborts it".to_owned())
+        }
+        Because::WaitingForExperiment { experiment } => {
+            one(format!("a verdict of Experiment {experiment}, or somebody who promotes it"))
+        }
+        Because::ExperimentRefused { why } => one(format!("a remedy for: {why}")),
         Because::WaitingForRun { run } => {
             let mut said = vec![format!("a verdict of AnalysisRun {run}, or somebody who promotes it")];
             said.extend(measurements(world, run));
@@ -74,6 +81,8 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         | Because::Resize { .. }
         | Because::Weight { .. }
         | Because::PointService { .. }
+        | Because::ExperimentNeeded { .. }
+        | Because::ExperimentNotNeeded { .. }
         | Because::RunNeeded { .. }
         | Because::RunNotNeeded { .. }
         | Because::StepDone { .. }
