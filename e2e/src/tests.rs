@@ -23,6 +23,7 @@ mod canary;
 mod client;
 mod dashboard;
 mod delivery;
+mod experiment;
 mod httproute;
 mod kinds;
 mod openshift;
@@ -119,6 +120,9 @@ fn all() -> Vec<Case> {
         canary::without_a_router_pods_carry_the_weight [Tidegate],
         canary::a_malformed_neighbour_stops_nobody [Tidegate],
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
+        experiment::compares_two_versions_and_leaves_nothing [Tidegate, OwnCluster],
+        experiment::is_a_step_of_a_canary [Tidegate, OwnCluster],
+        experiment::aborts_the_canary_when_it_fails [Tidegate, OwnCluster],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
         openshift::is_served_once_its_kind_is_there [Tidegate, Route],

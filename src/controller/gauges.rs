@@ -55,6 +55,7 @@ impl Collector for Gauges {
         single(&mut encoder, "tidegate_leader", "Whether this controller holds the lease", leads)?;
         self.rollouts(&mut encoder)?;
         self.runs(&mut encoder)?;
+        self.experiments(&mut encoder)?;
         self.templates(&mut encoder)?;
         self.standings(&mut encoder)?;
         process(&mut encoder)
@@ -143,6 +144,24 @@ impl Gauges {
         family(encoder, "analysis_run_metric_type", help, types)?;
         let help = "Information on the duration of a specific metric in the Analysis Run";
         family(encoder, "analysis_run_metric_phase", help, metric_phases)
+    }
+
+    fn experiments(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut info, mut phases) = (Vec::new(), Vec::new());
+        for (key, experiment) in self.scene.stores.experiments.all() {
+            let phase = experiment.status.as_ref().and_then(|status| status.phase);
+            let phase = phase.unwrap_or(AnalysisPhase::Pending);
+            let mut labels = named(&key);
+            labels.push(("phase", phase.as_str().to_owned()));
+            info.push((labels, 1.0));
+            for known in RUN_PHASES {
+                let mut labels = named(&key);
+                labels.push(("phase", known.as_str().to_owned()));
+                phases.push((labels, f64::from(u8::from(known == phase))));
+            }
+        }
+        family(encoder, "experiment_info", "Information about Experiment", info)?;
+        family(encoder, "experiment_phase", "Information on the state of the experiment (deprecated)", phases)
     }
 
     fn templates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

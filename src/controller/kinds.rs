@@ -23,6 +23,10 @@ pub(crate) fn analysis_run() -> ApiResource {
     kind("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns")
 }
 
+pub(crate) fn experiment() -> ApiResource {
+    kind("argoproj.io", "v1alpha1", "Experiment", "experiments")
+}
+
 pub(crate) fn analysis_template() -> ApiResource {
     kind("argoproj.io", "v1alpha1", "AnalysisTemplate", "analysistemplates")
 }
@@ -78,7 +82,7 @@ pub(crate) fn app_project() -> ApiResource {
 
 /// Kinds that the watches follow; the cluster-wide one only by a controller of all namespaces.
 #[cfg(test)]
-pub(crate) fn watched() -> [ApiResource; 12] {
+pub(crate) fn watched() -> [ApiResource; 13] {
     [
         rollout(),
         replica_set(),
@@ -87,6 +91,7 @@ pub(crate) fn watched() -> [ApiResource; 12] {
         pod(),
         ingress(),
         analysis_run(),
+        experiment(),
         analysis_template(),
         cluster_analysis_template(),
         http_route(),

@@ -8,6 +8,7 @@ mod apply;
 mod client;
 mod difference;
 mod events;
+mod experiment;
 mod facts;
 mod failure;
 mod fetch;
@@ -50,6 +51,7 @@ use tracing::{info, warn};
 use crate::analysis::Runs;
 use crate::apply::Hand;
 use crate::client::{Gate, Limit};
+use crate::experiment::Experiments;
 use crate::fetch::Fetcher;
 use crate::gauges::Gauges;
 use crate::lease::Election;
@@ -139,7 +141,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let hand = Hand::new(client.clone(), recorder.clone());
     let runs = Arc::new(Runs {
         scene: Arc::clone(&scene),
-        client,
+        client: client.clone(),
         hand: hand.clone(),
         recorder: recorder.clone(),
         metrics: Arc::clone(&metrics),
@@ -147,16 +149,26 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         defaults: Defaults { prometheus_address: options.prometheus_address.clone() },
         memories: Mutex::default(),
     });
+    let resync = Duration::from_secs(options.rollout_resync.max(1));
+    let experiments = Arc::new(Experiments {
+        scene: Arc::clone(&scene),
+        client,
+        hand: hand.clone(),
+        recorder: recorder.clone(),
+        metrics: Arc::clone(&metrics),
+        resync,
+        memories: Mutex::default(),
+    });
     let rollouts = Arc::new(Rollouts {
         scene: Arc::clone(&scene),
         hand,
         recorder,
         metrics: Arc::clone(&metrics),
-        resync: Duration::from_secs(options.rollout_resync.max(1)),
+        resync,
         hold: options.hold_aborted_content,
         memories: Mutex::default(),
     });
-    let shell = Shell { options, scene, metrics, rollouts, runs, applications };
+    let shell = Shell { options, scene, metrics, rollouts, runs, experiments, applications };
     let election = Election::new(
         Api::namespaced(claim, &own_namespace),
         lease::name(scope.instance_id.as_deref()),
@@ -184,6 +196,7 @@ struct Shell {
     metrics: Arc<Metrics>,
     rollouts: Arc<Rollouts>,
     runs: Arc<Runs>,
+    experiments: Arc<Experiments>,
     /// The Git side, where it is turned on.
     applications: Option<Arc<Applications>>,
 }
@@ -233,18 +246,24 @@ impl Shell {
             let limit = self.options.analysis_threads.max(1);
             self.scene.runs.work(first, limit, stopped(), attend, panicked).await;
         };
+        let experiments = async {
+            let first = stores.experiments.all().into_iter().map(|(key, _)| key).collect();
+            let attend = |key| Arc::clone(&self.experiments).attend(key);
+            let limit = self.options.experiment_threads.max(1);
+            self.scene.experiments.work(first, limit, stopped(), attend, panicked).await;
+        };
         let applications = async {
             if let Some(applications) = &self.applications {
                 applications.work(stopped()).await;
             }
         };
-        let loops = async { tokio::join!(rollouts, runs, applications) };
+        let loops = async { tokio::join!(rollouts, runs, experiments, applications) };
         let overdue = async {
             stopped().await;
             tokio::time::sleep(FINISH_WITHIN).await;
         };
         tokio::select! {
-            ((), (), ()) = loops => {}
+            ((), (), (), ()) = loops => {}
             () = overdue => warn!("what is in progress takes too long, ending anyway"),
         }
     }

@@ -91,6 +91,9 @@ pub struct Options {
     /// AnalysisRuns looked at at once
     #[arg(long, default_value_t = 30)]
     pub analysis_threads: usize,
+    /// Experiments looked at at once
+    #[arg(long, default_value_t = 10)]
+    pub experiment_threads: usize,
     /// Act only while holding the Lease
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     pub leader_elect: bool,
@@ -161,8 +164,6 @@ pub struct SyncOptions {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Accepted {
     #[arg(long, hide = true)]
-    experiment_threads: Option<String>,
-    #[arg(long, hide = true)]
     service_threads: Option<String>,
     #[arg(long, hide = true)]
     ingress_threads: Option<String>,
@@ -207,7 +208,6 @@ impl Accepted {
     /// Names of the flags that were given and have no effect.
     pub(crate) fn given(&self) -> Vec<&'static str> {
         let flags = [
-            (self.experiment_threads.is_some(), "--experiment-threads"),
             (self.service_threads.is_some(), "--service-threads"),
             (self.ingress_threads.is_some(), "--ingress-threads"),
             (self.ephemeral_metadata_threads.is_some(), "--ephemeral-metadata-threads"),

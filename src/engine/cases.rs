@@ -65,7 +65,7 @@ fn documents_of_base(path: &Path, base: &str) -> Vec<Value> {
     documents(&folder.unwrap_or_else(|| panic!("{}: no base {base} above it", path.display())).join(base)).1
 }
 
-fn world(path: &Path) -> World {
+pub(crate) fn world(path: &Path) -> World {
     let (header, objects) = documents(path);
     let of_kind = |kind: &'static str| objects.iter().filter(move |object| object["kind"] == kind);
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();

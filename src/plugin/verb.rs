@@ -4,6 +4,7 @@ pub(crate) mod abort;
 mod application;
 pub(crate) mod completion;
 pub(crate) mod diff;
+mod experiment;
 pub(crate) mod explain;
 pub(crate) mod get;
 mod guard;

@@ -1,6 +1,7 @@
 //! Experiments from beginning to end in a small model of the API server and of the ReplicaSet controller, with crashes
 //! between writes, pods that come and go, runs that end as they like, and people who terminate and retry.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -49,6 +50,9 @@ fn apply(world: &mut ExperimentWorld, write: &Write) {
     match write {
         Write::CreateSet(set) => {
             assert_eq!(set.replicas, 0, "created with pods");
+            let selected = set.selector["matchLabels"].as_object().unwrap();
+            let labels = &set.template["metadata"]["labels"];
+            assert!(selected.iter().all(|(key, value)| labels[key] == *value), "selects no pod of its own");
             assert!(world.sets.iter().all(|known| known.name != set.name), "created twice: {}", set.name);
             let uid = format!("uid-of-{}", set.name);
             world.sets.push(Arc::new(Set { uid, generation: 1, created: world.now, ..(**set).clone() }));
@@ -266,6 +270,40 @@ fn a_refused_write_fails_its_template() {
     assert_eq!(phase(&world), Some(AnalysisPhase::Error));
     let again = super::refused(&world, &plan.writes[1].write, "exceeded quota");
     assert!(again.writes.is_empty(), "one that has failed stays as it failed");
+}
+
+/// The Experiment that a canary's step asks for runs to its end, and then the step is done.
+#[test]
+fn what_a_step_asks_for_can_be_run() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/cases/rollout/experiment_begins/world.yaml");
+    let mut canary = crate::cases::world(Path::new(path));
+    let begun = crate::rollout::plan(&canary);
+    let made = begun.writes.iter().find_map(|planned| {
+        if let crate::plan::Write::CreateExperiment(made) = &planned.write { Some(made) } else { None }
+    });
+    let made = made.unwrap();
+    let mut world = world(json!({}));
+    world.templates.clone_from(&canary.templates);
+    world.experiment = Arc::new((**made).clone());
+    Arc::make_mut(&mut world.experiment).metadata.uid = Some("e1".to_owned());
+    settle(&mut world);
+    let hashes: Vec<&str> = world.sets.iter().map(|set| set.hash()).collect();
+    assert!(!hashes.contains(&"v1") && !hashes.contains(&"v2"), "in the Services of the canary: {hashes:?}");
+    bring_about(&mut world, false);
+    settle(&mut world);
+    assert_eq!((phase(&world), pods(&world)), (Some(AnalysisPhase::Running), 3));
+    assert_eq!(world.runs[0].spec.args[0].value.as_deref(), Some("v2"));
+    pass(&mut world, 61);
+    settle(&mut world);
+    assert_eq!(phase(&world), Some(AnalysisPhase::Successful));
+    canary = crate::lint::after(&canary, &begun);
+    for experiment in &mut canary.experiments.own {
+        if experiment.metadata.name == world.experiment.metadata.name {
+            *experiment = Arc::clone(&world.experiment);
+        }
+    }
+    let done = crate::rollout::plan(&canary);
+    assert_eq!(done.because, crate::plan::Because::StepDone { step: 1, of: 2 });
 }
 
 /// What somebody does, or what happens.
