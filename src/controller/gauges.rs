@@ -328,6 +328,7 @@ mod tests {
     use prometheus_client::encoding::text::encode;
     use prometheus_client::registry::Registry;
     use serde_json::json;
+    use tidegate_api::experiment::Experiment;
     use tidegate_engine::fence::Seen;
 
     use super::*;
@@ -345,6 +346,13 @@ mod tests {
         });
         let seen = Seen { version: "1".to_owned(), uid: "u".to_owned() };
         scene.stores.rollouts.apply(Key::new("ns", "shop"), seen, RolloutFacts::keep(object, None).unwrap());
+        let object = json!({
+            "metadata": {"name": "compare", "namespace": "ns"}, "spec": {"templates": []},
+            "status": {"phase": "Running"},
+        });
+        let seen = Seen { version: "2".to_owned(), uid: "e".to_owned() };
+        let experiment = Experiment::keep(object, None).unwrap();
+        scene.stores.experiments.apply(Key::new("ns", "compare"), seen, experiment);
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::default());
         registry.register_collector(Box::new(Gauges { scene, metrics, gate: Gate::always_open() }));
@@ -356,6 +364,8 @@ mod tests {
             r#"rollout_info_replicas_unavailable{namespace="ns",name="shop"} 1.0"#,
             r#"rollout_info_replicas_desired{namespace="ns",name="shop"} 5.0"#,
             r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Abort"} 0.0"#,
+            r#"experiment_info{namespace="ns",name="compare",phase="Running"} 1.0"#,
+            r#"experiment_phase{namespace="ns",name="compare",phase="Failed"} 0.0"#,
             "tidegate_leader 1.0",
             "tidegate_rollout_stuck 0.0",
             "process_resident_memory_bytes ",

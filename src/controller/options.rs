@@ -331,8 +331,13 @@ mod tests {
         let options = parse(&[]);
         assert_eq!((options.metrics_port, options.healthz_port), (8090, 8080));
         assert_eq!(
-            (options.rollout_resync, options.rollout_threads, options.analysis_threads),
-            (900, 10, 30)
+            (
+                options.rollout_resync,
+                options.rollout_threads,
+                options.analysis_threads,
+                options.experiment_threads
+            ),
+            (900, 10, 30, 10)
         );
         assert!(options.leader_elect && !options.namespaced && !options.sync.sync_enabled);
         assert_eq!(options.timing().deadline, Duration::from_secs(10));

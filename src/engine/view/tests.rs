@@ -364,8 +364,31 @@ fn an_experiment_on_its_own_page_and_in_a_line() {
     let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
     let runs = [run];
     let page = ExperimentPage::new(&experiment, ExperimentObjects::new(&sets, &[], &runs), now);
-    insta::assert_snapshot!(render_experiment(&page, Paint::Plain), @"");
-    insta::assert_snapshot!(render_experiment_summary(&page), @"");
+    let shown = render_experiment(&page, Paint::Plain);
+    assert_eq!(
+        shown.lines().collect::<Vec<_>>(),
+        [
+            "Name:            compare",
+            "Namespace:       shop",
+            "Status:          ◌ Running",
+            "Waiting for:     the end of its duration in 4m",
+            "Images:          shop:2 (Σ:new)",
+            "",
+            "NAME                 KIND         STATUS         AGE  INFO",
+            "Σ compare            Experiment   ◌ Running      2m",
+            "├──⧉ compare-new     ReplicaSet   ◌ Progressing  90s",
+            "└──α compare-errors  AnalysisRun  ◌ Running      60s  ✔ 3",
+        ]
+    );
+    let line = render_experiment_summary(&page);
+    assert_eq!(line, "Running; new 1 of 2 available; compare-errors Running");
     let rows = [ExperimentRow::new(&experiment)];
-    insta::assert_snapshot!(render_experiments(&rows, true, now, Paint::Plain), @"");
+    let shown = render_experiments(&rows, true, now, Paint::Plain);
+    assert_eq!(
+        shown.lines().collect::<Vec<_>>(),
+        [
+            "NAMESPACE  NAME     STATUS   DURATION  REMAINING  AGE",
+            "shop       compare  Running  5m        4m         2m",
+        ]
+    );
 }

@@ -99,8 +99,12 @@ pub fn render_experiment(page: &ExperimentPage, paint: Paint) -> String {
     }
     if let Some(end) = page.runs_until {
         let left = end.duration_since(page.now);
-        let left = if left.is_positive() { human_duration(left) } else { "the controller".to_owned() };
-        lines.push(("Waiting for:", left.into()));
+        let what = if left.is_positive() {
+            format!("the end of its duration in {}", human_duration(left))
+        } else {
+            "the controller to end it: its duration is over".to_owned()
+        };
+        lines.push(("Waiting for:", what.into()));
     }
     lines.extend(images(&page.images));
     let mut tree = Tree { rows: vec![heading()], now: page.now };
