@@ -24,6 +24,7 @@ mod canary;
 mod client;
 mod dashboard;
 mod delivery;
+mod experiment;
 mod httproute;
 mod kinds;
 mod openshift;
@@ -127,6 +128,9 @@ fn all() -> Vec<Case> {
         blue_green::goes_back_when_aborted_after_the_switch [Tidegate, Ingress, OwnCluster],
         blue_green::goes_back_at_once_within_the_delay [Tidegate, Ingress],
         blue_green::gives_an_active_service_made_anew_to_the_stable_version [Tidegate],
+        experiment::compares_two_versions_and_leaves_nothing [Tidegate, OwnCluster],
+        experiment::is_a_step_of_a_canary [Tidegate, OwnCluster],
+        experiment::aborts_the_canary_when_it_fails [Tidegate, OwnCluster],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
         openshift::is_served_once_its_kind_is_there [Tidegate, Route],

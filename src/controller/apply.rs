@@ -19,6 +19,7 @@ use kube::core::{ObjectMeta, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
+use tidegate_api::experiment::Experiment;
 use tidegate_engine::fence::{Fence, Seen};
 use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
@@ -44,7 +45,7 @@ pub(crate) struct Failed {
     pub(crate) doing: String,
     pub(crate) class: Class,
     pub(crate) source: kube::Error,
-    /// The name of an AnalysisRun that somebody else has, or that is there but invisible to this controller.
+    /// The name of an AnalysisRun or Experiment that somebody else has, or that is there but invisible to this controller.
     pub(crate) taken: Option<String>,
 }
 
@@ -242,7 +243,10 @@ impl One<'_> {
             Write::ScaleWorkload { name, uid, from: _, to } => self.scale_workload(name, uid, *to).await,
             Write::RestartPod { name, uid } => self.evict(name, uid).await,
             Write::PatchPod(patch) => self.patch_pod(patch).await,
-            Write::CreateRun(run) => self.create_run(&serde_json::to_value(run).unwrap_or_default()).await,
+            Write::CreateRun(run) => {
+                let object = serde_json::to_value(run).unwrap_or_default();
+                self.create_visible(&kinds::analysis_run(), &object).await
+            }
             Write::StopRun { name } => {
                 let body = json!({"spec": {"terminate": true}});
                 gone_is_done(self.patch(&kinds::analysis_run(), name, &Patch::Merge(body)).await)
@@ -251,6 +255,20 @@ impl One<'_> {
                 let run = self.world().runs.iter().find(|run| run.metadata.name.as_ref() == Some(name));
                 let uid = run.and_then(|run| run.metadata.uid.as_ref());
                 self.delete(&kinds::analysis_run(), name, uid, None).await
+            }
+            Write::CreateExperiment(experiment) => {
+                let object = serde_json::to_value(experiment).unwrap_or_default();
+                self.create_visible(&kinds::experiment(), &object).await
+            }
+            Write::StopExperiment { name } => {
+                let body = json!({"spec": {"terminate": true}});
+                gone_is_done(self.patch(&kinds::experiment(), name, &Patch::Merge(body)).await)
+            }
+            Write::DeleteExperiment { name } => {
+                let mut own = self.world().experiments.own.iter();
+                let experiment = own.find(|experiment| experiment.metadata.name.as_ref() == Some(name));
+                let uid = experiment.and_then(|experiment| experiment.metadata.uid.as_ref());
+                self.delete(&kinds::experiment(), name, uid, None).await
             }
         }
     }
@@ -316,14 +334,15 @@ impl One<'_> {
         Err((object, failed.1))
     }
 
-    async fn create_run(&self, run: &Value) -> Sent {
-        let kind = kinds::analysis_run();
-        let name = run.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let (object, error) = match self.create(&kind, name, run).await {
+    /// Creates an AnalysisRun or an Experiment; one that is there already is as wanted when it is our own earlier
+    /// attempt, and the watches will show it.
+    async fn create_visible(&self, kind: &ApiResource, wanted: &Value) -> Sent {
+        let name = wanted.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let (object, error) = match self.create(kind, name, wanted).await {
             Err((object, error)) if already_exists(&error) => (object, error),
             done => return done,
         };
-        let get = self.path(&kind).get(name, &Default::default());
+        let get = self.path(kind).get(name, &Default::default());
         let live: Value = self.request(get).await.map_err(|error| (object.clone(), error))?;
         let owners =
             live.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
@@ -374,12 +393,16 @@ impl One<'_> {
         self.moved.get(&object).cloned().or_else(seen)
     }
 
-    /// Whether the watches of this controller can show an AnalysisRun: it is of the same instance, and readable.
+    /// Whether the watches of this controller can show an AnalysisRun or an Experiment: it is of the same instance, and readable.
     fn shows(&self, run: &Value) -> bool {
         let instance = run.pointer("/metadata/labels").and_then(|labels| labels.get(INSTANCE_ID));
         let labels = self.world().rollout.metadata.labels.as_ref();
         let ours = labels.and_then(|labels| labels.get(INSTANCE_ID)).map(String::as_str);
-        instance.and_then(Value::as_str) == ours && AnalysisRun::deserialize(run).is_ok()
+        let readable = match run["kind"].as_str() {
+            Some("Experiment") => Experiment::deserialize(run).is_ok(),
+            _ => AnalysisRun::deserialize(run).is_ok(),
+        };
+        instance.and_then(Value::as_str) == ours && readable
     }
 
     /// Under the version that was read: whoever else scales it must not be overruled unseen.
@@ -482,10 +505,16 @@ impl One<'_> {
     }
 }
 
-/// The name of an AnalysisRun that could not be made because there is one.
+/// The name of an AnalysisRun or Experiment that could not be made because there is one.
 fn taken_name(write: &Write, error: &kube::Error) -> Option<String> {
-    let Write::CreateRun(run) = write else { return None };
-    run.metadata.name.clone().filter(|_| already_exists(error))
+    let metadata = if let Write::CreateRun(run) = write {
+        &run.metadata
+    } else if let Write::CreateExperiment(experiment) = write {
+        &experiment.metadata
+    } else {
+        return None;
+    };
+    metadata.name.clone().filter(|_| already_exists(error))
 }
 
 fn managed() -> PatchParams {
@@ -514,7 +543,7 @@ fn gone_is_done(sent: Sent) -> Sent {
 pub(crate) fn kind_of(object: &Reference) -> ApiResource {
     let known =
         [kinds::rollout(), kinds::analysis_run(), kinds::replica_set(), kinds::service(), kinds::pod()];
-    let known = known.into_iter().chain([kinds::deployment()]).chain(kinds::routes());
+    let known = known.into_iter().chain([kinds::deployment(), kinds::experiment()]).chain(kinds::routes());
     let found =
         known.into_iter().find(|kind| kind.api_version == object.api_version && kind.kind == object.kind);
     // A router that names a kind missing from the list gets 404 from the API server, which names the path.
@@ -555,6 +584,11 @@ fn describe(write: &Write) -> String {
         }
         Write::StopRun { name } => format!("stop AnalysisRun {name}"),
         Write::DeleteRun { name } => format!("delete AnalysisRun {name}"),
+        Write::CreateExperiment(experiment) => {
+            format!("create Experiment {}", experiment.metadata.name.as_deref().unwrap_or_default())
+        }
+        Write::StopExperiment { name } => format!("stop Experiment {name}"),
+        Write::DeleteExperiment { name } => format!("delete Experiment {name}"),
         Write::Status(_) => "update status".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::core::{Selector, SelectorExt};
 use serde_json::Value;
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec};
+use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::tolerant;
 use tidegate_engine::plan::Reference;
@@ -31,6 +32,10 @@ pub(crate) trait Facts: Sized + Send + Sync + 'static {
     fn differs(&self, old: &Self) -> bool;
 }
 
+/// The spec with the template of its workload, as long as neither has a new generation: uid and generation of the
+/// workload, and what they made.
+type WithWorkload = (String, i64, Arc<Parsed>);
+
 /// A Rollout, its parsed spec, and the names of what it looks at.
 #[derive(Debug)]
 pub(crate) struct RolloutFacts {
@@ -39,8 +44,7 @@ pub(crate) struct RolloutFacts {
     pub(crate) uses: Arc<Uses>,
     /// Whether Tidegate's own sync applied it.
     pub(crate) synced: bool,
-    /// The spec with the template of its workload, as long as neither has a new generation.
-    with_workload: Arc<Mutex<Option<(String, i64, Arc<Parsed>)>>>,
+    with_workload: Arc<Mutex<Option<WithWorkload>>>,
 }
 
 impl RolloutFacts {
@@ -76,6 +80,8 @@ pub(crate) struct Uses {
     pub(crate) analysis: bool,
     /// The object that the pod template comes from, where it is not the Rollout itself.
     pub(crate) workload: Option<(WorkloadKind, String)>,
+    /// Whether a step runs an Experiment.
+    pub(crate) experiment: bool,
     /// Which ReplicaSets without an owner could belong to it.
     selector: Option<Selector>,
 }
@@ -98,8 +104,11 @@ impl Uses {
             let routers = Routers::of(rollout, spec);
             uses.routes.extend(routers.needs());
             uses.selections = routers.selections();
-            uses.analysis =
-                canary.analysis.is_some() || canary.steps.iter().any(|step| step.analysis.is_some());
+            let mut experiments = canary.steps.iter().filter_map(|step| step.experiment.as_ref());
+            uses.experiment = experiments.clone().next().is_some();
+            uses.analysis = canary.analysis.is_some()
+                || canary.steps.iter().any(|step| step.analysis.is_some())
+                || experiments.any(|experiment| !experiment.analyses.is_empty());
         }
         if let Some(blue_green) = &strategy.blue_green {
             uses.services.insert(blue_green.active_service.clone());
@@ -347,6 +356,22 @@ impl Facts for AnalysisRun {
         match dropped.into_iter().find(|dropped| dropped.path.starts_with("spec")) {
             Some(dropped) => Err(format!("{}: {}", dropped.path, dropped.error)),
             None => Ok(run),
+        }
+    }
+
+    fn differs(&self, old: &Self) -> bool {
+        self.metadata.resource_version != old.metadata.resource_version
+    }
+}
+
+impl Facts for Experiment {
+    fn keep(mut object: Value, _old: Option<&Self>) -> Result<Self, String> {
+        drop(take_managers(&mut object));
+        let (experiment, dropped) = tolerant::decode::<Self>(object).map_err(|error| error.to_string())?;
+        // Judging by the rest of a spec could pass what its owner wanted to fail.
+        match dropped.into_iter().find(|dropped| dropped.path.starts_with("spec")) {
+            Some(dropped) => Err(format!("{}: {}", dropped.path, dropped.error)),
+            None => Ok(experiment),
         }
     }
 

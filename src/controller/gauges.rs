@@ -55,6 +55,7 @@ impl Collector for Gauges {
         single(&mut encoder, "tidegate_leader", "Whether this controller holds the lease", leads)?;
         self.rollouts(&mut encoder)?;
         self.runs(&mut encoder)?;
+        self.experiments(&mut encoder)?;
         self.templates(&mut encoder)?;
         self.standings(&mut encoder)?;
         process(&mut encoder)
@@ -143,6 +144,24 @@ impl Gauges {
         family(encoder, "analysis_run_metric_type", help, types)?;
         let help = "Information on the duration of a specific metric in the Analysis Run";
         family(encoder, "analysis_run_metric_phase", help, metric_phases)
+    }
+
+    fn experiments(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (mut info, mut phases) = (Vec::new(), Vec::new());
+        for (key, experiment) in self.scene.stores.experiments.all() {
+            let phase = experiment.status.as_ref().and_then(|status| status.phase);
+            let phase = phase.unwrap_or(AnalysisPhase::Pending);
+            let mut labels = named(&key);
+            labels.push(("phase", phase.as_str().to_owned()));
+            info.push((labels, 1.0));
+            for known in RUN_PHASES {
+                let mut labels = named(&key);
+                labels.push(("phase", known.as_str().to_owned()));
+                phases.push((labels, f64::from(u8::from(known == phase))));
+            }
+        }
+        family(encoder, "experiment_info", "Information about Experiment", info)?;
+        family(encoder, "experiment_phase", "Information on the state of the experiment (deprecated)", phases)
     }
 
     fn templates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -309,6 +328,7 @@ mod tests {
     use prometheus_client::encoding::text::encode;
     use prometheus_client::registry::Registry;
     use serde_json::json;
+    use tidegate_api::experiment::Experiment;
     use tidegate_engine::fence::Seen;
 
     use super::*;
@@ -326,6 +346,13 @@ mod tests {
         });
         let seen = Seen { version: "1".to_owned(), uid: "u".to_owned() };
         scene.stores.rollouts.apply(Key::new("ns", "shop"), seen, RolloutFacts::keep(object, None).unwrap());
+        let object = json!({
+            "metadata": {"name": "compare", "namespace": "ns"}, "spec": {"templates": []},
+            "status": {"phase": "Running"},
+        });
+        let seen = Seen { version: "2".to_owned(), uid: "e".to_owned() };
+        let experiment = Experiment::keep(object, None).unwrap();
+        scene.stores.experiments.apply(Key::new("ns", "compare"), seen, experiment);
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::default());
         registry.register_collector(Box::new(Gauges { scene, metrics, gate: Gate::always_open() }));
@@ -337,6 +364,8 @@ mod tests {
             r#"rollout_info_replicas_unavailable{namespace="ns",name="shop"} 1.0"#,
             r#"rollout_info_replicas_desired{namespace="ns",name="shop"} 5.0"#,
             r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Abort"} 0.0"#,
+            r#"experiment_info{namespace="ns",name="compare",phase="Running"} 1.0"#,
+            r#"experiment_phase{namespace="ns",name="compare",phase="Failed"} 0.0"#,
             "tidegate_leader 1.0",
             "tidegate_rollout_stuck 0.0",
             "process_resident_memory_bytes ",

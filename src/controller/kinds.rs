@@ -24,6 +24,10 @@ pub(crate) fn analysis_run() -> ApiResource {
     kind("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns")
 }
 
+pub(crate) fn experiment() -> ApiResource {
+    kind("argoproj.io", "v1alpha1", "Experiment", "experiments")
+}
+
 pub(crate) fn analysis_template() -> ApiResource {
     kind("argoproj.io", "v1alpha1", "AnalysisTemplate", "analysistemplates")
 }
@@ -96,7 +100,7 @@ pub(crate) fn app_project() -> ApiResource {
 
 /// Kinds that the watches follow; the cluster-wide one only by a controller of all namespaces.
 #[cfg(test)]
-pub(crate) fn watched() -> [ApiResource; 14] {
+pub(crate) fn watched() -> [ApiResource; 15] {
     [
         rollout(),
         replica_set(),
@@ -105,6 +109,7 @@ pub(crate) fn watched() -> [ApiResource; 14] {
         pod(),
         ingress(),
         analysis_run(),
+        experiment(),
         analysis_template(),
         cluster_analysis_template(),
         http_route(),

@@ -8,6 +8,7 @@ mod apply;
 mod client;
 mod difference;
 mod events;
+mod experiment;
 mod facts;
 mod failure;
 mod fetch;
@@ -51,6 +52,7 @@ use tracing::{info, warn};
 use crate::analysis::Runs;
 use crate::apply::Hand;
 use crate::client::{Gate, Limit};
+use crate::experiment::Experiments;
 use crate::fetch::Fetcher;
 use crate::gauges::Gauges;
 use crate::lease::Election;
@@ -132,8 +134,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let (recorder, writer) = events::channel(talk, Arc::clone(&metrics));
     let writer = tokio::spawn(writer.run());
 
-    let sync = options.sync.sync_enabled.then(|| options.sync_config(&own_namespace));
-    let sync = sync.map(|sync| {
+    let sync = options.sync.sync_enabled.then(|| options.sync_config(&own_namespace)).map(|sync| {
         Applications::new(sync, config.clone(), gate.clone(), Arc::clone(&metrics), recorder.clone(), counts)
     });
     let applications = sync.transpose()?;
@@ -148,16 +149,18 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         defaults: Defaults { prometheus_address: options.prometheus_address.clone() },
         memories: Mutex::default(),
     });
+    let resync = options.resync();
+    let experiments = Arc::new(Experiments::beside(&runs, resync));
     let rollouts = Arc::new(Rollouts {
         scene: Arc::clone(&scene),
         hand,
         recorder,
         metrics: Arc::clone(&metrics),
-        resync: Duration::from_secs(options.rollout_resync.max(1)),
+        resync,
         hold: options.hold_aborted_content,
         memories: Mutex::default(),
     });
-    let shell = Shell { options, scene, metrics, rollouts, runs, applications };
+    let shell = Shell { options, scene, metrics, rollouts, runs, experiments, applications };
     let election = Election::new(
         Api::namespaced(claim, &own_namespace),
         lease::name(scope.instance_id.as_deref()),
@@ -185,6 +188,7 @@ struct Shell {
     metrics: Arc<Metrics>,
     rollouts: Arc<Rollouts>,
     runs: Arc<Runs>,
+    experiments: Arc<Experiments>,
     /// The Git side, where it is turned on.
     applications: Option<Arc<Applications>>,
 }
@@ -234,18 +238,24 @@ impl Shell {
             let limit = self.options.analysis_threads.max(1);
             self.scene.runs.work(first, limit, stopped(), attend, panicked).await;
         };
+        let experiments = async {
+            let first = stores.experiments.all().into_iter().map(|(key, _)| key).collect();
+            let attend = |key| Arc::clone(&self.experiments).attend(key);
+            let limit = self.options.experiment_threads.max(1);
+            self.scene.experiments.work(first, limit, stopped(), attend, panicked).await;
+        };
         let applications = async {
             if let Some(applications) = &self.applications {
                 applications.work(stopped()).await;
             }
         };
-        let loops = async { tokio::join!(rollouts, runs, applications) };
+        let loops = async { tokio::join!(rollouts, runs, experiments, applications) };
         let overdue = async {
             stopped().await;
             tokio::time::sleep(FINISH_WITHIN).await;
         };
         tokio::select! {
-            ((), (), ()) = loops => {}
+            ((), (), (), ()) = loops => {}
             () = overdue => warn!("what is in progress takes too long, ending anyway"),
         }
     }

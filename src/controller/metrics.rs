@@ -62,11 +62,12 @@ impl Standing {
     }
 }
 
-/// The two loops whose duration and failures upstream measures per object.
+/// The loops whose duration and failures upstream measures per object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loop {
     Rollout,
     Run,
+    Experiment,
 }
 
 /// Every family.
@@ -76,6 +77,8 @@ pub(crate) struct Metrics {
     rollout_reconcile_error: Family<Labels<2>, Tally>,
     run_reconcile: Family<Labels<2>, Histogram>,
     run_reconcile_error: Family<Labels<2>, Tally>,
+    experiment_reconcile: Family<Labels<2>, Histogram>,
+    experiment_reconcile_error: Family<Labels<2>, Tally>,
     rollout_events: Family<Labels<4>, Counter>,
     requests: Family<Labels<3>, Counter>,
     failures: Family<Labels<1>, Counter>,
@@ -97,6 +100,8 @@ impl Default for Metrics {
             rollout_reconcile_error: Family::default(),
             run_reconcile: Family::new_with_constructor(reconcile as fn() -> Histogram),
             run_reconcile_error: Family::default(),
+            experiment_reconcile: Family::new_with_constructor(reconcile as fn() -> Histogram),
+            experiment_reconcile_error: Family::default(),
             rollout_events: Family::default(),
             requests: Family::default(),
             failures: Family::default(),
@@ -128,6 +133,13 @@ impl Metrics {
         );
         let errors = "Errors occurring during the analysis run";
         registry.register("analysis_run_reconcile_error", errors, self.run_reconcile_error.clone());
+        registry.register(
+            "experiment_reconcile",
+            "Experiments reconciliation performance",
+            self.experiment_reconcile.clone(),
+        );
+        let errors = "Errors occurring during the experiment";
+        registry.register("experiment_reconcile_error", errors, self.experiment_reconcile_error.clone());
         registry.register("rollout_events", "Count of rollout events", self.rollout_events.clone());
         let requests = "Number of kubernetes requests executed by the controller";
         registry.register("controller_clientset_k8s_request", requests, self.requests.clone());
@@ -202,6 +214,10 @@ impl Metrics {
                 self.run_reconcile.remove(&labels);
                 self.run_reconcile_error.remove(&labels);
             }
+            Loop::Experiment => {
+                self.experiment_reconcile.remove(&labels);
+                self.experiment_reconcile_error.remove(&labels);
+            }
         }
     }
 
@@ -210,6 +226,7 @@ impl Metrics {
         let family = match which {
             Loop::Rollout => &self.rollout_reconcile,
             Loop::Run => &self.run_reconcile,
+            Loop::Experiment => &self.experiment_reconcile,
         };
         family.get_or_create(&labels(key)).observe(took.as_secs_f64());
     }
@@ -219,6 +236,7 @@ impl Metrics {
         let family = match which {
             Loop::Rollout => &self.rollout_reconcile_error,
             Loop::Run => &self.run_reconcile_error,
+            Loop::Experiment => &self.experiment_reconcile_error,
         };
         family.get_or_create(&labels(key)).0.fetch_add(1, Ordering::Relaxed);
     }

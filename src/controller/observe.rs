@@ -41,6 +41,7 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
         unread: Default::default(),
         runs: Vec::new(),
         foreign_runs: BTreeSet::new(),
+        experiments: Default::default(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),
@@ -50,6 +51,7 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     add_sets(stores, key, &facts, &mut world, &mut seen);
     add_services(stores, key, &facts, &mut world, &mut seen);
     add_runs(stores, key, &facts, &mut world);
+    add_experiments(stores, key, &mut world);
     add_pods(stores, key, &mut world);
     add_routes(stores, key, &facts, &mut world);
     Some(Observed { world, seen })
@@ -178,6 +180,19 @@ fn add_runs(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World)
     });
     stores.cluster_templates.visit("", |name, template| {
         world.templates.insert(TemplateKey { cluster: true, name: name.to_owned() }, template.clone());
+    });
+}
+
+/// The Experiments that the Rollout controls, and the names of the others.
+fn add_experiments(stores: &Stores, key: &Key, world: &mut World) {
+    let uid = world.rollout.metadata.uid.clone().unwrap_or_default();
+    stores.experiments.visit(&key.namespace, |name, experiment| {
+        let mut owners = experiment.metadata.owner_references.iter().flatten();
+        if owners.any(|owner| owner.controller == Some(true) && owner.uid == uid) {
+            world.experiments.own.push(experiment.clone());
+        } else {
+            world.experiments.foreign.insert(name.to_owned());
+        }
     });
 }
 

@@ -91,6 +91,9 @@ pub struct Options {
     /// AnalysisRuns looked at at once
     #[arg(long, default_value_t = 30)]
     pub analysis_threads: usize,
+    /// Experiments looked at at once
+    #[arg(long, default_value_t = 10)]
+    pub experiment_threads: usize,
     /// Act only while holding the Lease
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     pub leader_elect: bool,
@@ -164,8 +167,6 @@ pub struct SyncOptions {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Accepted {
     #[arg(long, hide = true)]
-    experiment_threads: Option<String>,
-    #[arg(long, hide = true)]
     service_threads: Option<String>,
     #[arg(long, hide = true)]
     ingress_threads: Option<String>,
@@ -210,7 +211,6 @@ impl Accepted {
     /// Names of the flags that were given and have no effect.
     pub(crate) fn given(&self) -> Vec<&'static str> {
         let flags = [
-            (self.experiment_threads.is_some(), "--experiment-threads"),
             (self.service_threads.is_some(), "--service-threads"),
             (self.ingress_threads.is_some(), "--ingress-threads"),
             (self.ephemeral_metadata_threads.is_some(), "--ephemeral-metadata-threads"),
@@ -236,6 +236,11 @@ impl Accepted {
 }
 
 impl Options {
+    /// How often to look at an object about which nothing is heard.
+    pub(crate) fn resync(&self) -> Duration {
+        Duration::from_secs(self.rollout_resync.max(1))
+    }
+
     /// The namespace that the controller itself lives in: its Lease and the credentials of metric providers are there.
     pub(crate) fn own_namespace(&self) -> String {
         let named =
@@ -355,8 +360,13 @@ mod tests {
         let options = parse(&[]);
         assert_eq!((options.metrics_port, options.healthz_port), (8090, 8080));
         assert_eq!(
-            (options.rollout_resync, options.rollout_threads, options.analysis_threads),
-            (900, 10, 30)
+            (
+                options.rollout_resync,
+                options.rollout_threads,
+                options.analysis_threads,
+                options.experiment_threads
+            ),
+            (900, 10, 30, 10)
         );
         assert!(options.leader_elect && !options.namespaced && !options.sync.sync_enabled);
         assert_eq!(options.timing().deadline, Duration::from_secs(10));

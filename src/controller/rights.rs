@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use kube::api::ApiResource;
+use tidegate_engine::experiment;
 use tidegate_engine::plan::{Reference, RouteWrite, SetPatch, StatusWrite, Write};
 
 use crate::kinds;
@@ -37,6 +38,9 @@ fn writes() -> Vec<Write> {
         Write::CreateRun(Box::default()),
         Write::StopRun { name: name() },
         Write::DeleteRun { name: name() },
+        Write::CreateExperiment(Box::default()),
+        Write::StopExperiment { name: name() },
+        Write::DeleteExperiment { name: name() },
         Write::Status(Box::new(status)),
     ];
     for kind in kinds::routes() {
@@ -70,6 +74,37 @@ fn right(write: &Write) -> (ApiResource, &'static str, &'static str) {
         Write::CreateRun(_) => (kinds::analysis_run(), "", "create"),
         Write::StopRun { .. } => (kinds::analysis_run(), "", "patch"),
         Write::DeleteRun { .. } => (kinds::analysis_run(), "", "delete"),
+        Write::CreateExperiment(_) => (kinds::experiment(), "", "create"),
+        Write::StopExperiment { .. } => (kinds::experiment(), "", "patch"),
+        Write::DeleteExperiment { .. } => (kinds::experiment(), "", "delete"),
+    }
+}
+
+/// One of each write of an Experiment. A new variant fails to compile in `right_of_experiment` below: add it here, too.
+fn experiment_writes() -> Vec<experiment::Write> {
+    let name = String::new;
+    let status = experiment::StatusWrite { from: Default::default(), to: Default::default() };
+    vec![
+        experiment::Write::CreateSet(Box::default()),
+        experiment::Write::PatchSet(SetPatch::default()),
+        experiment::Write::CreateService { name: name(), object: serde_json::Value::Null },
+        experiment::Write::DeleteService { name: name() },
+        experiment::Write::CreateRun(Box::default()),
+        experiment::Write::StopRun { name: name() },
+        experiment::Write::Status(Box::new(status)),
+    ]
+}
+
+/// The resource and the verb that one write of an Experiment needs; its status is part of the object.
+fn right_of_experiment(write: &experiment::Write) -> (ApiResource, &'static str) {
+    match write {
+        experiment::Write::CreateSet(_) => (kinds::replica_set(), "create"),
+        experiment::Write::PatchSet(_) => (kinds::replica_set(), "patch"),
+        experiment::Write::CreateService { .. } => (kinds::service(), "create"),
+        experiment::Write::DeleteService { .. } => (kinds::service(), "delete"),
+        experiment::Write::CreateRun(_) => (kinds::analysis_run(), "create"),
+        experiment::Write::StopRun { .. } => (kinds::analysis_run(), "patch"),
+        experiment::Write::Status(_) => (kinds::experiment(), "patch"),
     }
 }
 
@@ -90,8 +125,13 @@ fn rules() -> String {
             grant(&kind, "", &["get"]);
         }
     }
+    for write in experiment_writes() {
+        let (kind, verb) = right_of_experiment(&write);
+        grant(&kind, "", &["get", verb]);
+    }
     // An owner reference that blocks deletion needs the right to set the owner's finalizers, where that is checked.
     grant(&kinds::rollout(), "/finalizers", &["update"]);
+    grant(&kinds::experiment(), "/finalizers", &["update"]);
     grant(&kinds::event(), "", &["create", "patch"]);
     let mut rules: BTreeMap<(String, BTreeSet<&str>), Vec<String>> = BTreeMap::new();
     for ((group, resource), verbs) in verbs {

@@ -50,7 +50,7 @@ pub(crate) struct Memory {
     /// The generation that was told to be unserved.
     unserved: Option<i64>,
     reason: String,
-    /// Names of AnalysisRuns that are taken by what this controller cannot see.
+    /// Names of AnalysisRuns and Experiments that are taken by what this controller cannot see.
     taken: BTreeSet<String>,
 }
 
@@ -75,6 +75,7 @@ impl Rollouts {
             HoldAborted::Never => observed.world.holds = false,
         }
         observed.world.foreign_runs.extend(memory.taken.iter().cloned());
+        observed.world.experiments.foreign.extend(memory.taken.iter().cloned());
         self.metrics.round_begins(&key);
         let outcome = self.round(&key, &observed, &mut memory).await;
         let took = begun.elapsed();

@@ -61,6 +61,9 @@ pub async fn rollout(
     eye.look(&stores.sets, &kinds::replica_set(), &hashed).await;
     eye.look(&stores.pods, &kinds::pod(), &hashed).await;
     eye.look(&stores.runs, &kinds::analysis_run(), &all).await;
+    if facts.uses.experiment {
+        eye.look(&stores.experiments, &kinds::experiment(), &all).await;
+    }
     if !facts.uses.services.is_empty() {
         eye.look(&stores.services, &kinds::service(), &all).await;
         eye.look(&stores.slices, &kinds::endpoint_slice(), &all).await;

@@ -1,4 +1,5 @@
-//! Watches: every object that matters lands in a store, and wakes the Rollouts and AnalysisRuns that it concerns.
+//! Watches: every object that matters lands in a store, and wakes the Rollouts, AnalysisRuns and Experiments that it
+//! concerns.
 //!
 //! Input: watch streams. Output: stores, and keys in the queues. One malformed object is left out and told;
 //! the others go on. It must never decide anything.
@@ -15,6 +16,7 @@ use kube::runtime::{WatchStreamExt, watcher as watch_stream};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use tidegate_api::experiment::Experiment;
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::workload::WorkloadKind;
@@ -53,6 +55,7 @@ pub(crate) struct Stores {
     pub(crate) grpc_routes: Optional,
     pub(crate) openshift_routes: Optional,
     pub(crate) runs: Store<AnalysisRun>,
+    pub(crate) experiments: Store<Experiment>,
     pub(crate) templates: Store<AnalysisTemplateSpec>,
     pub(crate) cluster_templates: Store<AnalysisTemplateSpec>,
     pub(crate) workloads: Workloads,
@@ -65,6 +68,7 @@ impl Stores {
         match (object.api_version.as_str(), object.kind.as_str()) {
             ("argoproj.io/v1alpha1", "Rollout") => self.rollouts.seen(namespace, &object.name),
             ("argoproj.io/v1alpha1", "AnalysisRun") => self.runs.seen(namespace, &object.name),
+            ("argoproj.io/v1alpha1", "Experiment") => self.experiments.seen(namespace, &object.name),
             ("apps/v1", "ReplicaSet") => self.sets.seen(namespace, &object.name),
             ("apps/v1", "Deployment") => {
                 self.workloads.of(WorkloadKind::Deployment).store.seen(namespace, &object.name)
@@ -120,6 +124,7 @@ impl Stores {
             && self.pods.is_listed()
             && self.ingresses.is_listed()
             && self.runs.is_listed()
+            && self.experiments.is_listed()
             && self.templates.is_listed()
             && self.cluster_templates.is_listed()
             && self.http_routes.is_settled()
@@ -136,6 +141,7 @@ impl Stores {
         self.pods.wait_listed().await;
         self.ingresses.wait_listed().await;
         self.runs.wait_listed().await;
+        self.experiments.wait_listed().await;
         self.templates.wait_listed().await;
         self.cluster_templates.wait_listed().await;
         self.http_routes.wait_settled().await;
@@ -150,6 +156,7 @@ pub(crate) struct Scene {
     pub(crate) stores: Stores,
     pub(crate) rollouts: Queue<Key>,
     pub(crate) runs: Queue<Key>,
+    pub(crate) experiments: Queue<Key>,
 }
 
 /// Which objects to watch.
@@ -196,6 +203,7 @@ pub(crate) fn start(
     watch.add(kinds::pod(), &hashed, |scene| &scene.stores.pods, wake_by_pod);
     watch.add(kinds::ingress(), &every, |scene| &scene.stores.ingresses, wake_by_ingress);
     watch.add(kinds::analysis_run(), &ours, |scene| &scene.stores.runs, wake_by_run);
+    watch.add(kinds::experiment(), &ours, |scene| &scene.stores.experiments, wake_by_experiment);
     watch.add(kinds::analysis_template(), &ours, |scene| &scene.stores.templates, wake_by_template);
     if scope.namespace.is_none() {
         let kind = kinds::cluster_analysis_template();
@@ -382,8 +390,14 @@ fn wake_by_rollout(scene: &Scene, change: &Change<RolloutFacts>) {
     scene.rollouts.push(change.key.clone());
 }
 
-/// Wakes the Rollout that controls a ReplicaSet, or those that could claim it.
+/// Wakes the Rollout or Experiment that controls a ReplicaSet, those that could claim it, and those that wait for its
+/// name.
 fn wake_by_set(scene: &Scene, change: &Change<Set>) {
+    wake_experiments(scene, &change.key.namespace, |name, experiment| {
+        let mut sides = change.old.iter().chain(&change.new);
+        let waits = || change.key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+        sides.any(|set| set.owner.is_some() && set.owner == experiment.metadata.uid) || waits()
+    });
     for set in change.old.iter().chain(&change.new) {
         wake_where(scene, &change.key.namespace, |facts| {
             set.owner.is_some() && set.owner == facts.rollout.metadata.uid || facts.uses.claims(set)
@@ -392,6 +406,10 @@ fn wake_by_set(scene: &Scene, change: &Change<Set>) {
 }
 
 fn wake_by_service(scene: &Scene, change: &Change<Service>) {
+    wake_experiments(scene, &change.key.namespace, |_, experiment| {
+        let mut sides = change.old.iter().chain(&change.new);
+        sides.any(|service| service.owner.is_some() && service.owner == experiment.metadata.uid)
+    });
     wake_where(scene, &change.key.namespace, |facts| facts.uses.services.contains(&change.key.name));
 }
 
@@ -438,13 +456,43 @@ fn wake_by_run(scene: &Scene, change: &Change<AnalysisRun>) {
     scene.runs.push(change.key.clone());
     let Some(run) = change.new.as_ref().or(change.old.as_ref()) else { return };
     let owner = run.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    let Some(owner) = owner.filter(|owner| owner.kind == "Rollout") else { return };
-    scene.rollouts.push(Key::new(&change.key.namespace, &owner.name));
+    let Some(owner) = owner else { return };
+    let key = Key::new(&change.key.namespace, &owner.name);
+    match owner.kind.as_str() {
+        "Rollout" => scene.rollouts.push(key),
+        "Experiment" => scene.experiments.push(key),
+        _ => {}
+    }
 }
 
-/// A template may be included by another one, so it concerns every Rollout with an analysis.
+/// Wakes an Experiment, and the Rollout that made it.
+fn wake_by_experiment(scene: &Scene, change: &Change<Experiment>) {
+    scene.experiments.push(change.key.clone());
+    let Some(experiment) = change.new.as_ref().or(change.old.as_ref()) else { return };
+    let mut owners = experiment.metadata.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true) && owner.kind == "Rollout");
+    if let Some(owner) = owner {
+        scene.rollouts.push(Key::new(&change.key.namespace, &owner.name));
+    }
+}
+
+fn wake_experiments(scene: &Scene, namespace: &str, concerned: impl Fn(&str, &Experiment) -> bool) {
+    scene.stores.experiments.visit(namespace, |name, experiment| {
+        if concerned(name, experiment) {
+            scene.experiments.push(Key::new(namespace, name));
+        }
+    });
+}
+
+/// A template may be included by another one, so it concerns every Rollout and every Experiment with an analysis.
 fn wake_by_template(scene: &Scene, change: &Change<AnalysisTemplateSpec>) {
-    if change.key.namespace.is_empty() {
+    let cluster_wide = change.key.namespace.is_empty();
+    scene.stores.experiments.visit_all(|namespace, name, experiment| {
+        if (cluster_wide || namespace == change.key.namespace) && !experiment.spec.analyses.is_empty() {
+            scene.experiments.push(Key::new(namespace, name));
+        }
+    });
+    if cluster_wide {
         for (key, facts) in scene.stores.rollouts.all() {
             if facts.uses.analysis {
                 scene.rollouts.push(key);

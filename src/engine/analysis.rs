@@ -16,13 +16,16 @@ mod run;
 mod schedule;
 mod template;
 
-pub(crate) use args::check_arguments;
 pub use args::{Secrets, rollout_args};
-pub use build::{RunKind, RunRequest, new_run, run_of, semantically_equal};
+pub(crate) use args::{check_arguments, fill_tags};
+pub use build::{
+    ExperimentRunRequest, RunKind, RunRequest, new_experiment_run, new_run, run_of, semantically_equal,
+};
 pub use check::template_faults;
 pub(crate) use condition::evaluate_time;
 pub(crate) use limits::is_counted;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};
+pub(crate) use template::flatten;
 
 #[cfg(test)]
 mod ready_tests;

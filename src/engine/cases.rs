@@ -17,18 +17,18 @@ use crate::lint::lint;
 use crate::plan::Reference;
 use crate::rollout::plan;
 use crate::rollout::workload::{self, Workload, WorkloadKind};
-use crate::rollout::world::{Endpoints, Pod, Service, Set, TemplateKey, World};
+use crate::rollout::world::{Endpoints, Experiments, Pod, Service, Set, TemplateKey, World};
 use crate::view::{Explanation, Paint, render_explanation};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
-    now: Option<jiff::Timestamp>,
+pub(crate) struct Header {
+    pub(crate) now: Option<jiff::Timestamp>,
     base: Option<String>,
     #[serde(default)]
     endpoints: BTreeMap<String, BTreeMap<String, i32>>,
     #[serde(default)]
-    troubles: BTreeMap<String, String>,
+    pub(crate) troubles: BTreeMap<String, String>,
     /// Kinds of routing objects that cannot be read, and why.
     #[serde(default)]
     unread: BTreeMap<String, String>,
@@ -41,7 +41,7 @@ struct Header {
 /// Kinds of routing objects.
 const ROUTES: [&str; 4] = ["Ingress", "HTTPRoute", "GRPCRoute", "Route"];
 
-fn documents(path: &Path) -> (Header, Vec<Value>) {
+pub(crate) fn documents(path: &Path) -> (Header, Vec<Value>) {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     let header: Header = serde_json::from_value(documents.remove(0)).unwrap();
@@ -66,7 +66,7 @@ fn documents_of_base(path: &Path, base: &str) -> Vec<Value> {
     documents(&folder.unwrap_or_else(|| panic!("{}: no base {base} above it", path.display())).join(base)).1
 }
 
-fn world(path: &Path) -> World {
+pub(crate) fn world(path: &Path) -> World {
     let (header, objects) = documents(path);
     let of_kind = |kind: &'static str| objects.iter().filter(move |object| object["kind"] == kind);
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
@@ -113,6 +113,12 @@ fn world(path: &Path) -> World {
         unread: header.unread,
         runs: of_kind("AnalysisRun").map(|object| Arc::new(decode(object))).collect(),
         foreign_runs: BTreeSet::new(),
+        experiments: Experiments {
+            own: of_kind("Experiment")
+                .map(|object| Arc::new(serde_json::from_value(object.clone()).unwrap()))
+                .collect(),
+            foreign: BTreeSet::new(),
+        },
         templates: templates.collect(),
         troubles: header.troubles,
         digests: header.digests,

@@ -5,6 +5,7 @@
 //! of its dependencies can.
 
 pub mod analysis;
+pub mod experiment;
 pub mod fence;
 pub mod lint;
 pub mod metric;

@@ -140,7 +140,10 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
             | Write::DeleteSet { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
-            | Write::DeleteRun { .. } => {}
+            | Write::DeleteRun { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. } => {}
         }
         apply(&mut judge.live, write);
     }

@@ -4,6 +4,8 @@
 
 mod text;
 
+pub(crate) use text::patch_text;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use tidegate_api::analysis::AnalysisRun;
+use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::RolloutStatus;
 
 use crate::rollout::world::Set;
@@ -71,6 +74,12 @@ pub enum Write {
     StopRun { name: String },
     /// Deletes an AnalysisRun that history no longer keeps.
     DeleteRun { name: String },
+    /// Creates an Experiment.
+    CreateExperiment(Box<Experiment>),
+    /// Asks a running Experiment to end.
+    StopExperiment { name: String },
+    /// Deletes an Experiment that history no longer keeps.
+    DeleteExperiment { name: String },
     /// Writes the difference between two statuses, under the resourceVersion that was read.
     Status(Box<StatusWrite>),
 }
@@ -222,6 +231,16 @@ pub enum Because {
     UserPaused,
     /// An analysis was inconclusive; somebody has to decide.
     Inconclusive { run: String },
+    /// An Experiment was inconclusive; somebody has to decide.
+    InconclusiveExperiment { experiment: String },
+    /// The Experiment of the current step must come to its end first.
+    WaitingForExperiment { experiment: String },
+    /// The Experiment of the current step cannot be made; the message says why.
+    ExperimentRefused { why: String },
+    /// The current step has no Experiment yet.
+    ExperimentNeeded { experiment: String },
+    /// An Experiment of another step or update.
+    ExperimentNotNeeded { experiment: String },
     /// An AnalysisRun must come to a verdict first.
     WaitingForRun { run: String },
     /// A run that the current step or the background analysis needs.
@@ -263,6 +282,7 @@ pub enum Because {
 }
 
 impl fmt::Display for Because {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each reason")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settled => write!(f, "everything is as wanted"),
@@ -311,6 +331,15 @@ impl fmt::Display for Because {
             }
             Self::UserPaused => write!(f, "spec.paused is true"),
             Self::Inconclusive { run } => write!(f, "AnalysisRun {run} is inconclusive: promote or abort"),
+            Self::InconclusiveExperiment { experiment } => {
+                write!(f, "Experiment {experiment} is inconclusive: promote or abort")
+            }
+            Self::WaitingForExperiment { experiment } => write!(f, "waiting for Experiment {experiment}"),
+            Self::ExperimentRefused { why } => write!(f, "the step's Experiment cannot be made: {why}"),
+            Self::ExperimentNeeded { experiment } => write!(f, "Experiment {experiment} is needed"),
+            Self::ExperimentNotNeeded { experiment } => {
+                write!(f, "Experiment {experiment} is no longer needed")
+            }
             Self::WaitingForRun { run } => write!(f, "waiting for AnalysisRun {run}"),
             Self::RunNeeded { run } => write!(f, "AnalysisRun {run} is needed"),
             Self::RunNotNeeded { run } => write!(f, "AnalysisRun {run} is no longer needed"),

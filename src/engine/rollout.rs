@@ -9,6 +9,7 @@ mod apart;
 mod blue_green;
 mod condition;
 mod core;
+mod experiment;
 mod facts;
 pub mod hash;
 pub mod held;
@@ -295,7 +296,7 @@ fn abort_first(facts: &Core<'_>, plan: &mut Plan) -> Option<Because> {
 fn enter_pause(facts: &Facts<'_>, wishes: &mut Wishes, plan: &mut Plan) {
     let Some(Step::Pause(length)) = facts.step() else { return };
     // Until somebody has judged an inconclusive analysis, no time runs out either.
-    if facts.rollout.spec.paused || pause::find(facts.status, pause::INCONCLUSIVE).is_some() {
+    if facts.rollout.spec.paused || pause::is_undecided(facts.status) {
         return;
     }
     match pause::find(facts.status, CANARY_STEP) {
@@ -336,6 +337,10 @@ fn reason(
     if facts.rollout.spec.paused {
         return Because::UserPaused;
     }
+    if pause::find(facts.status, pause::INCONCLUSIVE_EXPERIMENT).is_some() {
+        let experiment = runs.experiments.current.clone();
+        return Because::InconclusiveExperiment { experiment };
+    }
     if pause::find(facts.status, pause::INCONCLUSIVE).is_some() {
         let run =
             runs.step.as_ref().or(runs.background.as_ref()).map(|run| run.name.clone()).unwrap_or_default();
@@ -365,9 +370,9 @@ fn reason(
             let run = run.or_else(|| runs.refused.clone()).unwrap_or_default();
             Because::WaitingForRun { run }
         }
+        Some(Step::Experiment(_)) => runs.experiments.because(),
         Some(
             Step::SetWeight(_)
-            | Step::Experiment(_)
             | Step::SetCanaryScale(_)
             | Step::SetHeaderRoute(_)
             | Step::SetMirrorRoute(_)

@@ -37,7 +37,7 @@ pub use application_text::{
     render_applications, resources as render_resources,
 };
 pub use duration::human_duration;
-pub use experiment::ExperimentView;
+pub use experiment::{ExperimentObjects, ExperimentPage, ExperimentRow, ExperimentView, render_experiments};
 pub use explain::{Deadline, Explanation, SetCounts, WeightView};
 pub use explain_text::render_explanation;
 pub use forecast::{Forecast, Foreseen};
@@ -48,4 +48,4 @@ pub use pod::PodView;
 pub use rollout::{ImageView, Objects, ReplicaCounts, RevisionView, RolloutView, Strategy};
 pub use run::{JobView, RunView};
 pub use set::{SetHealth, SetView};
-pub use text::{render_rollout, render_summary};
+pub use text::{render_experiment, render_experiment_summary, render_rollout, render_summary};

@@ -134,6 +134,7 @@ pub(crate) fn documents(source: &Source) -> Result<Vec<Document>, Broken> {
 }
 
 /// The roots of all documents of a text that can be read.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a parser's events: whatever else it tells is no value")]
 fn nodes(text: &str) -> Vec<Node> {
     let mut parser = Parser::new_from_str(text);
     let mut roots = Vec::new();
@@ -159,6 +160,7 @@ fn next<'t>(parser: &mut TextParser<'t>) -> Option<(Event<'t>, Span)> {
 }
 
 /// The node that begins with an event; nothing for what is no value, or where the text ends too early.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a parser's events: whatever else it tells is no value")]
 fn node<'t>(parser: &mut TextParser<'t>, event: Event<'t>, span: &Span, depth: usize) -> Option<Node> {
     let mut found = Node { place: Place::of(span), ..Node::default() };
     if depth > DEPTH_MAX {

@@ -20,6 +20,8 @@ type Report = (Kind, watcher::Result<watcher::Event<DynamicObject>>);
 pub(crate) struct Live {
     reports: SelectAll<BoxStream<'static, Report>>,
     kinds: BTreeMap<Kind, Watched>,
+    /// The kind without which there is no picture.
+    main: Kind,
 }
 
 /// The objects of one kind by namespace and name.
@@ -64,6 +66,18 @@ impl Live {
         live
     }
 
+    /// Watches one Experiment and the kinds that it owns.
+    pub(crate) fn experiment_with_owned(session: &Session<'_>, name: &str) -> Self {
+        let mut live = Self::one_of(session, Kind::Experiment, name);
+        live.main = Kind::Experiment;
+        for (kind, label) in OWNED.into_iter().filter(|(kind, _)| *kind != Kind::Experiment) {
+            let config = watcher::Config::default();
+            let config = if let Some(label) = label { config.labels(label) } else { config };
+            live.watch(kind, session.api(kind), config);
+        }
+        live
+    }
+
     /// Watches many Rollouts.
     pub(crate) fn many(api: Api<DynamicObject>, config: watcher::Config) -> Self {
         Self::many_of(Kind::Rollout, api, config)
@@ -71,7 +85,7 @@ impl Live {
 
     /// Watches many objects of a kind.
     pub(crate) fn many_of(kind: Kind, api: Api<DynamicObject>, config: watcher::Config) -> Self {
-        let mut live = Self { reports: SelectAll::new(), kinds: BTreeMap::new() };
+        let mut live = Self { reports: SelectAll::new(), kinds: BTreeMap::new(), main: Kind::Rollout };
         live.watch(kind, api, config);
         live
     }
@@ -97,8 +111,8 @@ impl Live {
                 }
                 Err(error) => {
                     // The picture goes without a kind that cannot be had, such as Experiments without a CRD; without
-                    // the Rollout itself there is no picture.
-                    watched.is_complete |= kind != Kind::Rollout;
+                    // the object itself there is no picture.
+                    watched.is_complete |= kind != self.main;
                     return Ok(Change::Trouble(kind, error));
                 }
             }

@@ -5,6 +5,7 @@ mod application;
 pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod diff;
+mod experiment;
 pub(crate) mod explain;
 pub(crate) mod get;
 mod guard;

@@ -272,6 +272,10 @@ impl Cluster {
                 Ok(self.put_pod(pod))
             }
             Write::CreateRun(_) | Write::StopRun { .. } | Write::DeleteRun { .. } => self.write_run(write),
+            // No shape of this model has a step that asks for one.
+            Write::CreateExperiment(_) | Write::StopExperiment { .. } | Write::DeleteExperiment { .. } => {
+                Err(Refusal::Missing)
+            }
         }
     }
 
@@ -297,7 +301,10 @@ impl Cluster {
             | Write::ScaleWorkload { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
-            | Write::DeleteRun { .. } => {}
+            | Write::DeleteRun { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. } => {}
         });
         Ok(*read)
     }
@@ -383,6 +390,9 @@ impl Cluster {
             | Write::RestartPod { .. }
             | Write::PatchPod(_)
             | Write::ScaleWorkload { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. }
             | Write::Route(_) => Ok(self.version),
         }
     }

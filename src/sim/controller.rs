@@ -97,6 +97,7 @@ impl Controller {
             unread: Default::default(),
             runs: cluster.runs.all_cached().map(|(_, held)| held.object.clone()).collect(),
             foreign_runs: Default::default(),
+            experiments: Default::default(),
             templates: self.templates.clone(),
             troubles,
             digests: Default::default(),
@@ -155,6 +156,13 @@ fn object(write: &Write) -> Reference {
         }
         Write::StopRun { name } | Write::DeleteRun { name } => {
             reference("argoproj.io/v1alpha1", "AnalysisRun", name)
+        }
+        Write::CreateExperiment(experiment) => {
+            let name = experiment.metadata.name.as_deref().unwrap_or_default();
+            reference("argoproj.io/v1alpha1", "Experiment", name)
+        }
+        Write::StopExperiment { name } | Write::DeleteExperiment { name } => {
+            reference("argoproj.io/v1alpha1", "Experiment", name)
         }
     }
 }

@@ -68,6 +68,7 @@ mod tests {
             unread: Default::default(),
             runs: Vec::new(),
             foreign_runs: Default::default(),
+            experiments: Default::default(),
             templates: BTreeMap::new(),
             troubles: BTreeMap::new(),
             digests: BTreeMap::new(),

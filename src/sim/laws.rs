@@ -60,6 +60,9 @@ impl Truth<'_> {
             | Write::CreateRun(_)
             | Write::StopRun { .. }
             | Write::DeleteRun { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. }
             | Write::Status(_) => None,
         }
     }

@@ -115,6 +115,11 @@ fn deed(write: &Write) -> String {
         }
         Write::StopRun { name } => format!("stops AnalysisRun {name}"),
         Write::DeleteRun { name } => format!("deletes AnalysisRun {name}"),
+        Write::CreateExperiment(experiment) => {
+            format!("starts Experiment {}", experiment.metadata.name.as_deref().unwrap_or_default())
+        }
+        Write::StopExperiment { name } => format!("stops Experiment {name}"),
+        Write::DeleteExperiment { name } => format!("deletes Experiment {name}"),
         Write::Status(status) => {
             let (from, to) = (&status.from, &status.to);
             let mut parts = Vec::new();

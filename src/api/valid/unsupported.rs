@@ -106,7 +106,15 @@ fn check_step(step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
         | Step::SetCanaryScale(_)
         | Step::SetHeaderRoute(_)
         | Step::SetMirrorRoute(_) => return,
-        Step::Experiment(_) => "experiment",
+        Step::Experiment(experiment) => {
+            let templates = path.child("experiment").child("templates");
+            for (index, _) in experiment.templates.iter().enumerate().filter(|(_, one)| one.weight.is_some())
+            {
+                let weight = templates.index(index).child("weight");
+                errors.push(refusal(&weight, "remove it; the pods then get no share of the traffic"));
+            }
+            return;
+        }
         Step::Plugin(_) => "plugin",
     };
     errors.push(refusal(&path.child(field), "use other steps"));

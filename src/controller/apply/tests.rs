@@ -42,6 +42,7 @@ fn observed() -> Observed {
         unread: Default::default(),
         runs: vec![Arc::new(run())],
         foreign_runs: Default::default(),
+        experiments: Default::default(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),

@@ -213,15 +213,22 @@ fn fill_object(fields: &mut serde_json::Map<String, Value>, values: &Values) -> 
 }
 
 fn fill_text(text: &str, values: &Values) -> Result<String, String> {
+    fill_tags(text, |tag| tag.strip_prefix("args.").and_then(|name| values.get(name)).map(String::as_str))
+}
+
+/// Fills a text where `{{tag}}` stands for a value; blanks around a tag do not count.
+///
+/// # Errors
+/// Fails when a tag has no value, or no end.
+pub(crate) fn fill_tags<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> Result<String, String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
         let Some((tag, after)) = after.split_once("}}") else {
             return Err(format!("no closing }}}} after {{{{ in {text:?}"));
         };
-        let value = tag.trim().strip_prefix("args.").and_then(|name| values.get(name));
         filled.push_str(before);
-        filled.push_str(value.ok_or_else(|| format!("failed to resolve {{{{{tag}}}}}"))?);
+        filled.push_str(lookup(tag.trim()).ok_or_else(|| format!("failed to resolve {{{{{tag}}}}}"))?);
         rest = after;
     }
     filled.push_str(rest);

@@ -1,6 +1,6 @@
-//! Builds the AnalysisRun that a Rollout needs from the templates that its analysis names.
+//! Builds the AnalysisRun that a Rollout or an Experiment needs from the templates that its analysis names.
 //!
-//! Input: the Rollout, one of its analyses and the templates. Output: the object to create. The caller
+//! Input: the owner, one of its analyses and the templates. Output: the object to create. The caller
 //! chooses the name.
 
 use std::collections::BTreeMap;
@@ -9,11 +9,14 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 use tidegate_api::analysis::{
-    AnalysisRun, AnalysisRunSpec, AnalysisTemplateRef, AnalysisTemplateSpec, Argument,
+    AnalysisRun, AnalysisRunSpec, AnalysisTemplateRef, AnalysisTemplateSpec, Argument, DryRun,
+    MeasurementRetention,
 };
+use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::{ArgumentValueFrom, Rollout, RolloutAnalysis};
 
 use super::{args, limits, template};
+use crate::experiment;
 use crate::rollout::world::{HASH_LABEL, INSTANCE_ID, REVISION, TemplateKey, owner_reference};
 
 /// What a run is for within its Rollout.
@@ -79,16 +82,7 @@ pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
         false => Value::Null,
     };
     let given = args::rollout_args(&rollout, &analysis.args, request.stable_hash, request.latest_hash)?;
-    let mut spec = AnalysisRunSpec {
-        metrics: template.metrics,
-        args: args::merge(&given, &template.args)?,
-        dry_run: analysis.dry_run.clone(),
-        measurement_retention: analysis.measurement_retention.clone(),
-        ..AnalysisRunSpec::default()
-    };
-    template::add_dry_run(&mut spec.dry_run, &template.dry_run)?;
-    template::add_retention(&mut spec.measurement_retention, &template.measurement_retention)?;
-
+    let spec = assemble(template, &given, &analysis.dry_run, &analysis.measurement_retention)?;
     let mut run = AnalysisRun::new(&request.name, spec);
     run.metadata.namespace.clone_from(&request.rollout.metadata.namespace);
     run.metadata.labels = Some(labels(request));
@@ -97,6 +91,60 @@ pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
     run.metadata.annotations = Some(annotations);
     run.metadata.owner_references =
         serde_json::from_value::<OwnerReference>(owner_reference(request.rollout))
+            .ok()
+            .map(|owner| vec![owner]);
+    Ok(run)
+}
+
+/// Puts together what a template measures and what its user says of it.
+fn assemble(
+    template: AnalysisTemplateSpec,
+    given: &[Argument],
+    dry_run: &[DryRun],
+    retention: &[MeasurementRetention],
+) -> Result<AnalysisRunSpec, String> {
+    let mut spec = AnalysisRunSpec {
+        metrics: template.metrics,
+        args: args::merge(given, &template.args)?,
+        dry_run: dry_run.to_vec(),
+        measurement_retention: retention.to_vec(),
+        ..AnalysisRunSpec::default()
+    };
+    template::add_dry_run(&mut spec.dry_run, &template.dry_run)?;
+    template::add_retention(&mut spec.measurement_retention, &template.measurement_retention)?;
+    Ok(spec)
+}
+
+/// All that a run of an Experiment is made from.
+pub struct ExperimentRunRequest<'a> {
+    pub experiment: &'a Experiment,
+    /// Name of the run.
+    pub name: &'a str,
+    pub template: AnalysisTemplateRef,
+    /// Arguments with their values filled in.
+    pub args: &'a [Argument],
+    pub templates: &'a BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+}
+
+/// Builds a run of an Experiment. It may measure without end, for it ends with the Experiment.
+///
+/// # Errors
+/// Fails when a template is missing, templates contradict each other, or an argument has no value.
+pub fn new_experiment_run(request: &ExperimentRunRequest<'_>) -> Result<AnalysisRun, String> {
+    let (metadata, spec) = (&request.experiment.metadata, &request.experiment.spec);
+    let template = template::flatten(std::slice::from_ref(&request.template), request.templates)?;
+    let run = assemble(template, request.args, &spec.dry_run, &spec.measurement_retention)?;
+    let mut run = AnalysisRun::new(request.name, run);
+    run.metadata.namespace.clone_from(&metadata.namespace);
+    let mut labels = spec.analysis_run_metadata.labels.clone();
+    if let Some(instance) = metadata.labels.as_ref().and_then(|labels| labels.get(INSTANCE_ID)) {
+        labels.insert(INSTANCE_ID.to_owned(), instance.clone());
+    }
+    let annotations = spec.analysis_run_metadata.annotations.clone();
+    run.metadata.labels = (!labels.is_empty()).then_some(labels);
+    run.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
+    run.metadata.owner_references =
+        serde_json::from_value::<OwnerReference>(experiment::owner_reference(request.experiment))
             .ok()
             .map(|owner| vec![owner]);
     Ok(run)

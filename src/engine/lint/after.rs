@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tidegate_api::experiment::Experiment;
 
 use crate::plan::{Plan, PodPatch, SetPatch, Write};
 use crate::rollout::world::{HASH_LABEL, MANAGED_BY, Pod, Service, Set, World};
@@ -22,6 +23,7 @@ pub fn after(world: &World, plan: &Plan) -> World {
 }
 
 /// Changes a World by one write.
+#[expect(clippy::too_many_lines, reason = "one arm for each write")]
 pub fn apply(world: &mut World, write: &Write) {
     match write {
         Write::DefaultReplicas { replicas } => {
@@ -85,6 +87,21 @@ pub fn apply(world: &mut World, write: &Write) {
             }
         }
         Write::DeleteRun { name } => world.runs.retain(|run| run.metadata.name.as_ref() != Some(name)),
+        Write::CreateExperiment(experiment) => {
+            let own = &mut world.experiments.own;
+            if !own.iter().any(|known| known.metadata.name == experiment.metadata.name) {
+                own.push(Arc::new((**experiment).clone()));
+            }
+        }
+        Write::StopExperiment { name } => {
+            let named = |one: &&mut Arc<Experiment>| one.metadata.name.as_ref() == Some(name);
+            for experiment in world.experiments.own.iter_mut().filter(named) {
+                Arc::make_mut(experiment).spec.terminate = true;
+            }
+        }
+        Write::DeleteExperiment { name } => {
+            world.experiments.own.retain(|experiment| experiment.metadata.name.as_ref() != Some(name));
+        }
         Write::Status(status) => Arc::make_mut(&mut world.rollout).status = Some(status.to.clone()),
     }
 }

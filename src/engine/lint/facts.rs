@@ -142,7 +142,7 @@ impl<'a> Facts<'a> {
         let steps = &self.canary?.steps;
         let index =
             usize::try_from(status.current_step_index.unwrap_or(0)).ok().filter(|i| *i < steps.len())?;
-        let scale = steps.iter().take(index + 1).filter_map(|step| step.set_canary_scale.as_ref()).last()?;
+        let scale = steps.iter().take(index + 1).rev().find_map(|step| step.set_canary_scale.as_ref())?;
         if scale.match_traffic_weight {
             return None;
         }
@@ -160,8 +160,7 @@ impl<'a> Facts<'a> {
             routes.extend(header.into_iter().chain(mirror));
         }
         let asks_for_routes = routes.values().any(|is_gone| !is_gone);
-        let weighted =
-            steps.iter().take(index + 1).filter_map(|step| step.set_weight).last().unwrap_or(0) > 0;
+        let weighted = steps.iter().take(index + 1).rev().find_map(|step| step.set_weight).unwrap_or(0) > 0;
         Some(if weighted || asks_for_routes { asked.max(1) } else { asked })
     }
 }

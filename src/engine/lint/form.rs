@@ -62,7 +62,10 @@ impl Judge<'_> {
             | Write::ScaleWorkload { .. }
             | Write::CreateRun(_)
             | Write::StopRun { .. }
-            | Write::DeleteRun { .. } => {}
+            | Write::DeleteRun { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. } => {}
         }
     }
 
@@ -110,6 +113,10 @@ impl Judge<'_> {
     /// Whether a write changes anything at all.
     fn changes(&self, write: &Write) -> bool {
         let run = |name: &str| self.live.runs.iter().find(|run| run.metadata.name.as_deref() == Some(name));
+        let experiment = |name: &str| {
+            let mut own = self.live.experiments.own.iter();
+            own.find(|experiment| experiment.metadata.name.as_deref() == Some(name))
+        };
         match write {
             Write::DefaultReplicas { replicas } => self.live.rollout.spec.replicas != Some(*replicas),
             Write::AnnotateRollout { annotations } => {
@@ -153,6 +160,13 @@ impl Judge<'_> {
             }
             Write::StopRun { name } => run(name).is_some_and(|run| !run.spec.terminate),
             Write::DeleteRun { name } => run(name).is_some(),
+            Write::CreateExperiment(created) => {
+                created.metadata.name.as_deref().is_some_and(|name| experiment(name).is_none())
+            }
+            Write::StopExperiment { name } => {
+                experiment(name).is_some_and(|experiment| !experiment.spec.terminate)
+            }
+            Write::DeleteExperiment { name } => experiment(name).is_some(),
             Write::Status(status) => status.from != status.to,
         }
     }
@@ -207,6 +221,12 @@ fn fields(write: &Write) -> Vec<(String, String)> {
         }
         Write::DeleteRun { name } => one(format!("AnalysisRun {name}"), "existence"),
         Write::StopRun { name } => one(format!("AnalysisRun {name}"), "terminate"),
+        Write::CreateExperiment(experiment) => {
+            let name = experiment.metadata.name.as_deref().unwrap_or_default();
+            one(format!("Experiment {name}"), "existence")
+        }
+        Write::DeleteExperiment { name } => one(format!("Experiment {name}"), "existence"),
+        Write::StopExperiment { name } => one(format!("Experiment {name}"), "terminate"),
         Write::Status(_) => one("the Rollout".to_owned(), "status"),
     }
 }

@@ -108,6 +108,16 @@ impl Judge<'_> {
             });
             return (!successful).then(|| "no AnalysisRun of this step is Successful".to_owned());
         }
+        if step.experiment.is_some() {
+            let successful = self.seen.experiments.own.iter().any(|experiment| {
+                let name = experiment.metadata.name.as_ref();
+                let labels = experiment.metadata.labels.as_ref();
+                experiment.status.as_ref().and_then(|status| status.phase) == Some(AnalysisPhase::Successful)
+                    && labels.and_then(|labels| labels.get(HASH_LABEL)) == Some(&from.current_pod_hash)
+                    && name == Some(&from.canary.current_experiment)
+            });
+            return (!successful).then(|| "no Experiment of this step is Successful".to_owned());
+        }
         None
     }
 

@@ -58,6 +58,7 @@ fn world_of(canary: Value) -> World {
         unread: Default::default(),
         runs: Vec::new(),
         foreign_runs: Default::default(),
+        experiments: Default::default(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),
@@ -90,6 +91,7 @@ fn set(hash: &str, replicas: i32, available: i32) -> Arc<Set> {
 fn service(name: &str, hash: &str) -> Arc<Service> {
     Arc::new(Service {
         name: name.to_owned(),
+        owner: None,
         selector: BTreeMap::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
         annotations: BTreeMap::from([(MANAGED_BY.to_owned(), "shop".to_owned())]),
     })

@@ -66,6 +66,11 @@ impl fmt::Display for Write {
             }
             Self::StopRun { name } => write!(f, "stop AnalysisRun {name}"),
             Self::DeleteRun { name } => write!(f, "delete AnalysisRun {name}"),
+            Self::CreateExperiment(experiment) => {
+                write!(f, "create Experiment {}", experiment.metadata.name.as_deref().unwrap_or_default())
+            }
+            Self::StopExperiment { name } => write!(f, "stop Experiment {name}"),
+            Self::DeleteExperiment { name } => write!(f, "delete Experiment {name}"),
             Self::Status(status) => {
                 write!(f, "status:")?;
                 differences(&status.from, &status.to).iter().try_for_each(|line| write!(f, "\n    {line}"))
@@ -78,7 +83,8 @@ fn pairs(annotations: &BTreeMap<String, String>) -> String {
     annotations.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-fn patch_text(patch: &SetPatch, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A patch of a ReplicaSet in one line.
+pub(crate) fn patch_text(patch: &SetPatch, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "patch ReplicaSet {}:", patch.name)?;
     if let Some((from, to)) = patch.replicas {
         write!(f, " replicas {from} to {to}")?;

@@ -16,6 +16,9 @@ pub(crate) const BLUE_GREEN: &str = "BlueGreenPause";
 /// An AnalysisRun that came to no verdict.
 pub(crate) const INCONCLUSIVE: &str = "InconclusiveAnalysisRun";
 
+/// An Experiment that came to no verdict.
+pub(crate) const INCONCLUSIVE_EXPERIMENT: &str = "InconclusiveExperiment";
+
 /// What one round wants to change about pauses and aborts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wishes {
@@ -84,6 +87,11 @@ pub(crate) fn full_promotion_asked(status: &RolloutStatus) -> bool {
 /// The pause condition with a reason, if the status has one.
 pub(crate) fn find<'a>(status: &'a RolloutStatus, reason: &str) -> Option<&'a PauseCondition> {
     status.pause_conditions.iter().find(|pause| pause.reason == reason)
+}
+
+/// Whether an analysis or an Experiment came to no verdict, so that a person has to decide.
+pub(crate) fn is_undecided(status: &RolloutStatus) -> bool {
+    find(status, INCONCLUSIVE).is_some() || find(status, INCONCLUSIVE_EXPERIMENT).is_some()
 }
 
 /// Whether a pause step is over: somebody resumed it, or its time has passed.

@@ -181,7 +181,7 @@ fn unclear_objects(routing: &RolloutTrafficRouting) -> Option<FieldError> {
     };
     let istio = || {
         let istio = routing.istio.as_ref()?;
-        let one = istio.virtual_service.is_some() != !istio.virtual_services.is_empty();
+        let one = istio.virtual_service.is_some() == istio.virtual_services.is_empty();
         let why = "either VirtualService or VirtualServices must be configured";
         (!one).then(|| ("istio", why.to_owned()))
     };

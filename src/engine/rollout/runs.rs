@@ -11,6 +11,7 @@ use tidegate_api::rollout::{RolloutAnalysis, RolloutAnalysisRunStatus};
 use tidegate_api::valid::Step;
 
 use super::core::Core;
+use super::experiment::{self, Experiments};
 use super::facts::Facts;
 use super::pause::{self, INCONCLUSIVE, Wishes};
 use super::revision;
@@ -26,6 +27,8 @@ pub(crate) struct Runs {
     /// The run before a blue-green switch, and the one after it.
     pub(crate) pre: Option<RolloutAnalysisRunStatus>,
     pub(crate) post: Option<RolloutAnalysisRunStatus>,
+    /// The Experiments, which run analyses of their own.
+    pub(crate) experiments: Experiments,
     /// Why a run that is needed cannot be built.
     pub(crate) refused: Option<String>,
     create: Vec<AnalysisRun>,
@@ -51,6 +54,7 @@ impl Runs {
         for run in &self.delete {
             plan.push(Write::DeleteRun { name: run.clone() }, Because::History { name: run.clone() });
         }
+        self.experiments.write(plan);
     }
 
     /// The Events for runs whose phase differs from what the status said before.
@@ -84,7 +88,7 @@ impl Runs {
 
 /// Judges the runs: what they say about this update, and which are needed from now on.
 pub(crate) fn judge(facts: &Facts<'_>, wishes: &mut Wishes) -> Runs {
-    let mut runs = Runs::default();
+    let mut runs = Runs { experiments: experiment::judge(facts, wishes), ..Runs::default() };
     let over = facts.promoted();
     let unneeded = facts.promote_full() || facts.in_rollback_window() || facts.status.stable_rs.is_empty();
     if over || wishes.aborted(facts.status) || unneeded {

@@ -11,7 +11,7 @@ use tidegate_api::valid::AbortDelay;
 use super::condition::time;
 use super::core::Core;
 use super::facts::{Facts, size};
-use super::pause::{self, INCONCLUSIVE};
+use super::pause;
 use super::step;
 use super::traffic;
 use super::world::{DESIRED_REPLICAS, SCALE_DOWN_DEADLINE, Set};
@@ -20,7 +20,7 @@ use crate::plan::{Because, Notice, Plan, SetPatch, Write};
 
 /// Whether sizes must not be touched: somebody paused the Rollout, or has to judge an inconclusive analysis.
 pub(crate) fn halted(facts: &Facts<'_>) -> bool {
-    facts.rollout.spec.paused || pause::find(facts.status, INCONCLUSIVE).is_some()
+    facts.rollout.spec.paused || pause::is_undecided(facts.status)
 }
 
 /// Sizes the ReplicaSets; true when one was resized, so that the rest of the round waits for it.

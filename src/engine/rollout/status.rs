@@ -15,7 +15,7 @@ use super::condition::{
 };
 use super::core::Core;
 use super::facts::Facts;
-use super::pause::{CANARY_STEP, INCONCLUSIVE, Wishes};
+use super::pause::{CANARY_STEP, Wishes};
 use super::replicas::total;
 use super::restart::Restart;
 use super::runs::Runs;
@@ -45,6 +45,7 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
     }
     next.canary.current_step_analysis_run_status = outcome.runs.step.clone();
     next.canary.current_background_analysis_run_status = outcome.runs.background.clone();
+    next.canary.current_experiment.clone_from(&outcome.runs.experiments.current);
     let mut notices = std::mem::take(&mut outcome.notices);
     notices.extend(outcome.runs.notices(facts));
     let mut wishes = outcome.wishes;
@@ -221,7 +222,7 @@ fn promotion(facts: &Facts<'_>, aborted: bool, index: Option<i32>, traffic: &Tra
     if facts.stable.is_none() {
         return facts.new.map(|_| "Initial deploy".to_owned());
     }
-    if aborted || !available(facts) || pause::find(facts.status, INCONCLUSIVE).is_some() {
+    if aborted || !available(facts) || pause::is_undecided(facts.status) {
         return None;
     }
     if facts.promote_full() {
@@ -276,7 +277,7 @@ pub(super) fn promote(
 /// Whether the current step has done what it is for.
 fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
     // Whoever has to judge an inconclusive analysis finds the update where it was.
-    if facts.rollout.spec.paused || pause::find(facts.status, INCONCLUSIVE).is_some() {
+    if facts.rollout.spec.paused || pause::is_undecided(facts.status) {
         return false;
     }
     match facts.step() {
@@ -286,7 +287,8 @@ fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
         Some(Step::SetCanaryScale(_)) => step::at_desired_counts(facts, false),
         Some(Step::Pause(length)) => pause::completed(facts.status, length.duration_seconds, facts.now),
         Some(Step::Analysis(_)) => runs.step_succeeded(),
-        Some(Step::Experiment(_) | Step::Plugin(_)) | None => false,
+        Some(Step::Experiment(_)) => runs.experiments.step_succeeded(),
+        Some(Step::Plugin(_)) | None => false,
     }
 }
 
@@ -301,6 +303,7 @@ fn advance(
     let (done, of) = (index + 1, facts.steps.len());
     next.current_step_index = Some(done);
     next.canary.current_step_analysis_run_status = None;
+    next.canary.current_experiment.clear();
     wishes.remove.push(CANARY_STEP);
     let message = format!("Rollout step {done}/{of} completed ({step})");
     notices.push(Notice::normal("RolloutStepCompleted", message));

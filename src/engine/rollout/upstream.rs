@@ -103,6 +103,7 @@ fn world(row: &Value) -> World {
         unread: BTreeMap::new(),
         runs: Vec::new(),
         foreign_runs: BTreeSet::new(),
+        experiments: Default::default(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
         digests: BTreeMap::new(),

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 
@@ -58,6 +59,8 @@ pub struct World {
     pub runs: Vec<Arc<AnalysisRun>>,
     /// Names of AnalysisRuns in the namespace that the Rollout does not control; a new run must not take one.
     pub foreign_runs: BTreeSet<String>,
+    /// Experiments that the Rollout controls, and the names that others have.
+    pub experiments: Experiments,
     /// AnalysisTemplates of the namespace and ClusterAnalysisTemplates, by scope and name.
     pub templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
     /// Troubles that pods report, by revision: the text of the worst one, such as an image that cannot be pulled.
@@ -91,8 +94,18 @@ impl World {
             digests: BTreeMap::new(),
             holds: false,
             workload: None,
+            experiments: Experiments::default(),
         }
     }
+}
+
+/// The Experiments around a Rollout.
+#[derive(Clone, Debug, Default)]
+pub struct Experiments {
+    /// Those that the Rollout controls.
+    pub own: Vec<Arc<Experiment>>,
+    /// Names of those in the namespace that it does not control; a new one must not take one.
+    pub foreign: BTreeSet<String>,
 }
 
 /// The parsed spec of a Rollout: depends on `spec`, on the template of a workload that it refers to, and on nothing
@@ -163,6 +176,8 @@ impl Endpoints {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Service {
     pub name: String,
+    /// The uid of the controlling owner, if any: that of an Experiment.
+    pub owner: Option<String>,
     pub selector: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
 }
@@ -179,6 +194,7 @@ impl Service {
     pub fn parse(object: &Value) -> Self {
         Self {
             name: text(object, "/metadata/name"),
+            owner: controller(object),
             selector: map(object, "/spec/selector"),
             annotations: map(object, "/metadata/annotations"),
         }
@@ -250,11 +266,6 @@ impl Set {
     /// Reads a ReplicaSet from its JSON; absent or malformed fields count as zero or empty.
     #[must_use]
     pub fn parse(object: &Value) -> Self {
-        let owner =
-            object.pointer("/metadata/ownerReferences").and_then(Value::as_array).and_then(|owners| {
-                let controller = owners.iter().find(|owner| owner["controller"] == json!(true))?;
-                Some(controller["uid"].as_str()?.to_owned())
-            });
         Self {
             name: text(object, "/metadata/name"),
             uid: text(object, "/metadata/uid"),
@@ -263,7 +274,7 @@ impl Set {
             generation: int(object, "/metadata/generation"),
             labels: map(object, "/metadata/labels"),
             annotations: map(object, "/metadata/annotations"),
-            owner,
+            owner: controller(object),
             replicas: object.pointer("/spec/replicas").and_then(Value::as_i64).map_or(1, clamp),
             min_ready_seconds: clamp(int(object, "/spec/minReadySeconds")),
             selector: object.pointer("/spec/selector").cloned().unwrap_or(Value::Null),
@@ -275,15 +286,21 @@ impl Set {
     /// The object to create, controlled by `rollout`.
     #[must_use]
     pub fn object(&self, rollout: &Rollout) -> Value {
+        self.object_of(rollout.metadata.namespace.as_deref(), &owner_reference(rollout))
+    }
+
+    /// The object to create in a namespace, controlled by `owner`.
+    #[must_use]
+    pub fn object_of(&self, namespace: Option<&str>, owner: &Value) -> Value {
         json!({
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
             "metadata": {
                 "name": self.name,
-                "namespace": rollout.metadata.namespace,
+                "namespace": namespace,
                 "labels": self.labels,
                 "annotations": self.annotations,
-                "ownerReferences": [owner_reference(rollout)],
+                "ownerReferences": [owner],
             },
             "spec": {
                 "replicas": self.replicas,
@@ -371,6 +388,13 @@ pub fn owner_reference(rollout: &Rollout) -> Value {
         "controller": true,
         "blockOwnerDeletion": true,
     })
+}
+
+/// The uid of the owner that controls an object.
+fn controller(object: &Value) -> Option<String> {
+    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let controller = owners.iter().find(|owner| owner["controller"] == json!(true))?;
+    Some(controller["uid"].as_str()?.to_owned())
 }
 
 fn text(object: &Value, pointer: &str) -> String {

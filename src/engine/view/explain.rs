@@ -154,6 +154,9 @@ fn writes(round: &Plan) -> Vec<Foreseen> {
             | Write::DeleteRun { .. }
             | Write::PatchPod(_)
             | Write::ScaleWorkload { .. }
+            | Write::CreateExperiment(_)
+            | Write::StopExperiment { .. }
+            | Write::DeleteExperiment { .. }
             | Write::RestartPod { .. } => planned.write.to_string(),
         };
         Foreseen { after_seconds: 0, what, because: planned.because.to_string() }

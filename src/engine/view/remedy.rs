@@ -15,6 +15,7 @@ use crate::rollout::world::World;
 const METRICS_MAX: usize = 8;
 
 /// Says what would make a Rollout go on.
+#[expect(clippy::too_many_lines, reason = "one arm for each reason")]
 pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
     let one = |text: String| vec![text];
     match because {
@@ -60,6 +61,13 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
             said.extend(measurements(world, run));
             said
         }
+        Because::InconclusiveExperiment { .. } => {
+            one("somebody who promotes it, for another Experiment of this step, or aborts it".to_owned())
+        }
+        Because::WaitingForExperiment { experiment } => {
+            one(format!("a verdict of Experiment {experiment}, or somebody who promotes it"))
+        }
+        Because::ExperimentRefused { why } => one(format!("a remedy for: {why}")),
         Because::WaitingForRun { run } => {
             // A blue-green update has no step to skip.
             let in_full = if world.rollout.spec.strategy.blue_green.is_some() { " in full" } else { "" };
@@ -88,6 +96,8 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         | Because::Weight { .. }
         | Because::StepRoutes { .. }
         | Because::PointService { .. }
+        | Because::ExperimentNeeded { .. }
+        | Because::ExperimentNotNeeded { .. }
         | Because::RunNeeded { .. }
         | Because::RunNotNeeded { .. }
         | Because::StepDone { .. }

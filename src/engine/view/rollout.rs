@@ -199,7 +199,7 @@ fn actual_weight(rollout: &Rollout, sets: &[SetView]) -> i32 {
 }
 
 /// Lists the images that run, by name, with the roles of all the pods they run in.
-fn images(sets: &[SetView], experiments: &[ExperimentView]) -> Vec<ImageView> {
+pub(super) fn images(sets: &[SetView], experiments: &[ExperimentView]) -> Vec<ImageView> {
     let mut images: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let own = sets.iter().map(|set| (set, set.tags.iter().map(|tag| (*tag).to_owned()).collect()));
     let tried = experiments.iter().flat_map(|experiment| &experiment.sets);

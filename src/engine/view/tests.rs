@@ -10,8 +10,9 @@ use tidegate_api::source::Application;
 
 use super::list::{Columns, Row, render_rows};
 use super::{
-    ApplicationColumns, ApplicationView, HistoryView, Objects, Paint, RolloutView, render_application,
-    render_applications, render_history, render_rollout, render_summary,
+    ApplicationColumns, ApplicationView, ExperimentObjects, ExperimentPage, ExperimentRow, HistoryView,
+    Objects, Paint, RolloutView, render_application, render_applications, render_experiment,
+    render_experiment_summary, render_experiments, render_history, render_rollout, render_summary,
 };
 
 /// What one case file holds.
@@ -333,4 +334,61 @@ fn an_application_is_shown_without_credentials_and_with_what_the_last_sync_said(
     let rows = render_applications(&[view], true, ApplicationColumns::default(), Paint::Plain);
     let words: Vec<&str> = rows.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(words, ["shop", "default", "⚠", "OutOfSync", "✔", "Healthy", "0123456", "manual", "7d"]);
+}
+
+#[test]
+fn an_experiment_on_its_own_page_and_in_a_line() {
+    let experiment: Experiment = serde_json::from_value(json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Experiment",
+        "metadata": { "name": "compare", "namespace": "shop", "uid": "e1", "creationTimestamp": "2026-01-01T11:58:00Z" },
+        "spec": { "duration": "5m", "templates": [{ "name": "new" }] },
+        "status": { "phase": "Running", "availableAt": "2026-01-01T11:59:00Z" },
+    }))
+    .unwrap();
+    let owner = |kind: &str, name: &str, uid: &str| json!([{ "apiVersion": "x", "kind": kind, "name": name, "uid": uid, "controller": true }]);
+    let sets = [json!({
+        "metadata": { "name": "compare-new", "uid": "s1", "creationTimestamp": "2026-01-01T11:58:30Z",
+            "annotations": { "experiment.argoproj.io/template-name": "new" },
+            "ownerReferences": owner("Experiment", "compare", "e1") },
+        "spec": { "replicas": 2, "template": { "spec": { "containers": [{ "name": "shop", "image": "shop:2" }] } } },
+        "status": { "replicas": 2, "availableReplicas": 1 },
+    })];
+    let run: AnalysisRun = serde_json::from_value(json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+        "metadata": { "name": "compare-errors", "creationTimestamp": "2026-01-01T11:59:00Z",
+            "ownerReferences": owner("Experiment", "compare", "e1") },
+        "spec": { "metrics": [] },
+        "status": { "phase": "Running", "metricResults": [{ "name": "errors", "phase": "Running", "successful": 3 }] },
+    }))
+    .unwrap();
+    let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+    let runs = [run];
+    let page = ExperimentPage::new(&experiment, ExperimentObjects::new(&sets, &[], &runs), now);
+    let shown = render_experiment(&page, Paint::Plain);
+    assert_eq!(
+        shown.lines().collect::<Vec<_>>(),
+        [
+            "Name:            compare",
+            "Namespace:       shop",
+            "Status:          ◌ Running",
+            "Waiting for:     the end of its duration in 4m",
+            "Images:          shop:2 (Σ:new)",
+            "",
+            "NAME                 KIND         STATUS         AGE  INFO",
+            "Σ compare            Experiment   ◌ Running      2m",
+            "├──⧉ compare-new     ReplicaSet   ◌ Progressing  90s",
+            "└──α compare-errors  AnalysisRun  ◌ Running      60s  ✔ 3",
+        ]
+    );
+    let line = render_experiment_summary(&page);
+    assert_eq!(line, "Running; new 1 of 2 available; compare-errors Running");
+    let rows = [ExperimentRow::new(&experiment)];
+    let shown = render_experiments(&rows, true, now, Paint::Plain);
+    assert_eq!(
+        shown.lines().collect::<Vec<_>>(),
+        [
+            "NAMESPACE  NAME     STATUS   DURATION  REMAINING  AGE",
+            "shop       compare  Running  5m        4m         2m",
+        ]
+    );
 }

@@ -3,9 +3,9 @@
 //! Layout, icons and words are those of the Argo Rollouts plugin, so that eyes and scripts find them.
 
 use super::duration::{age, human_duration};
-use super::experiment::ExperimentView;
+use super::experiment::{ExperimentPage, ExperimentView};
 use super::icon::{Color, Icon, Line, Paint};
-use super::rollout::{RevisionView, RolloutView, Strategy};
+use super::rollout::{ImageView, RevisionView, RolloutView, Strategy};
 use super::run::{JobView, RunView};
 use super::set::SetView;
 use super::table;
@@ -54,14 +54,7 @@ fn header(view: &RolloutView, paint: Paint) -> String {
         lines.push(("  SetWeight:", view.set_weight.unwrap_or(0).to_string().into()));
         lines.push(("  ActualWeight:", view.actual_weight.unwrap_or(0).to_string().into()));
     }
-    for (index, image) in view.images.iter().enumerate() {
-        let mut line = Line::from(image.image.as_str());
-        if !image.tags.is_empty() {
-            let tags = image.tags.iter().map(|tag| Line::default().color(tag, tag_color(tag)));
-            line = line.text(" (").line(Line::join(tags, ", ")).text(")");
-        }
-        lines.push((if index == 0 { "Images:" } else { "" }, line));
-    }
+    lines.extend(images(&view.images));
     let counts = view.replicas;
     lines.push(("Replicas:", Line::default()));
     lines.push(("  Desired:", counts.desired.to_string().into()));
@@ -69,18 +62,79 @@ fn header(view: &RolloutView, paint: Paint) -> String {
     lines.push(("  Updated:", counts.updated.to_string().into()));
     lines.push(("  Ready:", counts.ready.to_string().into()));
     lines.push(("  Available:", counts.available.to_string().into()));
-    lines
-        .iter()
-        .map(|(label, line)| {
-            format!("{label:LABEL_WIDTH$}{}", line.render(paint)).trim_end().to_owned() + "\n"
-        })
-        .collect()
+    block(&lines, paint)
+}
+
+/// Renders labels and what belongs to them, one line each.
+fn block(lines: &[(&str, Line)], paint: Paint) -> String {
+    let line = |(label, line): &(&str, Line)| {
+        format!("{label:LABEL_WIDTH$}{}", line.render(paint)).trim_end().to_owned() + "\n"
+    };
+    lines.iter().map(line).collect()
+}
+
+/// Lists images with the roles of the pods they run in.
+fn images(images: &[ImageView]) -> impl Iterator<Item = (&'static str, Line)> {
+    images.iter().enumerate().map(|(index, image)| {
+        let mut line = Line::from(image.image.as_str());
+        if !image.tags.is_empty() {
+            let tags = image.tags.iter().map(|tag| Line::default().color(tag, tag_color(tag)));
+            line = line.text(" (").line(Line::join(tags, ", ")).text(")");
+        }
+        (if index == 0 { "Images:" } else { "" }, line)
+    })
+}
+
+/// Renders an Experiment: header and tree.
+#[must_use]
+pub fn render_experiment(page: &ExperimentPage, paint: Paint) -> String {
+    let view = &page.experiment;
+    let mut lines: Vec<(&str, Line)> = vec![
+        ("Name:", view.name.as_str().into()),
+        ("Namespace:", page.namespace.as_str().into()),
+        ("Status:", state(view.icon, phase_word(view.status))),
+    ];
+    if !view.message.is_empty() {
+        lines.push(("Message:", view.message.as_str().into()));
+    }
+    if let Some(end) = page.runs_until {
+        let left = end.duration_since(page.now);
+        let what = if left.is_positive() {
+            format!("the end of its duration in {}", human_duration(left))
+        } else {
+            "the controller to end it: its duration is over".to_owned()
+        };
+        lines.push(("Waiting for:", what.into()));
+    }
+    lines.extend(images(&page.images));
+    let mut tree = Tree { rows: vec![heading()], now: page.now };
+    tree.experiment(view, &Branch::default());
+    format!("{}\n{}", block(&lines, paint), table::render(&tree.rows, &[], paint))
+}
+
+/// Renders the state of an Experiment in one line, for logs.
+#[must_use]
+pub fn render_experiment_summary(page: &ExperimentPage) -> String {
+    let view = &page.experiment;
+    let word = phase_word(view.status);
+    let mut parts = vec![if word.is_empty() { "not looked at yet".to_owned() } else { word.to_owned() }];
+    parts.extend(Some(view.message.clone()).filter(|message| !message.is_empty()));
+    for set in &view.sets {
+        let name = set.template.as_ref().unwrap_or(&set.name);
+        parts.push(format!("{name} {} of {} available", set.available, set.desired));
+        parts.extend(set.trouble());
+    }
+    parts.extend(view.runs.iter().map(|run| format!("{} {}", run.name, phase_word(run.status))));
+    parts.join("; ")
+}
+
+fn heading() -> Vec<Line> {
+    ["NAME", "KIND", "STATUS", "AGE", "INFO"].map(Line::from).into()
 }
 
 /// Renders the tree.
 fn tree(view: &RolloutView, paint: Paint) -> String {
-    let heading = ["NAME", "KIND", "STATUS", "AGE", "INFO"];
-    let mut tree = Tree { rows: vec![heading.iter().map(|word| Line::from(*word)).collect()], now: view.now };
+    let mut tree = Tree { rows: vec![heading()], now: view.now };
     let name = Line::from(format!("⟳ {}", view.name));
     tree.row(name, "Rollout", state(view.icon, view.status.as_str()), view.created, Line::default());
     let last = view.revisions.len().saturating_sub(1);

@@ -16,6 +16,7 @@ use super::step;
 /// A pause step of a canary.
 const CANARY_STEP: &str = "CanaryPauseStep";
 /// An AnalysisRun that came to no verdict.
+const INCONCLUSIVE_EXPERIMENT: &str = "InconclusiveExperiment";
 const INCONCLUSIVE: &str = "InconclusiveAnalysisRun";
 const INVALID_SPEC: &str = "InvalidSpec";
 const ABORTED: &str = "RolloutAborted";
@@ -98,6 +99,10 @@ fn paused(rollout: &Rollout, status: &RolloutStatus, now: Timestamp) -> String {
             Some(run) => format!("somebody to promote or abort: {}", describe(run)),
             None => "somebody to promote or abort: an analysis was inconclusive".to_owned(),
         };
+    }
+    if condition.reason == INCONCLUSIVE_EXPERIMENT {
+        let experiment = &status.canary.current_experiment;
+        return format!("somebody to promote or abort: Experiment {experiment} was inconclusive");
     }
     match pause_seconds(rollout, condition).and_then(|seconds| remaining(condition, seconds, now)) {
         Some(left) if left.is_positive() => format!("the pause{place} to end in {}", human_duration(left)),

@@ -1,4 +1,5 @@
-//! `get rollout NAME`: one Rollout with all that belongs to it, once or live. `get rollouts`: all of them.
+//! `get rollout NAME`: one Rollout with all that belongs to it, once or live. `get rollouts`: all of them. The same for
+//! Applications and Experiments, in files of their own.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tidegate_engine::view::{render_rollout, render_summary};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::application::Applications;
-use super::later;
+use super::experiment::Experiments;
 use super::list::Listing;
 use crate::Exit;
 use crate::cli::Output;
@@ -19,11 +20,11 @@ use crate::objects::Collected;
 use crate::session::Session;
 
 /// How often a picture is drawn at most; faster, nobody can read it.
-const FRAME: Duration = Duration::from_millis(200);
+pub(super) const FRAME: Duration = Duration::from_millis(200);
 /// How often a picture is drawn at least, so that ages and remaining times move on.
-const CLOCK: Duration = Duration::from_secs(1);
+pub(super) const CLOCK: Duration = Duration::from_secs(1);
 
-/// Show rollouts or applications: one with its objects, or a list of them.
+/// Show rollouts, applications or experiments: one with its objects, or a list of them.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
     #[command(subcommand)]
@@ -39,8 +40,9 @@ enum GetKind {
     /// Show one application with its objects; without a name, list all applications.
     #[command(visible_aliases = ["applications", "app", "apps"])]
     Application(Applications),
-    #[command(hide = true, aliases = ["experiments", "exp"], disable_help_flag = true)]
-    Experiment(later::Rest),
+    /// Show one experiment with its pods and analysis runs; without a name, list all experiments.
+    #[command(visible_aliases = ["experiments", "exp"])]
+    Experiment(Experiments),
 }
 
 /// What to show of which rollout.
@@ -64,7 +66,7 @@ impl Get {
                 None => get.listing.run(session, get.limit()).await,
             },
             GetKind::Application(applications) => applications.run(session).await,
-            GetKind::Experiment(_) => Err(later::refusal("get experiment", session.grammar)),
+            GetKind::Experiment(experiments) => experiments.run(session).await,
         }
     }
 }
@@ -134,7 +136,7 @@ pub(super) async fn until(end: Option<Instant>) {
 }
 
 /// Returns how a watch of limited time ends: the Argo Rollouts plugin ends it well.
-fn late(session: &Session<'_>) -> Exit {
+pub(super) fn late(session: &Session<'_>) -> Exit {
     match session.grammar {
         crate::Grammar::Tidegate => Exit::TimedOut,
         crate::Grammar::Argo => Exit::Done,

@@ -12,14 +12,15 @@ use tidegate_engine::view::list::{Columns, Row, render_rows};
 use tokio::time::Instant;
 
 use super::application::Applications;
-use super::{get::until, later};
+use super::experiment::ExperimentListing;
+use super::get::until;
 use crate::Exit;
 use crate::cli::Output;
 use crate::kind::Kind;
 use crate::live::{Change, Live};
 use crate::session::{Session, decode};
 
-/// List rollouts or applications.
+/// List rollouts, applications or experiments.
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(subcommand)]
@@ -35,8 +36,9 @@ enum ListKind {
     /// List applications, one line each.
     #[command(visible_aliases = ["application", "app", "apps"])]
     Applications(Applications),
-    #[command(hide = true, aliases = ["experiment", "exp"], disable_help_flag = true)]
-    Experiments(later::Rest),
+    /// List experiments, one line each.
+    #[command(visible_aliases = ["experiment", "exp"])]
+    Experiments(ExperimentListing),
 }
 
 /// Which rollouts to list, and how.
@@ -68,7 +70,7 @@ impl List {
         match &self.kind {
             ListKind::Rollouts(listing) => listing.run(session, None).await,
             ListKind::Applications(applications) => applications.run(session).await,
-            ListKind::Experiments(_) => Err(later::refusal("list experiments", session.grammar)),
+            ListKind::Experiments(listing) => listing.run(session).await,
         }
     }
 }

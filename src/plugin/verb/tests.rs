@@ -333,8 +333,37 @@ fn a_run_is_made_from_a_template_and_all_it_includes() {
 fn commands_that_are_not_there_say_so() {
     let ran = run(Grammar::Argo, "dashboard -p 3100", &[]);
     assert_eq!(error(&ran), "\"kubectl argo rollouts dashboard\" is not part of this version of Tidegate");
-    let ran = run(Grammar::Argo, "get experiment x -w", &[]);
-    assert!(error(&ran).contains("get experiment"));
+}
+
+#[test]
+fn experiments_are_shown_listed_retried_and_terminated() {
+    let experiments = "/apis/argoproj.io/v1alpha1/namespaces/shop/experiments";
+    let experiment = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Experiment",
+        "metadata": { "name": "compare", "namespace": "shop", "uid": "e1" },
+        "spec": { "duration": "5m", "templates": [] },
+        "status": { "phase": "Failed", "message": "why" },
+    });
+    let (get, all) = (format!("GET {experiments}/compare"), format!("GET {experiments}"));
+    let answers = [
+        (get.as_str(), 200, experiment.clone()),
+        (all.as_str(), 200, list("Experiment", json!([experiment]))),
+        ("GET /api/v1/namespaces/shop/pods", 200, list("Pod", json!([]))),
+        ("GET /apis/apps/v1/namespaces/shop/replicasets", 200, list("ReplicaSet", json!([]))),
+        ("GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns", 200, list("AnalysisRun", json!([]))),
+    ];
+    let ran = run(Grammar::Argo, "get experiment compare", &answers);
+    assert!(ran.out.contains("Status:          ✖ Failed\nMessage:         why\n"), "{}", ran.out);
+    let ran = run(Grammar::Argo, "list experiments", &answers);
+    let words: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["NAME", "STATUS", "DURATION", "REMAINING", "AGE"]);
+    assert_eq!(words[1][..4], ["compare", "Failed", "5m", "-"]);
+    let patch = format!("PATCH {experiments}/compare");
+    let answers = [(patch.as_str(), 200, experiment)];
+    let ran = run(Grammar::Argo, "retry experiment compare", &answers);
+    assert_eq!(ran.out, "experiment 'compare' retried\n");
+    let ran = run(Grammar::Argo, "terminate experiment compare", &answers);
+    assert_eq!(ran.out, "experiment 'compare' terminated\n");
 }
 
 const APPLICATIONS: &str = "/apis/argoproj.io/v1alpha1/namespaces/shop/applications";

@@ -47,6 +47,7 @@ fn world(active: &str, strategy: Value, status: Value) -> World {
         routes: BTreeMap::new(),
         unread: BTreeMap::new(),
         workload: None,
+        experiments: Default::default(),
         runs: Vec::new(),
         foreign_runs: Default::default(),
         templates: BTreeMap::new(),

@@ -96,11 +96,12 @@ pub(crate) fn created(core: &Core<'_>, plan: &mut Plan) {
 /// Writes what the Services and the ReplicaSet behind the active one show.
 pub(crate) fn observe(core: &Core<'_>, next: &mut RolloutStatus) {
     let Some(strategy) = core.blue_green else { return };
-    let selected = |service: &str| {
-        core.world.services.get(service).and_then(|service| service.hash()).unwrap_or_default().to_owned()
+    let selected = |service: Option<&str>| {
+        let known = core.world.services.get(service.unwrap_or_default());
+        known.and_then(|service| service.hash()).unwrap_or_default().to_owned()
     };
-    next.blue_green.active_selector = selected(&strategy.spec.active_service);
-    next.blue_green.preview_selector = strategy.preview_service().map(selected).unwrap_or_default();
+    next.blue_green.active_selector = selected(Some(&strategy.spec.active_service));
+    next.blue_green.preview_selector = selected(strategy.preview_service());
     if let Some(active) = active(core) {
         next.hpa_replicas = active.status.replicas;
         next.available_replicas = active.status.available;

@@ -67,7 +67,8 @@ pub(super) fn point_active(
     if view.is_switched() || view.is_lost() {
         return None;
     }
-    if !view.is_fast_tracked() && !(*pause == Pause::Over && passed_before(view, runs)) {
+    let is_allowed = *pause == Pause::Over && passed_before(view, runs);
+    if !view.is_fast_tracked() && !is_allowed {
         return None;
     }
     if !view.is_saturated() {

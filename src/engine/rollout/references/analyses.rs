@@ -102,6 +102,16 @@ pub(crate) fn unserved_metric(world: &World) -> Option<String> {
         // What is missing is told as a fault of the spec.
         let _missing = collect(world, &named.analysis.templates, "", &mut found);
     }
+    let canary = world.rollout.spec.strategy.canary.as_ref();
+    let steps = canary.map_or(&[][..], |canary| canary.steps.as_slice());
+    let experiments = steps.iter().filter_map(|step| step.experiment.as_ref());
+    for analysis in experiments.flat_map(|experiment| &experiment.analyses) {
+        let template = AnalysisTemplateRef {
+            template_name: analysis.template_name.clone(),
+            cluster_scope: analysis.cluster_scope,
+        };
+        let _missing = collect(world, &[template], "", &mut found);
+    }
     found.iter().find_map(|key| {
         let refused = unsupported_providers(&world.templates.get(key)?.metrics).into_iter().next()?;
         let kind = kind_of(key);

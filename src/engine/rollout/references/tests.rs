@@ -177,7 +177,7 @@ fn templates_must_exist_with_all_that_they_include() {
         [format!("{path}: Invalid value: \"a\": AnalysisTemplate 'a' not found")]
     );
     assert_eq!(
-        texts(&strategy, &[a.clone()], Sight::Cluster),
+        texts(&strategy, std::slice::from_ref(&a), Sight::Cluster),
         [format!("{path}: Invalid value: \"b\": ClusterAnalysisTemplate 'b' not found")]
     );
     let b = template("ClusterAnalysisTemplate", "b", json!({"templates": [{"templateName": "c"}]}));

@@ -1,0 +1,118 @@
+//! Assembles the World of one Experiment from the stores: no request, no decision.
+//!
+//! Input: stores, a key, the time. Output: a World, and the versions of the objects in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::api::ApiResource;
+use tidegate_engine::experiment::{ExperimentWorld, Taken};
+use tidegate_engine::fence::Seen;
+use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::world::TemplateKey;
+
+use crate::facts::Trouble;
+use crate::kinds;
+use crate::store::{Key, Store};
+use crate::watch::Stores;
+
+/// A World, with the versions of the objects that it shows: the preconditions of writes.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) world: ExperimentWorld,
+    pub(super) seen: BTreeMap<Reference, Seen>,
+}
+
+/// Builds the World of an Experiment; `None` when there is no such Experiment.
+pub(super) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Observed> {
+    let experiment = stores.experiments.value(&key.namespace, &key.name)?;
+    let uid = experiment.metadata.uid.clone();
+    let mut seen = BTreeMap::new();
+    let mut world = ExperimentWorld {
+        now,
+        experiment,
+        sets: Vec::new(),
+        services: Vec::new(),
+        runs: Vec::new(),
+        taken: Taken::default(),
+        templates: BTreeMap::new(),
+        troubles: BTreeMap::new(),
+    };
+    let ours = |owner: &Option<String>| owner.is_some() && *owner == uid;
+    let mut take = Take { namespace: &key.namespace, seen: &mut seen };
+    let (sets, services) = (&mut world.taken.sets, &mut world.taken.services);
+    world.sets = take.own(&stores.sets, &kinds::replica_set(), |set| ours(&set.owner), sets);
+    world.services = take.own(&stores.services, &kinds::service(), |one| ours(&one.owner), services);
+    stores.runs.visit(&key.namespace, |name, run| {
+        let mut owners = run.metadata.owner_references.iter().flatten();
+        if owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid.as_ref()) {
+            world.runs.push(run.clone());
+        } else {
+            world.taken.runs.insert(name.to_owned());
+        }
+    });
+    add_templates(stores, key, &mut world);
+    add_troubles(stores, key, &mut world);
+    Some(Observed { world, seen })
+}
+
+/// Takes objects out of stores, with their versions.
+struct Take<'a> {
+    namespace: &'a str,
+    seen: &'a mut BTreeMap<Reference, Seen>,
+}
+
+impl Take<'_> {
+    /// The objects of one kind that the Experiment controls; the names of the others go to `taken`.
+    fn own<T>(
+        &mut self,
+        store: &Store<T>,
+        kind: &ApiResource,
+        ours: impl Fn(&T) -> bool,
+        taken: &mut BTreeSet<String>,
+    ) -> Vec<Arc<T>> {
+        let mut names = Vec::new();
+        store.visit(self.namespace, |name, one| {
+            if ours(one) {
+                names.push(name.to_owned());
+            } else {
+                taken.insert(name.to_owned());
+            }
+        });
+        let take = |name: String| {
+            // Content and version are taken together, so that they belong to each other.
+            let kept = store.get(&Key::new(self.namespace, &name))?;
+            self.seen.insert(kinds::reference(kind, name), kept.seen);
+            Some(kept.value)
+        };
+        names.into_iter().filter_map(take).collect()
+    }
+}
+
+fn add_templates(stores: &Stores, key: &Key, world: &mut ExperimentWorld) {
+    if world.experiment.spec.analyses.is_empty() {
+        return;
+    }
+    stores.templates.visit(&key.namespace, |name, template| {
+        world.templates.insert(TemplateKey { cluster: false, name: name.to_owned() }, template.clone());
+    });
+    stores.cluster_templates.visit("", |name, template| {
+        world.templates.insert(TemplateKey { cluster: true, name: name.to_owned() }, template.clone());
+    });
+}
+
+/// The worst trouble of the pods of each ReplicaSet.
+fn add_troubles(stores: &Stores, key: &Key, world: &mut ExperimentWorld) {
+    let mut worst: BTreeMap<String, Trouble> = BTreeMap::new();
+    stores.pods.visit(&key.namespace, |_, pod| {
+        let Some(trouble) = &pod.trouble else { return };
+        if world.sets.iter().any(|set| set.name == pod.pod.set) {
+            let known = worst.entry(pod.pod.set.clone()).or_insert_with(|| trouble.clone());
+            if trouble < known {
+                *known = trouble.clone();
+            }
+        }
+    });
+    world.troubles = worst.into_iter().map(|(set, trouble)| (set, trouble.text().to_owned())).collect();
+}
