@@ -228,7 +228,8 @@ impl Shape {
         let mut spec = json!({
             "replicas": random.int(0, 12),
             "strategy": { "blueGreen": strategy },
-            "progressDeadlineSeconds": *random.pick(&[20, 60, 600]),
+            // Pods of a preview that become available one by one are no progress that the status could show.
+            "progressDeadlineSeconds": *random.pick(&[60, 120, 600]),
             "progressDeadlineAbort": random.chance(500),
             "minReadySeconds": *random.pick(&[0, 0, 0, 2, 10]),
             "revisionHistoryLimit": *random.pick(&[1, 3, 10]),

@@ -18,6 +18,15 @@ fn the_first_seeds_keep_all_laws() {
     assert!(report.rounds >= 100 * 300);
 }
 
+/// Seeds of blue-green updates that found something once.
+#[test]
+fn seeds_that_broke_a_law_once_keep_them_all() {
+    for seed in [115, 202, 273, 532, 1159, 1170, 1261, 1763, 2058, 2118, 2122] {
+        let report = run(&Campaign { from: seed, seeds: 1, rounds: 100, settings: Settings::default() });
+        assert!(report.failures.is_empty(), "{:#?}", report.failures);
+    }
+}
+
 #[test]
 fn a_seed_tells_the_same_story_twice() {
     let campaign = Campaign { from: 3, seeds: 1, rounds: 100, settings: Settings::default() };
