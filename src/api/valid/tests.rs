@@ -519,8 +519,6 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
     assert_eq!(refused(&[("/restartAt", json!("2026-08-17T10:20:30Z"))]), [""; 0]);
     assert_eq!(
         refused(&[
-            ("/workloadRef", json!({"kind": "Deployment", "name": "shop"})),
-            ("/template", json!({})),
             ("/strategy/canary/trafficRouting", json!({"plugins": {"a/b": {}}})),
             (
                 "/strategy/canary/steps",
@@ -528,7 +526,6 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
             ),
         ]),
         [
-            "spec.workloadRef",
             "spec.strategy.canary.trafficRouting.plugins[a/b]",
             "spec.strategy.canary.steps[1].plugin",
         ]
