@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidegate_engine::sync::address;
+use tidegate_engine::sync::{Unread, address};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -79,6 +79,20 @@ pub(crate) enum GitError {
     /// The local store is broken.
     #[error("the local store of repository {repository} is broken: {why}")]
     Store { repository: String, why: String },
+}
+
+impl GitError {
+    /// The same for who decides: whether it is worth to ask again later.
+    pub(crate) fn unread(&self) -> Unread {
+        match self {
+            Self::Denied { .. }
+            | Self::Untrusted { .. }
+            | Self::NoRevision { .. }
+            | Self::Unfit { .. }
+            | Self::Unsupported { .. } => Unread::Refused(self.to_string()),
+            Self::Unreachable { .. } | Self::Store { .. } => Unread::Unanswered(self.to_string()),
+        }
+    }
 }
 
 /// What to read.

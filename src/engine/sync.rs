@@ -48,7 +48,7 @@ pub use project::service_account;
 pub use settings::NAME as SETTINGS;
 pub use target::{Scan, Targets, last_known, scan, targets};
 pub use world::{
-    Cluster, Failing, Fetched, Install, KindFact, Kinds, NamespaceFact, Prediction, Reach, World,
+    Cluster, Failing, Fetched, Install, KindFact, Kinds, NamespaceFact, Prediction, Reach, Unread, World,
 };
 
 /// The name under which Tidegate applies objects.

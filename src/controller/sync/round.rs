@@ -12,7 +12,7 @@ use tidegate_engine::plan::Notice;
 use tidegate_engine::sync::manifest::{Render, is_needed, render};
 use tidegate_engine::sync::{
     Because, FIELD_MANAGER, Failing, Fetched, Key as ObjectKey, Level, Look, Plan, Question, Reach, SETTINGS,
-    World, conclude, look, plan, service_account,
+    Unread, World, conclude, look, plan, service_account,
 };
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -43,6 +43,7 @@ const RENDERS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     failing: Option<Failing>,
+    stalled: Option<Failing>,
     /// When the last plan asked to look again.
     wake: Option<Timestamp>,
     looked: Option<Instant>,
@@ -131,9 +132,19 @@ impl Applications {
         }
         memory.looked = Some(Instant::now());
         memory.wake = None;
-        if let Look::Compare { question, .. } | Look::Operate(question) = &looked {
-            world.source = Some(self.ask_git(&world, question, memory).await);
-            world.failing.clone_from(&memory.failing);
+        match &looked {
+            Look::Compare { question, .. } => {
+                world.source = Some(self.ask_git(&world, question, &mut memory.failing).await);
+                world.failing.clone_from(&memory.failing);
+            }
+            Look::Operate(question) => {
+                world.source = Some(self.ask_git(&world, question, &mut memory.stalled).await);
+                world.stalled.clone_from(&memory.stalled);
+            }
+            Look::Leave(_) | Look::Wait { .. } | Look::Invalid { .. } | Look::Remove => {}
+        }
+        if world.application.get("operation").is_none() {
+            memory.stalled = None;
         }
         self.carry_out(key, world, &looked, memory).await
     }
@@ -150,6 +161,7 @@ impl Applications {
             settings: Ok(None),
             prompted: false,
             failing: memory.failing.clone(),
+            stalled: None,
             source: None,
             cluster: None,
         }
@@ -182,27 +194,27 @@ impl Applications {
         }
     }
 
-    /// Resolves a revision and renders its files.
+    /// Resolves a revision and renders its files; remembers since when that fails.
     pub(super) async fn ask_git(
         &self,
         world: &World,
         question: &Question,
-        memory: &mut Memory,
-    ) -> Result<Fetched, String> {
+        failing: &mut Option<Failing>,
+    ) -> Result<Fetched, Unread> {
         let begun = Instant::now();
         let answer = self.read_git(world, question).await;
         let outcome = if answer.is_ok() { "ok" } else { "error" };
         self.counts.asked(&question.source.repo_url, outcome, begun.elapsed());
         match answer {
             Ok(fetched) => {
-                memory.failing = None;
+                *failing = None;
                 Ok(fetched)
             }
             Err(error) => {
                 warn!(repository = question.repository(), error = %error, "cannot read the repository");
-                let failing = memory.failing.get_or_insert(Failing { since: world.now, attempts: 0 });
+                let failing = failing.get_or_insert(Failing { since: world.now, attempts: 0 });
                 failing.attempts = failing.attempts.saturating_add(1);
-                Err(error.to_string())
+                Err(error.unread())
             }
         }
     }

@@ -66,7 +66,8 @@ pub async fn application(request: Request) -> Result<World, String> {
     world.source = Some(Ok(match &request.origin {
         Origin::Repository { revision } => {
             let question = question(&world.application, revision.as_deref())?;
-            applications.ask_git(&world, &question, &mut Memory::default()).await?
+            let asked = applications.ask_git(&world, &question, &mut None).await;
+            asked.map_err(|unread| unread.to_string())?
         }
         Origin::Directory(path) => local(&world.application, path)?,
     }));

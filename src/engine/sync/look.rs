@@ -249,18 +249,13 @@ fn told_already(
 
 /// What a sync that was asked for needs.
 fn operation(world: &World, subject: &Subject) -> Look {
-    let state = subject.status.operation_state.as_ref();
     let sync = subject.operation.as_ref().and_then(|operation| operation.sync.clone()).unwrap_or_default();
     // A source that is refused is not read either: no project has permitted it.
     let source = operate::source(world, subject)
         .or_else(|_| subject.spec.source.clone().ok_or(()))
         .unwrap_or_default();
     // A sync that is under way stays with its commit, also after a restart of the controller.
-    let pinned = state
-        .filter(|state| !state.phase.is_completed() && state.finished_at.is_none())
-        .and_then(|state| state.sync_result.as_ref())
-        .map(|result| result.revision.clone())
-        .filter(|revision| !revision.is_empty());
+    let pinned = operate::pinned(subject).map(|result| result.revision.clone());
     let asked = sync.revision.filter(|revision| !revision.is_empty());
     let asked = asked.filter(|_| !retry::takes_newest(subject));
     let revision = pinned.or(asked).or_else(|| source.target_revision.clone()).unwrap_or_default();
@@ -271,7 +266,8 @@ fn operation(world: &World, subject: &Subject) -> Look {
 fn comparison(world: &World, subject: &Subject) -> Look {
     let Some(source) = subject.spec.source.clone() else { return Look::Leave(Because::Going) };
     // A repository that could not be read a moment ago is what this look is about, not a reason to wait.
-    let next = poll_at(world, subject).filter(|_| !matches!(world.source, Some(Err(_))));
+    let is_unread = matches!(world.source, Some(Err(_))) && world.stalled.is_none();
+    let next = poll_at(world, subject).filter(|_| !is_unread);
     let level = match subject.refresh() {
         Some("hard") => Some(Level::Hard),
         Some(_) => Some(Level::Force),

@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use tidegate_api::source::{History, OperationPhase, OperationState, ResourceResult, SyncOperation};
 
-pub(super) use self::request::source;
+pub(super) use self::request::{pinned, source};
 use self::result::Records;
 use self::stage::{Next, Stage, Then};
 use self::task::{Task, Work};
@@ -33,13 +33,16 @@ use super::retry;
 use super::status::{self, Draft, joined};
 use super::subject::Subject;
 use super::target::may_wait_for_kind;
-use super::world::{Cluster, Prediction, World};
+use super::world::{Cluster, Failing, Prediction, Unread, World};
 use crate::plan::Notice;
 
 /// How soon to look again at what is waited for, should no watch tell first.
 const WAIT: SignedDuration = SignedDuration::from_secs(10);
 /// How soon to look at what was just begun, as upstream waits between waves.
 const SOON: SignedDuration = SignedDuration::from_secs(2);
+/// How long a sync waits for a repository that is not answered: longer than a server's maintenance takes. What has begun
+/// and cannot be read any more would wait for ever.
+const GIT_WAIT_SECONDS: i64 = 3600;
 
 /// One operation under way.
 struct Run<'a> {
@@ -148,16 +151,21 @@ impl<'a> Run<'a> {
         Next { records, then: Then::End { phase, message, cleanup, again: true } }
     }
 
-    /// Whether Git or the cluster could not be read in full.
+    /// Whether Git or the cluster could not be read in full, and may be a moment later.
     fn is_unanswered(&self) -> bool {
         let unanswered = |cluster: &Cluster| {
             let predicted = cluster.predicted.values();
             !cluster.unread.is_empty()
                 || predicted.into_iter().any(|prediction| matches!(prediction, Prediction::Unanswered(_)))
         };
-        matches!(self.world.source, Some(Err(_)))
-            || self.world.settings.is_err()
-            || self.world.cluster.as_ref().is_some_and(unanswered)
+        let waits =
+            |failing: &Failing| self.world.now.as_second() - failing.since.as_second() < GIT_WAIT_SECONDS;
+        match &self.world.source {
+            Some(Err(Unread::Refused(_))) => return false,
+            Some(Err(Unread::Unanswered(_))) => return self.world.stalled.as_ref().is_none_or(waits),
+            Some(Ok(_)) | None => {}
+        }
+        self.world.settings.is_err() || self.world.cluster.as_ref().is_some_and(unanswered)
     }
 
     /// The commit that this automated sync keeps from being synced.

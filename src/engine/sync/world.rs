@@ -4,6 +4,7 @@
 //! [`look`](super::look) has asked for it; what the cluster holds last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -29,8 +30,10 @@ pub struct World {
     pub prompted: bool,
     /// Since when the repository cannot be read, and how often that was tried.
     pub failing: Option<Failing>,
+    /// Since when the sync that has asked Git is not answered; nothing when a comparison has asked.
+    pub stalled: Option<Failing>,
     /// What Git holds, or why it could not be read; nothing before it was asked for.
-    pub source: Option<Result<Fetched, String>>,
+    pub source: Option<Result<Fetched, Unread>>,
     /// What the cluster holds; nothing before it was asked for.
     pub cluster: Option<Cluster>,
 }
@@ -77,6 +80,23 @@ pub struct Failing {
     pub since: Timestamp,
     /// How often it was tried since, the first time included.
     pub attempts: u32,
+}
+
+/// Why Git could not be read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Unread {
+    /// It is as it is until somebody changes something: there is no such commit, or nobody may read it.
+    Refused(String),
+    /// It may be answered later.
+    Unanswered(String),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) | Self::Unanswered(why) => f.write_str(why),
+        }
+    }
 }
 
 /// What Git holds at one commit.

@@ -1,7 +1,7 @@
 //! What of a request to sync can be done, and from which source.
 
 use serde_json::{Value, json};
-use tidegate_api::source::{ApplicationSource, SyncOperation};
+use tidegate_api::source::{ApplicationSource, SyncOperation, SyncResult};
 
 use super::super::look::source_errors;
 use super::super::project;
@@ -27,25 +27,41 @@ pub(super) fn refusal(world: &World, subject: &Subject, sync: &SyncOperation) ->
         .or_else(|| rolls_back_in_vain(subject, sync))
 }
 
-/// The source that a sync takes: the spec's, or another one that the request names, as a rollback does.
+/// The commit and the source that a sync under way stays with, also after a restart of the controller and when the
+/// spec changes.
+pub(in super::super) fn pinned<'a>(subject: &'a Subject) -> Option<&'a SyncResult> {
+    let state = subject.status.operation_state.as_ref();
+    let state = state.filter(|state| !state.phase.is_completed() && state.finished_at.is_none());
+    state.and_then(|state| state.sync_result.as_ref()).filter(|result| !result.revision.is_empty())
+}
+
+/// The source that a sync takes: the one it began with; else the spec's, or another one that the request names, as a
+/// rollback does.
 ///
 /// # Errors
-/// Why that source may not or cannot be read. A request is held to the same rules as a spec.
+/// Why that source may not or cannot be read. It is held to the same rules as a spec.
 pub(in super::super) fn source(world: &World, subject: &Subject) -> Result<ApplicationSource, String> {
     let own = subject.spec.source.clone().unwrap_or_default();
     let asked = subject.operation.as_ref().and_then(|operation| operation.sync.as_ref()?.source.clone());
+    let begun = pinned(subject)
+        .and_then(|result| result.source.clone())
+        .filter(|begun| Some(begun) != asked.as_ref());
+    let (asked, name) = match begun {
+        Some(begun) => (Some(begun), "status.operationState.syncResult.source"),
+        None => (asked, "operation.sync.source"),
+    };
     let Some(asked) = asked.filter(|asked| *asked != own) else { return Ok(own) };
-    let raw = subject.raw.pointer("/operation/sync/source").cloned().unwrap_or(Value::Null);
-    let in_request = |message: String| message.replacen("spec.source", "operation.sync.source", 1);
+    let raw = subject.raw.pointer(&format!("/{}", name.replace('.', "/"))).cloned().unwrap_or(Value::Null);
+    let in_request = |message: String| message.replacen("spec.source", name, 1);
     let refused = supported::spec(&json!({ "source": raw }), &[]).refused.into_iter().next();
     let wrong = || source_errors(&asked).into_iter().map(|(_, message)| message).next();
     if let Some(message) = refused.or_else(wrong) {
         return Err(in_request(message));
     }
-    let name = subject.project();
-    let rules = project::rules(name, world.project.as_ref())?;
-    match project::violations(&rules, name, &asked, &subject.spec.destination).into_iter().next() {
-        Some(message) => Err(format!("operation.sync.source: {message}")),
+    let project = subject.project();
+    let rules = project::rules(project, world.project.as_ref())?;
+    match project::violations(&rules, project, &asked, &subject.spec.destination).into_iter().next() {
+        Some(message) => Err(format!("{name}: {message}")),
         None => Ok(asked),
     }
 }

@@ -10,17 +10,27 @@ use serde_json::{Value, json};
 
 use crate::sync::manifest::{Manifest, Render};
 use crate::sync::{
-    Cluster, Fetched, Install, Key, KindFact, Look, NamespaceFact, Outcome, Plan, Prediction, Reach, World,
-    Write, conclude, look, plan, targets, wanted,
+    Cluster, Failing, Fetched, Install, Key, KindFact, Look, NamespaceFact, Outcome, Plan, Prediction,
+    Question, Reach, Unread, World, Write, conclude, look, plan, targets, wanted,
 };
+
+impl From<&str> for Unread {
+    fn from(why: &str) -> Self {
+        Self::Unanswered(why.to_owned())
+    }
+}
 
 /// One Application, its repository and its cluster.
 pub(super) struct Model {
     pub(super) world: World,
     /// The repository: the commit and its objects, or why it cannot be read.
-    pub(super) git: Result<(String, Result<Vec<Value>, String>), String>,
+    pub(super) git: Result<(String, Result<Vec<Value>, String>), Unread>,
     /// What older commits hold.
     older: BTreeMap<String, Vec<Value>>,
+    /// Other repositories by address: the one commit that each has, and its objects.
+    pub(super) elsewhere: BTreeMap<String, (String, Vec<Value>)>,
+    /// Since when a sync is not answered by Git.
+    pub(super) stalled: Option<Failing>,
     pub(super) live: BTreeMap<Key, Value>,
     pub(super) namespaces: BTreeMap<String, NamespaceFact>,
     /// Objects that the server refuses, by name.
@@ -90,6 +100,7 @@ impl Model {
             settings: Ok(None),
             prompted: false,
             failing: None,
+            stalled: None,
             source: None,
             cluster: None,
         };
@@ -98,6 +109,8 @@ impl Model {
             world,
             git: Ok(("c1".into(), Ok(objects))),
             older: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            stalled: None,
             live: BTreeMap::new(),
             namespaces: [("shop".to_owned(), there)].into(),
             refuses: BTreeMap::new(),
@@ -169,26 +182,28 @@ impl Model {
         let mut world = self.world.clone();
         world.source = None;
         world.cluster = None;
-        let question = match look(&world) {
+        let looked = look(&world);
+        let question = match &looked {
             Look::Compare { question, .. } | Look::Operate(question) => Some(question),
             Look::Remove => None,
             Look::Leave(_) | Look::Wait { .. } | Look::Invalid { .. } => return world,
         };
         if let Some(question) = question {
-            let older = self.older.get(&question.revision);
-            let older = older.map(|objects| Ok((question.revision.clone(), Ok(objects.clone()))));
-            world.source =
-                Some(older.unwrap_or_else(|| self.git.clone()).map(|(revision, objects)| Fetched {
-                    revision,
-                    render: Arc::new(objects.map(|objects| {
-                        Render {
-                            objects: objects
-                                .into_iter()
-                                .map(|object| Manifest { file: "all.yaml".into(), object })
-                                .collect(),
-                        }
-                    })),
-                }));
+            let manifest = |object| Manifest { file: "all.yaml".into(), object };
+            let render =
+                |objects: Vec<Value>| Render { objects: objects.into_iter().map(manifest).collect() };
+            world.source = Some(
+                self.answer(question)
+                    .map(|(revision, objects)| Fetched { revision, render: Arc::new(objects.map(render)) }),
+            );
+            if matches!(looked, Look::Operate(_)) {
+                self.stalled =
+                    world.source.as_ref().and_then(|source| source.as_ref().err()).map(|_| Failing {
+                        since: self.stalled.as_ref().map_or(world.now, |failing| failing.since),
+                        attempts: 1,
+                    });
+                world.stalled.clone_from(&self.stalled);
+            }
         }
         world.cluster = Some(Cluster {
             kinds: self.kinds(),
@@ -200,6 +215,19 @@ impl Model {
         });
         self.predict(&mut world);
         world
+    }
+
+    /// What Git says: the repository has its newest commit and those before it; others have one.
+    fn answer(&self, question: &Question) -> Result<(String, Result<Vec<Value>, String>), Unread> {
+        if let Some((commit, objects)) = self.elsewhere.get(&question.source.repo_url) {
+            let is_there = ["main", commit].contains(&question.revision.as_str());
+            let missing =
+                || Unread::Refused(format!("unable to resolve '{}' to a commit SHA", question.revision));
+            return is_there.then(|| (commit.clone(), Ok(objects.clone()))).ok_or_else(missing);
+        }
+        let older = self.older.get(&question.revision);
+        let older = older.map(|objects| Ok((question.revision.clone(), Ok(objects.clone()))));
+        older.unwrap_or_else(|| self.git.clone())
     }
 
     fn predict(&self, world: &mut World) {

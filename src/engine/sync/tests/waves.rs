@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::model::{Model, annotated, config_map, deployment, key};
-use crate::sync::Key;
 use crate::sync::hook::FINALIZER;
+use crate::sync::{Failing, Key, Unread};
 
 const HOOK: &str = "argocd.argoproj.io/hook";
 const POLICY: &str = "argocd.argoproj.io/hook-delete-policy";
@@ -509,6 +509,99 @@ fn a_moments_silence_does_not_end_what_is_begun() {
     Others::default().run(&mut model);
     assert_eq!(model.status("/operationState/phase"), "Succeeded");
     assert_eq!(model.log.iter().filter(|line| line.contains("create batch/Job shop/migrate")).count(), 1);
+}
+
+fn two_waves() -> Vec<Value> {
+    vec![deployment("web"), in_wave(deployment("late"), "1")]
+}
+
+/// A sync that somebody asked for; its first wave is under way and not well yet.
+fn half_a_release() -> Model {
+    let mut model = by_hand(two_waves());
+    ask(&mut model, json!({}));
+    half(model)
+}
+
+fn half(mut model: Model) -> Model {
+    for _ in 0..4 {
+        model.round();
+        model.sleep();
+    }
+    assert_eq!(message(&model), "waiting for healthy state of apps/Deployment/web");
+    model
+}
+
+#[test]
+fn a_sync_under_way_stays_with_its_repository() {
+    let mut model = half(Model::new(two_waves()));
+    let moved = "https://git.example/moved";
+    model.elsewhere.insert(moved.into(), ("m1".into(), vec![deployment("web"), config_map("new", "1")]));
+    model.spec("/source/repoURL", json!(moved));
+    for _ in 0..3 {
+        model.round();
+        model.sleep();
+    }
+    assert_eq!(message(&model), "waiting for healthy state of apps/Deployment/web");
+    Others::default().run(&mut model);
+    // Both are in the history, each with its own repository, and the newer one is what there is.
+    let history = model.world.application["status"]["history"].as_array().unwrap().clone();
+    let line = |at: usize| format!("{} {}", history[at]["revision"], history[at]["source"]["repoURL"]);
+    assert_eq!(line(0), r#""c1" "https://git.example/shop""#);
+    assert_eq!(line(1), r#""m1" "https://git.example/moved""#);
+    assert!(model.live.contains_key(&key("ConfigMap", "new")));
+    assert!(!model.live.contains_key(&key("Deployment", "late")));
+}
+
+#[test]
+fn a_sync_under_way_ends_when_its_source_is_not_permitted_any_more() {
+    let mut model = half_a_release();
+    let moved = "https://git.example/moved";
+    model.elsewhere.insert(moved.into(), ("m1".into(), vec![deployment("web")]));
+    model.spec("/source/repoURL", json!(moved));
+    model.world.project = Some(json!({ "spec": {
+        "sourceRepos": [moved],
+        "destinations": [{ "server": "*", "namespace": "*" }],
+    } }));
+    model.round();
+    model.sleep();
+    model.round();
+    assert_eq!(model.status("/operationState/phase"), "Error");
+    assert_eq!(
+        message(&model),
+        "status.operationState.syncResult.source: application repo https://git.example/shop is not permitted in project \
+         'default'"
+    );
+}
+
+#[test]
+fn a_sync_whose_commit_is_not_to_be_had_ends() {
+    let mut model = half_a_release();
+    model.git = Err(Unread::Refused("repository shop has no such commit".into()));
+    model.round();
+    assert_eq!(model.status("/operationState/phase"), "Error");
+    assert!(message(&model).contains("repository shop has no such commit"), "{}", message(&model));
+    // So does one that asks for what is not there.
+    let mut model = by_hand(vec![config_map("a", "1")]);
+    model.git = Err(Unread::Refused("repository shop has no such branch or tag".into()));
+    ask(&mut model, json!({ "revision": "nowhere" }));
+    model.round();
+    assert_eq!(model.status("/operationState/phase"), "Error");
+}
+
+#[test]
+fn a_sync_waits_for_git_for_an_hour() {
+    let mut model = half_a_release();
+    model.git = Err("connection refused".into());
+    model.round();
+    model.world.failing = Some(Failing { since: model.world.now, attempts: 40 });
+    model.wait(3590);
+    model.round();
+    assert_eq!(model.status("/operationState/phase"), "Running");
+    assert!(message(&model).contains("connection refused"), "{}", message(&model));
+    model.wait(10);
+    model.round();
+    assert_eq!(model.status("/operationState/phase"), "Error");
+    assert!(message(&model).contains("connection refused"), "{}", message(&model));
 }
 
 fn rollout(name: &str, image: &str) -> Value {
