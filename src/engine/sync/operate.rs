@@ -145,8 +145,16 @@ impl<'a> Run<'a> {
         stage.next()
     }
 
-    /// The end of a sync that goes no further. Hooks that run are stopped.
+    /// The end of a sync that goes no further. Hooks that run are stopped; where the cluster was not read, because the
+    /// project names nobody to act there, they would keep their finalizer for ever, so that is waited for.
     fn stop(&self, phase: OperationPhase, message: String, records: Records) -> Next {
+        let left = records.hooks().next().filter(|_| self.world.cluster.is_none());
+        if let Some((hook, _)) = left {
+            let message = format!(
+                "{message}; waiting until somebody may act in the destination again, to clear away hook {hook}"
+            );
+            return Next { records, then: Then::Wait { message, until: None } };
+        }
         let cleanup = cleanup(self.world.cluster.as_ref(), &records, Close::Stopped);
         Next { records, then: Then::End { phase, message, cleanup, again: true } }
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::sync::manifest::{Manifest, Render};
 use crate::sync::{
     Cluster, Failing, Fetched, Install, Key, KindFact, Look, NamespaceFact, Outcome, Plan, Prediction,
-    Question, Reach, Unread, World, Write, conclude, look, plan, targets, wanted,
+    Question, Reach, Unread, World, Write, conclude, look, plan, service_account, targets, wanted,
 };
 
 impl From<&str> for Unread {
@@ -204,6 +204,11 @@ impl Model {
                     });
                 world.stalled.clone_from(&self.stalled);
             }
+        }
+        let namespace = world.application.pointer("/spec/destination/namespace").and_then(Value::as_str);
+        if service_account(world.project.as_ref(), namespace.unwrap_or_default()).is_err() {
+            // Nobody may look there.
+            return world;
         }
         world.cluster = Some(Cluster {
             kinds: self.kinds(),

@@ -361,6 +361,35 @@ fn an_ended_operation_takes_its_running_hooks_away() {
 }
 
 #[test]
+fn hooks_are_cleared_away_once_somebody_may_act_again() {
+    let open = json!({ "sourceRepos": ["*"], "destinations": [{ "server": "*", "namespace": "*" }] });
+    let mut closed = open.clone();
+    closed["destinationServiceAccounts"] =
+        json!([{ "server": "*", "namespace": "elsewhere", "defaultServiceAccount": "deployer" }]);
+    for phase in ["Running", "Terminating"] {
+        let mut model = by_hand(release());
+        ask(&mut model, json!({}));
+        model.round();
+        model.sleep();
+        model.world.project = Some(json!({ "spec": closed }));
+        model.world.application["status"]["operationState"]["phase"] = json!(phase);
+        for _ in 0..3 {
+            model.round();
+            model.sleep();
+        }
+        assert_eq!(model.status("/operationState/phase"), phase);
+        assert!(message(&model).contains("to clear away hook batch/Job shop/migrate"), "{}", message(&model));
+        // The project names an account again, and forbids the sync: nothing stays behind.
+        model.world.project =
+            Some(json!({ "spec": { "sourceRepos": [], "destinations": open["destinations"] } }));
+        Others { stuck: vec!["migrate"], ..Others::default() }.run(&mut model);
+        let ended = if phase == "Running" { "Error" } else { "Failed" };
+        assert_eq!(model.status("/operationState/phase"), ended);
+        assert!(model.live.is_empty(), "{:?}", model.live);
+    }
+}
+
+#[test]
 fn a_retry_runs_the_hooks_again() {
     let mut model = Model::new(release());
     model.spec("/syncPolicy/retry", json!({ "limit": 1, "backoff": { "duration": "1s" } }));
