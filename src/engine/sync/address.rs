@@ -1,19 +1,48 @@
 //! Addresses of repositories, in the one form in which two of them can be compared.
 
-/// The comparable form: lower-case, without `.git`, a trailing slash or credentials; `git@host:path` and
-/// `ssh://git@host/path` are the same.
+/// Schemes of ssh.
+const SSH_SCHEMES: [&str; 3] = ["ssh", "git+ssh", "ssh+git"];
+
+/// The comparable form: lower-case, without `.git`, empty steps, credentials, a scheme's own port, and `%xx` where the
+/// character may stand for itself; `git@host:path` and `ssh://git@host/path` are the same.
 #[must_use]
 pub fn normal(address: &str) -> String {
-    let address = address.trim().to_lowercase();
-    let address = address.trim_end_matches('/');
-    let address = address.strip_suffix(".git").unwrap_or(address);
-    match address.split_once("://") {
-        Some(("ssh", rest)) => rest.to_owned(),
-        Some((scheme, rest)) => format!("{scheme}://{}", without_credentials(rest)),
+    let address = decoded(address.trim()).to_lowercase();
+    let (scheme, port, rest) = match address.split_once("://") {
+        Some((scheme, rest)) if SSH_SCHEMES.contains(&scheme) => ("", ":22", rest.to_owned()),
+        Some((scheme, rest)) => {
+            let port = match scheme {
+                "https" => ":443",
+                "http" => ":80",
+                _ => "",
+            };
+            (scheme, port, without_credentials(rest.trim_start_matches('/')).to_owned())
+        }
         // The short form of ssh: the first colon stands for the first slash.
-        None if address.contains('@') => address.replacen(':', "/", 1),
-        None => address.to_owned(),
+        None if address.contains('@') => ("", "", address.replacen(':', "/", 1)),
+        None => ("", "", address.clone()),
+    };
+    let mut steps = rest.split('/').filter(|step| !step.is_empty());
+    let host = steps.next().unwrap_or_default();
+    let host = host.strip_suffix(port).unwrap_or(host).trim_end_matches('.');
+    let path = std::iter::once(host).chain(steps).collect::<Vec<_>>().join("/");
+    let path = path.strip_suffix(".git").unwrap_or(&path);
+    if scheme.is_empty() { path.to_owned() } else { format!("{scheme}://{path}") }
+}
+
+/// Resolves `%xx` of characters that may stand for themselves. Those that would make something else of an address or of
+/// a pattern stay.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        let hex = more.get(..2).filter(|hex| *first == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
+        let byte = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let plain = byte.filter(|byte| !byte.is_ascii_control() && !br"%/\?#@:*[]{},!".contains(byte));
+        rest = if plain.is_some() { &more[2..] } else { more };
+        bytes.push(plain.unwrap_or(*first));
     }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Cuts `user:password@` off the part of an address after the scheme.
@@ -31,27 +60,30 @@ pub fn redacted(address: &str) -> String {
     }
 }
 
-/// Whether an address has steps (`..`) that would lead a server to another repository than the one that a
-/// project's pattern was matched against.
+/// Whether an address has steps (`..`), signs or a host that would lead a server to another repository than the one
+/// that a project's pattern was matched against.
 #[must_use]
 pub fn is_devious(address: &str) -> bool {
-    let lower = address.to_lowercase();
+    let lower = decoded(address.trim()).to_lowercase();
     let path = lower.split_once("://").map_or(lower.as_str(), |(_, rest)| rest);
-    path.split(['/', '\\']).any(|step| step == ".." || step == ".")
-        || path.contains("%2e")
-        || path.contains("%2f")
-        || path.contains("%5c")
-        || path.contains(['?', '#'])
+    let authority = path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    path.split('/').any(|step| step == ".." || step == ".")
+        || ["%2e", "%2f", "%5c"].iter().any(|sign| path.contains(sign))
+        // Clients of http read a backslash as a slash, leave out what is no sign at all, and fold letters of hosts.
+        || path.contains(['?', '#', '\\'])
+        || path.contains(char::is_control)
+        || (path.len() < lower.len() && (!host.is_ascii() || (host.contains('%') && !host.starts_with('['))))
 }
 
 /// Where a repository is, however it is read: host and path, without scheme, user, port, `.git` and the names that
 /// servers have for ssh only. Nothing for what has no host.
 #[must_use]
 pub fn place(address: &str) -> Option<String> {
-    let address = address.trim().to_lowercase();
+    let address = decoded(address.trim()).to_lowercase();
     let (authority, path) = match address.split_once("://") {
         Some(("file", _)) => return None,
-        Some((_, rest)) => rest.split_once('/')?,
+        Some((_, rest)) => rest.trim_start_matches('/').split_once('/')?,
         None => {
             let (_, rest) = address.split_once('@')?;
             rest.split_once(':')?
@@ -62,8 +94,9 @@ pub fn place(address: &str) -> Option<String> {
     let port = host.rfind(':').filter(|colon| host.rfind(']').is_none_or(|end| end < *colon));
     let host = port.map_or(host, |colon| &host[..colon]);
     let host = ["altssh.", "ssh."].iter().find_map(|name| host.strip_prefix(name)).unwrap_or(host);
-    let path = path.trim_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path).trim_end_matches('/');
+    let host = host.trim_end_matches('.');
+    let path = path.split('/').filter(|step| !step.is_empty()).collect::<Vec<_>>().join("/");
+    let path = path.strip_suffix(".git").unwrap_or(&path);
     (!host.is_empty() && !path.is_empty()).then(|| format!("{host}/{path}"))
 }
 
@@ -98,7 +131,7 @@ const PATH_MAX: usize = 1024;
 pub fn ssh(address: &str) -> Option<Result<Ssh, String>> {
     let address = address.trim();
     if let Some((scheme, rest)) = address.split_once("://") {
-        let is_ssh = ["ssh", "git+ssh", "ssh+git"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        let is_ssh = SSH_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
         return is_ssh.then(|| {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let path = path.strip_prefix('/').filter(|path| path.starts_with('~')).unwrap_or(path);
@@ -170,6 +203,7 @@ mod tests {
             "ssh://git@git.example:7999/team/shop.git",
             "ssh://git@ssh.git.example/team/shop",
             "git@altssh.git.example:/team/shop",
+            "https://git.example.//team/%73hop%2Egit",
         ] {
             assert_eq!(place(address).as_deref(), Some("git.example/team/shop"), "{address}");
         }
@@ -239,6 +273,15 @@ mod tests {
             ("https://me:secret@git.example/shop", "https://git.example/shop"),
             ("git@git.example:team/shop.git", "git@git.example/team/shop"),
             ("ssh://git@git.example/team/shop", "git@git.example/team/shop"),
+            ("git@git.example:/team//shop.git", "git@git.example/team/shop"),
+            ("git+ssh://git@git.example:22/team/shop", "git@git.example/team/shop"),
+            ("ssh://git@git.example:7999/team/shop", "git@git.example:7999/team/shop"),
+            ("https://git.example:443/team/%73hop", "https://git.example/team/shop"),
+            ("https://%67it.example.//team/sho%50%2egit", "https://git.example/team/shop"),
+            ("https:///git.example/shop", "https://git.example/shop"),
+            ("http://git.example:80/my%20shop", "http://git.example/my shop"),
+            ("http://git.example:443/caf%C3%A9%2Fx%25", "http://git.example:443/café%2fx%25"),
+            ("https://git.example:8443/shop", "https://git.example:8443/shop"),
         ] {
             assert_eq!(normal(address), want, "{address}");
         }
@@ -254,6 +297,22 @@ mod tests {
     fn detours_are_seen() {
         assert!(is_devious("https://git.example/team-a/../team-b/shop"));
         assert!(is_devious("https://git.example/team-a/%2E%2e/team-b/shop"));
-        assert!(!is_devious("https://git.example/team..a/shop"));
+        for other in [
+            "https://git.example/team-a/%2E./team-b/shop",
+            "https://git.example\\team-b/shop",
+            "https://git.example/team-b/sh\top",
+            "https://ｇit.example/team-b/shop",
+            "https://git%3aexample/team-b/shop",
+        ] {
+            assert!(is_devious(other), "{other}");
+        }
+        for plain in [
+            "https://git.example/team..a/shop",
+            "https://me:p%40ss@git.example/my%20team/café",
+            "git@git.example:team/shop.git",
+            "ssh://git@[::1]:22/shop",
+        ] {
+            assert!(!is_devious(plain), "{plain}");
+        }
     }
 }

@@ -65,22 +65,26 @@ pub(super) fn violations(
 }
 
 /// Whether a repository may be read: some pattern permits it, and no pattern with `!` denies it. A pattern
-/// with `!` permits nothing by itself, as upstream documents (its code lets it permit everything else).
+/// with `!` permits nothing by itself, as upstream documents (its code lets it permit everything else), and
+/// denies a repository by whatever scheme, user or port it is read.
 fn permits_source(rules: &AppProjectSpec, repository: &str) -> bool {
     if address::is_devious(repository) {
         return false;
     }
-    let repository = address::normal(repository);
+    let normal = address::normal(repository);
+    let place = address::place(repository);
     let mut permitted = false;
     for pattern in rules.source_repos.iter().flatten() {
-        let normal = match pattern.strip_prefix('!') {
-            Some(denied) => format!("!{}", address::normal(denied)),
-            None => address::normal(pattern),
+        let Some(denied) = pattern.strip_prefix('!') else {
+            permitted |= glob::permits(&address::normal(pattern), &normal, Some('/'));
+            continue;
         };
-        match (glob::permits(&normal, &repository, Some('/')), glob::denies(&normal)) {
-            (true, false) => permitted = true,
-            (false, true) => return false,
-            (true, true) | (false, false) => {}
+        let is_place = |place: &String| {
+            address::place(denied).is_some_and(|denied| glob::matches(&denied, place, Some('/')))
+        };
+        if glob::matches(&address::normal(denied), &normal, Some('/')) || place.as_ref().is_some_and(is_place)
+        {
+            return false;
         }
     }
     permitted
@@ -209,6 +213,44 @@ mod tests {
             ("https://git.example/team/../other", false),
         ] {
             assert_eq!(permits_source(&rules, repository), want, "{repository}");
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_in_every_spelling() {
+        for denied in [
+            "!https://git.example/team/secret",
+            "!git@git.example:team/secret",
+            "!https://git.example/team/s*",
+        ] {
+            let rules = read(json!({ "sourceRepos": ["*", "https://git.example/**", denied] }));
+            for repository in [
+                "https://git.example/team/secret",
+                "https://git.example/team/%73ecret",
+                "https://git.example/team/secre%54.git",
+                "https://git.example//team//secret/",
+                "https:///git.example/team/secret",
+                "https://git.example.:443/team/secret",
+                "http://me:pw@git.example:8080/team/secret",
+                "https://git.example\\team/secret",
+                "https://git.example/team/sec\tret",
+                "git@git.example:team/secret",
+                "git@git.example:/team/secret",
+                "me@git.example:team//secret.git",
+                "ssh://git@git.example:22/team/secret",
+                "ssh://git.example:2222/team/secret",
+                "git+ssh://git@git.example/team/secret",
+                "SSH+git://git@ssh.git.example:443/team/secret",
+            ] {
+                assert!(!permits_source(&rules, repository), "{denied}: {repository}");
+            }
+            for other in [
+                "https://git.example/team/open",
+                "git@git.example:team/open",
+                "https://git.example.evil/team/secret",
+            ] {
+                assert!(permits_source(&rules, other), "{denied}: {other}");
+            }
         }
     }
 
