@@ -206,8 +206,8 @@ fn apply<'o>(
 
 /// Whether a text matches a regular expression.
 fn tested(run: &Run, text: &Value, pattern: &Value, flags: &str) -> Result<Option<Value>, Stop> {
-    /// What compiling one costs, and what each byte of the text does; far more than a step.
-    const COMPILED: usize = 200;
+    /// What compiling one costs, by the memory that it may take, and what each byte of the text does; far more than a step.
+    const COMPILED: usize = super::REGEX_BYTES_MAX / 16;
     const BYTE: usize = 4;
     let (Some(text), Some(pattern)) = (text.as_str(), pattern.as_str()) else { return Ok(None) };
     let mut inline = String::new();

@@ -65,6 +65,9 @@ pub(super) fn surcharge(name: &str, input: &Value, arguments: &[&Value]) -> usiz
         ("join", Value::Array(items), Value::String(between)) => {
             items.len().saturating_mul(between.len()) / 16
         }
+        // Each part is a value of its own, however short; they are not made to find out how many they are.
+        ("split", Value::String(text), Value::String(between)) if between.is_empty() => text.len(),
+        ("split", Value::String(text), Value::String(between)) => text.matches(between.as_str()).count(),
         _ => 0,
     }
 }

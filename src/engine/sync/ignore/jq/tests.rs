@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Expression, Fuel, Step};
+use super::{Expression, Fuel, Step, function};
 
 fn fuel() -> Fuel {
     Fuel::new(100_000, 10_000_000)
@@ -368,6 +368,25 @@ fn hostile_expressions_end() {
     }
     let endless = select("recurse(.)", &json!({ "a": 1 }));
     assert!(endless.expect_err("endless").starts_with("takes too many steps"));
+}
+
+#[test]
+fn parts_of_a_text_are_paid_for_before_they_are_made() {
+    let text = json!("a,".repeat(50_000));
+    let price = |between: &str| function::surcharge("split", &text, &[&json!(between)]);
+    assert_eq!((price(""), price(","), price("a,a"), price("b")), (100_000, 50_000, 25_000, 0));
+    let lines = json!({ "a": 1, "text": "a line of a usual length\n".repeat(8000) });
+    assert!(select("select(.text | split(\"\\n\") | length > 9) | .a", &lines).is_ok());
+}
+
+#[test]
+fn regular_expressions_are_paid_for_by_what_they_may_take() {
+    let tests = |count: usize| {
+        let tests: Vec<String> = (0..count).map(|n| format!("(.a | test(\"x{n}\"))")).collect();
+        select(&format!("select({}) | .a", tests.join(" or ")), &json!({ "a": "y" }))
+    };
+    assert_eq!(tests(10), Ok(Vec::new()));
+    assert!(tests(20).expect_err("too many").starts_with("takes too many steps"));
 }
 
 #[test]
