@@ -5,6 +5,7 @@
 //! Everything here blocks, so it runs on threads of its own. It must never know what the files are for.
 
 pub(crate) mod access;
+mod cache;
 mod fetch;
 pub(crate) mod ssh;
 #[cfg(test)]
@@ -14,14 +15,14 @@ mod tree;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_engine::sync::{Unread, address};
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::access::Access;
+use self::cache::{Cache, Room};
 
 /// Packs that a store may gather before it is thrown away and fetched anew. Each commit brings one; with
 /// many, every look-up has to search all of them.
@@ -36,6 +37,8 @@ pub(crate) struct Limits {
     pub(crate) within: Duration,
     /// The most that one fetch may bring.
     pub(crate) fetched_bytes: u64,
+    /// The most that all stores may take of the disk.
+    pub(crate) stored_bytes: u64,
     /// The most that the files read may hold together.
     pub(crate) read_bytes: usize,
     /// The most entries that are looked at below the path.
@@ -43,12 +46,14 @@ pub(crate) struct Limits {
 }
 
 impl Default for Limits {
-    /// A minute, as upstream gives its repository server; a gigabyte on the wire; and a little more than the
-    /// 10 MiB of manifests that the render allows, so that the render is what says so.
+    /// A minute, as upstream gives its repository server; a gigabyte on the wire; four of five parts of a volume of two
+    /// gigabytes; and a little more than the 10 MiB of manifests that the render allows, so that the render is what
+    /// says so.
     fn default() -> Self {
         Self {
             within: Duration::from_secs(60),
             fetched_bytes: 1 << 30,
+            stored_bytes: (2 << 30) / 5 * 4,
             read_bytes: 12 << 20,
             entries: 100_000,
         }
@@ -121,17 +126,15 @@ pub(crate) struct Snapshot {
 /// The stores.
 #[derive(Debug)]
 pub(crate) struct Git {
-    cache: PathBuf,
+    cache: Arc<Cache>,
     allow_files: bool,
     limits: Limits,
-    /// One look at a time per store.
-    busy: Mutex<BTreeMap<PathBuf, Arc<AsyncMutex<()>>>>,
 }
 
 impl Git {
     /// Keeps stores below a directory, which is created when it is needed.
     pub(crate) fn new(cache: PathBuf, allow_files: bool, limits: Limits) -> Self {
-        Self { cache, allow_files, limits, busy: Mutex::default() }
+        Self { cache: Arc::new(Cache::new(cache)), allow_files, limits }
     }
 
     /// Resolves a revision and reads the files that `is_needed` says are needed.
@@ -146,22 +149,23 @@ impl Git {
     ) -> Result<Snapshot, GitError> {
         let repository = access.shown();
         self.check_scheme(&access)?;
-        let store = self.cache.join(store_name(&access));
         let until = Instant::now() + self.limits.within + END_WITHIN;
         let late = || GitError::Unreachable {
             repository: repository.clone(),
             why: format!("no answer within {} s", self.limits.within.as_secs()),
         };
-        let lock = {
-            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(busy.entry(store.clone()).or_default())
-        };
+        let (room, lock) = self.cache.room(&store_name(&access), self.limits.stored_bytes);
         let held = timeout_at(until, lock.lock_owned()).await.map_err(|_| late())?;
         let limits = self.limits;
         let work = tokio::task::spawn_blocking(move || {
             // The lock goes when the work ends, also when nobody waits for it any more.
             let _held = held;
-            read(&store, &access, &question, limits, &is_needed)
+            let answer = read(&room, &access, &question, limits, &is_needed);
+            // A fetch may end before it is seen how much it brought.
+            if let Err(why) = room.make() {
+                tracing::warn!(repository = access.shown(), why, "the cache is full");
+            }
+            answer
         });
         match timeout_at(until, work).await {
             Ok(Ok(answer)) => answer,
@@ -200,18 +204,18 @@ fn store_name(access: &Access) -> String {
 
 /// Reads once, and once more with a fresh store if the store was at fault.
 fn read(
-    store: &Path,
+    room: &Room,
     access: &Access,
     question: &Question,
     limits: Limits,
     is_needed: &dyn Fn(&str) -> bool,
 ) -> Result<Snapshot, GitError> {
-    match read_once(store, access, question, limits, is_needed) {
+    match read_once(room, access, question, limits, is_needed) {
         Err(GitError::Store { why, .. }) => {
             tracing::warn!(repository = access.shown(), why, "the local store is broken and fetched anew");
-            remove(store, access)?;
+            remove(room.store(), access)?;
             // What a fresh store does not mend is not the store's fault.
-            read_once(store, access, question, limits, is_needed).map_err(|error| match error {
+            read_once(room, access, question, limits, is_needed).map_err(|error| match error {
                 GitError::Store { repository, why } => GitError::Unreachable { repository, why },
                 error @ (GitError::Denied { .. }
                 | GitError::Untrusted { .. }
@@ -226,17 +230,17 @@ fn read(
 }
 
 fn read_once(
-    store: &Path,
+    room: &Room,
     access: &Access,
     question: &Question,
     limits: Limits,
     is_needed: &dyn Fn(&str) -> bool,
 ) -> Result<Snapshot, GitError> {
-    if packs(store) > PACKS_MAX {
-        remove(store, access)?;
+    if packs(room.store()) > PACKS_MAX {
+        remove(room.store(), access)?;
     }
-    let repository = fetch::open(store, access)?;
-    let commit = fetch::commit(&repository, access, &question.revision, limits)?;
+    let repository = fetch::open(room.store(), access)?;
+    let commit = fetch::commit(&repository, access, &question.revision, limits, room)?;
     match tree::files(&repository, access, commit, question, limits, is_needed) {
         // A store that lacks objects of its own commit is mended by fetching it anew; anything else is news.
         Err(error @ GitError::Store { .. }) => Err(error),

@@ -143,6 +143,9 @@ pub struct SyncOptions {
     /// Directory for clones of repositories
     #[arg(long, default_value = "/var/cache/tidegate")]
     pub git_cache: PathBuf,
+    /// Room on the disk for these clones, such as 512Mi or 2Gi; a fifth is kept free
+    #[arg(long, value_parser = bytes, default_value = "2Gi")]
+    pub git_cache_size: u64,
     /// Seconds between looks at a repository
     #[arg(long, default_value_t = 180)]
     pub sync_poll_seconds: u32,
@@ -255,6 +258,8 @@ impl Options {
             reach,
             impersonate: sync.sync_service_account.clone(),
             git_cache: sync.git_cache.clone(),
+            // What a fetch brings is looked at from time to time only.
+            git_cache_bytes: sync.git_cache_size / 5 * 4,
             allow_file_repositories: sync.sync_allow_file_repositories,
             poll: Duration::from_secs(sync.sync_poll_seconds.max(1).into()),
             threads: SYNC_THREADS,
@@ -308,6 +313,25 @@ impl Options {
 fn duration(text: &str) -> Result<Duration, String> {
     let nanoseconds = go_duration::parse_nanoseconds(text)?;
     u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| format!("{text} is negative"))
+}
+
+/// Bytes of a size as Kubernetes writes it, in whole numbers.
+fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 8] = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("Ti", 1 << 40),
+        ("k", 1_000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+        ("T", 1_000_000_000_000),
+    ];
+    let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, unit) = unit.unwrap_or((text, 1));
+    let number: Option<u64> = number.parse().ok();
+    let size = number.and_then(|number| number.checked_mul(unit)).filter(|size| *size > 0);
+    size.ok_or_else(|| format!("{text} is no size such as 512Mi or 2Gi"))
 }
 
 #[cfg(test)]
@@ -373,6 +397,17 @@ mod tests {
         assert!(config(&["--webhook-port=8083"]).is_none());
         let config = config(&["--sync-enabled", "--webhook-port=8083"]).unwrap();
         assert!(!config.allow_unsigned);
+    }
+
+    #[test]
+    fn the_room_for_clones_is_less_than_the_volume() {
+        let config = |arguments: &[&str]| parse(arguments).sync_config("tidegate").git_cache_bytes;
+        assert_eq!(config(&["--git-cache-size=10Mi"]), 8 << 20);
+        assert_eq!(config(&["--git-cache-size=1000"]), 800);
+        assert_eq!(config(&[]), crate::git::Limits::default().stored_bytes);
+        for other in ["", "0", "2.5Gi", "Gi", "-1", "2gi", "99999999999Ti"] {
+            assert!(bytes(other).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(crate) struct SyncConfig {
     pub(crate) impersonate: Option<String>,
     /// The directory for stores of repositories.
     pub(crate) git_cache: PathBuf,
+    /// The most that the stores may take of the disk, in bytes.
+    pub(crate) git_cache_bytes: u64,
     /// Whether repositories on the controller's own disk may be read.
     pub(crate) allow_file_repositories: bool,
     /// How old a comparison may get before Git is asked again.
@@ -119,6 +121,7 @@ impl Applications {
         recorder: Recorder,
         counts: Counts,
     ) -> Result<Arc<Self>, kube::Error> {
+        let limits = Limits { stored_bytes: config.git_cache_bytes, ..Limits::default() };
         let places = Places::new(cluster, gate, metrics, REQUESTS_PER_SECOND, BURST);
         let install = Install {
             controller_namespace: config.own_namespace.clone(),
@@ -130,7 +133,7 @@ impl Applications {
         };
         Ok(Arc::new(Self {
             client: places.client(None)?,
-            git: Git::new(config.git_cache.clone(), config.allow_file_repositories, Limits::default()),
+            git: Git::new(config.git_cache.clone(), config.allow_file_repositories, limits),
             config,
             install,
             places,

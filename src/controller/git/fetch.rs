@@ -22,6 +22,7 @@ use gix::remote::{Direction, fetch::Shallow, ref_map};
 use gix::{ObjectId, Repository};
 
 use super::access::{Access, Credentials};
+use super::cache::Room;
 use super::{GitError, Limits, ssh};
 
 /// How long a connection may take to come about.
@@ -68,6 +69,7 @@ pub(super) fn commit(
     access: &Access,
     revision: &str,
     limits: Limits,
+    room: &Room,
 ) -> Result<ObjectId, GitError> {
     let revision = revision.trim();
     let missing = |why: &str| GitError::NoRevision {
@@ -84,7 +86,7 @@ pub(super) fn commit(
             "is not asked, because this is no branch, tag or commit; version constraints are not implemented yet",
         ));
     }
-    let server = Server { repository, access, limits };
+    let server = Server { repository, access, limits, room };
     if whole {
         let spec = format!("{revision}:refs/tidegate/commits/{revision}");
         // Some servers hand out only what a branch or tag points at; then everything is asked for.
@@ -184,13 +186,14 @@ struct Server<'a> {
     repository: &'a Repository,
     access: &'a Access,
     limits: Limits,
+    room: &'a Room,
 }
 
 impl Server<'_> {
     /// Lists the refs that the specs are about and fetches what the store lacks.
     fn fetch(&self, specs: &[String], depth: Depth) -> Result<Listing, GitError> {
         let interrupt = Arc::new(AtomicBool::new(false));
-        let watch = Watch::start(self.repository.path(), self.limits, Arc::clone(&interrupt));
+        let watch = Watch::start(self.room.clone(), self.limits, Arc::clone(&interrupt));
         let notes = ssh::Notes::default();
         // Over ssh the connection comes first: what keeps it from coming about is told in words of its own.
         let connected =
@@ -198,7 +201,11 @@ impl Server<'_> {
         let listing = connected.map(|wire| self.receive(specs, depth, wire, &interrupt));
         let stopped = watch.end();
         match (listing?, stopped) {
-            (Err(_), Some(why)) => Err(self.unreachable(why)),
+            (Err(_), Some(Stopped::Excess(why))) => Err(self.unreachable(why)),
+            // A store of many commits is larger than one of the newest.
+            (Err(_), Some(Stopped::Full(why))) => {
+                Err(GitError::Store { repository: self.access.shown(), why })
+            }
             (Err(error), None) => Err(match notes.failure() {
                 // The store is not to blame for a connection that ended.
                 Some(said) => self.unreachable(format!("{}{said}", chain(&error))),
@@ -320,16 +327,24 @@ fn authenticate(
     }
 }
 
+/// Why a fetch was stopped.
+enum Stopped {
+    /// It takes too long or brings too much.
+    Excess(String),
+    /// There is no room for what it brings.
+    Full(String),
+}
+
 /// Stops a fetch that takes too long or brings too much.
 struct Watch {
     done: Sender<()>,
-    thread: std::thread::JoinHandle<Option<String>>,
+    thread: std::thread::JoinHandle<Option<Stopped>>,
 }
 
 impl Watch {
-    fn start(store: &Path, limits: Limits, interrupt: Arc<AtomicBool>) -> Self {
+    fn start(room: Room, limits: Limits, interrupt: Arc<AtomicBool>) -> Self {
         let (done, ended) = channel();
-        let packs: PathBuf = store.join("objects/pack");
+        let packs: PathBuf = room.store().join("objects/pack");
         let (before, begun) = (size(&packs), Instant::now());
         let thread = std::thread::spawn(move || {
             loop {
@@ -338,11 +353,14 @@ impl Watch {
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
                 }
                 let why = if begun.elapsed() > limits.within {
-                    Some(format!("the fetch took longer than {} s", limits.within.as_secs()))
+                    Some(Stopped::Excess(format!("the fetch took longer than {} s", limits.within.as_secs())))
                 } else if size(&packs).saturating_sub(before) > limits.fetched_bytes {
-                    Some(format!("the fetch brought more than {} bytes", limits.fetched_bytes))
+                    Some(Stopped::Excess(format!(
+                        "the fetch brought more than {} bytes",
+                        limits.fetched_bytes
+                    )))
                 } else {
-                    None
+                    room.make().err().map(Stopped::Full)
                 };
                 if why.is_some() {
                     interrupt.store(true, Ordering::Relaxed);
@@ -354,7 +372,7 @@ impl Watch {
     }
 
     /// Ends the watch; says why it stopped the fetch, if it did.
-    fn end(self) -> Option<String> {
+    fn end(self) -> Option<Stopped> {
         drop(self.done);
         self.thread.join().ok().flatten()
     }

@@ -17,10 +17,10 @@ use super::access::{Access, Credentials};
 use super::{Git, GitError, Limits, Question, Snapshot};
 
 /// A directory that goes with the test.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("tidegate-git-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
@@ -328,6 +328,29 @@ async fn a_broken_store_is_fetched_anew() {
     assert_eq!(reader.commit("main").await, first);
     std::fs::write(store.join("config"), "[core\nbroken").unwrap();
     assert_eq!(reader.commit("main").await, first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_make_room_for_others() {
+    let noise = |seed: u64| -> String {
+        let step = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(seed).rotate_left(17);
+        (0_u64..20_000).map(|n| format!("{:x}\n", step(n).wrapping_mul(0xd134_2543_de82_ef95))).collect()
+    };
+    let (one, other) = (Origin::new("room-one"), Origin::new("room-other"));
+    for (origin, seed) in [(&one, 1), (&other, 2)] {
+        origin.commit(&[("deploy/noise.txt", &noise(seed))]);
+    }
+    let mut reader = Reader::new("room", one.serve(None).await);
+    reader.git.limits.stored_bytes = 400_000;
+    let stores = || std::fs::read_dir(&reader.cache.0).unwrap().count();
+    reader.read("main").await.unwrap();
+    assert_eq!(stores(), 1);
+    let elsewhere = Access { url: other.serve(None).await, ..Access::default() };
+    let question = Question { revision: "main".into(), path: "deploy".into(), recurse: true };
+    reader.git.read(elsewhere, question, |_| false).await.unwrap();
+    assert_eq!(stores(), 1, "the older one has gone");
+    reader.read("main").await.unwrap();
+    assert_eq!(stores(), 1);
 }
 
 #[tokio::test]

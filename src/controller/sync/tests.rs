@@ -286,6 +286,7 @@ fn applications(server: &Server, directory: &Path) -> Arc<Applications> {
         reach: Reach::Namespaces(["shop".to_owned()].into()),
         impersonate: Some("tidegate-sync".into()),
         git_cache: directory.join("cache"),
+        git_cache_bytes: Limits::default().stored_bytes,
         allow_file_repositories: true,
         poll: Duration::from_secs(120),
         threads: 1,
