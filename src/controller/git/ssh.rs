@@ -4,6 +4,7 @@
 //! to. No program is started and no key touches a disk; every wait ends with the fetch's own time. It must never talk
 //! to a host whose key it does not know, unless the repository's Secret says so.
 
+mod bounded;
 mod hosts;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::time::{Instant, timeout_at};
 
+use self::bounded::Bounded;
 use self::hosts::{KnownHosts, Verdict};
 use super::access::{Access, Credentials};
 use super::{GitError, Limits};
@@ -83,7 +85,7 @@ pub(super) fn connect(
     let asked = Asked::of(access)?;
     let runtime = runtime::Handle::current();
     let until = Instant::now() + limits.within;
-    let opened = runtime.block_on(async { timeout_at(until, asked.open(limits.within)).await });
+    let opened = runtime.block_on(async { timeout_at(until, asked.open(limits.within, until)).await });
     let (session, incoming, outgoing) = opened.map_err(|_| GitError::Unreachable {
         repository: access.shown(),
         why: format!("{} does not answer within {} s", asked.place(), limits.within.as_secs()),
@@ -156,7 +158,7 @@ impl<'a> Asked<'a> {
         GitError::Unreachable { repository: self.access.shown(), why }
     }
 
-    async fn open(&self, within: Duration) -> Result<Opened, GitError> {
+    async fn open(&self, within: Duration, until: Instant) -> Result<Opened, GitError> {
         let connecting = TcpStream::connect((self.address.host.as_str(), self.address.port));
         let stream = match timeout_at(Instant::now() + CONNECT_WITHIN, connecting).await {
             Ok(Ok(stream)) => stream,
@@ -175,6 +177,8 @@ impl<'a> Asked<'a> {
             refused: Arc::clone(&seen),
         };
         let config = Arc::new(self.config(within));
+        // The session is a task of its own: what ends it in any case is its connection.
+        let stream = Bounded::new(stream, until);
         let mut session = client::connect_stream(config, stream, guard).await.map_err(|error| {
             let refused = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
             match refused {

@@ -307,6 +307,46 @@ async fn what_the_server_says_is_told_and_the_store_is_kept() {
     assert_eq!(reader.commit("main").await, first);
 }
 
+/// A server that says nothing but `IGNORE` (RFC 4253, section 11.2); ends when its visitor has gone.
+async fn only_ignores(listener: TcpListener) {
+    // Length, padding, the message with an empty text, and the padding up to the block of 8 bytes.
+    const IGNORE: [u8; 16] = [0, 0, 0, 12, 6, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.write_all(b"SSH-2.0-endless\r\n").await.unwrap();
+    let (mut incoming, mut outgoing) = stream.split();
+    let drip = async {
+        let mut every = tokio::time::interval(std::time::Duration::from_millis(20));
+        loop {
+            every.tick().await;
+            if outgoing.write_all(&IGNORE).await.is_err() {
+                return;
+            }
+        }
+    };
+    let gone = async {
+        let mut buffer = [0; 1024];
+        while incoming.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::select! {
+        () = drip => {}
+        () = gone => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_keeps_talking_before_its_key_is_left_as_well() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(only_ignores(listener));
+    let origin = Origin::new("ssh-endless");
+    let mut endless = reader("ssh-endless", &origin, port, KEYS[0].1);
+    endless.git.limits.within = std::time::Duration::from_millis(400);
+    let error = endless.read("main").await.unwrap_err();
+    assert!(matches!(error, GitError::Unreachable { .. }), "{error}");
+    // Not only the fetch has ended, but the connection too.
+    tokio::time::timeout(std::time::Duration::from_secs(60), server).await.expect("still connected").unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_falls_silent_is_left_in_time() {
     let origin = Origin::new("ssh-silent");
