@@ -206,11 +206,11 @@ impl Server<'_> {
             (Err(_), Some(Stopped::Full(why))) => {
                 Err(GitError::Store { repository: self.access.shown(), why })
             }
-            (Err(error), None) => Err(match notes.failure() {
-                // The store is not to blame for a connection that ended.
-                Some(said) => self.unreachable(format!("{}{said}", chain(&error))),
-                None => self.failed(&error),
-            }),
+            // The store is not to blame for a connection that ended.
+            (Err(error), None) if notes.is_failure() => {
+                Err(self.unreachable(format!("{}{}", chain(&error), notes.said())))
+            }
+            (Err(error), None) => Err(self.failed(&error, &notes.said())),
             (Ok(refs), _) => Ok(Listing(refs)),
         }
     }
@@ -289,9 +289,9 @@ impl Server<'_> {
         GitError::Unreachable { repository: self.access.shown(), why }
     }
 
-    fn failed(&self, error: &gix::Error) -> GitError {
+    fn failed(&self, error: &gix::Error, said: &str) -> GitError {
         use gix::error::Class;
-        let why = self.access.scrubbed(&chain(error));
+        let why = format!("{}{said}", self.access.scrubbed(&chain(error)));
         let repository = self.access.shown();
         match error.dominant_class() {
             Some(Class::Unauthenticated | Class::PermissionDenied) => GitError::Denied { repository, why },

@@ -46,19 +46,22 @@ pub(super) struct Notes(Arc<Mutex<Told>>);
 #[derive(Debug, Default)]
 struct Told {
     said: String,
+    /// Whether the program at the other end has told that all went well.
+    ended_well: bool,
     failed: bool,
 }
 
 impl Notes {
-    /// What the server said in words, in one line; nothing when it said nothing and all went well.
-    pub(super) fn failure(&self) -> Option<String> {
+    /// Whether the connection or the program at its other end failed.
+    pub(super) fn is_failure(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failed
+    }
+
+    /// What the server said in words, in one line, as the end of a message. Servers greet also when all goes well.
+    pub(super) fn said(&self) -> String {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let said = told.said.split_whitespace().collect::<Vec<_>>().join(" ");
-        match (said.is_empty(), told.failed) {
-            (false, _) => Some(format!("; the server says: {said}")),
-            (true, true) => Some(String::new()),
-            (true, false) => None,
-        }
+        if said.is_empty() { said } else { format!("; the server says: {said}") }
     }
 
     fn say(&self, bytes: &[u8]) {
@@ -70,6 +73,18 @@ impl Notes {
 
     fn fail(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).failed = true;
+    }
+
+    fn exit(&self, status: u32) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.ended_well = status == 0;
+        told.failed |= status != 0;
+    }
+
+    /// Nothing comes any more, which is all right after a good end.
+    fn close(&self) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.failed |= !told.ended_well;
     }
 }
 
@@ -323,10 +338,13 @@ impl Read for Incoming {
             match self.wire.wait(self.channel.wait()).inspect_err(|_| self.notes.fail())? {
                 Some(ChannelMsg::Data { data }) => self.rest.extend(data.iter()),
                 Some(ChannelMsg::ExtendedData { data, .. }) => self.notes.say(&data),
-                Some(ChannelMsg::Failure) => self.notes.say(b"git-upload-pack is not to be had here"),
-                Some(ChannelMsg::ExitStatus { exit_status }) if exit_status != 0 => self.notes.fail(),
-                Some(ChannelMsg::Close) | None => {
+                Some(ChannelMsg::Failure) => {
+                    self.notes.say(b"git-upload-pack is not to be had here");
                     self.notes.fail();
+                }
+                Some(ChannelMsg::ExitStatus { exit_status }) => self.notes.exit(exit_status),
+                Some(ChannelMsg::Close) | None => {
+                    self.notes.close();
                     return Ok(0);
                 }
                 // What the server says of its end comes after the end of the data.

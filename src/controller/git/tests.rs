@@ -165,6 +165,15 @@ impl Reader {
         self.git.read(self.access.clone(), question, |path| path.ends_with(".yaml")).await
     }
 
+    /// Breaks the one store that there is; gives back its directory.
+    fn lose_packs(&self) -> PathBuf {
+        let store = std::fs::read_dir(&self.cache.0).unwrap().next().unwrap().unwrap().path();
+        for entry in std::fs::read_dir(store.join("objects/pack")).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        store
+    }
+
     async fn commit(&self, revision: &str) -> String {
         self.read(revision).await.unwrap().commit
     }
@@ -321,10 +330,7 @@ async fn a_broken_store_is_fetched_anew() {
     let first = origin.run(&["rev-parse", "HEAD"]);
     let reader = Reader::new("broken", origin.serve(None).await);
     reader.read("main").await.unwrap();
-    let store = std::fs::read_dir(&reader.cache.0).unwrap().next().unwrap().unwrap().path();
-    for entry in std::fs::read_dir(store.join("objects/pack")).unwrap() {
-        std::fs::remove_file(entry.unwrap().path()).unwrap();
-    }
+    let store = reader.lose_packs();
     assert_eq!(reader.commit("main").await, first);
     std::fs::write(store.join("config"), "[core\nbroken").unwrap();
     assert_eq!(reader.commit("main").await, first);

@@ -38,9 +38,11 @@ struct Manner {
     takes_variables: bool,
     /// Whether it says nothing once it was asked for the repository.
     falls_silent: bool,
+    /// What it says to everybody beside the data.
+    greeting: &'static str,
 }
 
-const USUAL: Manner = Manner { user: "git", takes_variables: true, falls_silent: false };
+const USUAL: Manner = Manner { user: "git", takes_variables: true, falls_silent: false, greeting: "" };
 
 /// One connection on the server's side.
 struct Connection {
@@ -105,14 +107,17 @@ impl Handler for Connection {
         if let Some(protocol) = &self.protocol {
             shell.env("GIT_PROTOCOL", protocol);
         }
-        tokio::spawn(run(channel, shell));
+        tokio::spawn(run(channel, shell, self.manner.greeting));
         Ok(())
     }
 }
 
 /// Connects a program to a channel until it ends.
-async fn run(channel: Channel<Msg>, mut program: tokio::process::Command) {
+async fn run(channel: Channel<Msg>, mut program: tokio::process::Command, greeting: &'static str) {
     let (mut incoming, outgoing) = channel.split();
+    if !greeting.is_empty() {
+        drop(outgoing.extended_data_bytes(1, greeting.as_bytes().to_vec()).await);
+    }
     program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = program.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -305,6 +310,21 @@ async fn what_the_server_says_is_told_and_the_store_is_kept() {
     std::fs::rename(origin.scratch.0.join("away"), origin.scratch.0.join("it's;exit${IFS}7!")).unwrap();
     reader.access.url = url.replace("/work/", "/it's;exit${IFS}7!/");
     assert_eq!(reader.commit("main").await, first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_store_is_fetched_anew_also_from_a_server_that_greets() {
+    let origin = Origin::new("ssh-greets");
+    let first = origin.run(&["rev-parse", "HEAD"]);
+    let port = serve(&origin, Manner { greeting: "welcome to the git server\n", ..USUAL }, &[HOST]).await;
+    let reader = reader("ssh-greets", &origin, port, KEYS[0].1);
+    assert_eq!(reader.commit("main").await, first);
+    reader.lose_packs();
+    assert_eq!(reader.commit("main").await, first);
+    std::fs::rename(origin.work(), origin.scratch.0.join("away")).unwrap();
+    let error = reader.read("main").await.unwrap_err();
+    assert!(matches!(error, GitError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("the server says: welcome to the git server"), "{error}");
 }
 
 /// A server that says nothing but `IGNORE` (RFC 4253, section 11.2); ends when its visitor has gone.
