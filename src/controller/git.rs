@@ -13,15 +13,15 @@ mod tests;
 mod tree;
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::digest::{Context, SHA256};
 use tidegate_engine::sync::{Unread, address};
 use tokio::time::{Instant, timeout_at};
 
-use self::access::Access;
+use self::access::{Access, Credentials};
 use self::cache::{Cache, Room};
 
 /// Packs that a store may gather before it is thrown away and fetched anew. Each commit brings one; with
@@ -193,13 +193,25 @@ impl Git {
 }
 
 /// A readable directory name for a store. Repositories with different credentials have different stores, so
-/// that nobody reads by commit what somebody else was allowed to fetch.
+/// that nobody reads by commit what somebody else was allowed to fetch. The digest shows none of them.
 fn store_name(access: &Access) -> String {
-    let mut hasher = DefaultHasher::new();
-    (&access.url, &access.source).hash(&mut hasher);
+    let mut parts = vec![access.url.as_str(), access.source.as_str()];
+    parts.extend(match &access.credentials {
+        Credentials::None => vec![],
+        Credentials::Basic { username, password } => vec!["basic", username, password],
+        Credentials::Bearer { token } => vec!["bearer", token],
+        Credentials::Key { key } => vec!["key", key],
+    });
+    let mut told = Context::new(&SHA256);
+    for part in parts {
+        // With their lengths, so that no part can pass for the end of another.
+        told.update(&part.len().to_be_bytes());
+        told.update(part.as_bytes());
+    }
+    let digest: String = told.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let readable: String =
         access.url.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(80).collect();
-    format!("{readable}-{:016x}", hasher.finish())
+    format!("{readable}-{digest}")
 }
 
 /// Reads once, and once more with a fresh store if the store was at fault.

@@ -263,7 +263,18 @@ async fn credentials_are_sent_and_never_shown() {
     assert!(matches!(error, GitError::Denied { .. }), "{error}");
     assert!(!error.to_string().contains("wr0ng"), "{error}");
     reader.access.credentials = basic("s3cret");
-    reader.read("main").await.unwrap();
+    let commit = reader.commit("main").await;
+    assert_eq!(reader.commit(&commit).await, commit);
+    // What was fetched with the right one is for those who have it.
+    for other in
+        [basic("wr0ng"), basic(""), Credentials::None, Credentials::Bearer { token: "s3cret".into() }]
+    {
+        reader.access.credentials = other;
+        let error = reader.read(&commit).await.unwrap_err();
+        assert!(matches!(error, GitError::Denied { .. }), "{error}");
+    }
+    let named = std::fs::read_dir(&reader.cache.0).unwrap().flatten();
+    assert!(!named.map(|store| store.file_name()).any(|name| name.to_string_lossy().contains("s3cret")));
     let url = origin.serve(Some("Bearer t0ken")).await;
     let mut reader = Reader::new("bearer", url);
     reader.access.credentials = Credentials::Bearer { token: "t0ken".into() };
