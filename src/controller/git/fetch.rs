@@ -3,6 +3,7 @@
 //! Fetches are shallow: the commit and its tree, without history. A server that does not hand out a commit
 //! by its name alone is asked for everything once.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -242,6 +243,8 @@ impl Server<'_> {
         let refs = prepared.ref_map().remote_refs.clone();
         let wanted = prepared.ref_map().mappings.iter().filter_map(|mapping| mapping.remote.as_id());
         let lacks = wanted.into_iter().any(|id| !self.repository.has_object(id));
+        let local = prepared.ref_map().mappings.iter().filter_map(|mapping| mapping.local.as_ref());
+        self.give_way(&local.map(ToString::to_string).collect())?;
         if lacks {
             let shallow = match depth {
                 Depth::One => Shallow::DepthAtRemote(NonZeroU32::MIN),
@@ -252,6 +255,22 @@ impl Server<'_> {
             prepared.with_shallow(Shallow::undo()).receive(Discard, interrupt)?;
         }
         Ok(refs)
+    }
+
+    /// Deletes the store's refs that are in the way of these: there was a branch `release`, and now there is
+    /// `release/1.0`, which needs a directory of that name.
+    fn give_way(&self, names: &BTreeSet<String>) -> gix::Result<()> {
+        for reference in self.repository.references()?.prefixed(b"refs/tidegate/")? {
+            let reference = reference?;
+            let name = reference.name().as_bstr().to_string();
+            let below = format!("{name}/");
+            let is_directory = names.range(below.clone()..).next().is_some_and(|new| new.starts_with(&below));
+            let mut above = name.match_indices('/').map(|(end, _)| &name[..end]);
+            if is_directory || above.any(|above| names.contains(above)) {
+                reference.delete()?;
+            }
+        }
+        Ok(())
     }
 
     /// How to talk HTTP: bounded in time, with a bearer token where there is one.

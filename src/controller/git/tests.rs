@@ -140,6 +140,15 @@ async fn backend(
     response.body(Body::from(output[end + 4..].to_vec())).unwrap()
 }
 
+impl Git {
+    /// Whether the store of a repository holds a commit.
+    fn cache_has(&self, access: &Access, commit: &str) -> bool {
+        let (room, _lock) = self.cache.room(&super::store_name(access), u64::MAX);
+        let store = gix::open(room.store()).unwrap();
+        store.has_object(gix::ObjectId::from_hex(commit.as_bytes()).unwrap())
+    }
+}
+
 /// A reader with a cache of its own.
 struct Reader {
     git: Git,
@@ -235,6 +244,28 @@ async fn new_and_rewritten_commits_are_seen_and_old_ones_need_no_server() {
     let reader = Reader { access: away, ..reader };
     assert!(reader.read("main").await.is_err());
     assert_eq!(reader.read(&second).await.unwrap().files.unwrap()["a.yaml"], b"a: 2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_may_become_the_beginning_of_others_and_back() {
+    let origin = Origin::new("beginning");
+    origin.run(&["branch", "release"]);
+    let url = origin.serve(None).await;
+    let reader = Reader::new("beginning", url);
+    let first = reader.commit("release").await;
+    origin.run(&["branch", "--delete", "--force", "release"]);
+    let second = origin.commit(&[("deploy/a.yaml", "a: 2\n")]);
+    origin.run(&["branch", "release/1.0"]);
+    assert_eq!(reader.commit("release/1.0").await, second);
+    // The store is the same: what was fetched before is still there.
+    assert!(reader.git.cache_has(&reader.access, &first));
+    origin.run(&["branch", "--delete", "--force", "release/1.0"]);
+    let third = origin.commit(&[("deploy/a.yaml", "a: 3\n")]);
+    origin.run(&["branch", "release"]);
+    // By the beginning of its name, for which everything is asked.
+    assert_eq!(reader.commit(&third[..8]).await, third);
+    assert_eq!(reader.commit("release").await, third);
+    assert!(reader.git.cache_has(&reader.access, &first));
 }
 
 #[tokio::test(flavor = "multi_thread")]
