@@ -184,9 +184,10 @@ impl Receiver {
             Refused::new("unavailable", StatusCode::SERVICE_UNAVAILABLE, "try again later", why)
         })?;
         let proof = match settings.secrets.of(provider) {
-            Some(secret) => Proof::read(provider, headers, secret),
-            None if self.allow_unsigned => Ok(Proof::Given),
-            None => Err(format!(
+            Ok(Some(secret)) => Proof::read(provider, headers, secret),
+            Ok(None) if self.allow_unsigned => Ok(Proof::Given),
+            Err(why) => Err(why),
+            Ok(None) => Err(format!(
                 "no secret is configured: set {} in Secret {}, and the same at the sender",
                 settings::key(provider),
                 settings::SECRET

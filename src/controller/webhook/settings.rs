@@ -60,11 +60,25 @@ impl Secrets {
         Self(data.into_iter().filter_map(|(key, value)| Some((key, text(value.0)?))).collect())
     }
 
-    /// The secret of a provider. As for upstream, `$other` stands for what the key `other` of the same Secret holds.
-    pub(super) fn of(&self, provider: Provider) -> Option<&str> {
-        let given = self.0.get(key(provider))?;
-        let named = given.strip_prefix('$').and_then(|name| self.0.get(name));
-        Some(named.unwrap_or(given).as_str()).filter(|secret| !secret.is_empty())
+    /// The secret of a provider; nothing when there is none. As for upstream, `$other` stands for what the key `other`
+    /// of the same Secret holds.
+    ///
+    /// # Errors
+    /// It stands for a key that is not there, so that nobody knows the secret. What it says is not told: it may be a
+    /// secret that begins so.
+    pub(super) fn of(&self, provider: Provider) -> Result<Option<&str>, String> {
+        let key = key(provider);
+        let Some(given) = self.0.get(key) else { return Ok(None) };
+        let secret = match given.strip_prefix('$') {
+            Some(name) => self.0.get(name).ok_or_else(|| {
+                format!(
+                    "{key} in Secret {SECRET} begins with $, and the rest is no key of that Secret: put the secret itself \
+                     there, or a key that is"
+                )
+            })?,
+            None => given,
+        };
+        Ok(Some(secret.as_str()).filter(|secret| !secret.is_empty()))
     }
 }
 
@@ -115,7 +129,7 @@ mod tests {
             ("webhook.github.secret", "hub\n"),
             ("webhook.gitlab.secret", "$elsewhere"),
             ("elsewhere", "lab"),
-            ("webhook.gogs.secret", "$nowhere"),
+            ("webhook.gogs.secret", "$argocd-webhook:gogs"),
             ("webhook.bitbucket.uuid", " "),
         ];
         let bytes = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
@@ -124,14 +138,15 @@ mod tests {
         for (provider, want) in [
             (Provider::GitHub, Some("hub")),
             (Provider::GitLab, Some("lab")),
-            (Provider::Gogs, Some("$nowhere")),
             (Provider::Bitbucket, None),
             (Provider::BitbucketServer, None),
         ] {
-            assert_eq!(secrets.of(provider), want, "{provider:?}");
+            assert_eq!(secrets.of(provider), Ok(want), "{provider:?}");
         }
+        let error = secrets.of(Provider::Gogs).unwrap_err();
+        assert!(error.contains("webhook.gogs.secret") && !error.contains("argocd-webhook"), "{error}");
         assert!(!format!("{secrets:?}").contains("lab\""), "{secrets:?}");
-        assert_eq!(Secrets::read(None).of(Provider::GitHub), None);
+        assert_eq!(Secrets::read(None).of(Provider::GitHub), Ok(None));
     }
 
     #[test]

@@ -139,6 +139,14 @@ async fn what_proves_nothing_does_nothing() {
             request("push", Some(&signature(&body)), &body),
             (401, 0),
         ),
+        (
+            // `$nobody-knows` in base64.
+            "a secret that is elsewhere",
+            json!({"webhook.github.secret": "JG5vYm9keS1rbm93cw=="}),
+            true,
+            request("push", None, &body),
+            (401, 0),
+        ),
         ("unsigned where that is allowed", json!({}), true, request("push", None, &body), (200, 1)),
         ("no JSON", secrets(), false, request("push", Some(&signature("payload=x")), "payload=x"), (400, 0)),
     ] {
