@@ -5,6 +5,7 @@
 //! nobody has proved costs little: deliveries, connections, bodies and times are bounded, and a body is read only when
 //! a secret is configured and a proof is there.
 
+mod body;
 mod door;
 mod proof;
 mod settings;
@@ -13,39 +14,35 @@ mod tell;
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures::StreamExt;
 use kube::Client;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tidegate_engine::sync::webhook::{Change, Provider};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-use self::door::Door;
+use self::body::Bodies;
+use self::door::{Door, Peer};
 use self::proof::Proof;
 use self::settings::Settings;
 
 /// Upstream's path, so that hooks that are configured go on working.
 const PATH: &str = "/api/webhook";
-/// Bodies that are read at once: with the largest of 50 MB, 100 MB of memory.
-const BODIES_AT_ONCE: usize = 2;
-/// The longest that a body may take to come, or to wait for its turn. GitHub gives up after 10 s.
-const BODY_WITHIN: Duration = Duration::from_secs(20);
-const TURN_WITHIN: Duration = Duration::from_secs(5);
-/// Deliveries per second, and at once: more than a busy Git server sends, and little enough to check.
+/// Deliveries per second of one address, and at once: more than a busy Git server sends.
 const DELIVERIES_PER_SECOND: f64 = 20.0;
 const DELIVERIES_AT_ONCE: f64 = 100.0;
+/// The same of all together: little enough to check.
+const ALL_PER_SECOND: f64 = 100.0;
+const ALL_AT_ONCE: f64 = 500.0;
 /// Changes that wait for their Applications to be found.
 const CHANGES_WAITING: usize = 1000;
 
@@ -84,11 +81,12 @@ pub(crate) async fn serve(
         settings: Settings::new(client.clone(), config.applications.clone()),
         allow_unsigned: config.allow_unsigned,
         deliveries,
-        bodies: Semaphore::new(BODIES_AT_ONCE),
-        rate: door::Rate::new(DELIVERIES_PER_SECOND, DELIVERIES_AT_ONCE),
+        bodies: Bodies::default(),
+        rate: door::Rate::new(ALL_PER_SECOND, ALL_AT_ONCE),
+        peers: door::Peers::new(DELIVERIES_PER_SECOND, DELIVERIES_AT_ONCE),
         changes,
     };
-    let routes = routes(Arc::new(receiver));
+    let routes = routes(Arc::new(receiver)).into_make_service_with_connect_info::<Peer>();
     tokio::select! {
         ended = axum::serve(Door::new(listener), routes) => ended,
         () = tell::run(client, config.applications, waiting) => Ok(()),
@@ -104,8 +102,9 @@ struct Receiver {
     settings: Settings,
     allow_unsigned: bool,
     deliveries: Deliveries,
-    bodies: Semaphore,
+    bodies: Bodies,
     rate: door::Rate,
+    peers: door::Peers,
     changes: mpsc::Sender<Change>,
 }
 
@@ -128,7 +127,10 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     let provider = Provider::of(|name| parts.headers.get(name).and_then(|value| value.to_str().ok()));
     let name = provider.map_or("unknown", |(provider, _)| provider.name());
     let taken = match provider {
-        Some((provider, event)) => receiver.take(provider, event, &parts.headers, body).await,
+        Some((provider, event)) => {
+            let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+            receiver.take(provider, event, peer, &parts.headers, body).await
+        }
         None => Err(Refused::new(
             "unknown",
             StatusCode::BAD_REQUEST,
@@ -169,10 +171,11 @@ impl Receiver {
         &self,
         provider: Provider,
         event: &str,
+        peer: Option<Peer>,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<usize, Refused> {
-        if !self.rate.admits() {
+        if !peer.is_none_or(|peer| self.peers.admits(peer)) || !self.rate.admits() {
             return Err(Refused::new(
                 "limited",
                 StatusCode::TOO_MANY_REQUESTS,
@@ -197,9 +200,9 @@ impl Receiver {
             Refused::new("denied", StatusCode::UNAUTHORIZED, "the signature is missing or wrong", why)
         };
         let proof = proof.map_err(denied)?;
-        let body = self.body(headers, body, settings.body_max).await?;
-        proof.check(&body).map_err(denied)?;
-        let changes = provider.changes(event, &body).map_err(|why| {
+        let body = self.bodies.read(headers, body, settings.body_max).await?;
+        proof.check(&body.bytes).map_err(denied)?;
+        let changes = provider.changes(event, &body.bytes).map_err(|why| {
             Refused::new("malformed", StatusCode::BAD_REQUEST, "the body is not JSON of that event", why)
         })?;
         drop(body);
@@ -211,56 +214,5 @@ impl Receiver {
             })?;
         }
         Ok(count)
-    }
-
-    /// Reads a body, within bounds of size and time.
-    async fn body(&self, headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Refused> {
-        let large = || {
-            let why = format!(
-                "the body is larger than {most} bytes, see {} in ConfigMap {}",
-                settings::MAX_KEY,
-                settings::MAP
-            );
-            Refused::new("large", StatusCode::PAYLOAD_TOO_LARGE, "the body is too large", why)
-        };
-        let length = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if length.is_some_and(|length| length > most) {
-            return Err(large());
-        }
-        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, self.bodies.acquire()).await else {
-            return Err(Refused::new(
-                "limited",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "try again later",
-                "too many bodies",
-            ));
-        };
-        let mut bytes = Vec::new();
-        let read = async {
-            let mut parts = body.into_data_stream();
-            while let Some(part) = parts.next().await {
-                let part = part.map_err(|_| {
-                    Refused::new(
-                        "malformed",
-                        StatusCode::BAD_REQUEST,
-                        "the body ended early",
-                        "the body ended early",
-                    )
-                })?;
-                if bytes.len() + part.len() > most {
-                    return Err(large());
-                }
-                bytes.extend_from_slice(&part);
-            }
-            Ok(())
-        };
-        match timeout(BODY_WITHIN, read).await {
-            Ok(done) => done.map(|()| bytes),
-            Err(_) => {
-                Err(Refused::new("slow", StatusCode::REQUEST_TIMEOUT, "the body is too slow", "too slow"))
-            }
-        }
     }
 }

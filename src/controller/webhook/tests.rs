@@ -24,8 +24,9 @@ fn stage(allow_unsigned: bool) -> Stage {
         settings: Settings::new(client, "argocd".to_owned()),
         allow_unsigned,
         deliveries: Deliveries::default(),
-        bodies: Semaphore::new(BODIES_AT_ONCE),
+        bodies: Bodies::default(),
         rate: door::Rate::new(1.0, 4.0),
+        peers: door::Peers::new(1.0, 3.0),
         changes: sender,
     };
     Stage { receiver: Arc::new(receiver), changes, server }
@@ -207,6 +208,29 @@ async fn a_flood_is_stopped_before_anything_is_asked() {
         seen.push(stage.send(request("push", None, "")).await.0);
     }
     assert_eq!(seen, [401, 401, 401, 429, 429]);
+}
+
+#[tokio::test]
+async fn one_address_that_floods_keeps_no_other_out() {
+    let mut stage = stage(false);
+    let body = push();
+    let from = |address: &str, signature: Option<&str>| {
+        let mut request = request("push", signature, &body);
+        let address: std::net::SocketAddr = format!("{address}:1").parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(Peer::from(address)));
+        request
+    };
+    let receiver = Arc::clone(&stage.receiver);
+    let first = from("192.0.2.1", None);
+    let first = async { routes(receiver).oneshot(first).await.unwrap().status().as_u16() };
+    let (status, ()) = tokio::join!(first, stage.configured(secrets(), "50"));
+    assert_eq!(status, 401);
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        seen.push(stage.send(from("192.0.2.1", None)).await.0);
+    }
+    assert_eq!(seen, [401, 401, 429, 429, 429]);
+    assert_eq!(stage.send(from("192.0.2.2", Some(&signature(&body)))).await.0, 200);
 }
 
 #[tokio::test]
