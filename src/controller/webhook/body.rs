@@ -152,7 +152,7 @@ mod tests {
         for stalled in [one, other] {
             assert_eq!(stalled.err().map(|refused| refused.status), Some(StatusCode::REQUEST_TIMEOUT));
         }
-        assert_eq!(begun.elapsed(), STALL_WITHIN);
+        assert!((STALL_WITHIN..BODY_WITHIN).contains(&begun.elapsed()));
         assert_eq!(bodies.0.available_permits(), 32);
     }
 

@@ -4,6 +4,7 @@
 //! by a dry run of the very apply that a sync makes. Everything is read with the user's own rights, and Secrets' values
 //! are never shown. Ends with 0 when nothing differs, 1 when something does, 2 when that cannot be said.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use similar::TextDiff;
 use tidegate_controller::survey::{self, Origin, Request};
 use tidegate_engine::sync::{Change, Difference, differences};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::application::find;
 use crate::Exit;
@@ -69,7 +71,16 @@ impl Diff {
         };
         let application = serde_json::to_value(application)?;
         let request = Request { cluster, application, origin, store: store.0.clone(), now: Timestamp::now() };
-        let world = survey::application(request).await.map_err(|why| {
+        let world = tokio::select! {
+            world = survey::application(request) => world,
+            code = stopped() => {
+                let code = code?;
+                drop(store);
+                // The thread that fetches would be waited for otherwise, and somebody wants this to end.
+                std::process::exit(code);
+            }
+        };
+        let world = world.map_err(|why| {
             let hint =
                 if self.local.is_some() { "" } else { "; --local PATH compares with a directory here" };
             anyhow!("{why}{hint}")
@@ -96,6 +107,16 @@ impl Diff {
     }
 }
 
+/// Waits until somebody ends the command; gives the exit code that shells know.
+async fn stopped() -> Result<i32> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    Ok(tokio::select! {
+        _ = interrupted.recv() => 130,
+        _ = terminated.recv() => 143,
+    })
+}
+
 /// A directory for the repository that goes with the command.
 struct Store(PathBuf);
 
@@ -103,7 +124,9 @@ impl Store {
     fn create() -> Result<Self> {
         let nanoseconds = Timestamp::now().as_nanosecond();
         let path = std::env::temp_dir().join(format!("tidegate-diff-{}-{nanoseconds}", std::process::id()));
-        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        // What a repository holds is for those who may read it.
+        let mut made = std::fs::DirBuilder::new();
+        made.mode(0o700).create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }
 }
@@ -165,9 +188,35 @@ fn yaml(object: Option<&Value>) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::{Store, stopped, text};
     use serde_json::json;
     use tidegate_engine::sync::{Change, Difference, Key};
+
+    #[test]
+    fn the_clone_is_for_its_owner_and_goes() {
+        let store = Store::create().unwrap();
+        let path = store.0.clone();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::write(path.join("object"), "x").unwrap();
+        drop(store);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn whoever_ends_the_command_is_heard() {
+        for (name, want) in [("INT", 130), ("TERM", 143)] {
+            let send = async {
+                let pid = std::process::id().to_string();
+                std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap()
+            };
+            // The first is asked first, so that it listens when the signal comes.
+            let (code, sent) = tokio::join!(biased; stopped(), send);
+            assert!(sent.success());
+            assert_eq!(code.unwrap(), want);
+        }
+    }
 
     #[test]
     fn a_change_reads_like_a_patch() {
