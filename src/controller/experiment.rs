@@ -37,14 +37,13 @@ const WAKE_SOONEST: Duration = Duration::from_millis(20);
 
 /// The loop's tools and memory.
 pub(crate) struct Experiments {
-    pub(crate) scene: Arc<Scene>,
-    pub(crate) client: Client,
-    pub(crate) hand: Hand,
-    pub(crate) recorder: Recorder,
-    pub(crate) metrics: Arc<Metrics>,
-    /// How often to look at an Experiment about which nothing is heard.
-    pub(crate) resync: Duration,
-    pub(crate) memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
+    scene: Arc<Scene>,
+    client: Client,
+    hand: Hand,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+    resync: Duration,
+    memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
 /// What is remembered of one Experiment between rounds: nothing that cannot be lost.
@@ -59,6 +58,19 @@ pub(crate) struct Memory {
 }
 
 impl Experiments {
+    /// Builds the loop; `resync` is how often to look at an Experiment about which nothing is heard.
+    pub(crate) fn new(
+        scene: &Arc<Scene>,
+        client: Client,
+        hand: Hand,
+        recorder: Recorder,
+        metrics: &Arc<Metrics>,
+        resync: Duration,
+    ) -> Arc<Self> {
+        let (scene, metrics) = (Arc::clone(scene), Arc::clone(metrics));
+        Arc::new(Self { scene, client, hand, recorder, metrics, resync, memories: Mutex::default() })
+    }
+
     /// Makes one round for one Experiment.
     pub(crate) async fn attend(self: Arc<Self>, key: Key) -> Next {
         let begun = Instant::now();

@@ -150,15 +150,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         memories: Mutex::default(),
     });
     let resync = Duration::from_secs(options.rollout_resync.max(1));
-    let experiments = Arc::new(Experiments {
-        scene: Arc::clone(&scene),
-        client,
-        hand: hand.clone(),
-        recorder: recorder.clone(),
-        metrics: Arc::clone(&metrics),
-        resync,
-        memories: Mutex::default(),
-    });
+    let experiments = Experiments::new(&scene, client, hand.clone(), recorder.clone(), &metrics, resync);
     let rollouts = Arc::new(Rollouts {
         scene: Arc::clone(&scene),
         hand,
