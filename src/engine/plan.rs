@@ -337,8 +337,8 @@ impl fmt::Display for Because {
             Self::WaitingForExperiment { experiment } => write!(f, "waiting for Experiment {experiment}"),
             Self::ExperimentRefused { why } => write!(f, "the step's Experiment cannot be made: {why}"),
             Self::ExperimentNeeded { experiment } => write!(f, "Experiment {experiment} is needed"),
-            Self::ExperimentNotNeeded { experiment } => {
-                write!(f, "Experiment {experiment} is no longer needed")
+            Self::ExperimentNotNeeded { experiment: name } => {
+                write!(f, "Experiment {name} is no longer needed")
             }
             Self::WaitingForRun { run } => write!(f, "waiting for AnalysisRun {run}"),
             Self::RunNeeded { run } => write!(f, "AnalysisRun {run} is needed"),

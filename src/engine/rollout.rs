@@ -192,6 +192,7 @@ fn opens(facts: &Core<'_>, plan: &mut Plan) -> bool {
     revision::sync(facts, plan);
     if facts.changed() {
         plan.because = Because::UpdateStarted { hash: facts.hash.clone() };
+        blue_green::sizes::keep_way_back(facts, plan);
         start_over(facts, false, plan);
         return true;
     }

@@ -525,10 +525,7 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
                 json!([{"setCanaryScale": {"weight": 5}}, {"plugin": {"name": "a/b"}}])
             ),
         ]),
-        [
-            "spec.strategy.canary.trafficRouting.plugins[a/b]",
-            "spec.strategy.canary.steps[1].plugin",
-        ]
+        ["spec.strategy.canary.trafficRouting.plugins[a/b]", "spec.strategy.canary.steps[1].plugin",]
     );
     let plugins = json!({"plugins": {"a/b": {}}});
     let error =

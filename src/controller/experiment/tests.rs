@@ -1,6 +1,6 @@
 //! Experiments against an API server that a test answers: one write is one exact request.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -29,15 +29,8 @@ fn bench() -> Bench {
     let (client, server) = server();
     let (metrics, scene) = (Arc::new(Metrics::default()), Arc::new(Scene::default()));
     let (recorder, told) = events::channel(client.clone(), Arc::clone(&metrics));
-    let experiments = Arc::new(Experiments {
-        scene: Arc::clone(&scene),
-        hand: Hand::new(client.clone(), recorder.clone()),
-        client,
-        recorder,
-        metrics,
-        resync: Duration::from_secs(900),
-        memories: Mutex::default(),
-    });
+    let hand = Hand::new(client.clone(), recorder.clone());
+    let experiments = Experiments::new(&scene, client, hand, recorder, &metrics, Duration::from_secs(900));
     Bench { experiments, scene, server, told }
 }
 

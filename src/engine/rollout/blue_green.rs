@@ -6,7 +6,7 @@
 
 mod pause;
 mod runs;
-mod sizes;
+pub(super) mod sizes;
 pub(super) mod status;
 pub(super) mod switch;
 mod view;

@@ -4,11 +4,13 @@
 //! Input: a view and the plan so far. Output: changes of size, deadlines, and the history that is no longer kept. What the
 //! active Service selects, or selected when this round began, is never made smaller than `spec.replicas`.
 
-use tidegate_api::valid::AbortDelay;
+use tidegate_api::valid::{AbortDelay, ValidBlueGreen};
 
+use super::super::core::Core;
 use super::super::restart;
 use super::super::runs::Runs;
 use super::super::scale::{self, Deadline};
+use super::super::window;
 use super::super::world::{SCALE_DOWN_DEADLINE, Set};
 use super::runs;
 use super::view::View;
@@ -63,6 +65,17 @@ fn clear_deadlines(view: &View<'_>, aborted: bool, plan: &mut Plan) {
             cleared.push(set.name.as_str());
             scale::annotate(plan, set, SCALE_DOWN_DEADLINE, None, Because::Bookkeeping);
         }
+    }
+}
+
+/// Who goes back right after the switch comes before the delay of the old revision was written down: it begins now, so
+/// that the way back is as short as it is a moment later.
+pub(in super::super) fn keep_way_back(core: &Core<'_>, plan: &mut Plan) {
+    let seconds = core.blue_green.map_or(0, ValidBlueGreen::scale_down_delay_seconds);
+    let (Some(new), Some(stable)) = (core.new, core.distinct_stable()) else { return };
+    let is_up = new.replicas == core.replicas && new.status.available.min(new.replicas) == core.replicas;
+    if seconds > 0 && core.replicas > 0 && is_up && !new.has_deadline() && window::older(new, stable) {
+        scale::deadline(core, new, seconds, plan);
     }
 }
 
