@@ -21,7 +21,6 @@ use tracing::{debug, error, info, warn};
 
 use self::apply::{Stopped, apply};
 use self::observe::{Observed, observe};
-use crate::analysis::Runs;
 use crate::apply::{Failed, Hand, kind_of};
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
@@ -60,17 +59,17 @@ pub(crate) struct Memory {
 }
 
 impl Experiments {
-    /// The loop of Experiments, with the tools of that of their AnalysisRuns.
-    pub(crate) fn beside(runs: &Runs, resync: Duration) -> Self {
-        Self {
-            scene: Arc::clone(&runs.scene),
-            client: runs.client.clone(),
-            hand: runs.hand.clone(),
-            recorder: runs.recorder.clone(),
-            metrics: Arc::clone(&runs.metrics),
-            resync,
-            memories: Mutex::default(),
-        }
+    /// Builds the loop; `resync` is how often to look at an Experiment about which nothing is heard.
+    pub(crate) fn new(
+        scene: &Arc<Scene>,
+        client: Client,
+        hand: Hand,
+        recorder: Recorder,
+        metrics: &Arc<Metrics>,
+        resync: Duration,
+    ) -> Arc<Self> {
+        let (scene, metrics) = (Arc::clone(scene), Arc::clone(metrics));
+        Arc::new(Self { scene, client, hand, recorder, metrics, resync, memories: Mutex::default() })
     }
 
     /// Makes one round for one Experiment.

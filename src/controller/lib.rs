@@ -141,7 +141,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let hand = Hand::new(client.clone(), recorder.clone());
     let runs = Arc::new(Runs {
         scene: Arc::clone(&scene),
-        client,
+        client: client.clone(),
         hand: hand.clone(),
         recorder: recorder.clone(),
         metrics: Arc::clone(&metrics),
@@ -150,7 +150,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         memories: Mutex::default(),
     });
     let resync = options.resync();
-    let experiments = Arc::new(Experiments::beside(&runs, resync));
+    let experiments = Experiments::new(&scene, client, hand.clone(), recorder.clone(), &metrics, resync);
     let rollouts = Arc::new(Rollouts {
         scene: Arc::clone(&scene),
         hand,
