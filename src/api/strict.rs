@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 
 /// The group of Ingresses.
 const NETWORKING: &str = "networking.k8s.io";
-const FOREIGN: &str = "x-foreign";
 
 /// What the fields of each kind are.
 #[derive(Debug)]
@@ -57,10 +56,7 @@ impl Schemas {
 fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
     let schema = settings.into_generator().into_root_schema_for::<T>();
-    let mut schema = serde_json::to_value(schema).unwrap_or_default();
-    // What must be there is for the API server, and in words of its own for validation.
-    schema[FOREIGN] = true.into();
-    schema
+    serde_json::to_value(schema).unwrap_or_default()
 }
 
 /// Puts Kubernetes' schemas where the CRD of a kind leaves the field to Kubernetes.
@@ -136,7 +132,8 @@ fn check_object(fields: &Map<String, Value>, schema: &Value, path: &str, errors:
             errors.push(FieldError { path, kind: FieldErrorKind::Forbidden, value: None, detail });
         }
     }
-    if schema.get(FOREIGN).is_some() || path.is_empty() {
+    // The kind of the object was found by what is required of the whole.
+    if path.is_empty() {
         return;
     }
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {

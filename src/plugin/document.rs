@@ -291,7 +291,7 @@ metadata: &m
         assert_eq!(documents.len(), 2);
         assert_eq!(place(0, ""), (2, 1));
         assert_eq!(place(0, "spec.strategy.canary.steps[0].setWeight"), (7, 9));
-        assert_eq!(place(0, "spec.strategy.steps[1].setWeight"), (8, 19));
+        assert_eq!(place(0, "spec.strategy.steps[1].setWeight"), (8, 21));
         assert_eq!(place(0, "spec.strategy.steps[1]"), (8, 9));
         assert_eq!(
             place(0, "spec.strategy.canary.trafficRouting.plugins[argoproj-labs/gatewayAPI].httpRoute"),

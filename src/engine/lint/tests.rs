@@ -6,10 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
-use tidegate_api::rollout::{Rollout, RolloutStatus};
+use tidegate_api::rollout::{ObjectRef, Rollout, RolloutStatus};
 
 use super::*;
 use crate::plan::{Because, Reference, RouteWrite, SetPatch, StatusWrite};
+use crate::rollout::workload::{Workload, WorkloadKind};
 use crate::rollout::world::{
     Endpoints, HASH_LABEL, MANAGED_BY, Parsed, Pod, SCALE_DOWN_DEADLINE, Service, Set, SetStatus,
 };
@@ -656,4 +657,27 @@ fn nothing_else_happens_while_pods_are_restarted() {
     let world = restarting();
     let with_others = broken(&world, vec![restart("v1-0"), scale("v2", 4, 5)]);
     assert_eq!(with_others, [(Rule::RestartedInPassing, 0)]);
+}
+
+#[test]
+fn a_deployment_shrinks_only_as_the_rollouts_own_pods_can_stand_for_it() {
+    let deployment = json!({"metadata": {"name": "shop", "uid": "d1"}, "spec": {"replicas": 10}});
+    let scaled = |mode: &str, from: i32, to: i32| {
+        let mut world = world();
+        world.workload = Some(Arc::new(Workload::parse(WorkloadKind::Deployment, &deployment)));
+        world.sets = vec![set("v2", 10, 6)];
+        edit(&mut world, |rollout| {
+            let scale_down = Some(mode.to_owned());
+            rollout.spec.workload_ref = Some(ObjectRef { scale_down, ..ObjectRef::default() });
+        });
+        let (name, uid) = ("shop".to_owned(), "d1".to_owned());
+        broken(&world, vec![Write::ScaleWorkload { name, uid, from, to }])
+    };
+    let too_small = [(Rule::WorkloadTooSmall, 0)];
+    assert_eq!(scaled("progressively", 10, 4), [], "6 of 10 are available");
+    assert_eq!(scaled("progressively", 10, 3), too_small);
+    assert_eq!(scaled("onsuccess", 10, 4), too_small, "not before all are");
+    assert_eq!(scaled("never", 10, 4), too_small);
+    assert_eq!(scaled("progressively", 9, 4), [(Rule::WrongFrom, 0)]);
+    assert_eq!(scaled("progressively", 10, 10), [(Rule::ChangesNothing, 0)]);
 }

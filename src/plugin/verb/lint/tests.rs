@@ -45,7 +45,7 @@ spec:
     interval: 1m
     provider:
       job:
-        spec: {template: {spec: {}}}
+        spec: {template: {spec: {containers: [{name: a, image: b}]}}}
 ";
 
 fn source(name: &str, text: &str) -> Source {
@@ -109,14 +109,14 @@ kind: Experiment
 metadata: {name: e}
 spec:
   templates:
-  - {name: a, selector: {matchLabels: {a: b}}, template: {spec: {}}, minReadySeconds: 700}
-  - {name: a, selector: {matchLabels: {a: b}}, template: {spec: {}}}
+  - {name: a, minReadySeconds: 700, selector: {matchLabels: {a: b}}, template: {spec: {containers: [{name: c, image: d}]}}}
+  - {name: a, selector: {matchLabels: {a: b}}, template: {spec: {containers: [{name: c}]}}}
 ";
     let said = lines(&[source("e.yaml", text)]);
     assert_eq!(
         said,
         [
-            "e.yaml:6:70: error: Experiment e: spec.templates[0].minReadySeconds: Invalid value: 700: must not be \
+            "e.yaml:6:15: error: Experiment e: spec.templates[0].minReadySeconds: Invalid value: 700: must not be \
              greater than progressDeadlineSeconds",
             "e.yaml:7:6: error: Experiment e: spec.templates[1].name: Duplicate value: \"a\"",
         ]
