@@ -68,6 +68,6 @@ mod tests {
         assert!(offered("get rollout web --name").contains(&"--namespace".to_owned()));
         assert_eq!(offered("completion fi"), ["fish", ":4"]);
         assert_eq!(offered("promote web"), [":4"]);
-        assert!(!offered("").contains(&"lint".to_owned()), "what is not there is not offered");
+        assert!(!offered("").contains(&"dashboard".to_owned()), "what is not there is not offered");
     }
 }
