@@ -40,7 +40,15 @@ pub(crate) struct RolloutFacts {
     /// Whether Tidegate's own sync applied it.
     pub(crate) synced: bool,
     /// The spec with the template of its workload, as long as neither has a new generation.
-    with_workload: Arc<Mutex<Option<(String, i64, Arc<Parsed>)>>>,
+    with_workload: Arc<Mutex<Option<WithWorkload>>>,
+}
+
+/// A spec with the template of a workload, and of which generation of which workload that is.
+#[derive(Debug)]
+struct WithWorkload {
+    uid: String,
+    generation: i64,
+    spec: Arc<Parsed>,
 }
 
 impl RolloutFacts {
@@ -53,14 +61,13 @@ impl RolloutFacts {
             return Arc::new(workload::parsed(&self.rollout, None, unread));
         };
         let mut kept = self.with_workload.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((uid, generation, spec)) = &*kept
-            && *uid == workload.uid
-            && *generation == workload.generation
-        {
-            return Arc::clone(spec);
+        let same = |kept: &&WithWorkload| kept.uid == workload.uid && kept.generation == workload.generation;
+        if let Some(kept) = kept.as_ref().filter(same) {
+            return Arc::clone(&kept.spec);
         }
         let spec = Arc::new(workload::parsed(&self.rollout, Some(workload), None));
-        *kept = Some((workload.uid.clone(), workload.generation, Arc::clone(&spec)));
+        let (uid, generation) = (workload.uid.clone(), workload.generation);
+        *kept = Some(WithWorkload { uid, generation, spec: Arc::clone(&spec) });
         spec
     }
 }

@@ -138,9 +138,8 @@ fn nodes(text: &str) -> Vec<Node> {
     let mut parser = Parser::new_from_str(text);
     let mut roots = Vec::new();
     while let Some(Ok((event, span))) = parser.next_event() {
-        match event {
-            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => {}
-            event => roots.extend(node(&mut parser, event, &span, 0)),
+        if event.is_node() {
+            roots.extend(node(&mut parser, event, &span, 0));
         }
     }
     roots
@@ -190,6 +189,15 @@ fn node<'t>(parser: &mut TextParser<'t>, event: Event<'t>, span: &Span, depth: u
             let (event, span) = next(parser)?;
             found.children.push((name, place, node(parser, event, &span, depth + 1)?));
         },
+        Event::StreamStart
+        | Event::StreamEnd
+        | Event::DocumentStart(..)
+        | Event::DocumentEnd
+        | Event::Anchor(..)
+        | Event::Comment(..)
+        | Event::SequenceEnd
+        | Event::MappingEnd => return None,
+        // What a later parser may tell of is no value either.
         _ => return None,
     }
     Some(found)
