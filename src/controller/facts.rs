@@ -32,10 +32,6 @@ pub(crate) trait Facts: Sized + Send + Sync + 'static {
     fn differs(&self, old: &Self) -> bool;
 }
 
-/// The spec with the template of its workload, as long as neither has a new generation: uid and generation of the
-/// workload, and what they made.
-type WithWorkload = (String, i64, Arc<Parsed>);
-
 /// A Rollout, its parsed spec, and the names of what it looks at.
 #[derive(Debug)]
 pub(crate) struct RolloutFacts {
@@ -44,7 +40,16 @@ pub(crate) struct RolloutFacts {
     pub(crate) uses: Arc<Uses>,
     /// Whether Tidegate's own sync applied it.
     pub(crate) synced: bool,
+    /// The spec with the template of its workload, as long as neither has a new generation.
     with_workload: Arc<Mutex<Option<WithWorkload>>>,
+}
+
+/// A spec with the template of a workload, and of which generation of which workload that is.
+#[derive(Debug)]
+struct WithWorkload {
+    uid: String,
+    generation: i64,
+    spec: Arc<Parsed>,
 }
 
 impl RolloutFacts {
@@ -57,14 +62,13 @@ impl RolloutFacts {
             return Arc::new(workload::parsed(&self.rollout, None, unread));
         };
         let mut kept = self.with_workload.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((uid, generation, spec)) = &*kept
-            && *uid == workload.uid
-            && *generation == workload.generation
-        {
-            return Arc::clone(spec);
+        let same = |kept: &&WithWorkload| kept.uid == workload.uid && kept.generation == workload.generation;
+        if let Some(kept) = kept.as_ref().filter(same) {
+            return Arc::clone(&kept.spec);
         }
         let spec = Arc::new(workload::parsed(&self.rollout, Some(workload), None));
-        *kept = Some((workload.uid.clone(), workload.generation, Arc::clone(&spec)));
+        let (uid, generation) = (workload.uid.clone(), workload.generation);
+        *kept = Some(WithWorkload { uid, generation, spec: Arc::clone(&spec) });
         spec
     }
 }

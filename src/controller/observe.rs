@@ -68,7 +68,7 @@ fn workload(
     let followed = stores.workloads.of(*kind);
     match followed.store.get(&Key::new(&key.namespace, name)) {
         Some(kept) => {
-            // A ReplicaSet is only read here, and may be one of another name's versions below.
+            // Only a Deployment is ever written.
             if *kind == WorkloadKind::Deployment {
                 seen.insert(kind.reference(name), kept.seen);
             }

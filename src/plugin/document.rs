@@ -134,14 +134,12 @@ pub(crate) fn documents(source: &Source) -> Result<Vec<Document>, Broken> {
 }
 
 /// The roots of all documents of a text that can be read.
-#[expect(clippy::wildcard_enum_match_arm, reason = "a parser's events: whatever else it tells is no value")]
 fn nodes(text: &str) -> Vec<Node> {
     let mut parser = Parser::new_from_str(text);
     let mut roots = Vec::new();
     while let Some(Ok((event, span))) = parser.next_event() {
-        match event {
-            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => {}
-            event => roots.extend(node(&mut parser, event, &span, 0)),
+        if event.is_node() {
+            roots.extend(node(&mut parser, event, &span, 0));
         }
     }
     roots
@@ -160,7 +158,6 @@ fn next<'t>(parser: &mut TextParser<'t>) -> Option<(Event<'t>, Span)> {
 }
 
 /// The node that begins with an event; nothing for what is no value, or where the text ends too early.
-#[expect(clippy::wildcard_enum_match_arm, reason = "a parser's events: whatever else it tells is no value")]
 fn node<'t>(parser: &mut TextParser<'t>, event: Event<'t>, span: &Span, depth: usize) -> Option<Node> {
     let mut found = Node { place: Place::of(span), ..Node::default() };
     if depth > DEPTH_MAX {
@@ -192,6 +189,15 @@ fn node<'t>(parser: &mut TextParser<'t>, event: Event<'t>, span: &Span, depth: u
             let (event, span) = next(parser)?;
             found.children.push((name, place, node(parser, event, &span, depth + 1)?));
         },
+        Event::StreamStart
+        | Event::StreamEnd
+        | Event::DocumentStart(..)
+        | Event::DocumentEnd
+        | Event::Anchor(..)
+        | Event::Comment(..)
+        | Event::SequenceEnd
+        | Event::MappingEnd => return None,
+        // What a later parser may tell of is no value either.
         _ => return None,
     }
     Some(found)
