@@ -122,6 +122,16 @@ impl Judge<'_> {
 
     /// Whether a revision ran before the stable one, and recently enough to go back to it at once.
     fn went_before(&self, to: &str) -> bool {
+        let older = |set: &Set, stable: &Set| set.created < stable.created;
+        let stable = set_of(self.seen, &self.facts.status.stable_rs);
+        let in_delay = set_of(self.seen, to).zip(stable).is_some_and(|(set, stable)| {
+            older(set, stable) && set.deadline().is_some_and(|deadline| deadline > self.seen.now)
+        });
+        in_delay || self.is_within_window(to)
+    }
+
+    /// Whether a revision is older than the stable one, by fewer ReplicaSets than the rollback window has revisions.
+    pub(super) fn is_within_window(&self, to: &str) -> bool {
         let (Some(set), Some(stable)) =
             (set_of(self.seen, to), set_of(self.seen, &self.facts.status.stable_rs))
         else {
@@ -130,9 +140,7 @@ impl Judge<'_> {
         let between =
             self.seen.sets.iter().filter(|one| one.created > set.created && one.created < stable.created);
         let window = self.seen.rollout.spec.rollback_window.as_ref().map_or(0, |window| window.revisions);
-        let in_window = between.count() < usize::try_from(window).unwrap_or(0);
-        let in_delay = set.deadline().is_some_and(|deadline| deadline > self.seen.now);
-        set.created < stable.created && (in_window || in_delay)
+        set.created < stable.created && between.count() < usize::try_from(window).unwrap_or(0)
     }
 
     /// Judges the size of a ReplicaSet of a blue-green Rollout.

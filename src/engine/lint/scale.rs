@@ -42,7 +42,9 @@ impl Judge<'_> {
     /// does not grow above what setCanaryScale asks for.
     fn grown(&mut self, set: &Set, to: i32) {
         if !self.facts.routers.is_empty() {
-            let canary = set.hash() == self.facts.status.current_pod_hash;
+            let aborted = self.facts.status.abort || self.aborting;
+            let skips_steps = !aborted && self.is_within_window(set.hash());
+            let canary = set.hash() == self.facts.status.current_pod_hash && !skips_steps;
             if let Some(asked) = self.facts.asked_scale().filter(|asked| canary && to > *asked) {
                 let why = format!("{} grows to {to}, but setCanaryScale asks for {asked}", set.name);
                 self.blame(Rule::ScaleIgnored, why);

@@ -41,7 +41,7 @@ pub(super) fn scale(view: &View<'_>, runs: &Runs, aborted: bool, inconclusive: b
         }
     }
     if let Some(new) = view.new {
-        let want = if view.is_switched() {
+        let want = if view.is_switched() || is_switched_to(view, new, plan) {
             view.replicas
         } else if aborted && view.distinct_stable().is_some() {
             after_abort(view, new, plan)
@@ -158,6 +158,14 @@ fn referenced(view: &View<'_>, set: &Set, plan: &Plan) -> bool {
 
 fn is_pointed_at(hash: &str, plan: &Plan) -> bool {
     plan.writes.iter().any(|planned| matches!(&planned.write, Write::PointService { to, .. } if to == hash))
+}
+
+/// Whether this very plan sends users to a revision.
+fn is_switched_to(view: &View<'_>, set: &Set, plan: &Plan) -> bool {
+    plan.writes.iter().any(|planned| {
+        matches!(&planned.write, Write::PointService { service, to, .. }
+            if *service == view.spec.active_service && to == set.hash())
+    })
 }
 
 /// Deletes old ReplicaSets beyond the history limit.
