@@ -33,9 +33,11 @@ impl Truth<'_> {
         let ready =
             |hash: &str| self.pods.ready(self.cluster, hash) + self.pods.lost_since(heard, Some(hash));
         let status = self.world.rollout.status.as_ref();
-        let back = status.is_some_and(|status| status.stable_rs == to && status.current_pod_hash != to);
-        let need = if back { self.replicas(true).min(1) } else { self.replicas(true) };
         let now = self.world.services.get(ACTIVE_SERVICE).and_then(|service| service.hash());
+        // A Service that somebody made anew leads to everybody until it is pointed.
+        let back = status
+            .is_some_and(|status| status.stable_rs == to && (status.current_pod_hash != to || now.is_none()));
+        let need = if back { self.replicas(true).min(1) } else { self.replicas(true) };
         let from_nothing = now.is_some_and(|now| self.pods.ready(self.cluster, now) == 0);
         (ready(to) < need && !(back && from_nothing))
             .then(|| format!("users are led to {to}, which has {} ready pods of {need}", ready(to)))

@@ -222,7 +222,7 @@ impl Simulation {
             Event::Round(_) => {}
             Event::Cache(kind, version) => {
                 // Pods by themselves matter to a restart only; everything else hears of them by their ReplicaSet.
-                if self.cluster.catch_up(kind, version) && (kind != Kind::Pod || self.restart_is_due()) {
+                if self.cluster.catch_up(kind, version) && (kind != Kind::Pod || self.pods_matter()) {
                     let delay = self.random.between(0, 5);
                     self.schedule_round(delay);
                 }
@@ -265,6 +265,16 @@ impl Simulation {
         let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
         let max = routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100);
         network::weights(&self.cluster, &self.shape.ways, max)
+    }
+
+    /// Whether a change of a pod alone may call for a round.
+    fn pods_matter(&self) -> bool {
+        let has_roles = self.cluster.rollout().is_some_and(|held| {
+            let strategy = &held.object.rollout.spec.strategy;
+            let canary = strategy.canary.as_ref();
+            canary.is_some_and(|canary| canary.canary_metadata.is_some() || canary.stable_metadata.is_some())
+        });
+        has_roles || self.restart_is_due()
     }
 
     fn restart_is_due(&self) -> bool {

@@ -61,7 +61,7 @@ impl Judge<'_> {
         let now = active(self.seen, spec).map(str::to_owned);
         let from = now.as_deref().and_then(|hash| set_of(self.seen, hash));
         // From nowhere, or back after an abort, a single pod is better than what there is.
-        let rescued = back && (self.aborting || from.is_none() && self.is_updating());
+        let rescued = back && (self.aborting || from.is_none());
         let (have, need) = if rescued {
             (available.max(ready), self.facts.replicas.min(1))
         } else {
@@ -74,11 +74,6 @@ impl Judge<'_> {
         if let Some(why) = self.speaks_against(spec, to).filter(|_| !rescued) {
             self.blame(Rule::SwitchedTooEarly, format!("Service {service} is pointed at {to}, but {why}"));
         }
-    }
-
-    fn is_updating(&self) -> bool {
-        let status = &self.facts.status;
-        !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash
     }
 
     fn nobody_serves(&self, spec: &BlueGreenStrategy) -> bool {

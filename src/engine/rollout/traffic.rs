@@ -12,7 +12,7 @@ use tidegate_api::valid::ProgressThreshold;
 use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
-use super::{step, step_routes};
+use super::{restart, step, step_routes};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Routers, Routing, StepRoute};
 
@@ -313,6 +313,14 @@ fn target(facts: &Facts<'_>, aborted: bool) -> i32 {
 fn not_ready_for(facts: &Facts<'_>, weight: i32) -> Option<Because> {
     let (_, service) = services(facts.strategy);
     let need = required(facts, weight);
+    if restart::counts_evicted(facts)
+        && let Some(new) = facts.new
+    {
+        // Endpoints and ReplicaSets may still show what a restart has just sent away.
+        let leaving = facts.world.pods.iter().filter(|pod| pod.leaving && pod.set == new.name).count();
+        let pods = i32::try_from(leaving).unwrap_or(i32::MAX);
+        return Some(Because::PodsLeaving { set: new.name.clone(), pods });
+    }
     // A Service that is not adopted yet reaches the pods of every revision.
     let selected = facts.world.services.get(service).and_then(|service| service.hash());
     // Endpoints may still show pods of a larger ReplicaSet that is on its way to another size.
