@@ -45,6 +45,10 @@ fn healthy(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
     }
     let all: i32 = simulation.cluster.sets.all().map(|(_, held)| held.object.replicas).sum();
     let stable = size(simulation, &status.stable_rs);
+    // While pods of the stable revision do not work, others have to stay, and no Service can be pointed at it.
+    if !stable_works(simulation, status) {
+        return None;
+    }
     if (all, stable) != (wanted, wanted) {
         return Some(format!(
             "Healthy with {stable} pods of the stable revision and {all} in all; {wanted} are wanted"

@@ -128,7 +128,10 @@ impl Judge<'_> {
             self.blame(Rule::PointedAtNothing, why);
             return;
         }
-        let need = self.facts.threshold(self.facts.share(carried));
+        // The steps may ask for fewer pods than the weight's share.
+        let of_canary = !stable && to == self.facts.status.current_pod_hash;
+        let pods = if of_canary { self.facts.carriers(carried) } else { self.facts.share(carried) };
+        let need = self.facts.threshold(pods);
         let ready_now = self.seen.endpoints.get(service).map_or(0, total);
         if available < need && available < ready_now {
             let why = format!(
