@@ -79,12 +79,6 @@ pub(super) async fn explains_a_canary_and_remembers_its_revisions(scene: Arc<Sce
     plugin.expect("explain shop", 0, &["everything is as wanted", "no update is under way"]).await?;
     shop.ship("v2", json!([])).await?;
     shop.until_paused_at(1).await?;
-    // One write more follows the pause, which the page would tell of.
-    shop.until("telling that it is paused", |rollout| {
-        let conditions = rollout["status"]["conditions"].as_array();
-        conditions.into_iter().flatten().any(|known| known["type"] == "Paused" && known["status"] == "True")
-    })
-    .await?;
     scene.then("its page says what ends the pause, and that an abort takes the weight first");
     let words = ["until somebody promotes it", "the router shows 30", "canary weight 0 of 100"];
     plugin.expect("explain rollout shop", 0, &words).await?;

@@ -176,10 +176,17 @@ impl Shop {
         .await
     }
 
-    /// Waits for the pause at a step.
+    /// Waits until it pauses at a step and its conditions say so as well, which a write of its own follows up.
     pub(super) async fn until_paused_at(&self, step: i64) -> Result<Value> {
         self.until(&format!("paused at step {step}"), |rollout| {
-            rollout["status"]["phase"] == "Paused" && rollout["status"]["currentStepIndex"] == step
+            let status = &rollout["status"];
+            let conditions = status["conditions"].as_array();
+            status["phase"] == "Paused"
+                && status["currentStepIndex"] == step
+                && conditions
+                    .into_iter()
+                    .flatten()
+                    .any(|known| known["type"] == "Paused" && known["status"] == "True")
         })
         .await
     }
