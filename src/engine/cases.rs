@@ -135,8 +135,9 @@ fn kind_name(kind: WorkloadKind) -> &'static str {
     }
 }
 
-fn folders() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/rollout");
+/// The folders of the cases of one kind, in order.
+pub(crate) fn folders(of: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases").join(of);
     let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -146,26 +147,32 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-#[test]
-fn plans_are_as_written() {
+/// Compares texts with golden files, or writes these anew where that is asked for.
+pub(crate) fn are_as_written(texts: impl Iterator<Item = (PathBuf, String)>) {
     let update = std::env::var_os("UPDATE").is_some();
     let mut wrong = Vec::new();
-    for folder in folders() {
-        let world = world(&folder.join("world.yaml"));
-        let text = plan(&world).to_string();
-        let golden = folder.join("plan.txt");
+    for (golden, text) in texts {
         if update {
             std::fs::write(&golden, &text).unwrap();
         } else if std::fs::read_to_string(&golden).unwrap_or_default() != text {
-            wrong.push(format!("{}:\n{text}", folder.display()));
+            wrong.push(format!("{}:\n{text}", golden.display()));
         }
     }
-    assert!(wrong.is_empty(), "these plans differ from plan.txt:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "these differ from their golden files:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn plans_are_as_written() {
+    let text = |folder: PathBuf| {
+        let text = plan(&world(&folder.join("world.yaml"))).to_string();
+        (folder.join("plan.txt"), text)
+    };
+    are_as_written(folders("rollout").into_iter().map(text));
 }
 
 #[test]
 fn plans_are_the_same_every_time_and_pass_lint() {
-    for folder in folders() {
+    for folder in folders("rollout") {
         let world = world(&folder.join("world.yaml"));
         let first = plan(&world);
         assert_eq!(first, plan(&world), "{} plans differently the second time", folder.display());
@@ -177,18 +184,10 @@ fn plans_are_the_same_every_time_and_pass_lint() {
 /// Pages of `explain` for the cases that hold an `explain.txt`.
 #[test]
 fn explanations_are_as_written() {
-    let update = std::env::var_os("UPDATE").is_some();
-    let mut wrong = Vec::new();
-    for folder in folders() {
-        let golden = folder.join("explain.txt");
-        let Ok(known) = std::fs::read_to_string(&golden) else { continue };
+    let told = |folder: &PathBuf| folder.join("explain.txt").exists();
+    let page = |folder: PathBuf| {
         let page = Explanation::new(&world(&folder.join("world.yaml")), Vec::new());
-        let text = render_explanation(&page, Paint::Plain);
-        if update {
-            std::fs::write(&golden, &text).unwrap();
-        } else if known != text {
-            wrong.push(format!("{}:\n{text}", folder.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "these pages differ from explain.txt:\n{}", wrong.join("\n"));
+        (folder.join("explain.txt"), render_explanation(&page, Paint::Plain))
+    };
+    are_as_written(folders("rollout").into_iter().filter(told).map(page));
 }

@@ -15,5 +15,7 @@ pub mod route;
 pub mod sync;
 pub mod view;
 
+mod covers;
+
 #[cfg(test)]
 mod cases;

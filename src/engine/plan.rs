@@ -4,7 +4,7 @@
 
 mod text;
 
-pub(crate) use text::patch_text;
+pub(crate) use text::{ending_text, notices_text, patch_text};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -396,6 +396,17 @@ impl Plan {
     pub fn status(&self) -> Option<&RolloutStatus> {
         self.writes.iter().find_map(|planned| {
             if let Write::Status(status) = &planned.write { Some(&status.to) } else { None }
+        })
+    }
+
+    /// The Services that the plan points at revisions, with the revision, in order.
+    pub(crate) fn pointed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.writes.iter().filter_map(|planned| {
+            if let Write::PointService { service, to, .. } = &planned.write {
+                Some((service.as_str(), to.as_str()))
+            } else {
+                None
+            }
         })
     }
 

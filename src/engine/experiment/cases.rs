@@ -10,7 +10,7 @@ use serde_json::Value;
 use tidegate_api::experiment::Experiment;
 
 use super::{ExperimentWorld, Taken, plan};
-use crate::cases::documents;
+use crate::cases::{are_as_written, documents, folders};
 use crate::rollout::world::{Service, Set, TemplateKey};
 
 fn world(path: &Path) -> ExperimentWorld {
@@ -45,28 +45,13 @@ fn world(path: &Path) -> ExperimentWorld {
     }
 }
 
-fn folders() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/experiment");
-    let entries = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
-}
-
 #[test]
 fn plans_are_as_written() {
-    let update = std::env::var_os("UPDATE").is_some();
-    let mut wrong = Vec::new();
-    for folder in folders() {
+    let text = |folder: PathBuf| {
         let world = world(&folder.join("world.yaml"));
         let text = plan(&world).to_string();
-        let golden = folder.join("plan.txt");
         assert_eq!(plan(&world).to_string(), text, "{} plans differently the second time", folder.display());
-        if update {
-            std::fs::write(&golden, &text).unwrap();
-        } else if std::fs::read_to_string(&golden).unwrap_or_default() != text {
-            wrong.push(format!("{}:\n{text}", folder.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "these plans differ from plan.txt:\n{}", wrong.join("\n"));
+        (folder.join("plan.txt"), text)
+    };
+    are_as_written(folders("experiment").into_iter().map(text));
 }

@@ -6,24 +6,17 @@ use tidegate_api::experiment::{ExperimentAnalysisRunStatus, ExperimentStatus, Te
 use tidegate_api::phase::AnalysisPhase;
 
 use super::plan::{Plan, StatusWrite, Write};
-use crate::plan::patch_text;
+use crate::plan::{ending_text, notices_text, patch_text};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for planned in &self.writes {
             writeln!(f, "{}", planned.write)?;
             writeln!(f, "    because {}", planned.because)?;
-            for (on, notices) in [("", &planned.notices), (" on the Rollout", &planned.passed_on)] {
-                for notice in notices {
-                    let kind = if notice.warning { "warning" } else { "event" };
-                    writeln!(f, "    {kind}{on} {}: {}", notice.reason, notice.message)?;
-                }
-            }
+            notices_text(&planned.notices, "", f)?;
+            notices_text(&planned.passed_on, " on the Rollout", f)?;
         }
-        if let Some(wake) = self.wake {
-            writeln!(f, "wake {wake}")?;
-        }
-        writeln!(f, "now {}", self.because)
+        ending_text(self.wake, &self.because, f)
     }
 }
 

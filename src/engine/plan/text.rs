@@ -3,26 +3,42 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_api::rollout::RolloutStatus;
 
-use super::{Plan, SetPatch, Write};
+use super::{Notice, Plan, SetPatch, Write};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for planned in &self.writes {
             writeln!(f, "{}", planned.write)?;
             writeln!(f, "    because {}", planned.because)?;
-            for notice in &planned.notices {
-                let kind = if notice.warning { "warning" } else { "event" };
-                writeln!(f, "    {kind} {}: {}", notice.reason, notice.message)?;
-            }
+            notices_text(&planned.notices, "", f)?;
         }
-        if let Some(wake) = self.wake {
-            writeln!(f, "wake {wake}")?;
-        }
-        writeln!(f, "now {}", self.because)
+        ending_text(self.wake, &self.because, f)
     }
+}
+
+/// Events in a line each; `on` says of what, where that is not the object of the plan.
+pub(crate) fn notices_text(notices: &[Notice], on: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for notice in notices {
+        let kind = if notice.warning { "warning" } else { "event" };
+        writeln!(f, "    {kind}{on} {}: {}", notice.reason, notice.message)?;
+    }
+    Ok(())
+}
+
+/// The end of a plan: when to look again, and how things stand.
+pub(crate) fn ending_text(
+    wake: Option<Timestamp>,
+    because: &dyn fmt::Display,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    if let Some(wake) = wake {
+        writeln!(f, "wake {wake}")?;
+    }
+    writeln!(f, "now {because}")
 }
 
 impl fmt::Display for Write {

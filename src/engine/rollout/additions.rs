@@ -29,12 +29,20 @@ pub(crate) struct Role<'a> {
     pub(crate) is_current: bool,
 }
 
+impl Role<'_> {
+    /// Whether nothing was given to these pods and nothing is to be, as for most Rollouts.
+    fn is_plain(&self) -> bool {
+        let wanted = self.metadata.is_some_and(|metadata| *metadata != NOTHING);
+        !wanted && !self.set.annotations.contains_key(EPHEMERAL_METADATA)
+    }
+}
+
 type Texts = BTreeMap<String, String>;
 type Changes = BTreeMap<String, Option<String>>;
 
 /// Gives a ReplicaSet that is about to be created the metadata of its role.
 pub(crate) fn equip(set: &mut Set, metadata: Option<&PodTemplateMetadata>) {
-    let Some(metadata) = metadata.filter(|metadata| **metadata != PodTemplateMetadata::default()) else {
+    let Some(metadata) = metadata.filter(|metadata| **metadata != NOTHING) else {
         return;
     };
     let mut template = (*set.template).clone();
@@ -73,7 +81,7 @@ pub fn own_template(template: &Value, annotations: &Texts) -> Value {
 /// Brings templates and pods in line with their roles.
 pub(crate) fn sync(world: &World, roles: &[Role<'_>], plan: &mut Plan) {
     let mut left = AT_ONCE;
-    for role in roles {
+    for role in roles.iter().filter(|role| !role.is_plain()) {
         let sides = Sides::of(world, role);
         let pods: Vec<(&Pod, Change)> =
             pods(world, role.set).map(|pod| (pod, sides.pod(role.set, pod))).collect();

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tidegate_api::rollout::AntiAffinity;
 
 use super::world::{HASH_LABEL, Set, World};
+use crate::covers::covers;
 use crate::plan::{Because, Plan, SetPatch, Write};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -124,20 +125,6 @@ fn difference(template: &Value, apart: Option<Apart<'_>>) -> Option<Value> {
         (false, true) => Some(json!({ "podAntiAffinity": lists })),
         (false, false) if alone => Some(Value::Null),
         (false, false) => Some(json!({ "podAntiAffinity": null })),
-    }
-}
-
-/// Whether a value has all of another one.
-fn covers(known: &Value, wanted: &Value) -> bool {
-    match (known, wanted) {
-        (Value::Object(known), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| known.get(key).is_some_and(|known| covers(known, wanted)))
-        }
-        (Value::Array(known), Value::Array(wanted)) => {
-            known.len() == wanted.len()
-                && known.iter().zip(wanted).all(|(known, wanted)| covers(known, wanted))
-        }
-        _ => known == wanted,
     }
 }
 

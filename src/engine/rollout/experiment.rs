@@ -17,8 +17,9 @@ use tidegate_api::valid::Step;
 
 use super::facts::Facts;
 use super::pause::{self, INCONCLUSIVE, INCONCLUSIVE_EXPERIMENT, Wishes};
-use super::revision;
+use super::runs::heed_phase;
 use super::world::{HASH_LABEL, REVISION, Set, owner_reference};
+use super::{history, revision};
 use crate::analysis::rollout_args;
 use crate::plan::{Because, Notice, Plan, Write};
 
@@ -100,23 +101,12 @@ fn judge_step(facts: &Facts<'_>, wishes: &mut Wishes, found: &mut Experiments) {
     };
     name(experiment).clone_into(&mut found.current);
     found.phase = phase(experiment);
-    match found.phase {
-        Some(AnalysisPhase::Inconclusive) => wishes.add.push(INCONCLUSIVE_EXPERIMENT),
-        Some(AnalysisPhase::Error | AnalysisPhase::Failed) if wishes.abort.is_none() => {
-            let message = experiment.status.as_ref().map(|status| status.message.clone()).unwrap_or_default();
-            let detail = if message.is_empty() { String::new() } else { format!(": {message}") };
-            wishes.abort = Some(format!("Experiment analysis phase is error/failed{detail}"));
-            found.current.clear();
-        }
-        Some(
-            AnalysisPhase::Error
-            | AnalysisPhase::Failed
-            | AnalysisPhase::Pending
-            | AnalysisPhase::Running
-            | AnalysisPhase::Successful
-            | AnalysisPhase::Unknown,
-        )
-        | None => {}
+    let message = experiment.status.as_ref().map_or("", |status| &status.message);
+    let cause = "Experiment analysis phase is error/failed";
+    let aborts_already = wishes.abort.is_some();
+    heed_phase(found.phase, message, cause, INCONCLUSIVE_EXPERIMENT, wishes);
+    if wishes.abort.is_some() && !aborts_already {
+        found.current.clear();
     }
 }
 
@@ -223,33 +213,12 @@ fn pods(facts: &Facts<'_>, template: &RolloutExperimentTemplate) -> Result<Templ
     })
 }
 
-/// Chooses finished Experiments that history no longer keeps: of revisions without a ReplicaSet, or beyond the limits.
+/// Chooses finished Experiments that history no longer keeps.
 fn forget(facts: &Facts<'_>, found: &mut Experiments) {
-    let successful = facts.valid.successful_run_history_limit();
-    let unsuccessful = facts.valid.unsuccessful_run_history_limit();
-    let (mut kept_successful, mut kept_unsuccessful) = (0, 0);
-    let mut candidates: Vec<&Arc<Experiment>> = facts
-        .world
-        .experiments
-        .own
-        .iter()
-        .filter(|experiment| is_ended(experiment) && name(experiment) != found.current)
-        .collect();
-    let created = |experiment: &Experiment| experiment.metadata.creation_timestamp.clone();
-    candidates.sort_by(|a, b| created(b).cmp(&created(a)).then_with(|| name(b).cmp(name(a))));
-    for experiment in candidates {
-        let hash = experiment.metadata.labels.as_ref().and_then(|labels| labels.get(HASH_LABEL));
-        let orphan = hash.is_none_or(|hash| facts.all.iter().all(|set| set.hash() != hash));
-        let (kept, limit) = if phase(experiment) == Some(AnalysisPhase::Successful) {
-            (&mut kept_successful, successful)
-        } else {
-            (&mut kept_unsuccessful, unsuccessful)
-        };
-        *kept += 1;
-        if (orphan || *kept > limit) && experiment.metadata.deletion_timestamp.is_none() {
-            found.delete.push(name(experiment).to_owned());
-        }
-    }
+    let own = facts.world.experiments.own.iter();
+    let ended = own.filter(|experiment| is_ended(experiment) && name(experiment) != found.current);
+    found.delete =
+        history::forgotten(facts, ended.map(|experiment| (&experiment.metadata, phase(experiment))));
 }
 
 fn find<'w>(facts: &Facts<'w>, wanted: &str) -> Option<&'w Experiment> {

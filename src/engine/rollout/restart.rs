@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 
 use super::condition::time;
-use super::core::Core;
+use super::core::{Core, kept};
 use super::replicas::total;
 use super::world::{Pod, Set};
 use crate::plan::{Because, Plan, Planned, Write};
@@ -47,7 +47,7 @@ pub(crate) fn counts_evicted(facts: &Core<'_>) -> bool {
 
 /// Whether a ReplicaSet's status counts no pod as available that is not.
 fn is_counted(facts: &Core<'_>, set: &Set) -> bool {
-    available(facts, set) >= set.status.available.min(set.replicas)
+    available(facts, set) >= kept(set)
 }
 
 /// Looks how far the restart is. `quiet` says that no abort has traffic to move, `serving` names the Services that users
@@ -146,7 +146,7 @@ fn all_seen(facts: &Core<'_>, set: &Set) -> bool {
 /// Available pods by what the ReplicaSet says and by what its pods say: the fewer of the two.
 fn available(facts: &Core<'_>, set: &Set) -> i32 {
     let seen = pods(facts, set).filter(|pod| pod.available_at(set).is_some_and(|at| at <= facts.now)).count();
-    set.status.available.min(set.replicas).min(i32::try_from(seen).unwrap_or(i32::MAX))
+    kept(set).min(i32::try_from(seen).unwrap_or(i32::MAX))
 }
 
 /// When the next pod becomes available, which no change of a pod will tell.

@@ -14,8 +14,8 @@ use super::core::Core;
 use super::experiment::{self, Experiments};
 use super::facts::Facts;
 use super::pause::{self, INCONCLUSIVE, Wishes};
-use super::revision;
-use super::world::{HASH_LABEL, INSTANCE_ID};
+use super::world::INSTANCE_ID;
+use super::{history, revision};
 use crate::analysis::{RunKind, RunRequest, new_run};
 use crate::plan::{Because, Notice, Plan, Write};
 
@@ -149,12 +149,22 @@ fn judge_background(facts: &Facts<'_>, wishes: &mut Wishes, runs: &mut Runs) {
 
 /// Turns the verdict of a current run into a pause or an abort.
 pub(super) fn heed(run: &AnalysisRun, cause: &str, wishes: &mut Wishes) {
-    let Some(status) = &run.status else { return };
-    match status.phase {
-        Some(AnalysisPhase::Inconclusive) => wishes.add.push(INCONCLUSIVE),
+    let message = run.status.as_ref().map_or("", |status| &status.message);
+    heed_phase(phase(run), message, cause, INCONCLUSIVE, wishes);
+}
+
+/// Turns a verdict into a pause for this reason, or into an abort.
+pub(super) fn heed_phase(
+    phase: Option<AnalysisPhase>,
+    message: &str,
+    cause: &str,
+    pause: &'static str,
+    wishes: &mut Wishes,
+) {
+    match phase {
+        Some(AnalysisPhase::Inconclusive) => wishes.add.push(pause),
         Some(AnalysisPhase::Error | AnalysisPhase::Failed) if wishes.abort.is_none() => {
-            let detail =
-                if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
+            let detail = if message.is_empty() { String::new() } else { format!(": {message}") };
             wishes.abort = Some(format!("{cause}{detail}"));
         }
         Some(
@@ -243,30 +253,10 @@ pub(super) fn start(facts: &Core<'_>, analysis: &RolloutAnalysis, kind: RunKind,
     }
 }
 
-/// Chooses finished runs that history no longer keeps: of revisions without a ReplicaSet, or beyond the limits.
+/// Chooses finished runs that history no longer keeps.
 pub(super) fn forget(facts: &Core<'_>, runs: &mut Runs) {
-    let successful = facts.valid.successful_run_history_limit();
-    let unsuccessful = facts.valid.unsuccessful_run_history_limit();
-    let (mut kept_successful, mut kept_unsuccessful) = (0, 0);
-    let mut candidates: Vec<&Arc<AnalysisRun>> =
-        facts.world.runs.iter().filter(|run| finished(run) && !runs.needs(run)).collect();
-    candidates.sort_by(|a, b| {
-        b.metadata.creation_timestamp.cmp(&a.metadata.creation_timestamp).then_with(|| name(b).cmp(name(a)))
-    });
-    let mut delete = Vec::new();
-    for run in candidates {
-        let orphan = label(run, HASH_LABEL).is_none_or(|hash| facts.all.iter().all(|set| set.hash() != hash));
-        let (kept, limit) = if phase(run) == Some(AnalysisPhase::Successful) {
-            (&mut kept_successful, successful)
-        } else {
-            (&mut kept_unsuccessful, unsuccessful)
-        };
-        *kept += 1;
-        if (orphan || *kept > limit) && run.metadata.deletion_timestamp.is_none() {
-            delete.push(name(run).to_owned());
-        }
-    }
-    runs.delete = delete;
+    let ended = facts.world.runs.iter().filter(|run| finished(run) && !runs.needs(run));
+    runs.delete = history::forgotten(facts, ended.map(|run| (&run.metadata, phase(run))));
 }
 
 fn notice(

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidegate_api::valid::AbortDelay;
 
 use super::condition::time;
-use super::core::Core;
+use super::core::{Core, kept};
 use super::facts::{Facts, size};
 use super::pause;
 use super::step;
@@ -142,7 +142,7 @@ fn scale_others(facts: &Facts<'_>, plan: &mut Plan) -> bool {
         }
     }
     // Pods above the size in the spec are on their way out, whatever a late status says.
-    let available = replicas::total(facts.all.iter().map(|set| set.status.available.min(set.replicas)));
+    let available = replicas::total(facts.all.iter().map(|set| kept(set)));
     let budget = available - (facts.replicas - facts.limits.unavailable);
     if budget <= 0 {
         return false;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use tidegate_api::rollout::{CanaryStrategy, TrafficWeights, WeightDestination};
 use tidegate_api::valid::ProgressThreshold;
 
+use super::core::kept;
 use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
-use super::{restart, step, step_routes};
+use super::{restart, service, step, step_routes};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Routers, Routing, StepRoute};
 
@@ -160,42 +161,28 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
 fn takes_over(facts: &Facts<'_>, service: &str, set: &Set, weight: i32) -> bool {
     let needed = share_ceil(weight, facts.replicas, facts.limits.max_weight);
     let now = facts.world.endpoints.get(service).map_or(0, total);
-    !facts.routed() || set.status.available.min(set.replicas) >= needed.min(now)
+    !facts.routed() || kept(set) >= needed.min(now)
 }
 
 fn total(endpoints: &Endpoints) -> i32 {
     replicas::total(endpoints.ready.values().copied())
 }
 
-fn point(facts: &Facts<'_>, service: &str, set: &Set, check: bool, plan: &mut Plan) {
-    let Some(known) = facts.world.services.get(service) else { return };
+fn point(facts: &Facts<'_>, name: &str, set: &Set, check: bool, plan: &mut Plan) {
+    let Some(known) = facts.world.services.get(name) else { return };
     if known.hash() == Some(set.hash()) {
         return;
     }
     let adopted = known.annotations.contains_key(MANAGED_BY);
-    let kept = set.status.available.min(set.replicas);
     let available = match (check, adopted) {
         (false, _) => true,
-        (true, true) => kept > 0,
-        (true, false) => set.replicas > 0 && kept == set.replicas,
+        (true, true) => kept(set) > 0,
+        (true, false) => set.replicas > 0 && kept(set) == set.replicas,
     };
     if !available {
         return;
     }
-    let from = known.hash().map(str::to_owned);
-    let message = format!(
-        "Switched selector for service '{service}' from '{}' to '{}'",
-        from.as_deref().unwrap_or_default(),
-        set.hash()
-    );
-    let write = Write::PointService {
-        service: service.to_owned(),
-        from,
-        to: set.hash().to_owned(),
-        rollout: facts.name.to_owned(),
-    };
-    let because = Because::PointService { service: service.to_owned(), hash: set.hash().to_owned() };
-    plan.push_with(write, because, vec![Notice::normal("SwitchService", message)]);
+    service::point(facts.world, name, set.hash(), plan);
 }
 
 /// Brings the routers towards the weight that the steps ask for.
@@ -324,8 +311,8 @@ fn not_ready_for(facts: &Facts<'_>, weight: i32) -> Option<Because> {
     // A Service that is not adopted yet reaches the pods of every revision.
     let selected = facts.world.services.get(service).and_then(|service| service.hash());
     // Endpoints may still show pods of a larger ReplicaSet that is on its way to another size.
-    let kept = facts.new.map_or(0, |new| new.replicas.min(new.status.ready));
-    let ready = facts.endpoints(service, &facts.hash).min(kept);
+    let staying = facts.new.map_or(0, |new| new.replicas.min(new.status.ready));
+    let ready = facts.endpoints(service, &facts.hash).min(staying);
     let ready = if selected == Some(&facts.hash) { ready } else { 0 };
     (ready < need).then(|| Because::WaitingForEndpoints { service: service.to_owned(), ready, need })
 }
@@ -410,13 +397,9 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
         return 0;
     }
     let (stable_service, canary_service) = services(facts.strategy);
-    let pointed = |name: &str| {
-        plan.writes.iter().any(|planned| {
-            matches!(&planned.write, Write::PointService { service, to, .. } if service == name && to == hash)
-        })
-    };
     let selects = |service: &str| {
-        facts.world.services.get(service).is_some_and(|known| known.hash() == Some(hash)) || pointed(service)
+        facts.world.services.get(service).is_some_and(|known| known.hash() == Some(hash))
+            || plan.pointed().any(|pointed| pointed == (service, hash))
     };
     let max = facts.limits.max_weight;
     let (least, most) = in_effect(facts.world, max);

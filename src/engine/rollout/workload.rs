@@ -13,6 +13,7 @@ use tidegate_api::raw::PodTemplate;
 use tidegate_api::rollout::{ObjectRef, Rollout, RolloutPhase, RolloutStatus};
 use tidegate_api::valid::{FieldError, FieldErrorKind, ScaleDown, scale_down};
 
+use super::core::kept;
 use super::world::{Parsed, Set, World};
 use crate::plan::{Because, Plan, Reference, Write};
 
@@ -190,7 +191,7 @@ pub(crate) fn make_room(world: &World, new: Option<&Set>, status: &RolloutStatus
         return;
     }
     let wanted = world.rollout.spec.replicas.unwrap_or(1).max(0);
-    let available = new.status.available.min(new.replicas);
+    let available = kept(new);
     let rest = wanted.saturating_sub(available).max(0);
     let is_healthy = status.phase == Some(RolloutPhase::Healthy) && rest == 0;
     let to = match scale_down(reference) {

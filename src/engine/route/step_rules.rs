@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tidegate_api::rollout::{CanaryStep, HeaderRoutingMatch, RouteMatch, SetMirrorRoute, StringMatch};
 
 use super::{Sides, StepRoute};
+use crate::covers::covers;
 
 /// The rules of a route with those of the steps, for each rule that the Rollout weights; nothing when they are as wanted.
 ///
@@ -34,7 +35,7 @@ pub(super) fn with_step_rules(
         let same = |rule: &&Value| {
             covers(rule, &made) || rule.get("name").is_none() && covers(rule, &without_name(&made))
         };
-        // What a newer server filled in stays.
+        // What a newer server filled in stays, and weights of mirrored rules move by themselves.
         let known = rules.iter().find(same).cloned();
         next.push(known.unwrap_or(made));
     }
@@ -179,20 +180,6 @@ fn without_name(rule: &Value) -> Value {
         rule.remove("name");
     }
     rule
-}
-
-/// Whether a value has all of another one; weights of mirrored rules move by themselves.
-fn covers(known: &Value, wanted: &Value) -> bool {
-    match (known, wanted) {
-        (Value::Object(known), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| known.get(key).is_some_and(|known| covers(known, wanted)))
-        }
-        (Value::Array(known), Value::Array(wanted)) => {
-            known.len() == wanted.len()
-                && known.iter().zip(wanted).all(|(known, wanted)| covers(known, wanted))
-        }
-        _ => known == wanted,
-    }
 }
 
 #[cfg(test)]

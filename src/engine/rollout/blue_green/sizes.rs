@@ -6,7 +6,7 @@
 
 use tidegate_api::valid::{AbortDelay, ValidBlueGreen};
 
-use super::super::core::Core;
+use super::super::core::{Core, kept};
 use super::super::restart;
 use super::super::runs::Runs;
 use super::super::scale::{self, Deadline};
@@ -14,7 +14,7 @@ use super::super::window;
 use super::super::world::{SCALE_DOWN_DEADLINE, Set};
 use super::runs;
 use super::view::View;
-use crate::plan::{Because, Plan, Write};
+use crate::plan::{Because, Plan};
 
 /// Pods that the new revision should have now, without an abort: few before the checkpoint, where the spec says so.
 pub(super) fn wanted(view: &View<'_>) -> i32 {
@@ -73,7 +73,7 @@ fn clear_deadlines(view: &View<'_>, aborted: bool, plan: &mut Plan) {
 pub(in super::super) fn keep_way_back(core: &Core<'_>, plan: &mut Plan) {
     let seconds = core.blue_green.map_or(0, ValidBlueGreen::scale_down_delay_seconds);
     let (Some(new), Some(stable)) = (core.new, core.distinct_stable()) else { return };
-    let is_up = new.replicas == core.replicas && new.status.available.min(new.replicas) == core.replicas;
+    let is_up = new.replicas == core.replicas && kept(new) == core.replicas;
     if seconds > 0 && core.replicas > 0 && is_up && !new.has_deadline() && window::older(new, stable) {
         scale::deadline(core, new, seconds, plan);
     }
@@ -153,19 +153,12 @@ fn referenced(view: &View<'_>, set: &Set, plan: &Plan) -> bool {
         view.active_hash(),
         view.strategy.preview_service().map_or("", |service| view.selected(service)),
     ];
-    known.contains(&hash) || is_pointed_at(hash, plan)
-}
-
-fn is_pointed_at(hash: &str, plan: &Plan) -> bool {
-    plan.writes.iter().any(|planned| matches!(&planned.write, Write::PointService { to, .. } if to == hash))
+    known.contains(&hash) || plan.pointed().any(|(_, to)| to == hash)
 }
 
 /// Whether this very plan sends users to a revision.
 fn is_switched_to(view: &View<'_>, set: &Set, plan: &Plan) -> bool {
-    plan.writes.iter().any(|planned| {
-        matches!(&planned.write, Write::PointService { service, to, .. }
-            if *service == view.spec.active_service && to == set.hash())
-    })
+    plan.pointed().any(|pointed| pointed == (view.spec.active_service.as_str(), set.hash()))
 }
 
 /// Deletes old ReplicaSets beyond the history limit.

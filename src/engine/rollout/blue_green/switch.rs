@@ -7,12 +7,13 @@ use tidegate_api::rollout::BlueGreenStrategy;
 
 use super::super::pause::{BLUE_GREEN, Wishes};
 use super::super::runs::Runs;
+use super::super::service::point;
 use super::super::world::{Set, World};
 use super::super::{revision, waiting_for};
 use super::pause::Pause;
 use super::runs::passed_before;
 use super::view::View;
-use crate::plan::{Because, Notice, Plan, Write};
+use crate::plan::{Because, Plan};
 
 /// Gives users back to the stable revision, before and regardless of anything else.
 ///
@@ -35,7 +36,7 @@ pub(crate) fn abort(world: &World, strategy: &BlueGreenStrategy, plan: &mut Plan
     if set.status.ready.min(set.replicas) == 0 && (others || service.hash().is_none()) {
         return Some(Because::StableHasNoPods { service: strategy.active_service.clone() });
     }
-    push(world, &strategy.active_service, stable, plan);
+    point(world, &strategy.active_service, stable, plan);
     None
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn abort(world: &World, strategy: &BlueGreenStrategy, plan: &mut Plan
 pub(super) fn point_preview(view: &View<'_>, plan: &mut Plan) {
     let Some(service) = view.strategy.preview_service() else { return };
     if view.new.is_some() && view.selected(service) != view.hash {
-        push(view.world, service, &view.hash, plan);
+        point(view.world, service, &view.hash, plan);
     }
 }
 
@@ -51,7 +52,7 @@ pub(super) fn point_preview(view: &View<'_>, plan: &mut Plan) {
 /// it would reach the pods of every revision, or none.
 pub(super) fn repair(view: &View<'_>, plan: &mut Plan) {
     if let Some(stable) = view.distinct_stable().filter(|_| view.is_lost()) {
-        push(view.world, &view.spec.active_service, stable.hash(), plan);
+        point(view.world, &view.spec.active_service, stable.hash(), plan);
     }
 }
 
@@ -77,7 +78,7 @@ pub(super) fn point_active(
     if let Some(wait) = endpoints_to_come(view) {
         return Some(wait);
     }
-    push(view.world, service, &view.hash, plan);
+    point(view.world, service, &view.hash, plan);
     wishes.remove.push(BLUE_GREEN);
     None
 }
@@ -89,18 +90,4 @@ fn endpoints_to_come(view: &View<'_>) -> Option<Because> {
     let ready = view.endpoints(service, &view.hash);
     let late = ready < view.replicas && !view.is_fast_rollback();
     late.then(|| Because::WaitingForEndpoints { service: service.to_owned(), ready, need: view.replicas })
-}
-
-fn push(world: &World, service: &str, to: &str, plan: &mut Plan) {
-    let from = world.services.get(service).and_then(|service| service.hash()).map(str::to_owned);
-    let shown = from.as_deref().unwrap_or_default();
-    let message = format!("Switched selector for service '{service}' from '{shown}' to '{to}'");
-    let write = Write::PointService {
-        service: service.to_owned(),
-        from,
-        to: to.to_owned(),
-        rollout: world.rollout.metadata.name.clone().unwrap_or_default(),
-    };
-    let because = Because::PointService { service: service.to_owned(), hash: to.to_owned() };
-    plan.push_with(write, because, vec![Notice::normal("SwitchService", message)]);
 }
