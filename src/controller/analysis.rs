@@ -11,7 +11,7 @@ use futures::stream;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, Preconditions};
 use serde_json::json;
 use tidegate_api::analysis::{AnalysisRun, AnalysisRunStatus};
 use tidegate_api::tolerant;
@@ -22,21 +22,18 @@ use tidegate_engine::plan::Notice;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::apply::{FIELD_MANAGER, Failed, Hand, kind_of};
+use crate::apply::{Failed, Hand, kind_of};
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
 use crate::fetch::Fetcher;
 use crate::kinds;
 use crate::metrics::{Loop, Metrics};
+use crate::request::managed;
 use crate::store::Key;
 use crate::watch::Scene;
-use crate::work::Next;
+use crate::work::{Next, STALE_PAUSE, WAKE_SOONEST};
 
-/// How long to give a cache that is behind our own write.
-const STALE_PAUSE: Duration = Duration::from_millis(100);
-/// A plan that asks for the past is looked at again after this, so that a mistake never spins.
-const WAKE_SOONEST: Duration = Duration::from_millis(20);
 /// Looking once more than needed costs nothing; a timer for days would only have to be kept right.
 const WAKE_LATEST: Duration = Duration::from_secs(15 * 60);
 /// Requests that one run makes at once.
@@ -175,10 +172,8 @@ impl Runs {
         let body = json!({
             "metadata": {"resourceVersion": run.metadata.resource_version}, "status": difference,
         });
-        let parameters =
-            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let object = kinds::reference(&kinds::analysis_run(), &key.name);
-        match self.api(key).patch(&key.name, &parameters, &Patch::Merge(body)).await {
+        match self.api(key).patch(&key.name, &managed(), &Patch::Merge(body)).await {
             Ok(written) => {
                 let version = written.metadata.resource_version.unwrap_or_default();
                 memory.fence.wrote(object, &version, Timestamp::now());
@@ -249,9 +244,7 @@ impl Runs {
 }
 
 fn next(plan: &RunPlan) -> Next {
-    let Some(wake) = plan.wake else { return Next::Idle };
-    let until = Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default();
-    Next::After(until.clamp(WAKE_SOONEST, WAKE_LATEST))
+    if plan.wake.is_none() { Next::Idle } else { Next::at(plan.wake, WAKE_LATEST) }
 }
 
 fn failed(doing: String, source: kube::Error) -> Failed {

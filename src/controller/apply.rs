@@ -7,15 +7,11 @@ mod evict;
 mod pod;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
-    PropagationPolicy, Resource,
-};
-use kube::core::{ObjectMeta, Request};
+use kube::api::{ApiResource, DynamicObject, Patch, Resource};
+use kube::core::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
@@ -31,12 +27,8 @@ use crate::events::{Recorder, Subject};
 use crate::failure::{Class, chain, was_refused};
 use crate::kinds;
 use crate::observe::Observed;
+use crate::request::{Answer, Done, Requests, Sent, already_exists, is_controlled_by, managed, set_body};
 use crate::store::Key;
-
-/// Owner of the fields that Tidegate writes.
-pub(crate) const FIELD_MANAGER: &str = "tidegate";
-/// One write, its answer's body included, takes no longer than this.
-const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A request that failed, and what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -47,23 +39,6 @@ pub(crate) struct Failed {
     pub(crate) source: kube::Error,
     /// The name of an AnalysisRun or Experiment that somebody else has, or that is there but invisible to this controller.
     pub(crate) taken: Option<String>,
-}
-
-/// What one request did to one object.
-enum Done {
-    Wrote(Reference, String),
-    Deleted(Reference, String),
-    /// The object is as wanted already, so the events of the write have been told before.
-    AsWanted(Reference, Seen),
-    /// It happened, and the answer does not show the object.
-    Untold(Reference),
-    Nothing,
-}
-
-/// The part of any answer that matters.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    metadata: ObjectMeta,
 }
 
 /// Carries out plans.
@@ -99,7 +74,8 @@ impl Hand {
         let mut version = metadata.resource_version.clone().unwrap_or_default();
         let (mut made, mut moved) = (0, BTreeMap::new());
         for Planned { write, because, notices } in plan.writes {
-            let one = One { hand: self, observed, key: &key, version: &version, moved: &moved };
+            let requests = Requests::new(&self.client, &key.namespace);
+            let one = One { requests, observed, key: &key, version: &version, moved: &moved };
             let doing = describe(&write);
             let done = match one.send(&write).await {
                 Ok(done) => done,
@@ -114,30 +90,14 @@ impl Hand {
                     return Err(Failed { doing, class, source, taken });
                 }
             };
-            let now = Timestamp::now();
-            let notices = match done {
-                Done::Wrote(object, new) => {
-                    if object.kind == "Rollout" {
-                        version.clone_from(&new);
-                    }
-                    moved.insert(object.clone(), new.clone());
-                    fence.wrote(object, &new, now);
-                    notices
+            done.note(fence, Timestamp::now());
+            let notices = if matches!(done, Done::AsWanted(..)) { Vec::new() } else { notices };
+            if let Done::Wrote(object, new) = done {
+                if object.kind == "Rollout" {
+                    version.clone_from(&new);
                 }
-                Done::Deleted(object, uid) => {
-                    fence.deleted(object, &uid, now);
-                    notices
-                }
-                Done::AsWanted(object, seen) => {
-                    fence.wrote(object, &seen.version, now);
-                    Vec::new()
-                }
-                Done::Untold(object) => {
-                    fence.doubted(object);
-                    notices
-                }
-                Done::Nothing => notices,
-            };
+                moved.insert(object, new);
+            }
             made += 1;
             info!(rollout = %key, write = doing, because = %because, "written");
             for notice in notices {
@@ -165,7 +125,7 @@ impl Hand {
             Err(error) => Err(error),
         };
         match answer {
-            Ok(answer) => Ok(Some(seen(&answer))),
+            Ok(answer) => Ok(Some(answer.seen())),
             Err(source) => match Class::of(&source) {
                 Class::Gone => Ok(None),
                 class @ (Class::Conflict
@@ -196,7 +156,7 @@ impl Hand {
 
 /// One write under way.
 struct One<'a> {
-    hand: &'a Hand,
+    requests: Requests<'a>,
     observed: &'a Observed,
     key: &'a Key,
     /// The newest known version of the Rollout: a write before this one in the same plan may have moved it.
@@ -204,8 +164,6 @@ struct One<'a> {
     /// The versions of other objects that this plan has moved already.
     moved: &'a BTreeMap<Reference, String>,
 }
-
-type Sent = Result<Done, (Reference, kube::Error)>;
 
 impl One<'_> {
     async fn send(&self, write: &Write) -> Sent {
@@ -228,15 +186,15 @@ impl One<'_> {
             Write::AdoptSet { name, uid } => {
                 let owners = json!([owner_reference(&self.world().rollout)]);
                 let body = json!({"metadata": {"uid": uid, "ownerReferences": owners}});
-                self.patch(&kinds::replica_set(), name, &Patch::Strategic(body)).await
+                self.requests.patch(&kinds::replica_set(), name, &Patch::Strategic(body)).await
             }
             Write::ReleaseSet { name, uid } => {
                 let owner = json!({"$patch": "delete", "uid": self.world().rollout.metadata.uid});
                 let body = json!({"metadata": {"uid": uid, "ownerReferences": [owner]}});
-                self.patch(&kinds::replica_set(), name, &Patch::Strategic(body)).await
+                self.requests.patch(&kinds::replica_set(), name, &Patch::Strategic(body)).await
             }
             Write::DeleteSet { name, uid } => {
-                self.delete(&kinds::replica_set(), name, Some(uid), self.known(name)).await
+                self.requests.delete(&kinds::replica_set(), name, Some(uid), self.known(name)).await
             }
             Write::PointService { service, to, rollout, from: _ } => self.point(service, to, rollout).await,
             Write::Route(route) => self.route(route).await,
@@ -247,28 +205,22 @@ impl One<'_> {
                 let object = serde_json::to_value(run).unwrap_or_default();
                 self.create_visible(&kinds::analysis_run(), &object).await
             }
-            Write::StopRun { name } => {
-                let body = json!({"spec": {"terminate": true}});
-                gone_is_done(self.patch(&kinds::analysis_run(), name, &Patch::Merge(body)).await)
-            }
+            Write::StopRun { name } => self.requests.stop(&kinds::analysis_run(), name).await,
             Write::DeleteRun { name } => {
                 let run = self.world().runs.iter().find(|run| run.metadata.name.as_ref() == Some(name));
                 let uid = run.and_then(|run| run.metadata.uid.as_ref());
-                self.delete(&kinds::analysis_run(), name, uid, None).await
+                self.requests.delete(&kinds::analysis_run(), name, uid, None).await
             }
             Write::CreateExperiment(experiment) => {
                 let object = serde_json::to_value(experiment).unwrap_or_default();
                 self.create_visible(&kinds::experiment(), &object).await
             }
-            Write::StopExperiment { name } => {
-                let body = json!({"spec": {"terminate": true}});
-                gone_is_done(self.patch(&kinds::experiment(), name, &Patch::Merge(body)).await)
-            }
+            Write::StopExperiment { name } => self.requests.stop(&kinds::experiment(), name).await,
             Write::DeleteExperiment { name } => {
                 let mut own = self.world().experiments.own.iter();
                 let experiment = own.find(|experiment| experiment.metadata.name.as_ref() == Some(name));
                 let uid = experiment.and_then(|experiment| experiment.metadata.uid.as_ref());
-                self.delete(&kinds::experiment(), name, uid, None).await
+                self.requests.delete(&kinds::experiment(), name, uid, None).await
             }
         }
     }
@@ -279,16 +231,20 @@ impl One<'_> {
 
     async fn patch_rollout(&self, mut body: Value) -> Sent {
         body["metadata"]["resourceVersion"] = self.version.into();
-        self.patch(&kinds::rollout(), &self.key.name, &Patch::Merge(body)).await
+        self.requests.patch(&kinds::rollout(), &self.key.name, &Patch::Merge(body)).await
     }
 
     async fn patch_status(&self, difference: Value) -> Sent {
         let body = json!({"metadata": {"resourceVersion": self.version}, "status": difference});
         let kind = kinds::rollout();
         let object = kinds::reference(&kind, &self.key.name);
-        let request =
-            self.path(&kind).patch_subresource("status", &self.key.name, &managed(), &Patch::Merge(body));
-        self.wrote(object, request).await
+        let request = self.requests.path(&kind).patch_subresource(
+            "status",
+            &self.key.name,
+            &managed(),
+            &Patch::Merge(body),
+        );
+        self.requests.wrote(object, request).await
     }
 
     /// Puts into the status why the API server would not have a new ReplicaSet. That this may fail too changes nothing:
@@ -311,14 +267,13 @@ impl One<'_> {
     /// A name that is taken is either our own earlier attempt, or a collision of hashes that the next plan avoids.
     async fn create_set(&self, set: &Set) -> Sent {
         let kind = kinds::replica_set();
-        let failed = match self.create(&kind, &set.name, &set.object(&self.world().rollout)).await {
+        let failed = match self.requests.create(&kind, &set.name, &set.object(&self.world().rollout)).await {
             Err((object, error)) if already_exists(&error) => (object, error),
             done => return done,
         };
         let (object, _) = failed;
         let own = |set: &Set| additions::own_template(&set.template, &set.annotations);
-        let get = self.path(&kind).get(&set.name, &Default::default());
-        let live: Value = self.request(get).await.map_err(|error| (object.clone(), error))?;
+        let live = self.requests.get(&kind, &set.name).await.map_err(|error| (object.clone(), error))?;
         let ours = Set::parse(&live);
         if ours.owner == self.world().rollout.metadata.uid
             && template::equal_ignoring_hash(&own(&ours), &own(set))
@@ -338,17 +293,12 @@ impl One<'_> {
     /// attempt, and the watches will show it.
     async fn create_visible(&self, kind: &ApiResource, wanted: &Value) -> Sent {
         let name = wanted.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let (object, error) = match self.create(kind, name, wanted).await {
+        let (object, error) = match self.requests.create(kind, name, wanted).await {
             Err((object, error)) if already_exists(&error) => (object, error),
             done => return done,
         };
-        let get = self.path(kind).get(name, &Default::default());
-        let live: Value = self.request(get).await.map_err(|error| (object.clone(), error))?;
-        let owners =
-            live.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
-        let uid = self.world().rollout.metadata.uid.as_deref();
-        let ours =
-            owners.filter(|owner| owner["controller"] == true).any(|owner| owner["uid"].as_str() == uid);
+        let live = self.requests.get(kind, name).await.map_err(|error| (object.clone(), error))?;
+        let ours = is_controlled_by(&live, self.world().rollout.metadata.uid.as_deref());
         let text =
             |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         if ours && self.shows(&live) {
@@ -358,32 +308,10 @@ impl One<'_> {
         Err((object, error))
     }
 
-    /// Size and annotations go in one request, so that a size never appears without its annotation.
     async fn patch_set(&self, patch: &SetPatch) -> Sent {
-        let mut body = json!({});
         let set = self.world().sets.iter().find(|set| set.name == patch.name);
-        if let Some(set) = set {
-            // The API server answers Conflict when another ReplicaSet has the name by now.
-            body["metadata"]["uid"] = set.uid.clone().into();
-        }
-        if !patch.annotations.is_empty() {
-            body["metadata"]["annotations"] = json!(patch.annotations);
-        }
-        if let Some((from, replicas)) = patch.replicas {
-            body["spec"]["replicas"] = replicas.into();
-            // Whoever takes pods away must have seen the ReplicaSet as it is: after a change of leader the caches may
-            // be older than what the last one wrote.
-            if let Some(version) = self.known(&patch.name).filter(|_| replicas < from) {
-                body["metadata"]["resourceVersion"] = version.into();
-            }
-        }
-        if let Some(seconds) = patch.min_ready_seconds {
-            body["spec"]["minReadySeconds"] = seconds.into();
-        }
-        if let Some(template) = &patch.template {
-            body["spec"]["template"] = template.clone();
-        }
-        self.patch(&kinds::replica_set(), &patch.name, &Patch::Merge(body)).await
+        let body = set_body(patch, set.map(|set| set.uid.as_str()), self.known(&patch.name));
+        self.requests.patch(&kinds::replica_set(), &patch.name, &Patch::Merge(body)).await
     }
 
     /// The newest version of a ReplicaSet that this plan was made on or has made.
@@ -412,7 +340,7 @@ impl One<'_> {
         if let Some(seen) = self.observed.seen.get(&kinds::reference(&kind, name)) {
             body["metadata"]["resourceVersion"] = seen.version.clone().into();
         }
-        self.patch(&kind, name, &Patch::Merge(body)).await
+        self.requests.patch(&kind, name, &Patch::Merge(body)).await
     }
 
     async fn point(&self, service: &str, hash: &str, rollout: &str) -> Sent {
@@ -426,13 +354,13 @@ impl One<'_> {
         if managed_by.is_none_or(|name| name != rollout) {
             body["metadata"]["annotations"] = json!({MANAGED_BY: rollout});
         }
-        self.patch(&kind, service, &Patch::Merge(body)).await
+        self.requests.patch(&kind, service, &Patch::Merge(body)).await
     }
 
     async fn route(&self, route: &RouteWrite) -> Sent {
         let kind = kind_of(&route.reference);
         let Some(from) = &route.from else {
-            return self.create(&kind, &route.reference.name, &route.to).await;
+            return self.requests.create(&kind, &route.reference.name, &route.to).await;
         };
         let Some(mut body) = merge_patch(from, &route.to) else { return Ok(Done::Nothing) };
         // Lists are written whole, so nobody may have changed one since: the API server answers Conflict then.
@@ -445,63 +373,7 @@ impl One<'_> {
         let namespace = route.reference.namespace_or(&self.key.namespace);
         let path = Request::new(DynamicObject::url_path(&kind, Some(namespace)));
         let request = path.patch(&route.reference.name, &managed(), &Patch::Merge(body));
-        self.wrote(route.reference.clone(), request).await
-    }
-
-    fn path(&self, kind: &ApiResource) -> Request {
-        Request::new(DynamicObject::url_path(kind, Some(&self.key.namespace)))
-    }
-
-    async fn create(&self, kind: &ApiResource, name: &str, body: &Value) -> Sent {
-        let parameters =
-            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let request = self.path(kind).create(&parameters, body.to_string().into_bytes());
-        self.wrote(kinds::reference(kind, name), request).await
-    }
-
-    async fn patch(&self, kind: &ApiResource, name: &str, patch: &Patch<Value>) -> Sent {
-        self.wrote(kinds::reference(kind, name), self.path(kind).patch(name, &managed(), patch)).await
-    }
-
-    async fn delete(
-        &self,
-        kind: &ApiResource,
-        name: &str,
-        uid: Option<&String>,
-        version: Option<String>,
-    ) -> Sent {
-        let object = kinds::reference(kind, name);
-        let preconditions = Preconditions { uid: uid.cloned(), resource_version: version };
-        let parameters = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: Some(preconditions),
-            ..DeleteParams::default()
-        };
-        // The answer is the object or a Status, as the API server likes; neither tells more than that it is done.
-        match self.request::<Value>(self.path(kind).delete(name, &parameters)).await {
-            Ok(_) => Ok(Done::Deleted(object, uid.cloned().unwrap_or_default())),
-            Err(error) => gone_is_done(Err((object, error))),
-        }
-    }
-
-    async fn wrote(
-        &self,
-        object: Reference,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Sent {
-        match self.request::<Answer>(request).await {
-            Ok(answer) => Ok(Done::Wrote(object, seen(&answer).version)),
-            Err(error) => Err((object, error)),
-        }
-    }
-
-    async fn request<T: for<'de> Deserialize<'de>>(
-        &self,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<T, kube::Error> {
-        let request = request.map_err(kube::Error::BuildRequest)?;
-        let answer = tokio::time::timeout(WRITE_WITHIN, self.hand.client.request::<T>(request)).await;
-        answer.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into())))
+        self.requests.wrote(route.reference.clone(), request).await
     }
 }
 
@@ -515,28 +387,6 @@ fn taken_name(write: &Write, error: &kube::Error) -> Option<String> {
         return None;
     };
     metadata.name.clone().filter(|_| already_exists(error))
-}
-
-fn managed() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
-}
-
-fn seen(answer: &Answer) -> Seen {
-    let ObjectMeta { resource_version, uid, .. } = &answer.metadata;
-    Seen { version: resource_version.clone().unwrap_or_default(), uid: uid.clone().unwrap_or_default() }
-}
-
-fn already_exists(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
-}
-
-/// Stopping or deleting what does not exist any more is done.
-#[expect(clippy::result_large_err, reason = "one error a round, and never in a loop")]
-fn gone_is_done(sent: Sent) -> Sent {
-    match sent {
-        Err((_, error)) if Class::of(&error) == Class::Gone => Ok(Done::Nothing),
-        sent => sent,
-    }
 }
 
 /// The kind of an object that plans write.

@@ -11,7 +11,7 @@ use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PostParams};
 use serde_json::json;
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::rollout::Rollout;
@@ -19,9 +19,9 @@ use tidegate_engine::plan::Notice;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tracing::warn;
 
-use crate::apply::FIELD_MANAGER;
 use crate::failure::{Class, chain};
 use crate::metrics::Metrics;
+use crate::request::{FIELD_MANAGER, managed};
 use crate::store::Key;
 
 /// The component that clients know these Events by.
@@ -137,9 +137,7 @@ impl Writer {
         let same = Same::of(subject, notice);
         if let Some((name, count)) = self.past.find(&same) {
             let body = json!({"count": count + 1, "lastTimestamp": seconds(at), "message": notice.message});
-            let parameters =
-                PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-            match api.patch(&name, &parameters, &Patch::Merge(body)).await {
+            match api.patch(&name, &managed(), &Patch::Merge(body)).await {
                 Ok(_) => {
                     self.past.remember(same, name, count + 1);
                     return Ok(());

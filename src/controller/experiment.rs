@@ -28,12 +28,7 @@ use crate::kinds;
 use crate::metrics::{Loop, Metrics};
 use crate::store::Key;
 use crate::watch::Scene;
-use crate::work::Next;
-
-/// How long to give a cache that is behind our own write.
-const STALE_PAUSE: Duration = Duration::from_millis(100);
-/// A plan that asks for the past is looked at again after this, so that a mistake never spins.
-const WAKE_SOONEST: Duration = Duration::from_millis(20);
+use crate::work::{Next, STALE_PAUSE, WAKE_SOONEST};
 
 /// The loop's tools and memory.
 pub(crate) struct Experiments {
@@ -119,9 +114,7 @@ impl Experiments {
                 return Err(failed);
             }
         }
-        let until =
-            wake.map(|wake| Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default());
-        Ok(Next::After(until.map_or(self.resync, |until| until.clamp(WAKE_SOONEST, self.resync))))
+        Ok(Next::at(wake, self.resync))
     }
 
     /// Logs the reason when it becomes another one, and tells the user once per generation what is not served.

@@ -15,9 +15,9 @@ use kube::api::{Api, PostParams};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::apply::FIELD_MANAGER;
 use crate::client::Gate;
 use crate::failure::{Class, chain};
+use crate::request::FIELD_MANAGER;
 
 /// How long things last.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 
 mod analysis;
 mod apply;
+mod bounded;
 mod client;
 mod difference;
 mod events;
@@ -23,6 +24,7 @@ mod observe;
 mod optional;
 mod options;
 mod raw;
+mod request;
 #[cfg(test)]
 mod rights;
 mod rollout;

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tidegate_api::analysis::AnalysisTemplateSpec;
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
 use tidegate_engine::rollout::world::{Endpoints, TemplateKey, World};
 
-use crate::facts::{RolloutFacts, Trouble};
+use crate::facts::{Pod, RolloutFacts, Trouble};
 use crate::kinds;
 use crate::store::Key;
 use crate::watch::Stores;
@@ -163,32 +165,54 @@ fn add_services(
 }
 
 fn add_runs(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World) {
-    let uid = facts.rollout.metadata.uid.as_deref().unwrap_or_default();
+    let uid = facts.rollout.metadata.uid.as_deref();
     stores.runs.visit(&key.namespace, |name, run| {
-        let mut owners = run.metadata.owner_references.iter().flatten();
-        if owners.any(|owner| owner.controller == Some(true) && owner.uid == uid) {
+        if controls(uid, &run.metadata) {
             world.runs.push(run.clone());
         } else {
             world.foreign_runs.insert(name.to_owned());
         }
     });
-    if !facts.uses.analysis {
-        return;
+    if facts.uses.analysis {
+        world.templates = templates(stores, &key.namespace);
     }
-    stores.templates.visit(&key.namespace, |name, template| {
-        world.templates.insert(TemplateKey { cluster: false, name: name.to_owned() }, template.clone());
+}
+
+/// Whether the controlling owner of an object has this uid.
+pub(crate) fn controls(uid: Option<&str>, metadata: &ObjectMeta) -> bool {
+    let mut owners = metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
+}
+
+/// The AnalysisTemplates of a namespace, and those of the cluster.
+pub(crate) fn templates(
+    stores: &Stores,
+    namespace: &str,
+) -> BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>> {
+    let mut templates = BTreeMap::new();
+    stores.templates.visit(namespace, |name, template| {
+        templates.insert(TemplateKey { cluster: false, name: name.to_owned() }, template.clone());
     });
     stores.cluster_templates.visit("", |name, template| {
-        world.templates.insert(TemplateKey { cluster: true, name: name.to_owned() }, template.clone());
+        templates.insert(TemplateKey { cluster: true, name: name.to_owned() }, template.clone());
     });
+    templates
+}
+
+/// Remembers what keeps a pod from running, if it is the worst of all pods that count together.
+pub(crate) fn note_trouble<K: Ord>(worst: &mut BTreeMap<K, Trouble>, of: K, pod: &Pod) {
+    let Some(trouble) = &pod.trouble else { return };
+    let known = worst.entry(of).or_insert_with(|| trouble.clone());
+    if trouble < known {
+        *known = trouble.clone();
+    }
 }
 
 /// The Experiments that the Rollout controls, and the names of the others.
 fn add_experiments(stores: &Stores, key: &Key, world: &mut World) {
-    let uid = world.rollout.metadata.uid.clone().unwrap_or_default();
+    let uid = world.rollout.metadata.uid.clone();
     stores.experiments.visit(&key.namespace, |name, experiment| {
-        let mut owners = experiment.metadata.owner_references.iter().flatten();
-        if owners.any(|owner| owner.controller == Some(true) && owner.uid == uid) {
+        if controls(uid.as_deref(), &experiment.metadata) {
             world.experiments.own.push(experiment.clone());
         } else {
             world.experiments.foreign.insert(name.to_owned());
@@ -209,11 +233,7 @@ fn add_pods(stores: &Stores, key: &Key, world: &mut World) {
         if !pod.digests.is_empty() {
             digests.entry((*hash).to_owned()).or_default().extend(pod.digests.clone());
         }
-        let Some(trouble) = &pod.trouble else { return };
-        let known = worst.entry(hash).or_insert_with(|| trouble.clone());
-        if trouble < known {
-            *known = trouble.clone();
-        }
+        note_trouble(&mut worst, hash, pod);
     });
     let mut troubles: BTreeMap<String, String> =
         worst.into_iter().map(|(hash, trouble)| (hash.to_owned(), trouble.text().to_owned())).collect();

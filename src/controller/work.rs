@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::channel::mpsc::{self, UnboundedSender};
 use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
 use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -23,6 +24,11 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(1);
 /// Longest delay after a failure: it bounds how long a cause that was removed goes unnoticed.
 pub(crate) const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
 
+/// How long to give a cache that is behind our own write.
+pub(crate) const STALE_PAUSE: Duration = Duration::from_millis(100);
+/// A plan that asks for the past is looked at again after this, so that a mistake never spins.
+pub(crate) const WAKE_SOONEST: Duration = Duration::from_millis(20);
+
 /// When one key is to be looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -32,6 +38,15 @@ pub(crate) enum Next {
     Failed { at_least: Duration },
     /// Only when a watch says so.
     Idle,
+}
+
+impl Next {
+    /// At the time that a plan asks for, never so soon that a plan which asks for the past spins; after `latest` otherwise.
+    pub(crate) fn at(wake: Option<Timestamp>, latest: Duration) -> Self {
+        let until =
+            wake.map(|wake| Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default());
+        Self::After(until.map_or(latest, |until| until.clamp(WAKE_SOONEST, latest)))
+    }
 }
 
 /// The way into one queue. While nobody works it off, keys are dropped: whoever starts looks at everything.

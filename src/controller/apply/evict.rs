@@ -7,9 +7,10 @@ use kube::api::{DynamicObject, Resource};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{Done, One, Sent, gone_is_done};
+use super::One;
 use crate::failure::chain;
 use crate::kinds;
+use crate::request::{Done, Sent, gone_is_done};
 
 impl One<'_> {
     /// Asks for a pod to go, as a drain does. A refusal is no failure of the round: a disruption budget opens when other
@@ -27,7 +28,7 @@ impl One<'_> {
         let request = http::Request::post(path).header(CONTENT_TYPE, "application/json");
         let request =
             request.body(body.to_string().into_bytes()).map_err(kube::core::request::Error::BuildRequest);
-        match self.request::<Value>(request).await {
+        match self.requests.answer::<Value>(request).await {
             Ok(_) => Ok(Done::Untold(object)),
             Err(error) if refuses_eviction(&error) => {
                 warn!(rollout = %self.key, pod = name, error = chain(&error), "pod is not restarted yet");

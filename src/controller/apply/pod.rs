@@ -7,9 +7,10 @@ use serde_json::json;
 use tidegate_engine::plan::PodPatch;
 use tracing::warn;
 
-use super::{Done, One, Sent};
+use super::One;
 use crate::failure::{Class, chain};
 use crate::kinds;
+use crate::request::{Done, Sent};
 
 impl One<'_> {
     /// Patches a pod. One that has gone, or that a policy will not have changed, is no failure of the round: everything
@@ -21,7 +22,7 @@ impl One<'_> {
                 body["metadata"][map] = json!(changes);
             }
         }
-        match self.patch(&kinds::pod(), &patch.name, &Patch::Merge(body)).await {
+        match self.requests.patch(&kinds::pod(), &patch.name, &Patch::Merge(body)).await {
             Err((_, error)) if matches!(Class::of(&error), Class::Gone | Class::Conflict | Class::Denied) => {
                 warn!(rollout = %self.key, pod = patch.name, error = chain(&error), "pod keeps its metadata for now");
                 Ok(Done::Nothing)

@@ -3,14 +3,10 @@
 //! Input: a plan and the world it was made from. Output: requests, marks in the fence, events. Each write is one
 //! request with a field manager and a precondition. It has no choice left to make, and makes none.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{
-    Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
-};
-use kube::{Client, ResourceExt};
+use kube::Client;
+use kube::api::{ApiResource, Patch};
 use serde_json::{Value, json};
 use tidegate_engine::experiment::{Plan, Planned, Write, owner_reference, refused};
 use tidegate_engine::fence::Fence;
@@ -19,14 +15,12 @@ use tidegate_engine::rollout::template::equal_ignoring_hash;
 use tracing::info;
 
 use super::observe::Observed;
-use crate::apply::{FIELD_MANAGER, Failed};
+use crate::apply::Failed;
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, chain, was_refused};
 use crate::kinds;
-
-/// One write, its answer's body included, takes no longer than this.
-const WRITE_WITHIN: Duration = Duration::from_secs(5);
+use crate::request::{Done, Requests, Sent, already_exists, is_controlled_by, set_body};
 
 /// A request that failed.
 #[derive(Debug)]
@@ -35,17 +29,6 @@ pub(super) struct Stopped {
     /// An object that somebody else has under the name that was wanted.
     pub(super) taken: Option<Reference>,
 }
-
-/// What one request did to one object.
-enum Done {
-    /// The version of the object now.
-    Wrote(Reference, String),
-    /// The uid of the object that is gone.
-    Deleted(Reference, String),
-    Nothing,
-}
-
-type Sent = Result<Done, Box<(Reference, kube::Error)>>;
 
 /// Carries out a plan.
 ///
@@ -58,15 +41,15 @@ pub(super) async fn apply(
     plan: Plan,
     fence: &mut Fence,
 ) -> Result<(), Box<Stopped>> {
-    let hand = Hand { client, observed };
     let metadata = &observed.world.experiment.metadata;
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let hand = Hand { requests: Requests::new(client, &namespace), observed };
     let name = metadata.name.clone().unwrap_or_default();
     let (subject, owner) = (Subject::new("Experiment", metadata), rollout(metadata));
     for Planned { write, because, notices, passed_on } in plan.writes {
         let done = match hand.send(&write).await {
             Ok(done) => done,
-            Err(error) => {
-                let (object, source) = *error;
+            Err((object, source)) => {
                 let class = Class::of(&source);
                 if class == Class::Unreachable && !was_refused(&source) {
                     fence.doubted(object.clone());
@@ -77,12 +60,7 @@ pub(super) async fn apply(
                 return Err(Box::new(Stopped { failed, taken }));
             }
         };
-        let now = Timestamp::now();
-        match done {
-            Done::Wrote(object, version) => fence.wrote(object, &version, now),
-            Done::Deleted(object, uid) => fence.deleted(object, &uid, now),
-            Done::Nothing => {}
-        }
+        done.note(fence, Timestamp::now());
         info!(experiment = name, write = describe(&write), because = %because, "written");
         for notice in notices {
             recorder.record(&subject, notice);
@@ -122,7 +100,7 @@ fn rollout(metadata: &ObjectMeta) -> Option<Subject> {
 
 /// The writes of one plan.
 struct Hand<'a> {
-    client: &'a Client,
+    requests: Requests<'a>,
     observed: &'a Observed,
 }
 
@@ -133,26 +111,21 @@ impl Hand<'_> {
                 let experiment = &self.observed.world.experiment;
                 let object =
                     set.object_of(experiment.metadata.namespace.as_deref(), &owner_reference(experiment));
-                self.create(&kinds::replica_set(), &set.name, object).await
+                self.create(&kinds::replica_set(), &set.name, &object).await
             }
             Write::PatchSet(patch) => self.patch_set(patch).await,
-            Write::CreateService { name, object } => {
-                self.create(&kinds::service(), name, object.clone()).await
+            Write::CreateService { name, object } => self.create(&kinds::service(), name, object).await,
+            Write::DeleteService { name } => {
+                let service = kinds::service();
+                let seen = self.observed.seen.get(&kinds::reference(&service, name));
+                self.requests.delete(&service, name, seen.map(|seen| &seen.uid), None).await
             }
-            Write::DeleteService { name } => self.delete_service(name).await,
             Write::CreateRun(run) => {
                 let name = run.metadata.name.clone().unwrap_or_default();
                 let object = serde_json::to_value(run).unwrap_or_default();
-                self.create(&kinds::analysis_run(), &name, object).await
+                self.create(&kinds::analysis_run(), &name, &object).await
             }
-            Write::StopRun { name } => {
-                let body = json!({"spec": {"terminate": true}});
-                match self.patch(&kinds::analysis_run(), name, body).await {
-                    // What does not exist any more measures nothing.
-                    Err(error) if Class::of(&error.1) == Class::Gone => Ok(Done::Nothing),
-                    sent => sent,
-                }
-            }
+            Write::StopRun { name } => self.requests.stop(&kinds::analysis_run(), name).await,
             Write::Status(status) => {
                 let value = |status| serde_json::to_value(status).unwrap_or_default();
                 let Some(difference) = merge_patch(&value(&status.from), &value(&status.to)) else {
@@ -162,7 +135,8 @@ impl Hand<'_> {
                 let body = json!({
                     "metadata": {"resourceVersion": metadata.resource_version}, "status": difference,
                 });
-                self.patch(&kinds::experiment(), metadata.name.as_deref().unwrap_or_default(), body).await
+                let name = metadata.name.as_deref().unwrap_or_default();
+                self.requests.patch(&kinds::experiment(), name, &Patch::Merge(body)).await
             }
         }
     }
@@ -190,108 +164,40 @@ impl Hand<'_> {
         }
     }
 
-    fn api(&self, kind: &ApiResource) -> Api<DynamicObject> {
-        let namespace = self.observed.world.experiment.namespace().unwrap_or_default();
-        Api::namespaced_with(self.client.clone(), &namespace, kind)
-    }
-
     /// Creates an object; one that is there already is as wanted when it is our own earlier attempt.
-    async fn create(&self, kind: &ApiResource, name: &str, object: Value) -> Sent {
-        let reference = kinds::reference(kind, name);
-        let parameters =
-            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let body: DynamicObject = match serde_json::from_value(object.clone()) {
-            Ok(body) => body,
-            Err(error) => return Err(Box::new((reference, kube::Error::SerdeError(error)))),
+    async fn create(&self, kind: &ApiResource, name: &str, wanted: &Value) -> Sent {
+        let (object, error) = match self.requests.create(kind, name, wanted).await {
+            Err((object, error)) if already_exists(&error) => (object, error),
+            done => return done,
         };
-        let api = self.api(kind);
-        let error = match within(api.create(&parameters, &body)).await {
-            Ok(made) => return Ok(Done::Wrote(reference, made.resource_version().unwrap_or_default())),
-            Err(error) if already_exists(&error) => error,
-            Err(error) => return Err(Box::new((reference, error))),
-        };
-        let live = match within(api.get(name)).await {
-            Ok(live) => live,
-            Err(error) => return Err(Box::new((reference, error))),
-        };
-        if self.is_ours(&live, &object) {
-            return Ok(Done::Wrote(reference, live.resource_version().unwrap_or_default()));
+        let live = self.requests.get(kind, name).await.map_err(|error| (object.clone(), error))?;
+        if !self.is_ours(&live, wanted) {
+            return Err((object, error));
         }
-        Err(Box::new((reference, error)))
+        let version = live.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        Ok(Done::Wrote(object, version.to_owned()))
     }
 
     /// Whether an object is controlled by this Experiment, visible to the watches, and says the same.
-    fn is_ours(&self, live: &DynamicObject, wanted: &Value) -> bool {
-        let uid = self.observed.world.experiment.metadata.uid.as_ref();
-        let mut owners = live.metadata.owner_references.iter().flatten();
-        if !owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid) {
-            return false;
-        }
-        let same = |field: &str| {
-            let wanted = wanted.pointer("/metadata").and_then(|metadata| metadata.get(field));
-            let live = serde_json::to_value(&live.metadata).unwrap_or_default();
-            wanted.and_then(Value::as_object).is_none_or(|wanted| {
-                wanted.iter().all(|(key, value)| live.get(field).and_then(|map| map.get(key)) == Some(value))
+    fn is_ours(&self, live: &Value, wanted: &Value) -> bool {
+        let has = |map: &str| {
+            let (live, wanted) = (live.pointer(map), wanted.pointer(map).and_then(Value::as_object));
+            wanted.is_none_or(|wanted| {
+                wanted.iter().all(|(key, value)| live.and_then(|live| live.get(key)) == Some(value))
             })
         };
-        let template = |object: &Value| object.pointer("/spec/template").cloned();
-        same("labels")
-            && same("annotations")
-            && match (template(&live.data), template(wanted)) {
-                (Some(live), Some(wanted)) => equal_ignoring_hash(&live, &wanted),
+        is_controlled_by(live, self.observed.world.experiment.metadata.uid.as_deref())
+            && has("/metadata/labels")
+            && has("/metadata/annotations")
+            && match (live.pointer("/spec/template"), wanted.pointer("/spec/template")) {
+                (Some(live), Some(wanted)) => equal_ignoring_hash(live, wanted),
                 (_, wanted) => wanted.is_none(),
             }
     }
 
-    /// Size and deadline go in one request.
     async fn patch_set(&self, patch: &SetPatch) -> Sent {
-        let mut body = json!({});
-        if let Some(seen) = self.observed.seen.get(&kinds::reference(&kinds::replica_set(), &patch.name)) {
-            // The API server answers Conflict when another ReplicaSet has the name by now.
-            body["metadata"]["uid"] = seen.uid.clone().into();
-            if patch.replicas.is_some_and(|(from, to)| to < from) {
-                // Whoever takes pods away must have seen the ReplicaSet as it is.
-                body["metadata"]["resourceVersion"] = seen.version.clone().into();
-            }
-        }
-        if !patch.annotations.is_empty() {
-            body["metadata"]["annotations"] = json!(patch.annotations);
-        }
-        if let Some((_, replicas)) = patch.replicas {
-            body["spec"]["replicas"] = replicas.into();
-        }
-        self.patch(&kinds::replica_set(), &patch.name, body).await
+        let seen = self.observed.seen.get(&kinds::reference(&kinds::replica_set(), &patch.name));
+        let body = set_body(patch, seen.map(|seen| seen.uid.as_str()), seen.map(|seen| seen.version.clone()));
+        self.requests.patch(&kinds::replica_set(), &patch.name, &Patch::Merge(body)).await
     }
-
-    async fn patch(&self, kind: &ApiResource, name: &str, body: Value) -> Sent {
-        let reference = kinds::reference(kind, name);
-        let parameters =
-            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        match within(self.api(kind).patch(name, &parameters, &Patch::Merge(body))).await {
-            Ok(written) => Ok(Done::Wrote(reference, written.resource_version().unwrap_or_default())),
-            Err(error) => Err(Box::new((reference, error))),
-        }
-    }
-
-    async fn delete_service(&self, name: &str) -> Sent {
-        let reference = kinds::reference(&kinds::service(), name);
-        let uid = self.observed.seen.get(&reference).map(|seen| seen.uid.clone());
-        let preconditions = Preconditions { uid: uid.clone(), ..Preconditions::default() };
-        let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        match within(self.api(&kinds::service()).delete(name, &parameters)).await {
-            Ok(_) => Ok(Done::Deleted(reference, uid.unwrap_or_default())),
-            Err(error) if Class::of(&error) == Class::Gone => Ok(Done::Nothing),
-            Err(error) => Err(Box::new((reference, error))),
-        }
-    }
-}
-
-/// Waits for an answer, but not for ever.
-async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    let answer = tokio::time::timeout(WRITE_WITHIN, request).await;
-    answer.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into())))
-}
-
-fn already_exists(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
 }

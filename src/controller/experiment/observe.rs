@@ -10,10 +10,10 @@ use kube::api::ApiResource;
 use tidegate_engine::experiment::{ExperimentWorld, Taken};
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
-use tidegate_engine::rollout::world::TemplateKey;
 
 use crate::facts::Trouble;
 use crate::kinds;
+use crate::observe::{controls, note_trouble, templates};
 use crate::store::{Key, Store};
 use crate::watch::Stores;
 
@@ -45,14 +45,15 @@ pub(super) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     world.sets = take.own(&stores.sets, &kinds::replica_set(), |set| ours(&set.owner), sets);
     world.services = take.own(&stores.services, &kinds::service(), |one| ours(&one.owner), services);
     stores.runs.visit(&key.namespace, |name, run| {
-        let mut owners = run.metadata.owner_references.iter().flatten();
-        if owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid.as_ref()) {
+        if controls(uid.as_deref(), &run.metadata) {
             world.runs.push(run.clone());
         } else {
             world.taken.runs.insert(name.to_owned());
         }
     });
-    add_templates(stores, key, &mut world);
+    if !world.experiment.spec.analyses.is_empty() {
+        world.templates = templates(stores, &key.namespace);
+    }
     add_troubles(stores, key, &mut world);
     Some(Observed { world, seen })
 }
@@ -90,28 +91,12 @@ impl Take<'_> {
     }
 }
 
-fn add_templates(stores: &Stores, key: &Key, world: &mut ExperimentWorld) {
-    if world.experiment.spec.analyses.is_empty() {
-        return;
-    }
-    stores.templates.visit(&key.namespace, |name, template| {
-        world.templates.insert(TemplateKey { cluster: false, name: name.to_owned() }, template.clone());
-    });
-    stores.cluster_templates.visit("", |name, template| {
-        world.templates.insert(TemplateKey { cluster: true, name: name.to_owned() }, template.clone());
-    });
-}
-
 /// The worst trouble of the pods of each ReplicaSet.
 fn add_troubles(stores: &Stores, key: &Key, world: &mut ExperimentWorld) {
     let mut worst: BTreeMap<String, Trouble> = BTreeMap::new();
     stores.pods.visit(&key.namespace, |_, pod| {
-        let Some(trouble) = &pod.trouble else { return };
         if world.sets.iter().any(|set| set.name == pod.pod.set) {
-            let known = worst.entry(pod.pod.set.clone()).or_insert_with(|| trouble.clone());
-            if trouble < known {
-                *known = trouble.clone();
-            }
+            note_trouble(&mut worst, pod.pod.set.clone(), pod);
         }
     });
     world.troubles = worst.into_iter().map(|(set, trouble)| (set, trouble.text().to_owned())).collect();

@@ -4,7 +4,6 @@
 //! to. No program is started and no key touches a disk; every wait ends with the fetch's own time. It must never talk
 //! to a host whose key it does not know, unless the repository's Secret says so.
 
-mod bounded;
 mod hosts;
 
 use std::collections::VecDeque;
@@ -25,10 +24,10 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::time::{Instant, timeout_at};
 
-use self::bounded::Bounded;
 use self::hosts::{KnownHosts, Verdict};
 use super::access::{Access, Credentials};
 use super::{GitError, Limits};
+use crate::bounded::Bounded;
 
 /// Where trusted host keys are: the ConfigMap and its key are Argo CD's.
 pub(crate) const KNOWN_HOSTS_MAP: &str = "argocd-ssh-known-hosts-cm";

@@ -26,12 +26,10 @@ use crate::git::access::{Access, SECRET_TYPE};
 use crate::git::ssh::{KNOWN_HOSTS_KEY, KNOWN_HOSTS_MAP};
 use crate::git::{GitError, Question as GitQuestion, Snapshot};
 use crate::store::Key;
-use crate::work::Next;
+use crate::work::{Next, WAKE_SOONEST};
 
 /// The shortest time between two looks that objects ask for: a rollout changes its objects many times a second.
 const PROMPTS_APART: Duration = Duration::from_secs(1);
-/// A plan that asks for the past is looked at again after this, so that a mistake never spins.
-const WAKE_SOONEST: Duration = Duration::from_millis(20);
 /// The longest time without a look.
 const WAKE_LATEST: Duration = Duration::from_secs(600);
 /// How often an Application of another controller is looked at.

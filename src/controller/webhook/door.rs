@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
+
+use crate::bounded::Bounded;
 
 /// Connections at once; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 64;
@@ -125,7 +124,7 @@ impl Listener for Door {
         // The semaphore is never closed.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Visitor { stream, end: Box::pin(sleep(LIFE)), _place: place }, address)
+        (Bounded::keeping(stream, Instant::now() + LIFE, place), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -133,56 +132,8 @@ impl Listener for Door {
     }
 }
 
-/// A connection that ends when its time is over.
-pub(super) struct Visitor {
-    stream: TcpStream,
-    end: Pin<Box<Sleep>>,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Visitor {
-    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        self.end.as_mut().poll(context).is_ready()
-    }
-}
-
-fn over() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the connection's time is over")
-}
-
-impl AsyncRead for Visitor {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.is_over(context) {
-            return Poll::Ready(Err(over()));
-        }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Visitor {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.is_over(context) {
-            return Poll::Ready(Err(over()));
-        }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
+/// A connection that ends when its time is over, and its place among those that are let in.
+pub(super) type Visitor = Bounded<Option<OwnedSemaphorePermit>>;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! A connection that ends at its time, whoever holds it and whatever the other side sends.
 //!
-//! A session goes on by itself when nobody waits for it any more, and a server can keep it busy for ever.
+//! A session goes on by itself when nobody waits for it any more, and the other side can keep it busy for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -10,15 +10,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A connection and its end.
-pub(super) struct Bounded {
+/// A connection and its end. What is `kept` is given back with it, such as a place among those who may connect.
+pub(crate) struct Bounded<K = ()> {
     stream: TcpStream,
     end: Pin<Box<Sleep>>,
+    _kept: K,
 }
 
 impl Bounded {
-    pub(super) fn new(stream: TcpStream, until: Instant) -> Self {
-        Self { stream, end: Box::pin(sleep_until(until)) }
+    pub(crate) fn new(stream: TcpStream, until: Instant) -> Self {
+        Self::keeping(stream, until, ())
+    }
+}
+
+impl<K> Bounded<K> {
+    pub(crate) fn keeping(stream: TcpStream, until: Instant, kept: K) -> Self {
+        Self { stream, end: Box::pin(sleep_until(until)), _kept: kept }
     }
 
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
@@ -30,7 +37,7 @@ fn over<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the connection's time is over")))
 }
 
-impl AsyncRead for Bounded {
+impl<K: Unpin> AsyncRead for Bounded<K> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -40,7 +47,7 @@ impl AsyncRead for Bounded {
     }
 }
 
-impl AsyncWrite for Bounded {
+impl<K: Unpin> AsyncWrite for Bounded<K> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
