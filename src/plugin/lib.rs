@@ -15,6 +15,7 @@ mod kind;
 mod live;
 mod objects;
 mod patch;
+mod screen;
 mod session;
 mod terminal;
 mod verb;

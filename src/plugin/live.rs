@@ -132,11 +132,16 @@ impl Live {
     /// Returns the Rollout with what it owns; nothing when it is gone.
     pub(crate) fn collected(&self) -> Result<Option<Collected>> {
         let Some(rollout) = self.objects(Kind::Rollout).next() else { return Ok(None) };
-        let mut collected = Collected { rollout: decode(rollout.clone())?, ..Collected::default() };
+        Ok(Some(Collected { rollout: decode(rollout.clone())?, ..self.owned() }))
+    }
+
+    /// Returns the objects of the kinds that others own.
+    pub(crate) fn owned(&self) -> Collected {
+        let mut collected = Collected::default();
         for (kind, _) in OWNED {
             self.objects(kind).for_each(|object| collected.add(kind, object.clone()));
         }
-        Ok(Some(collected))
+        collected
     }
 }
 

@@ -36,8 +36,16 @@ pub(crate) struct Collected {
 impl Collected {
     /// Reads a Rollout and what it owns; what may not be read is left out with a warning.
     pub(crate) async fn read(session: &mut Session<'_>, name: &str) -> Result<Self> {
-        let mut collected = Self { rollout: session.rollout(name).await?, ..Self::default() };
-        let reads = OWNED.map(|(kind, label)| {
+        Ok(Self { rollout: session.rollout(name).await?, ..Self::owned(session, OWNED).await? })
+    }
+
+    /// Reads the objects of the kinds that others own; what may not be read is left out with a warning.
+    pub(crate) async fn owned(
+        session: &mut Session<'_>,
+        kinds: impl IntoIterator<Item = (Kind, Option<&'static str>)>,
+    ) -> Result<Self> {
+        let mut collected = Self::default();
+        let reads = kinds.into_iter().map(|(kind, label)| {
             let params = label.map_or_else(ListParams::default, |label| ListParams::default().labels(label));
             let (session, api) = (&*session, session.api(kind));
             async move { (kind, session.list(&api, kind, &params).await) }

@@ -100,6 +100,11 @@ impl Session<'_> {
         Api::all_with(self.client.clone(), &kind.resource())
     }
 
+    /// Returns access to the objects of a kind, in the namespace or in all.
+    pub(crate) fn api_of(&self, kind: Kind, all_namespaces: bool) -> Api<DynamicObject> {
+        if all_namespaces { self.api_everywhere(kind) } else { self.api(kind) }
+    }
+
     /// Reads one object.
     pub(crate) async fn object(&self, kind: Kind, name: &str) -> Result<DynamicObject, Failure> {
         let api = self.api(kind);

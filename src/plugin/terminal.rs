@@ -6,6 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use tidegate_engine::view::Paint;
 
+use crate::cli::Output;
+
 /// Output and error output of a command.
 pub(crate) struct Terminal {
     pub(crate) out: Box<dyn Write + Send>,
@@ -75,5 +77,22 @@ impl Terminal {
         // By way of a JSON value, so that numbers and texts are written by one set of rules.
         let text = serde_saphyr::to_string(&serde_json::to_value(value)?)?;
         self.print(&text)
+    }
+
+    /// Writes a list in a form for programs, or says that it is empty; false when it is left to be drawn as a table.
+    pub(crate) fn print_list<R: Serialize>(
+        &mut self,
+        form: Option<Output>,
+        rows: &[R],
+        name: impl Fn(&R) -> String,
+    ) -> Result<bool> {
+        match form {
+            Some(Output::Json) => self.print_json(&rows)?,
+            Some(Output::Yaml) => self.print_yaml(&rows)?,
+            Some(Output::Name) => rows.iter().try_for_each(|row| self.say(&name(row)))?,
+            Some(Output::Wide) | None if rows.is_empty() => self.warn("No resources found.")?,
+            Some(Output::Wide) | None => return Ok(false),
+        }
+        Ok(true)
     }
 }

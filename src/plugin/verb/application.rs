@@ -15,11 +15,11 @@ use tidegate_engine::view::{
 };
 use tokio::time::Instant;
 
-use super::get::until;
 use crate::Exit;
 use crate::cli::Output;
 use crate::kind::Kind;
 use crate::live::{Change, Live};
+use crate::screen::until;
 use crate::session::{Failure, Session, decode};
 
 /// Which applications to show, and how.
@@ -56,11 +56,7 @@ impl Applications {
         if self.watch {
             return self.watch(session, None).await;
         }
-        let api = if self.all_namespaces {
-            session.api_everywhere(Kind::Application)
-        } else {
-            session.api(Kind::Application)
-        };
+        let api = session.api_of(Kind::Application, self.all_namespaces);
         let mut objects = session.list(&api, Kind::Application, &ListParams::default()).await?;
         objects.sort_by_key(|object| (object.namespace(), object.name_any()));
         match self.output {

@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use super::application::Applications;
 use super::experiment::ExperimentListing;
-use super::get::until;
 use crate::Exit;
 use crate::cli::Output;
 use crate::kind::Kind;
 use crate::live::{Change, Live};
+use crate::screen::until;
 use crate::session::{Session, decode};
 
 /// List rollouts, applications or experiments.
@@ -83,11 +83,7 @@ impl Listing {
 
     /// Lists the Rollouts.
     pub(crate) async fn run(&self, session: &mut Session<'_>, limit: Option<Duration>) -> Result<Exit> {
-        let api = if self.all_namespaces {
-            session.api_everywhere(Kind::Rollout)
-        } else {
-            session.api(Kind::Rollout)
-        };
+        let api = session.api_of(Kind::Rollout, self.all_namespaces);
         if self.watch {
             return self.watch(session, api, limit).await;
         }
@@ -99,16 +95,9 @@ impl Listing {
             rows.push(Row::new(&decode(object)?, now));
         }
         rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        match self.output {
-            Some(Output::Json) => session.terminal.print_json(&rows)?,
-            Some(Output::Yaml) => session.terminal.print_yaml(&rows)?,
-            Some(Output::Name) => {
-                for row in &rows {
-                    session.terminal.say(&format!("rollout.argoproj.io/{}", row.name))?;
-                }
-            }
-            Some(Output::Wide) | None if rows.is_empty() => session.terminal.warn("No resources found.")?,
-            Some(Output::Wide) | None => self.print(session, &rows, true)?,
+        let name = |row: &Row| format!("rollout.argoproj.io/{}", row.name);
+        if !session.terminal.print_list(self.output, &rows, name)? {
+            self.print(session, &rows, true)?;
         }
         Ok(Exit::Done)
     }

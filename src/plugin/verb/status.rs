@@ -10,12 +10,12 @@ use tidegate_api::rollout::{Rollout, RolloutPhase};
 use tidegate_engine::view::{client_phase, render_summary};
 use tokio::time::Instant;
 
-use super::get::until;
 use crate::cli::Output;
 use crate::connection::parse_duration;
 use crate::kind::Kind;
 use crate::live::{Change, Live};
 use crate::objects::Collected;
+use crate::screen::until;
 use crate::session::{Session, decode};
 use crate::{Exit, Grammar};
 
