@@ -7,6 +7,7 @@
 pub mod analysis;
 pub mod experiment;
 pub mod fence;
+pub mod judge;
 pub mod lint;
 pub mod metric;
 pub mod plan;

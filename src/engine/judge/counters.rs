@@ -1,0 +1,91 @@
+//! From counters that only grow, and start again with their process, to what happened between two looks.
+
+use std::collections::BTreeMap;
+
+use super::{Look, Share};
+
+/// What the counters of one pod say at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters {
+    pub requests: u64,
+    pub bad: u64,
+    /// Requests that took at most so many seconds, by growing bound.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+/// The counters of all pods of both sides, by the pod's name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    pub canary: BTreeMap<String, Counters>,
+    pub stable: BTreeMap<String, Counters>,
+}
+
+/// The counters of one pod that are remembered: all requests, bad ones, and the fast ones at each edge.
+pub(super) type Kept = Vec<u64>;
+
+/// What is remembered of a pod's counters. A pod without the bucket of an edge has no slow requests there.
+pub(super) fn keep(counters: &Counters, edges: &[f64]) -> Kept {
+    let all = counters.buckets.last().map_or(0, |(_, count)| *count);
+    let fast = edges.iter().map(|edge| {
+        counters.buckets.iter().find(|(bound, _)| bound == edge).map_or(all, |(_, count)| *count)
+    });
+    [counters.requests, counters.bad, all].into_iter().chain(fast).collect()
+}
+
+/// What a pod did between two moments: a share for the errors, then one for each edge. A counter below its last value
+/// started again from 0. A pod without a last value counts from now on: nobody knows when its counter began.
+fn since(last: Option<&Kept>, now: &Kept) -> Vec<Share> {
+    let Some(last) = last.filter(|last| last.len() == now.len()) else {
+        return vec![Share::default(); now.len().saturating_sub(2)];
+    };
+    let restarted = now.iter().zip(last).any(|(now, last)| now < last);
+    let grown = |at: usize| now[at] - if restarted { 0 } else { last[at] };
+    let errors = Share::new(grown(0), grown(1));
+    let slow = (3..now.len()).map(|at| Share::new(grown(2), grown(2).saturating_sub(grown(at))));
+    std::iter::once(errors).chain(slow).collect()
+}
+
+/// The same for all pods of one side: for each comparison the shares of the pods, in the order of their names.
+pub(super) fn shares(
+    last: &BTreeMap<String, Kept>,
+    now: &BTreeMap<String, Kept>,
+    comparisons: usize,
+) -> Vec<Vec<Share>> {
+    let mut all = vec![Vec::new(); comparisons];
+    for (pod, counters) in now {
+        for (comparison, share) in all.iter_mut().zip(since(last.get(pod), counters)) {
+            comparison.push(share);
+        }
+    }
+    all
+}
+
+/// One look for each comparison.
+pub(super) fn looks(canary: Vec<Vec<Share>>, stable: Vec<Vec<Share>>) -> Vec<Look> {
+    canary.into_iter().zip(stable).map(|(canary, stable)| Look { canary, stable }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(all: &[(&str, &[u64])]) -> BTreeMap<String, Kept> {
+        all.iter().map(|(pod, counters)| ((*pod).to_owned(), counters.to_vec())).collect()
+    }
+
+    #[test]
+    fn counters_may_start_again_and_pods_may_come_and_go() {
+        let last = kept(&[("a", &[100, 3, 100, 90]), ("b", &[50, 50, 50, 50]), ("gone", &[9, 9, 9, 9])]);
+        let now = kept(&[("a", &[110, 4, 110, 97]), ("b", &[7, 2, 7, 7]), ("new", &[99, 99, 99, 0])]);
+        let got = shares(&last, &now, 2);
+        let errors = [(10, 1), (7, 2), (0, 0)].map(|(requests, bad)| Share { requests, bad });
+        let slow = [(10, 3), (7, 0), (0, 0)].map(|(requests, bad)| Share { requests, bad });
+        assert_eq!(got, [errors.to_vec(), slow.to_vec()]);
+    }
+
+    #[test]
+    fn only_the_edges_of_a_histogram_are_remembered() {
+        let counters = Counters { requests: 9, bad: 1, buckets: vec![(0.1, 4), (1.0, 7), (f64::INFINITY, 8)] };
+        assert_eq!(keep(&counters, &[1.0, 2.0]), [9, 1, 8, 7, 8]);
+    }
+}

@@ -1,0 +1,107 @@
+//! The judges that are compared: ours, and thresholds and tests as they are used today.
+
+use tidegate_engine::judge::{Comparison, Look, Settings, Share, Verdict, judge};
+
+/// Somebody who looks at a release and may stop it.
+pub(crate) trait Judge {
+    /// Learns from the stable pods before the release.
+    fn learn(&mut self, _stable: &[Share]) {}
+    /// Takes up one look; `minute` says that a minute ends with it. True stops the release.
+    fn look(&mut self, look: &Look, minute: bool) -> bool;
+    /// Whether it called the canary good.
+    fn called_good(&self) -> bool {
+        false
+    }
+}
+
+/// Ours, with or without its measure of its own error, at every look or each minute.
+pub(crate) struct Evidence {
+    comparison: Comparison,
+    settings: Settings,
+    calibrated: bool,
+    good: bool,
+}
+
+impl Evidence {
+    pub(crate) fn new(calibrated: bool) -> Self {
+        Self { comparison: Comparison::default(), settings: Settings::default(), calibrated, good: false }
+    }
+}
+
+impl Judge for Evidence {
+    fn learn(&mut self, stable: &[Share]) {
+        if self.calibrated {
+            self.comparison.learn(stable);
+        }
+    }
+
+    fn look(&mut self, look: &Look, _minute: bool) -> bool {
+        if !self.calibrated {
+            let (canary, stable): (Share, Share) =
+                (look.canary.iter().copied().sum(), look.stable.iter().copied().sum());
+            self.comparison.harm.look(canary, stable, self.settings.tolerance);
+            return self.comparison.harm.log_evidence(1.0) >= -self.settings.false_abort.ln();
+        }
+        self.comparison.look(look, &self.settings);
+        match judge(&[(self.comparison.clone(), self.settings)]) {
+            Verdict::Bad => true,
+            Verdict::Good => {
+                self.good = true;
+                false
+            }
+            Verdict::Undecided { .. } => false,
+        }
+    }
+
+    fn called_good(&self) -> bool {
+        self.good
+    }
+}
+
+/// A fixed share of good requests, looked at each minute.
+pub(crate) struct Threshold {
+    least: f64,
+    /// Bad minutes that are forgiven.
+    limit: u32,
+    /// Whether a minute without requests is a bad one.
+    empty_is_bad: bool,
+    bad_minutes: u32,
+    minute: Share,
+}
+
+impl Threshold {
+    pub(crate) fn new(least: f64, limit: u32, empty_is_bad: bool) -> Self {
+        Self { least, limit, empty_is_bad, bad_minutes: 0, minute: Share::default() }
+    }
+}
+
+impl Judge for Threshold {
+    fn look(&mut self, look: &Look, minute: bool) -> bool {
+        self.minute = look.canary.iter().copied().chain([self.minute]).sum();
+        if !minute {
+            return false;
+        }
+        let seen = std::mem::take(&mut self.minute);
+        let bad = if seen.requests == 0 { self.empty_is_bad } else { 1.0 - seen.rate() < self.least };
+        self.bad_minutes += u32::from(bad);
+        self.bad_minutes > self.limit
+    }
+}
+
+/// A test of two shares at 5 %, made anew each minute over all that was seen.
+#[derive(Default)]
+pub(crate) struct Peeked {
+    canary: Share,
+    stable: Share,
+}
+
+impl Judge for Peeked {
+    fn look(&mut self, look: &Look, minute: bool) -> bool {
+        self.canary = look.canary.iter().copied().chain([self.canary]).sum();
+        self.stable = look.stable.iter().copied().chain([self.stable]).sum();
+        let (own, other) = (self.canary.requests as f64, self.stable.requests as f64);
+        let pooled = [self.canary, self.stable].into_iter().sum::<Share>().rate();
+        let error = (pooled * (1.0 - pooled) * (1.0 / own + 1.0 / other)).sqrt();
+        minute && error > 0.0 && (self.canary.rate() - self.stable.rate()) / error > 1.645
+    }
+}
