@@ -10,6 +10,7 @@ mod field;
 mod labels;
 mod metadata;
 mod metrics;
+mod nginx_header;
 mod parsed;
 mod percent;
 mod plugins;

@@ -73,6 +73,10 @@ pub enum Rule {
     ScaleIgnored,
     /// A Service is pointed at a revision that cannot carry what it carries.
     PointedAtNothing,
+    /// A Service of ping-pong is pointed while requests find it.
+    SwitchedUnderLoad,
+    /// The Services of ping-pong take turns without a promotion, or one becomes the stable one that leads elsewhere.
+    TurnMisplaced,
     /// The active Service moves to a revision that somebody or something has still to let pass.
     SwitchedTooEarly,
     /// Pods are scaled although somebody paused the Rollout.

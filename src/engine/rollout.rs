@@ -17,6 +17,7 @@ pub mod held;
 mod history;
 mod pause;
 pub mod phase;
+pub(crate) mod ping_pong;
 pub mod references;
 mod replicas;
 mod restart;
@@ -66,11 +67,12 @@ pub fn plan(world: &World) -> Plan {
     let status = world.rollout.status.as_ref().unwrap_or(&none);
     let held = pause::abort_asked(status).then(|| give_back(world, &mut plan)).flatten();
     let strategy = world.rollout.spec.strategy.canary.as_ref();
+    let strategy = strategy.map(|strategy| ping_pong::in_turn(strategy, Some(status)));
     if world.spec.valid.is_ok() {
         workload::annotate(world, &mut plan);
     }
     match &world.spec.valid {
-        Ok(valid) => match (references::fault(world), &valid.strategy, strategy) {
+        Ok(valid) => match (references::fault(world), &valid.strategy, strategy.as_deref()) {
             (Some(error), _, _) => status::invalid(&world.rollout, status, world.now, &error, &mut plan),
             (None, ValidStrategy::Canary(canary), Some(strategy)) => {
                 canary_round(world, valid, canary, status, strategy, &mut plan);
@@ -96,8 +98,9 @@ fn give_back(world: &World, plan: &mut Plan) -> Option<Because> {
     let strategy = &world.rollout.spec.strategy;
     match (&strategy.canary, &strategy.blue_green) {
         (Some(canary), None) => {
-            let (_, held) = traffic::abort(world, canary, plan);
-            dynamic::regrow(world, canary, plan);
+            let canary = ping_pong::in_turn(canary, world.rollout.status.as_ref());
+            let (_, held) = traffic::abort(world, &canary, plan);
+            dynamic::regrow(world, &canary, plan);
             held
         }
         (None, Some(blue_green)) => blue_green::switch::abort(world, blue_green, plan),

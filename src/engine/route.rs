@@ -18,6 +18,7 @@ use tidegate_api::rollout::{Rollout, SetHeaderRoute, SetMirrorRoute};
 use tidegate_api::valid::selects;
 
 use crate::plan::{Notice, Reference, RouteWrite};
+use crate::rollout::ping_pong;
 use crate::rollout::world::{Parsed, World};
 
 /// Routing objects by name; one that is absent does not exist.
@@ -40,14 +41,22 @@ impl<'a> Sides<'a> {
         let canary = rollout.spec.strategy.canary.as_ref();
         let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
         let max = routing.and_then(|routing| routing.max_traffic_weight);
-        let service = |name: Option<&'a String>| name.map_or("", String::as_str);
+        let services = canary.map(|canary| ping_pong::services(canary, rollout.status.as_ref()));
+        let (stable_service, canary_service) = services.unwrap_or_default();
         Self {
             rollout,
-            canary_service: service(canary.and_then(|canary| canary.canary_service.as_ref())),
-            stable_service: service(canary.and_then(|canary| canary.stable_service.as_ref())),
+            canary_service,
+            stable_service,
             max: max.unwrap_or(100).max(1),
             max_named: max.is_some(),
         }
+    }
+
+    /// The same with the other Service as the canary's, where the two take turns.
+    fn of_the_last_turn(&self) -> Option<Self> {
+        let canary = self.rollout.spec.strategy.canary.as_ref()?;
+        canary.ping_pong.as_ref()?;
+        Some(Self { canary_service: self.stable_service, stable_service: self.canary_service, ..*self })
     }
 
     /// The namespace of the Rollout, its pods and its Services.

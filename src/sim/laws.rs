@@ -10,7 +10,7 @@ use tidegate_engine::rollout::world::{Service, Set, World};
 use crate::cluster::Cluster;
 use crate::network;
 use crate::pods::Pods;
-use crate::shape::{ACTIVE_SERVICE, CANARY_SERVICE, STABLE_SERVICE, Way};
+use crate::shape::{ACTIVE_SERVICE, Way};
 
 /// How long a router may take before delays shorter than that are the user's own risk, in seconds.
 const SAFE_DELAY: i32 = 5;
@@ -119,12 +119,16 @@ impl Truth<'_> {
         let before = network::weight_of(self.cluster, &route.reference.name, self.max_weight());
         let added =
             network::has_step_rule(&route.to) && !route.from.as_ref().is_some_and(network::has_step_rule);
+        if route.weight < before && self.takes_turns() {
+            return self.lower(route.weight);
+        }
         if route.weight <= before && !added {
             return None;
         }
-        let live = self.cluster.services.object(CANARY_SERVICE)?;
+        let canary = self.turn().canary;
+        let live = self.cluster.services.object(canary)?;
         let hash = live.hash()?;
-        let heard = self.cluster.endpoints.cached(CANARY_SERVICE).map_or(0, |held| held.since);
+        let heard = self.cluster.endpoints.cached(canary).map_or(0, |held| held.since);
         let ready = self.pods.ready(self.cluster, hash);
         let lost = self.pods.lost_since(heard, Some(hash));
         let need = self.threshold(self.carriers(route.weight)).max(1);
@@ -134,6 +138,42 @@ impl Truth<'_> {
                 route.weight
             )
         })
+    }
+
+    fn turn(&self) -> network::Turn {
+        network::turn(self.cluster)
+    }
+
+    fn takes_turns(&self) -> bool {
+        self.strategy().is_some_and(|canary| canary.ping_pong.is_some())
+    }
+
+    /// Once the Services have taken turns, what is lowered is the weight of whoever served before.
+    fn lower(&self, weight: i32) -> Option<String> {
+        let status = self.world.rollout.status.as_ref()?;
+        if status.stable_rs != status.current_pod_hash {
+            return None;
+        }
+        let turn = self.turn();
+        let heard = self.cluster.endpoints.cached(turn.stable).map_or(0, |held| held.since);
+        let sets_heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);
+        let hash = &status.stable_rs;
+        let ready =
+            self.pods.ready(self.cluster, hash) + self.pods.lost_since(heard.min(sets_heard), Some(hash));
+        let former = self.cluster.services.object(turn.canary).and_then(|service| service.hash());
+        let served = former.map_or(0, |former| self.pods.ready(self.cluster, former));
+        let known = self.world.sets.iter().find(|set| set.hash() == hash);
+        let need = served.min(known.map_or(0, |set| set.status.available.min(set.replicas)));
+        (ready < need.min(self.replicas(true)))
+            .then(|| format!("weight goes to {weight}: {hash} has {ready} ready pods in place of {need}"))
+    }
+
+    /// No Service of ping-pong is pointed while requests find it, unless nobody else could serve them.
+    fn switch(&self, service: &str, to: &str, carried: i32) -> Option<String> {
+        let from = self.settled_service(service)?.hash().filter(|_| self.takes_turns() && carried > 0)?;
+        let status = self.world.rollout.status.as_ref()?;
+        let seen = self.world.endpoints.get(self.turn().stable).map_or(0, |seen| seen.of(&status.stable_rs));
+        (seen > 0).then(|| format!("Service {service} with weight {carried} is pointed from {from} to {to}"))
     }
 
     fn threshold(&self, desired: i32) -> i32 {
@@ -150,6 +190,9 @@ impl Truth<'_> {
         let available = self.pods.available(self.cluster, to);
         let heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);
         let lost = self.pods.lost_since(heard, Some(to));
+        if let Some(objection) = self.switch(service, to, carried) {
+            return Some(objection);
+        }
         (carried > 0 && available + lost == 0).then(|| {
             format!("Service {service} with weight {carried} is pointed at {to}, which has no available pod")
         })
@@ -168,7 +211,7 @@ impl Truth<'_> {
         let is_known = delay >= SAFE_DELAY || self.ways.iter().all(|way| way.is_reported());
         let effective = if is_known { self.data_weights } else { live };
         match service {
-            CANARY_SERVICE => live.1.max(effective.1),
+            name if name == self.turn().canary => live.1.max(effective.1),
             _ => self.max_weight() - live.0.min(effective.0),
         }
     }
@@ -195,7 +238,8 @@ impl Truth<'_> {
             return Some(format!("pod {name} of {available} available ones is evicted: {floor} are needed"));
         }
         let ready = with_lost(set, self.pods.ready(self.cluster, set.hash()));
-        [CANARY_SERVICE, STABLE_SERVICE, ACTIVE_SERVICE].into_iter().find_map(|service| {
+        let turn = self.turn();
+        [turn.canary, turn.stable, ACTIVE_SERVICE].into_iter().find_map(|service| {
             let selects = self.settled_service(service).is_some_and(|live| live.hash() == Some(set.hash()));
             let last = selects && replicas > 1 && ready <= 1 && self.carried(service, 0) > 0;
             last.then(|| format!("pod {name} is evicted, the last one behind Service {service} with weight"))
@@ -241,13 +285,14 @@ impl Truth<'_> {
         let stepping = status.is_some_and(|status| status.current_pod_hash == set.hash() && !status.abort);
         // Nor has anybody where the stable revision follows the traffic: the spec forbids it.
         let delay = if stepping || canary.dynamic_stable_scale { 0 } else { delay };
-        for service in [CANARY_SERVICE, STABLE_SERVICE] {
+        let turn = self.turn();
+        for service in [turn.canary, turn.stable] {
             if self.settled_service(service).is_none_or(|live| live.hash() != Some(set.hash())) {
                 continue;
             }
             let weight = self.carried(service, delay);
-            let of_canary = service == CANARY_SERVICE
-                && status.is_some_and(|status| status.current_pod_hash == set.hash());
+            let of_canary =
+                service == turn.canary && status.is_some_and(|status| status.current_pod_hash == set.hash());
             let need = if of_canary { self.carriers(weight) } else { self.share(weight) };
             if to < need {
                 return Some(format!(

@@ -4,11 +4,61 @@
 //! follow late; that is what makes the order of writes matter.
 
 use serde_json::{Value, json};
+use tidegate_api::rollout::Rollout;
 use tidegate_engine::rollout::world::Endpoints;
 
 use crate::cluster::Cluster;
 use crate::pods::Pods;
-use crate::shape::{CANARY_SERVICE, MANAGED_ROUTES, ROLLOUT, STABLE_SERVICE, Way};
+use crate::shape::{
+    CANARY_SERVICE, MANAGED_ROUTES, PING_SERVICE, PONG_SERVICE, ROLLOUT, STABLE_SERVICE, Way,
+};
+
+/// Which Service is the canary's, and which the stable one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) canary: &'static str,
+    pub(crate) stable: &'static str,
+}
+
+/// Who has which role before any status says anything.
+pub(crate) fn first_turn(rollout: &Rollout) -> Turn {
+    let canary = rollout.spec.strategy.canary.as_ref();
+    if canary.is_some_and(|canary| canary.ping_pong.is_some()) {
+        Turn { canary: PING_SERVICE, stable: PONG_SERVICE }
+    } else {
+        Turn { canary: CANARY_SERVICE, stable: STABLE_SERVICE }
+    }
+}
+
+/// Who has which role now.
+pub(crate) fn turn(cluster: &Cluster) -> Turn {
+    let first = cluster.rollout().map(|held| first_turn(&held.object.rollout));
+    let first = first.unwrap_or(Turn { canary: CANARY_SERVICE, stable: STABLE_SERVICE });
+    if first.stable == PONG_SERVICE && cluster.status().canary.stable_ping_pong == "ping" {
+        return Turn { canary: first.stable, stable: first.canary };
+    }
+    first
+}
+
+/// The split as whoever serves the routes took it up, and who had which role then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InEffect {
+    turn: Turn,
+    least: i32,
+    most: i32,
+    by_steps: bool,
+}
+
+impl InEffect {
+    /// The least and the most weight of whoever is the canary now.
+    pub(crate) fn weights(&self, turn: Turn, max: i32) -> (i32, i32) {
+        if self.turn == turn {
+            (self.least, self.most.max(i32::from(self.by_steps)))
+        } else {
+            (max - self.most, max - self.least)
+        }
+    }
+}
 
 /// Writes the ready endpoints of a Service, if they changed.
 pub(crate) fn sync_endpoints(cluster: &mut Cluster, pods: &Pods, service: &str) {
@@ -29,7 +79,7 @@ pub(crate) fn sync_endpoints(cluster: &mut Cluster, pods: &Pods, service: &str) 
 }
 
 /// An object that users made. One HTTPRoute names no weights, which means the same for both Services.
-pub(crate) fn made(way: Way) -> Value {
+pub(crate) fn made(way: Way, Turn { canary, stable }: Turn) -> Value {
     match way {
         Way::Ingress(name) => stable_ingress(name),
         Way::HttpRoute(name) => {
@@ -43,9 +93,9 @@ pub(crate) fn made(way: Way) -> Value {
                 "kind": "HTTPRoute",
                 "metadata": { "name": name, "namespace": "sim", "labels": { "app": "shop" } },
                 "spec": { "parentRefs": [{ "name": "eg" }], "rules": [
-                    { "backendRefs": [backend(STABLE_SERVICE, 9), backend(CANARY_SERVICE, 0), { "name": "third", "weight": 3 }] },
+                    { "backendRefs": [backend(stable, 9), backend(canary, 0), { "name": "third", "weight": 3 }] },
                     { "backendRefs": [{ "name": "docs", "port": 80 }] },
-                    { "backendRefs": [backend(CANARY_SERVICE, 0), backend(STABLE_SERVICE, 1)] },
+                    { "backendRefs": [backend(canary, 0), backend(stable, 1)] },
                 ] },
             })
         }
@@ -92,17 +142,23 @@ const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
 /// The weight that one object asks for, in parts of `max`; read by other means than the planner reads it.
 pub(crate) fn weight_of(cluster: &Cluster, name: &str, max: i32) -> i32 {
     let Some(object) = cluster.routes.object(name) else { return 0 };
+    let turn = turn(cluster);
     match object["kind"].as_str() {
         Some("HTTPRoute") => {
             let rules = object["spec"]["rules"].as_array();
             let backends = rules.into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array());
             // A rule for the canary alone is for requests that a step chose; it has no weight.
-            let backends = backends.filter(|all| all.iter().any(|backend| backend["name"] == STABLE_SERVICE));
-            backends.map(|backends| split(backends.iter(), 1, max)).max().unwrap_or(0)
+            let backends = backends.filter(|all| all.iter().any(|backend| backend["name"] == turn.stable));
+            backends.map(|backends| split(backends.iter(), turn, 1, max)).max().unwrap_or(0)
         }
         Some("Route") => {
             let alternates = object["spec"]["alternateBackends"].as_array();
-            split(std::iter::once(&object["spec"]["to"]).chain(alternates.into_iter().flatten()), 100, max)
+            split(
+                std::iter::once(&object["spec"]["to"]).chain(alternates.into_iter().flatten()),
+                turn,
+                100,
+                max,
+            )
         }
         _ => {
             let weight = &object["metadata"]["annotations"][WEIGHT];
@@ -112,13 +168,13 @@ pub(crate) fn weight_of(cluster: &Cluster, name: &str, max: i32) -> i32 {
 }
 
 /// The canary's part of what both Services get.
-fn split<'b>(backends: impl Iterator<Item = &'b Value>, absent: i64, max: i32) -> i32 {
+fn split<'b>(backends: impl Iterator<Item = &'b Value>, turn: Turn, absent: i64, max: i32) -> i32 {
     let (mut canary, mut stable) = (0, 0);
     for backend in backends {
         let weight = backend["weight"].as_i64().unwrap_or(absent);
         match backend["name"].as_str() {
-            Some(CANARY_SERVICE) => canary += weight,
-            Some(STABLE_SERVICE) => stable += weight,
+            Some(name) if name == turn.canary => canary += weight,
+            Some(name) if name == turn.stable => stable += weight,
             _ => {}
         }
     }
@@ -132,15 +188,24 @@ fn split<'b>(backends: impl Iterator<Item = &'b Value>, absent: i64, max: i32) -
 
 /// The least and the most weight that the objects ask for: a crash may come between two of them.
 pub(crate) fn weights(cluster: &Cluster, ways: &[Way], max: i32) -> (i32, i32) {
+    let turn = turn(cluster);
+    taken_up(cluster, ways, max).weights(turn, max)
+}
+
+/// What the objects ask for, as whoever serves them takes it up.
+pub(crate) fn taken_up(cluster: &Cluster, ways: &[Way], max: i32) -> InEffect {
     let weights = ways.iter().map(|way| weight_of(cluster, &weighted(*way), max));
     let (least, most) =
         weights.fold((i32::MAX, 0), |(least, most), weight| (least.min(weight), most.max(weight)));
     let by_steps = ways.iter().filter_map(|way| cluster.routes.object(&weighted(*way))).any(has_step_rule);
-    (least, most.max(i32::from(by_steps)))
+    InEffect { turn: turn(cluster), least, most, by_steps }
 }
 
 /// Whether a route sends requests to the canary that a step asked for.
 pub(crate) fn has_step_rule(object: &Value) -> bool {
+    if object["kind"] == "Ingress" {
+        return !object["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-by-header"].is_null();
+    }
     let rules = object["spec"]["rules"].as_array().into_iter().flatten();
     rules.into_iter().any(|rule| {
         MANAGED_ROUTES.iter().any(|name| rule["name"].as_str().is_some_and(|known| known.starts_with(name)))

@@ -7,9 +7,9 @@ use tidegate_api::rollout::{PodTemplateMetadata, RolloutStatus};
 use tidegate_engine::plan::Because;
 use tidegate_engine::rollout::world::HASH_LABEL;
 
-use crate::laws_of_dynamic;
+use crate::{laws_of_dynamic, network};
 use crate::pods::image;
-use crate::shape::{ACTIVE_SERVICE, BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES};
+use crate::shape::{ACTIVE_SERVICE, BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES, PING_SERVICE, PONG_SERVICE};
 use crate::simulation::Simulation;
 use crate::users::Act;
 
@@ -103,16 +103,18 @@ fn roles(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
 
 fn routed_to_stable(simulation: &Simulation, status: &RolloutStatus, pods: bool) -> Option<String> {
     let (_, weight) = simulation.weights();
-    if weight != 0 || simulation.data_weights.1 != 0 {
-        return Some(format!(
-            "at rest with weight {weight}, {:?} at the data plane",
-            simulation.data_weights
-        ));
+    let data_weights = simulation.data_weights();
+    if weight != 0 || data_weights.1 != 0 {
+        return Some(format!("at rest with weight {weight}, {data_weights:?} at the data plane"));
     }
     if !pods {
         return None;
     }
-    simulation.shape.services.iter().copied().find_map(|name| {
+    let turn = network::turn(&simulation.cluster);
+    // The other Service of ping-pong leads to the last revision until the next one comes.
+    let idle = |name: &&str| *name == PING_SERVICE || *name == PONG_SERVICE;
+    let services = simulation.shape.services.iter().copied();
+    services.filter(|name| !idle(name) || *name == turn.stable).find_map(|name| {
         let hash =
             simulation.cluster.services.object(name).and_then(|service| service.hash().map(str::to_owned));
         let fine =

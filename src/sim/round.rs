@@ -101,7 +101,7 @@ impl Simulation {
         let truth = Truth {
             cluster: &self.cluster,
             pods: &self.pods,
-            data_weights: self.data_weights,
+            data_weights: self.data_weights(),
             ways: &self.shape.ways,
             meddled: !self.cluster.sets.has_seen(self.meddled) || !self.cluster.routes.has_seen(self.meddled),
             world,

@@ -10,6 +10,8 @@ use crate::random::Random;
 pub(crate) const ROLLOUT: &str = "shop";
 pub(crate) const CANARY_SERVICE: &str = "shop-canary";
 pub(crate) const STABLE_SERVICE: &str = "shop-stable";
+pub(crate) const PING_SERVICE: &str = "shop-ping";
+pub(crate) const PONG_SERVICE: &str = "shop-pong";
 pub(crate) const ACTIVE_SERVICE: &str = "shop-active";
 pub(crate) const PREVIEW_SERVICE: &str = "shop-preview";
 pub(crate) const INGRESSES: [Way; 2] = [Way::Ingress("shop"), Way::Ingress("shop-api")];
@@ -152,6 +154,8 @@ impl Shape {
             delays(random, &mut canary);
             if ways == HTTP_ROUTES[..1] && random.chance(600) {
                 step_routes(random, &mut canary);
+            } else if ways == INGRESSES[..1] && random.clone().below(5) < 2 {
+                header_routes(random, &mut canary);
             }
         }
         if routed && follows {
@@ -159,6 +163,12 @@ impl Shape {
             if let Some(fields) = canary.as_object_mut() {
                 fields.remove("scaleDownDelaySeconds");
             }
+        }
+        let only_http = ways.iter().all(|way| matches!(way, Way::HttpRoute(_)));
+        // Looks ahead as well.
+        let takes_turns = services && only_http && random.clone().below(5) < 2;
+        if takes_turns {
+            ping_pong(&mut canary);
         }
         limits(random, &mut canary);
         match random.below(10) {
@@ -193,7 +203,11 @@ impl Shape {
             spec["replicas"] = Value::Null;
         }
         let holds = random.chance(300);
-        let services: &[&str] = if services { &[CANARY_SERVICE, STABLE_SERVICE] } else { &[] };
+        let services: &[&str] = match (services, takes_turns) {
+            (true, true) => &[PING_SERVICE, PONG_SERVICE],
+            (true, false) => &[CANARY_SERVICE, STABLE_SERVICE],
+            (false, _) => &[],
+        };
         Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ways, services, holds, temper }
     }
 
@@ -248,6 +262,15 @@ impl Shape {
         let rollout = rollout(spec, GOOD_IMAGES[0]);
         Self { rollout, routed: false, ways: Vec::new(), services, holds, temper }
     }
+}
+
+/// Two Services that take turns, in place of one for each role.
+fn ping_pong(canary: &mut Value) {
+    if let Some(fields) = canary.as_object_mut() {
+        fields.remove("canaryService");
+        fields.remove("stableService");
+    }
+    canary["pingPong"] = json!({ "pingService": PING_SERVICE, "pongService": PONG_SERVICE });
 }
 
 /// One router or two, each with one object or two.
@@ -353,6 +376,22 @@ fn step_routes(random: &mut Random, canary: &mut Value) {
     for _ in 0..random.int(1, 4) {
         let at = usize::try_from(random.below(steps.len() as u64 + 1)).unwrap_or(0);
         steps.insert(at, step_route(random));
+    }
+}
+
+/// Puts steps among the others that send requests with a header to the canary Ingress.
+fn header_routes(random: &mut Random, canary: &mut Value) {
+    canary["trafficRouting"]["managedRoutes"] = json!([{ "name": MANAGED_ROUTES[0] }]);
+    let Some(steps) = canary["steps"].as_array_mut() else { return };
+    for _ in 0..random.int(1, 4) {
+        let at = usize::try_from(random.below(steps.len() as u64 + 1)).unwrap_or(0);
+        let (form, text) = *random.pick(&[("exact", "yes"), ("prefix", "y"), ("regex", "s$")]);
+        let header = json!({ "headerName": "X-Tester", "headerValue": { form: text } });
+        let route = match random.below(3) {
+            0 => json!({ "name": MANAGED_ROUTES[0] }),
+            _ => json!({ "name": MANAGED_ROUTES[0], "match": [header] }),
+        };
+        steps.insert(at, json!({ "setHeaderRoute": route }));
     }
 }
 

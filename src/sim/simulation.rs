@@ -58,8 +58,8 @@ pub(crate) struct Simulation {
     pub(crate) pods: Pods,
     pub(crate) shape: Shape,
     pub(crate) verdicts: Verdicts,
-    /// The least and the most weight at the data plane.
-    pub(crate) data_weights: (i32, i32),
+    /// What the data plane does, once there is one.
+    pub(crate) in_effect: Option<network::InEffect>,
     /// Version after which people had last changed ReplicaSets or routes by hand.
     pub(crate) meddled: u64,
     pub(crate) tale: Tale,
@@ -86,7 +86,7 @@ impl Simulation {
             cluster: Cluster::default(),
             pods: Pods::default(),
             verdicts: Verdicts::default(),
-            data_weights: (0, 0),
+            in_effect: None,
             meddled: 0,
             tale,
             rounds: 0,
@@ -114,8 +114,9 @@ impl Simulation {
         for name in self.shape.services {
             self.cluster.put_service(users::service(name));
         }
+        let turn = network::first_turn(&rollout);
         for way in self.shape.ways.clone() {
-            Act::RestoreWay(way).carry_out(&mut self.cluster);
+            self.cluster.put_route(way.name(), network::made(way, turn));
         }
         self.cluster.put_rollout(rollout, spec);
         self.cluster.relist();
@@ -235,7 +236,8 @@ impl Simulation {
             }
             Event::Endpoints(service) => network::sync_endpoints(&mut self.cluster, &self.pods, service),
             Event::Ingress => {
-                self.data_weights = self.weights();
+                let taken_up = network::taken_up(&self.cluster, &self.shape.ways, self.max_weight());
+                self.in_effect = Some(taken_up);
                 network::report(&mut self.cluster, &self.shape.ways);
             }
             Event::Run(name) => {
@@ -261,10 +263,19 @@ impl Simulation {
 
     /// The least and the most weight that the routing objects ask for now.
     pub(crate) fn weights(&self) -> (i32, i32) {
+        network::weights(&self.cluster, &self.shape.ways, self.max_weight())
+    }
+
+    /// The least and the most weight that the data plane gives the canary now.
+    pub(crate) fn data_weights(&self) -> (i32, i32) {
+        let turn = network::turn(&self.cluster);
+        self.in_effect.map_or((0, 0), |taken_up| taken_up.weights(turn, self.max_weight()))
+    }
+
+    fn max_weight(&self) -> i32 {
         let canary = self.shape.rollout.spec.strategy.canary.as_ref();
         let routing = canary.and_then(|canary| canary.traffic_routing.as_ref());
-        let max = routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100);
-        network::weights(&self.cluster, &self.shape.ways, max)
+        routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100)
     }
 
     /// Whether a change of a pod alone may call for a round.

@@ -11,8 +11,8 @@ use crate::laws_of_blue_green::unserved;
 use crate::random::Random;
 use crate::rest;
 use crate::shape::{
-    self, ACTIVE_SERVICE, CANARY_SERVICE, GOOD_IMAGES, HTTP_ROUTES, INGRESSES, PREVIEW_SERVICE,
-    STABLE_SERVICE, Shape, Temper, Way,
+    self, ACTIVE_SERVICE, CANARY_SERVICE, GOOD_IMAGES, HTTP_ROUTES, INGRESSES, PING_SERVICE, PONG_SERVICE,
+    PREVIEW_SERVICE, STABLE_SERVICE, Shape, Temper, Way,
 };
 use crate::simulation::{Event, Settings, Simulation};
 use crate::tale::Tale;
@@ -40,7 +40,9 @@ fn play(
     let ways = ways_of(&spec);
     let blue_green = spec.pointer("/strategy/blueGreen").is_some();
     let previewed = spec.pointer("/strategy/blueGreen/previewService").is_some();
+    let takes_turns = spec.pointer("/strategy/canary/pingPong").is_some();
     let services: &[&str] = match (routed, blue_green, previewed) {
+        (true, ..) if takes_turns => &[PING_SERVICE, PONG_SERVICE],
         (true, ..) => &[CANARY_SERVICE, STABLE_SERVICE],
         (false, true, true) => &[ACTIVE_SERVICE, PREVIEW_SERVICE],
         (false, true, false) => &[ACTIVE_SERVICE],
@@ -245,6 +247,66 @@ fn testers_reach_the_canary_by_a_header() {
         (150, Act::Promote),
     ];
     tells("header-route", spec, &acts, &[]);
+}
+
+/// Two Services that take turns behind an HTTPRoute.
+fn ping_pong(replicas: i32, steps: Value) -> Value {
+    let gateway = json!({ "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } });
+    json!({
+        "replicas": replicas,
+        "strategy": { "canary": {
+            "pingPong": { "pingService": PING_SERVICE, "pongService": PONG_SERVICE },
+            "trafficRouting": { "plugins": gateway },
+            "steps": steps,
+        } },
+    })
+}
+
+#[test]
+fn two_services_take_turns_from_version_to_version() {
+    let steps = json!([{ "setWeight": 50 }, { "pause": {} }]);
+    let acts = [(20, Act::Image("v2")), (50, Act::Promote), (120, Act::Image("v3")), (150, Act::Promote)];
+    tells("ping-pong", ping_pong(4, steps), &acts, &[]);
+}
+
+#[test]
+fn a_canary_of_ping_pong_is_aborted_replaced_and_taken_back() {
+    let steps = json!([{ "setWeight": 50 }, { "pause": {} }]);
+    let acts = [
+        (20, Act::Image("v2")),
+        (50, Act::Abort),
+        (90, Act::Retry),
+        (120, Act::Image("v3")),
+        (160, Act::Image("v1")),
+    ];
+    tells("ping-pong-taken-back", ping_pong(4, steps), &acts, &[]);
+}
+
+#[test]
+fn ping_pong_without_steps_and_in_full_moves_users_after_the_turn() {
+    let steps = json!([{ "setWeight": 25 }, { "pause": {} }]);
+    let acts = [(20, Act::Image("v2")), (50, Act::PromoteFull)];
+    tells("ping-pong-in-full", ping_pong(4, steps), &acts, &[]);
+}
+
+#[test]
+fn testers_reach_the_canary_of_an_ingress_by_a_header() {
+    let header = json!({ "headerName": "X-Tester", "headerValue": { "exact": "yes" } });
+    let steps = json!([
+        { "setCanaryScale": { "replicas": 1 } },
+        { "setHeaderRoute": { "name": "testers", "match": [header] } }, { "pause": {} },
+        { "setHeaderRoute": { "name": "testers" } }, { "setWeight": 50 }, { "pause": {} },
+    ]);
+    let mut spec = nginx(4, steps);
+    spec["strategy"]["canary"]["trafficRouting"]["managedRoutes"] = json!([{ "name": "testers" }]);
+    let acts = [
+        (20, Act::Image("v2")),
+        (60, Act::Abort),
+        (90, Act::Retry),
+        (120, Act::Promote),
+        (150, Act::Promote),
+    ];
+    tells("header-route-of-an-ingress", spec, &acts, &[]);
 }
 
 #[test]

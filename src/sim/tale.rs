@@ -135,6 +135,9 @@ fn deed(write: &Write) -> String {
             if from.stable_rs != to.stable_rs {
                 parts.push(format!("stable {}", to.stable_rs));
             }
+            if from.canary.stable_ping_pong != to.canary.stable_ping_pong {
+                parts.push(format!("{} is the stable Service", to.canary.stable_ping_pong));
+            }
             if from.abort != to.abort {
                 parts.push(format!("abort {}", to.abort));
             }

@@ -115,7 +115,8 @@ impl Act {
             Self::DeleteWay(way) => cluster.remove_route(way.name()),
             Self::RestoreWay(way) => {
                 if cluster.routes.get(way.name()).is_none() {
-                    cluster.put_route(way.name(), network::made(*way));
+                    let turn = network::turn(cluster);
+                    cluster.put_route(way.name(), network::made(*way, turn));
                 }
             }
             Self::Tamper(way, weight) => network::tamper(cluster, *way, *weight),

@@ -1,7 +1,7 @@
 //! Rules of the canary strategy as a whole.
 
 use super::field::{Field, FieldError};
-use super::{MAX_WEIGHT_DEFAULT, check_anti_affinity, percent, step};
+use super::{MAX_WEIGHT_DEFAULT, check_anti_affinity, nginx_header, percent, plugins, step};
 use crate::rollout::{CanaryStrategy, PingPongSpec, RolloutTrafficRouting};
 
 pub(super) const BOTH_SERVICES: &str =
@@ -15,6 +15,7 @@ pub(crate) fn check(canary: &CanaryStrategy, path: &Field, errors: &mut Vec<Fiel
     for (index, one) in canary.steps.iter().enumerate() {
         step::check(canary, one, path, index, errors);
     }
+    nginx_header::check(canary, path, errors);
     check_anti_affinity(canary.anti_affinity.as_ref(), &path.child("antiAffinity"), errors);
 }
 
@@ -36,6 +37,7 @@ fn check_services(canary: &CanaryStrategy, path: &Field, errors: &mut Vec<FieldE
     }
     if let Some(ping_pong) = &canary.ping_pong {
         check_ping_pong(ping_pong, canary.traffic_routing.as_ref(), path, errors);
+        check_ping_pong_alone(canary, ping_pong, path, errors);
     }
     if needs_services(canary) {
         if stable.is_empty() {
@@ -93,6 +95,38 @@ fn check_ping_pong(
         let root =
             "Root service field is required for the configuration with ALB and ping-pong feature enabled";
         errors.push(path.child("trafficRouting").child("alb").child("rootService").invalid("", root));
+    }
+}
+
+/// Checks that nobody else has a say in which of the two Services is the stable one.
+fn check_ping_pong_alone(
+    canary: &CanaryStrategy,
+    ping_pong: &PingPongSpec,
+    path: &Field,
+    errors: &mut Vec<FieldError>,
+) {
+    let routing = path.child("trafficRouting");
+    if let Some(traffic) = &canary.traffic_routing {
+        let owner = "Ping-pong feature does not work with it, because its owner names the stable Service: \
+                     use argoproj-labs/gatewayAPI alone";
+        // Alone it is refused in the words of Argo Rollouts.
+        if let Some(nginx) = traffic.nginx.as_ref().filter(|_| !traffic.plugins.is_empty()) {
+            errors.push(routing.child("nginx").invalid(nginx, owner));
+        }
+        if let Some(config) = traffic.plugins.get(plugins::OPENSHIFT) {
+            errors.push(routing.child("plugins").key(plugins::OPENSHIFT).invalid(config, owner));
+        }
+    }
+    let both = [&ping_pong.ping_service, &ping_pong.pong_service];
+    for (field, service) in
+        [("stableService", &canary.stable_service), ("canaryService", &canary.canary_service)]
+    {
+        if let Some(service) =
+            service.as_ref().filter(|service| both.contains(service) && !service.is_empty())
+        {
+            let twice = "pingPong moves this Service: leave it out here, or name another one";
+            errors.push(path.child(field).invalid(service, twice));
+        }
     }
 }
 

@@ -88,6 +88,7 @@ fn check_header_route(
         routing.istio.is_some()
             || routing.alb.is_some()
             || routing.apisix.is_some()
+            || routing.nginx.is_some()
             || !routing.plugins.is_empty()
     });
     let Some(routing) = able else {

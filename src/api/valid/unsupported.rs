@@ -30,7 +30,6 @@ fn check_canary(rollout: &Rollout, canary: &ValidCanary, path: &Field, errors: &
             errors.push(refusal(&path.child(field), mend));
         }
     };
-    refuse(spec.ping_pong.is_some(), "pingPong", "use canaryService and stableService");
     if let Some(routing) = &spec.traffic_routing {
         check_routers(routing, &path.child("trafficRouting"), errors);
     }
@@ -78,8 +77,8 @@ fn check_routers(routing: &RolloutTrafficRouting, path: &Field, errors: &mut Vec
 /// change.
 fn no_step_routes(rollout: &Rollout, is_header: bool) -> Option<&'static str> {
     let routing = rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref())?;
-    if routing.nginx.is_some() {
-        return Some("trafficRouting.nginx has only weights: use argoproj-labs/gatewayAPI without it");
+    if routing.nginx.is_some() && !is_header {
+        return Some("trafficRouting.nginx mirrors nothing: use argoproj-labs/gatewayAPI without it");
     }
     if routing.plugins.contains_key(plugins::OPENSHIFT) {
         return Some("argoproj-labs/openshift has only weights: use argoproj-labs/gatewayAPI without it");

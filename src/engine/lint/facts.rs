@@ -61,11 +61,22 @@ impl<'a> Facts<'a> {
     }
 
     pub(super) fn canary_service(&self) -> Option<&'a str> {
-        self.canary.and_then(|canary| canary.canary_service.as_deref()).filter(|name| !name.is_empty())
+        let named = self.canary.and_then(|canary| canary.canary_service.as_deref());
+        self.pair().map_or(named, |(canary, _)| Some(canary)).filter(|name| !name.is_empty())
     }
 
     pub(super) fn stable_service(&self) -> Option<&'a str> {
-        self.canary.and_then(|canary| canary.stable_service.as_deref()).filter(|name| !name.is_empty())
+        let named = self.canary.and_then(|canary| canary.stable_service.as_deref());
+        self.pair().map_or(named, |(_, stable)| Some(stable)).filter(|name| !name.is_empty())
+    }
+
+    /// The canary's and the stable Service where two take turns: ping is the canary's until a status says that it is the
+    /// stable one.
+    pub(super) fn pair(&self) -> Option<(&'a str, &'a str)> {
+        let pair = self.canary?.ping_pong.as_ref()?;
+        let names = [pair.ping_service.as_str(), pair.pong_service.as_str()];
+        let ping_is_stable = usize::from(self.status.canary.stable_ping_pong == "ping");
+        Some((names[ping_is_stable], names[1 - ping_is_stable]))
     }
 
     /// The weight that routing objects give to the canary; 0 without a router.
@@ -83,8 +94,14 @@ impl<'a> Facts<'a> {
         objects.values().map(|object| self.step_rules_of(object)).sum()
     }
 
-    /// Rules in one object that have the name of a managed route, or that name and a number.
+    /// Rules in one object that have the name of a managed route, or that name and a number; an Ingress takes requests
+    /// by a header where an annotation says so that its user did not write.
     pub(super) fn step_rules_of(&self, object: &Value) -> usize {
+        if object["kind"] == "Ingress" {
+            let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+            let by_header = |name: &&String| name.ends_with("/canary-by-header") && !self.is_users(name);
+            return annotations.into_iter().flat_map(|all| all.keys()).filter(by_header).count();
+        }
         let managed = self.canary.and_then(|canary| canary.traffic_routing.as_ref());
         let names: Vec<&str> = managed
             .into_iter()
@@ -97,6 +114,16 @@ impl<'a> Facts<'a> {
             names.contains(name) || names.iter().any(|managed| stem == format!("{managed}-"))
         });
         of_step.count()
+    }
+
+    /// Whether the spec asks for an annotation of the canary Ingress.
+    fn is_users(&self, name: &str) -> bool {
+        let routing = self.canary.and_then(|canary| canary.traffic_routing.as_ref());
+        routing.and_then(|routing| routing.nginx.as_ref()).is_some_and(|nginx| {
+            let mut all =
+                nginx.additional_ingress_annotations.keys().chain(nginx.canary_ingress_annotations.keys());
+            all.any(|known| name.ends_with(known.as_str()))
+        })
     }
 
     /// Why a weight that is shown is not in effect, where somebody says so.

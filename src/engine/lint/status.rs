@@ -20,6 +20,7 @@ impl Judge<'_> {
         if !from.stable_rs.is_empty() && from.stable_rs != to.stable_rs {
             self.promoted(to);
         }
+        self.took_turns(from, to);
         let (Some(before), Some(after)) = (from.current_step_index, to.current_step_index) else { return };
         let started =
             from.current_pod_hash != to.current_pod_hash || from.current_step_hash != to.current_step_hash;
@@ -45,6 +46,28 @@ impl Judge<'_> {
         let step = usize::try_from(before).ok().and_then(|index| steps.get(index)).cloned();
         if let Some(why) = step.and_then(|step| self.not_done(&step, before, from)) {
             self.blame(Rule::StepNotDone, format!("step {before} counts as done, but {why}"));
+        }
+    }
+
+    /// Services that take turns do so with a promotion and never else, and the stable one leads to the stable revision.
+    fn took_turns(&mut self, from: &RolloutStatus, to: &RolloutStatus) {
+        let Some((canary, stable)) = self.facts.pair() else { return };
+        let have_turned = (from.canary.stable_ping_pong == "ping") != (to.canary.stable_ping_pong == "ping");
+        let is_promoted = from.stable_rs != to.stable_rs;
+        if have_turned != is_promoted {
+            let why =
+                format!("{stable} and {canary} change their roles: {have_turned}, promotion: {is_promoted}");
+            self.blame(Rule::TurnMisplaced, why);
+        }
+        let leads_to = self.live.services.get(canary).and_then(|known| known.hash().map(str::to_owned));
+        // Before the first revision the Service leads to whatever served before.
+        let stable_lives = set_of(self.seen, &self.facts.status.stable_rs).is_some();
+        if have_turned && stable_lives && leads_to.as_deref() != Some(&to.stable_rs) {
+            let why = format!(
+                "{canary} becomes the stable Service, but leads to {leads_to:?}, not {}",
+                to.stable_rs
+            );
+            self.blame(Rule::TurnMisplaced, why);
         }
     }
 
@@ -91,11 +114,13 @@ impl Judge<'_> {
             .as_ref()
             .map(|route| (route.name.as_deref().unwrap_or_default(), &route.match_));
         if let Some((name, _)) = header.filter(|(_, wanted)| !wanted.is_empty()) {
-            let shown = self
-                .live
-                .routes
-                .values()
-                .any(|object| object.to_string().contains(&format!("\"name\":\"{name}\"")));
+            let shows = |object: &std::sync::Arc<serde_json::Value>| {
+                let text = object.to_string();
+                ["name", "tidegate.dev/header-route"]
+                    .into_iter()
+                    .any(|field| text.contains(&format!("{field:?}:{name:?}")))
+            };
+            let shown = self.live.routes.values().any(shows);
             return (!shown && self.facts.replicas > 0).then(|| format!("no route shows the rule {name}"));
         }
         if step.analysis.is_some() {

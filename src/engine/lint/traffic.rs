@@ -108,6 +108,16 @@ impl Judge<'_> {
             self.blame(Rule::LoweredOntoNothing, why);
         }
         self.lowered_onto_pods(weight);
+        let promoted = self.facts.status.stable_rs == self.facts.status.current_pod_hash;
+        if self.facts.pair().is_some() && promoted {
+            let pods = set_of(&self.live, &self.facts.status.stable_rs).map_or(0, kept);
+            let need = pods.min(self.facts.replicas).min(canary.map_or(0, total));
+            let ready = self.ready_of_stable();
+            if ready < need {
+                let why = format!("{ready} ready endpoints take over from {need}");
+                self.blame(Rule::LoweredOntoNothing, why);
+            }
+        }
     }
 
     /// Judges a Service that is pointed at another revision.
@@ -130,6 +140,7 @@ impl Judge<'_> {
             self.blame(Rule::PointedAtNothing, why);
             return;
         }
+        self.switched_under_load(service, to, carried);
         // The steps may ask for fewer pods than the weight's share.
         let of_canary = !stable && to == self.facts.status.current_pod_hash;
         let pods = if of_canary { self.facts.carriers(carried) } else { self.facts.share(carried) };
@@ -147,6 +158,19 @@ impl Judge<'_> {
                 "Service {service} is adopted while {to} has {available} of {replicas} pods available"
             );
             self.blame(Rule::PointedAtNothing, why);
+        }
+    }
+
+    /// Two Services take turns so that none is pointed while requests find it; except where nobody else could serve them,
+    /// or where somebody took the revision out of the stable one.
+    fn switched_under_load(&mut self, service: &str, to: &str, carried: i32) {
+        let from = self.live.services.get(service).and_then(|known| known.hash().map(str::to_owned));
+        let is_pair = self.facts.pair().is_some_and(|(canary, stable)| [canary, stable].contains(&service));
+        let stable_serves =
+            set_of(&self.live, &self.facts.status.stable_rs).is_some() && self.ready_of_stable() > 0;
+        if let Some(from) = from.filter(|_| is_pair && carried > 0 && stable_serves) {
+            let why = format!("Service {service} with weight {carried} is pointed from {from} to {to}");
+            self.blame(Rule::SwitchedUnderLoad, why);
         }
     }
 

@@ -201,9 +201,10 @@ fn release(facts: &Facts<'_>, plan: &mut Plan) -> bool {
 /// Whether a Service or the recorded weights still speak of this revision.
 fn referenced(facts: &Facts<'_>, set: &Set) -> bool {
     let hash = set.hash();
-    let services = [&facts.strategy.canary_service, &facts.strategy.stable_service];
+    // A Service of ping-pong leads to its last revision until it is pointed at the next one, which means nothing.
+    let spec = facts.rollout.spec.strategy.canary.as_ref();
+    let services = spec.into_iter().flat_map(|spec| [&spec.canary_service, &spec.stable_service]);
     let selected = services
-        .into_iter()
         .flatten()
         .any(|name| facts.world.services.get(name).is_some_and(|service| service.hash() == Some(hash)));
     let weighted = facts.status.canary.weights.as_ref().is_some_and(|weights| {

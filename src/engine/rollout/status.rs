@@ -20,7 +20,7 @@ use super::replicas::total;
 use super::restart::Restart;
 use super::runs::Runs;
 use super::traffic::Traffic;
-use super::{blue_green, pause, phase, revision, step, workload};
+use super::{blue_green, pause, phase, ping_pong, revision, step, workload};
 use crate::plan::{Because, Notice, Plan, StatusWrite, Write};
 
 /// Reasons of the Progressing condition at the start of an update.
@@ -55,7 +55,8 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
         wishes.drop_abort = true;
         next.current_step_index = step_count(facts);
     }
-    if let Some(why) = promotion(facts, aborted, next.current_step_index, outcome.traffic) {
+    let promotion = promotion(facts, aborted, next.current_step_index, outcome.traffic);
+    if let Some(why) = promotion.filter(|_| ping_pong::may_turn(facts, plan)) {
         if promote(facts, &why, &mut next, &mut wishes, &mut notices) {
             plan.because = Because::Promoted { why };
         }
@@ -268,6 +269,7 @@ pub(super) fn promote(
         return false;
     }
     next.stable_rs.clone_from(&next.current_pod_hash);
+    ping_pong::turn(facts.rollout, next);
     let (revision, hash) = (revision::number(facts), &next.current_pod_hash);
     let message = format!("Rollout completed update to revision {revision} ({hash}): {why}");
     notices.push(Notice::normal("RolloutCompleted", message));

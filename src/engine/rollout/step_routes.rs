@@ -6,11 +6,13 @@
 use tidegate_api::rollout::CanaryStep;
 
 use super::facts::Facts;
+use super::ping_pong;
 use crate::route::StepRoute;
 
 /// The routes that are to be there now.
 pub(crate) fn wanted<'w>(facts: &Facts<'w>, aborted: bool) -> Vec<StepRoute<'w>> {
-    if aborted || facts.new_available() == 0 { Vec::new() } else { asked(facts) }
+    let has_nobody = facts.new_available() == 0 || ping_pong::leads_elsewhere(facts);
+    if aborted || has_nobody { Vec::new() } else { asked(facts) }
 }
 
 /// The routes that the steps ask for, were there pods.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tidegate_api::rollout::{CanaryStrategy, TrafficWeights, WeightDestination};
 use tidegate_api::valid::ProgressThreshold;
 
@@ -13,7 +14,7 @@ use super::core::kept;
 use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
-use super::{dynamic, restart, service, step, step_routes};
+use super::{dynamic, ping_pong, restart, service, step, step_routes};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Routers, Routing, StepRoute};
 
@@ -120,12 +121,16 @@ fn push(
 ) {
     let last = routing.writes.len();
     for (index, (write, mut notices)) in routing.writes.into_iter().enumerate() {
-        let because =
-            if from == to && write.from.as_ref().is_some_and(|from| from["spec"] != write.to["spec"]) {
-                Because::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() }
-            } else {
-                Because::Weight { from: Some(from), to, of }
-            };
+        // A header stands in the spec of a route, and among the annotations of an Ingress.
+        let differs = |object: &Value| {
+            let annotated = object["metadata"]["annotations"] != write.to["metadata"]["annotations"];
+            object["spec"] != write.to["spec"] || object["kind"] == "Ingress" && annotated
+        };
+        let because = if from == to && write.from.as_ref().is_some_and(differs) {
+            Because::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() }
+        } else {
+            Because::Weight { from: Some(from), to, of }
+        };
         if index + 1 == last {
             notices.extend(weight_notice(prior, to));
         }
@@ -145,6 +150,10 @@ pub(super) fn services(strategy: &CanaryStrategy) -> (&str, &str) {
 /// Adopting a Service needs a fully available ReplicaSet; later switches need one available pod. After an abort the
 /// canary Service goes back to the stable revision once no weight is left on it.
 pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) {
+    if facts.strategy.ping_pong.is_some() && !ping_pong::is_stranded(facts) {
+        ping_pong::point(facts, aborted, plan);
+        return;
+    }
     let (stable_service, canary_service) = services(facts.strategy);
     let observed = observed(facts.world);
     if let Some(stable) = facts.stable
@@ -172,7 +181,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
 }
 
 /// Whether a revision can carry a Service's weight, or at least no worse than those that carry it now.
-fn takes_over(facts: &Facts<'_>, service: &str, set: &Set, weight: i32) -> bool {
+pub(super) fn takes_over(facts: &Facts<'_>, service: &str, set: &Set, weight: i32) -> bool {
     let needed = share_ceil(weight, facts.replicas, facts.limits.max_weight);
     let now = facts.world.endpoints.get(service).map_or(0, total);
     !facts.routed() || kept(set) >= needed.min(now)
@@ -182,7 +191,7 @@ fn total(endpoints: &Endpoints) -> i32 {
     replicas::total(endpoints.ready.values().copied())
 }
 
-fn point(facts: &Facts<'_>, name: &str, set: &Set, check: bool, plan: &mut Plan) {
+pub(super) fn point(facts: &Facts<'_>, name: &str, set: &Set, check: bool, plan: &mut Plan) {
     let Some(known) = facts.world.services.get(name) else { return };
     if known.hash() == Some(set.hash()) {
         return;
@@ -218,6 +227,9 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     }
     let weight;
     (weight, traffic.wait) = reach(facts, observed, target);
+    if observed == target {
+        traffic.wait = traffic.wait.or_else(|| ping_pong::wait(facts));
+    }
     let prior = facts.status.canary.weights.as_ref();
     let mut steps = step_routes::wanted(facts, false);
     if !steps.is_empty() && !routers.has_step_rules(now) {
@@ -296,7 +308,7 @@ fn drop_unfounded_raises(
 
 /// The weight that this moment calls for, were everybody ready for it.
 pub(crate) fn target(facts: &Facts<'_>, aborted: bool) -> i32 {
-    if facts.promoted() || aborted || facts.new_available() == 0 {
+    if facts.promoted() || aborted || facts.new_available() == 0 || ping_pong::leads_elsewhere(facts) {
         return 0;
     }
     if facts.promote_full() {
@@ -361,8 +373,16 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     }
     let on_canary = facts.world.endpoints.get(canary_service).map_or(0, total);
     let on_stable = facts.endpoints(stable_service, &facts.status.stable_rs);
-    if facts.promoted() && on_canary > 0 {
+    if facts.promoted() && on_canary > 0 && facts.strategy.ping_pong.is_none() {
         return wait(stable_service, on_stable, facts.endpoints(canary_service, &facts.hash).max(1));
+    }
+    if (facts.promoted() || ping_pong::leads_elsewhere(facts))
+        && on_canary > 0
+        && facts.strategy.ping_pong.is_some()
+    {
+        // The other Service may carry everything that the last revision had: its pods must be seen, not one of them.
+        let pods = facts.stable.map_or(0, kept).min(facts.replicas).min(on_canary);
+        return wait(stable_service, on_stable, pods.max(1));
     }
     let stable_needs = share_floor(facts.limits.max_weight - target, facts.replicas, facts.limits.max_weight);
     let stable = facts.stable.map_or(0, |set| set.status.available);

@@ -75,15 +75,16 @@ impl<'a> Gateway<'a> {
     /// The route as it should be, and what keeps it from that, if anything.
     fn wanted(&self, route: &Route<'_>, want: &Weights<'_>) -> (Value, Option<String>) {
         let mut object = route.object.clone();
-        let why = set_weights(&mut object, route, want);
+        // Rules of steps that are not wanted any more go first: once two Services have taken turns, these lead to the stable one alone.
         let rules = object.pointer_mut("/spec/rules").filter(|_| route.takes_steps);
         if let Some(rules) = rules
             && let Some(next) = rules.as_array().and_then(|rules| {
-                with_step_rules(rules, want.steps, &want.sides, |rule| pair(rule, route, &want.sides))
+                with_step_rules(rules, want.steps, &want.sides, |rule, sides| pair(rule, route, sides))
             })
         {
             *rules = Value::Array(next);
         }
+        let why = set_weights(&mut object, route, want);
         if let Some(mark) = &self.spec.mark {
             set_mark(&mut object, mark, want);
         }
@@ -158,7 +159,7 @@ impl Router for Gateway<'_> {
     fn has_step_rules(&self, now: &Objects, sides: &Sides<'_>) -> bool {
         self.routes(now, sides).iter().filter(|route| route.takes_steps).any(|route| {
             let rules = route.object.pointer("/spec/rules").and_then(Value::as_array);
-            rules.is_some_and(|rules| step_rules::any(rules, sides, |rule| pair(rule, route, sides)))
+            rules.is_some_and(|rules| step_rules::any(rules, sides, |rule, sides| pair(rule, route, sides)))
         })
     }
 

@@ -1,18 +1,24 @@
-//! NGINX Ingress: a second Ingress, marked as canary, takes its share of the stable Ingress' requests.
+//! NGINX Ingress: a second Ingress, marked as canary, takes its share of the stable Ingress' requests, and those with a
+//! header that a step names.
 //!
-//! Input: the stable and the canary Ingress. Output: the canary Ingress with the wanted weight. It is created on
-//! the first round with weight 0 and never deleted; the stable Ingress is never touched. Names, annotations
-//! and what is copied are those of Argo Rollouts' NGINX support, read by ingress-nginx and by Traefik alike.
+//! Input: the stable and the canary Ingress. Output: the canary Ingress with the wanted weight and header. It is created
+//! on the first round with weight 0 and never deleted; the stable Ingress is never touched. Names, annotations
+//! and what is copied are those of Argo Rollouts' NGINX support, read by ingress-nginx and by Traefik alike. Both look at
+//! the header first, then at the weight; both know one canary Ingress of a rule, so the two stand on the same one.
 
 use serde_json::{Map, Value, json};
-use tidegate_api::rollout::{NginxTrafficRouting, Rollout};
+use tidegate_api::rollout::{NginxTrafficRouting, Rollout, SetHeaderRoute};
 
-use super::{Fault, Objects, Routed, Router, Sides, Weights};
+use super::{Fault, Objects, Routed, Router, Sides, StepRoute, Weights};
 use crate::plan::{Notice, Reference, RouteWrite};
 use crate::rollout::world::{World, owner_reference};
 
 const DEFAULT_PREFIX: &str = "nginx.ingress.kubernetes.io";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// Annotations that choose requests by a header: its name, and the value or the expression that it has.
+const BY_HEADER: [&str; 3] = ["canary-by-header", "canary-by-header-value", "canary-by-header-pattern"];
+/// Which managed route those annotations are of: what users write there themselves stays.
+const HEADER_ROUTE: &str = "tidegate.dev/header-route";
 /// Longest name of an object whose name is a DNS subdomain.
 const NAME_LIMIT: usize = 253;
 
@@ -45,6 +51,7 @@ impl<'a> Nginx<'a> {
             .and_then(Value::as_object)
             .cloned()
             .unwrap_or_default();
+        self.take_header_off(&mut annotations);
         if let Some(class) = stable.pointer("/metadata/annotations").and_then(|all| all.get(CLASS_ANNOTATION))
         {
             annotations.insert(CLASS_ANNOTATION.to_owned(), class.clone());
@@ -62,6 +69,14 @@ impl<'a> Nginx<'a> {
         if want.sides.max_named {
             annotations.insert(self.annotation("canary-weight-total"), json!(want.sides.max.to_string()));
         }
+        if let Some(header) = header_route(want) {
+            let [value, pattern] = header_match(header);
+            let name = header.match_.first().map(|one| one.header_name.clone());
+            for (annotation, text) in BY_HEADER.into_iter().zip([name, value, pattern]) {
+                annotations.extend(text.map(|text| (self.annotation(annotation), json!(text))));
+            }
+            annotations.insert(HEADER_ROUTE.to_owned(), json!(header.name));
+        }
         annotations
     }
 
@@ -73,13 +88,31 @@ impl<'a> Nginx<'a> {
         })
     }
 
-    /// The canary Ingress with nothing but a lower weight, which needs no stable Ingress to be copied from.
+    /// Takes away what a step wrote.
+    fn take_header_off(&self, annotations: &mut Map<String, Value>) {
+        if annotations.remove(HEADER_ROUTE).is_some() {
+            for name in BY_HEADER {
+                annotations.remove(&self.annotation(name));
+            }
+        }
+    }
+
+    /// The canary Ingress with nothing but a lower weight or without a step's header, which needs no stable Ingress to be
+    /// copied from.
     fn lowered(&self, canary: &Value, want: &Weights<'_>) -> Option<Value> {
-        if !controlled_by(canary, want.sides.rollout) || weight_of(canary, self.prefix()) <= want.canary {
+        let is_heavy = weight_of(canary, self.prefix()) > want.canary;
+        let has_header = has_header_route(canary) && header_route(want).is_none();
+        if !controlled_by(canary, want.sides.rollout) || !is_heavy && !has_header {
             return None;
         }
         let mut object = canary.clone();
-        object["metadata"]["annotations"][self.annotation("canary-weight")] = json!(want.canary.to_string());
+        let annotations = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)?;
+        if is_heavy {
+            annotations.insert(self.annotation("canary-weight"), json!(want.canary.to_string()));
+        }
+        if has_header {
+            self.take_header_off(annotations);
+        }
         Some(object)
     }
 
@@ -175,6 +208,11 @@ impl Router for Nginx<'_> {
         self.weights(now, sides).min().unwrap_or(0)
     }
 
+    fn has_step_rules(&self, now: &Objects, sides: &Sides<'_>) -> bool {
+        let mut names = self.stable_ingresses().into_iter().map(|stable| canary_name(sides.rollout, stable));
+        names.any(|name| now.get(&ingress(&name)).is_some_and(|canary| has_header_route(canary)))
+    }
+
     fn notices(&self, write: &RouteWrite) -> Vec<Notice> {
         let (name, weight) = (&write.reference.name, write.weight);
         vec![if write.from.is_none() {
@@ -204,11 +242,12 @@ impl Router for Nginx<'_> {
                 }
             };
             if let Some(to) = to.filter(|to| canary != Some(to)) {
+                let weight = weight_of(&to, self.prefix());
                 writes.push(RouteWrite {
                     reference: ingress(&name),
                     from: canary.cloned(),
                     to,
-                    weight: want.canary,
+                    weight,
                     max_weight: want.sides.max,
                 });
             }
@@ -252,6 +291,32 @@ fn weight_of(canary: &Value, prefix: &str) -> i32 {
         return 0;
     }
     annotation("canary-weight").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The header route that steps ask for; validation sees to it that there is one at most.
+fn header_route<'a>(want: &Weights<'a>) -> Option<&'a SetHeaderRoute> {
+    want.steps.iter().find_map(|step| match step {
+        StepRoute::Header(header) => Some(*header),
+        StepRoute::Mirror(_) => None,
+    })
+}
+
+/// Whether a canary Ingress takes requests by the header of a step.
+fn has_header_route(canary: &Value) -> bool {
+    canary.pointer("/metadata/annotations").is_some_and(|all| all.get(HEADER_ROUTE).is_some())
+}
+
+/// The value that a header must have, or the expression that must be found in it. A prefix is an expression with an
+/// anchor: ingress-nginx and Traefik look for one anywhere in the value.
+fn header_match(header: &SetHeaderRoute) -> [Option<String>; 2] {
+    let value = header.match_.first().and_then(|one| one.header_value.as_ref());
+    let set = |text: Option<&String>| text.cloned().filter(|text| !text.is_empty());
+    let exact = set(value.and_then(|value| value.exact.as_ref()));
+    let regex = set(value.and_then(|value| value.regex.as_ref()));
+    let prefix = set(value.and_then(|value| value.prefix.as_ref()));
+    let anchored = prefix.map(|prefix| format!("^{}", regex::escape(&prefix)));
+    let pattern = regex.or(anchored).filter(|_| exact.is_none());
+    [exact, pattern]
 }
 
 fn controlled_by(object: &Value, rollout: &Rollout) -> bool {
@@ -404,6 +469,45 @@ mod tests {
         let next = written(nginx.route(&now, &want(&rollout, 50)));
         assert_eq!(next[0].to["metadata"]["annotations"]["foreign"], "stays");
         assert_eq!(next[0].to["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"], "50");
+    }
+
+    #[test]
+    fn a_header_is_matched_as_it_was_written_and_goes_without_a_trace() {
+        let (rollout, spec) =
+            (rollout(), NginxTrafficRouting { stable_ingress: Some("shop".into()), ..Default::default() });
+        let nginx = Nginx::new(&spec);
+        let plain = written(nginx.route(&objects(None), &want(&rollout, 20))).remove(0).to;
+        let annotation = |object: &Value, name: &str| {
+            let all = object["metadata"]["annotations"].clone();
+            all.get(format!("{DEFAULT_PREFIX}/canary-by-header{name}"))
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let mut now = objects(Some(plain.clone()));
+        for (value, exact, pattern) in [
+            (json!({ "exact": "yes" }), Some("yes"), None),
+            (json!({ "prefix": "v1.2" }), None, Some(r"^v1\.2")),
+            (json!({ "regex": "b.ta" }), None, Some("b.ta")),
+        ] {
+            let one = json!({ "headerName": "X-Tester", "headerValue": value });
+            let header = json!({ "name": "testers", "match": [one] });
+            let header: SetHeaderRoute = serde_json::from_value(header).unwrap();
+            let steps = [StepRoute::Header(&header)];
+            let want = Weights { steps: &steps, ..want(&rollout, 20) };
+            let to = written(nginx.route(&now, &want)).remove(0).to;
+            assert_eq!(annotation(&to, "").as_deref(), Some("X-Tester"));
+            assert_eq!(annotation(&to, "-value").as_deref(), exact);
+            assert_eq!(annotation(&to, "-pattern").as_deref(), pattern);
+            now = objects(Some(to));
+            assert!(nginx.has_step_rules(&now, &want.sides));
+            assert_eq!(nginx.route(&now, &want), Routed::default(), "nothing is left to do");
+        }
+        let to = written(nginx.route(&now, &want(&rollout, 20))).remove(0).to;
+        assert_eq!(to, plain);
+        now.remove(&ingress("shop"));
+        let lowered = nginx.route(&now, &want(&rollout, 20));
+        assert!(lowered.refusal.is_some());
+        assert_eq!(lowered.writes[0].to, plain, "a header is taken back when the stable Ingress is gone");
     }
 
     #[test]

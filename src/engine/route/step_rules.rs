@@ -18,20 +18,22 @@ pub(super) fn with_step_rules(
     rules: &[Value],
     wanted: &[StepRoute<'_>],
     sides: &Sides<'_>,
-    source: impl Fn(&Value) -> Option<usize>,
+    source: impl Fn(&Value, &Sides<'_>) -> Option<usize>,
 ) -> Option<Vec<Value>> {
     let own: Vec<&Value> = rules.iter().filter(|rule| !is_named(rule, sides)).collect();
-    let made = |routes: &[StepRoute<'_>]| -> Vec<Value> {
-        routes.iter().flat_map(|route| rules_of(&own, route, &source)).collect()
+    let made = |routes: &[StepRoute<'_>], sides: &Sides<'_>| -> Vec<Value> {
+        routes.iter().flat_map(|route| rules_of(&own, route, |rule| source(rule, sides))).collect()
     };
     let all = all_routes(sides);
-    let possible = made(&all);
+    let mut possible = made(&all, sides);
+    // With the promotion the canary's Service became the stable one, and its rules may still be there.
+    possible.extend(sides.of_the_last_turn().into_iter().flat_map(|sides| made(&all, &sides)));
     let nameless = |rule: &Value| {
         rule.get("name").is_none() && possible.iter().any(|made| covers(rule, &without_name(made)))
     };
     let mut next: Vec<Value> =
         own.iter().filter(|rule| !nameless(rule)).map(|rule| (*rule).clone()).collect();
-    for made in made(wanted) {
+    for made in made(wanted, sides) {
         let same = |rule: &&Value| {
             covers(rule, &made) || rule.get("name").is_none() && covers(rule, &without_name(&made))
         };
@@ -43,7 +45,11 @@ pub(super) fn with_step_rules(
 }
 
 /// Whether any rule is one of a step.
-pub(super) fn any(rules: &[Value], sides: &Sides<'_>, source: impl Fn(&Value) -> Option<usize>) -> bool {
+pub(super) fn any(
+    rules: &[Value],
+    sides: &Sides<'_>,
+    source: impl Fn(&Value, &Sides<'_>) -> Option<usize>,
+) -> bool {
     with_step_rules(rules, &[], sides, source).is_some()
 }
 
@@ -204,9 +210,10 @@ mod tests {
         serde_json::from_value(json!({ "name": "testers", "match": [one] })).unwrap()
     }
 
-    /// The canary is the second backend of every rule that has two.
-    fn source(rule: &Value) -> Option<usize> {
-        (rule["backendRefs"].as_array()?.len() == 2).then_some(1)
+    /// The canary is the second backend of every rule that has two, unless the two took turns.
+    fn source(rule: &Value, sides: &Sides<'_>) -> Option<usize> {
+        let place = usize::from(sides.canary_service == "canary");
+        (rule["backendRefs"].as_array()?.len() == 2).then_some(place)
     }
 
     fn user_rule(path: &str) -> Value {
@@ -253,6 +260,23 @@ mod tests {
         next[1].as_object_mut().unwrap().remove("name");
         assert_eq!(with_step_rules(&next, &wanted, &sides(&rollout), source), None);
         assert_eq!(with_step_rules(&next, &[], &sides(&rollout), source).unwrap(), [user_rule("/")]);
+    }
+
+    #[test]
+    fn a_rule_without_a_name_is_known_when_the_services_have_taken_turns() {
+        let wanted = header(json!({ "exact": "yes" }));
+        let rollout = rollout(&json!([{ "setHeaderRoute": wanted }]));
+        let wanted = [StepRoute::Header(&wanted)];
+        let mut next = with_step_rules(&[user_rule("/")], &wanted, &sides(&rollout), source).unwrap();
+        next[1].as_object_mut().unwrap().remove("name");
+        fn turned(rollout: &Rollout) -> Sides<'_> {
+            Sides { canary_service: "stable", stable_service: "canary", ..sides(rollout) }
+        }
+        assert!(!any(&next, &turned(&rollout), source), "without ping-pong it is a user's");
+        let pair = json!({ "pingService": "canary", "pongService": "stable" });
+        let mut paired = rollout.clone();
+        paired.spec.strategy.canary.as_mut().unwrap().ping_pong = serde_json::from_value(pair).unwrap();
+        assert_eq!(with_step_rules(&next, &[], &turned(&paired), source).unwrap(), [user_rule("/")]);
     }
 
     #[test]
