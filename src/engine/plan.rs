@@ -243,6 +243,8 @@ pub enum Because {
     ExperimentNotNeeded { experiment: String },
     /// An AnalysisRun must come to a verdict first.
     WaitingForRun { run: String },
+    /// The AnalysisRun that the update needs cannot be made; the message says why.
+    RunRefused { why: String },
     /// A run that the current step or the background analysis needs.
     RunNeeded { run: String },
     /// A run that is no longer needed.
@@ -341,6 +343,7 @@ impl fmt::Display for Because {
                 write!(f, "Experiment {name} is no longer needed")
             }
             Self::WaitingForRun { run } => write!(f, "waiting for AnalysisRun {run}"),
+            Self::RunRefused { why } => write!(f, "the update's AnalysisRun cannot be made: {why}"),
             Self::RunNeeded { run } => write!(f, "AnalysisRun {run} is needed"),
             Self::RunNotNeeded { run } => write!(f, "AnalysisRun {run} is no longer needed"),
             Self::Aborted { why } if why.is_empty() => write!(f, "aborted"),

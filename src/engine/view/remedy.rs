@@ -67,7 +67,9 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::WaitingForExperiment { experiment } => {
             one(format!("a verdict of Experiment {experiment}, or somebody who promotes it"))
         }
-        Because::ExperimentRefused { why } => one(format!("a remedy for: {why}")),
+        Because::RunRefused { why } | Because::ExperimentRefused { why } => {
+            one(format!("a remedy for: {why}"))
+        }
         Because::WaitingForRun { run } => {
             // A blue-green update has no step to skip.
             let in_full = if world.rollout.spec.strategy.blue_green.is_some() { " in full" } else { "" };
