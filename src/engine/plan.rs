@@ -362,6 +362,9 @@ impl fmt::Display for Because {
                 write!(f, "ReplicaSet {set} stays while endpoints of Service {service} lead to it")
             }
             Self::ScaleDownDelay { set, until } => write!(f, "ReplicaSet {set} stays up until {until}"),
+            Self::Restarting { at, left: 0 } => {
+                write!(f, "restarted pods from before {at}: waiting for Kubernetes to count the new ones")
+            }
             Self::Restarting { at, left } => write!(f, "restarting pods from before {at}: {left} left"),
             Self::RestartLater { at } => write!(f, "pods are restarted at {at}"),
             Self::StepDone { step, of } => write!(f, "step {step} of {of} is done"),

@@ -167,6 +167,7 @@ fn declared(because: &Because) -> Declared {
         | Because::RestartLater { .. } => Declared::UntilTime,
         Because::Paused { until: None, .. }
         | Because::UserPaused
+        | Because::Restarting { .. }
         | Because::Aborted { .. }
         | Because::InvalidSpec { .. } => Declared::UntilEvent,
         Because::WaitingForPods { set: name, .. }
@@ -185,13 +186,6 @@ fn declared(because: &Because) -> Declared {
         | Because::ExperimentRefused { why: name }
         | Because::InconclusiveExperiment { experiment: name }
         | Because::Held { why: name } => named(name),
-        Because::Restarting { left, .. } => {
-            if *left == 0 {
-                Declared::No
-            } else {
-                Declared::UntilEvent
-            }
-        }
         Because::Settled
         | Because::NewTemplate { .. }
         | Because::UpdateStarted { .. }
