@@ -25,6 +25,7 @@ mod client;
 mod dashboard;
 mod delivery;
 mod experiment;
+mod fails_fast;
 mod httproute;
 mod kinds;
 mod openshift;
@@ -131,6 +132,8 @@ fn all() -> Vec<Case> {
         experiment::compares_two_versions_and_leaves_nothing [Tidegate, OwnCluster],
         experiment::is_a_step_of_a_canary [Tidegate, OwnCluster],
         experiment::aborts_the_canary_when_it_fails [Tidegate, OwnCluster],
+        fails_fast::names_what_keeps_pods_from_running [Tidegate],
+        fails_fast::names_the_quota [Tidegate],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
         openshift::is_served_once_its_kind_is_there [Tidegate, Route],

@@ -18,6 +18,7 @@ use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
 use tidegate_engine::fence::{Fence, Seen};
 use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
+use tidegate_engine::rollout::duration;
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
 use tidegate_engine::rollout::{additions, template};
 use tracing::info;
@@ -99,6 +100,11 @@ impl Hand {
                 moved.insert(object, new);
             }
             made += 1;
+            if let Write::Status(status) = &write {
+                for ended in duration::ended(&status.from, &status.to, world.now) {
+                    self.recorder.update_ended(&ended);
+                }
+            }
             info!(rollout = %key, write = doing, because = %because, "written");
             for notice in notices {
                 self.recorder.record(&subject, notice);

@@ -16,6 +16,7 @@ use serde_json::json;
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::rollout::Rollout;
 use tidegate_engine::plan::Notice;
+use tidegate_engine::rollout::duration::Ended;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tracing::warn;
 
@@ -62,6 +63,11 @@ impl Subject {
         })
     }
 
+    /// The object itself, whatever others had its name.
+    pub(crate) fn uid(&self) -> &str {
+        self.0.uid.as_deref().unwrap_or_default()
+    }
+
     fn namespace(&self) -> &str {
         self.0.namespace.as_deref().unwrap_or("default")
     }
@@ -79,6 +85,11 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    /// Counts an update that has ended.
+    pub(crate) fn update_ended(&self, ended: &Ended) {
+        self.metrics.update_ended(ended);
+    }
+
     /// Notes that something happened to an object.
     pub(crate) fn record(&self, subject: &Subject, notice: Notice) {
         let kind = if notice.warning { "Warning" } else { "Normal" };

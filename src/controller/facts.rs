@@ -12,6 +12,7 @@ use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::tolerant;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::trouble::Trouble;
 use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
 use tidegate_engine::rollout::world::{self, HASH_LABEL, Parsed, Service, Set};
 use tidegate_engine::route::{Routers, Selection};
@@ -249,30 +250,8 @@ pub(crate) struct Pod {
     pub(crate) digests: BTreeMap<String, String>,
 }
 
-/// What keeps a pod from running; the least variant is the worst.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Trouble {
-    /// The container cannot be created as the template says.
-    Config(String),
-    /// The image cannot be had.
-    Image(String),
-    /// The container ends again and again.
-    Crash(String),
-    /// No node takes the pod.
-    Unschedulable(String),
-}
-
-impl Trouble {
-    /// The text that users see.
-    pub(crate) fn text(&self) -> &str {
-        match self {
-            Self::Config(text) | Self::Image(text) | Self::Crash(text) | Self::Unschedulable(text) => text,
-        }
-    }
-}
-
 impl Facts for Pod {
-    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
+    fn keep(object: Value, old: Option<&Self>) -> Result<Self, String> {
         let pod = world::Pod::parse(&object);
         Ok(Self {
             hash: object
@@ -280,7 +259,7 @@ impl Facts for Pod {
                 .map_or("", |labels| labels[HASH_LABEL].as_str().unwrap_or(""))
                 .to_owned(),
             digests: digests(&object),
-            trouble: trouble(&object, &pod.name),
+            trouble: Trouble::of_pod(&object, old.and_then(|old| old.trouble.as_ref())),
             pod: Arc::new(pod),
         })
     }
@@ -299,47 +278,6 @@ fn digests(pod: &Value) -> BTreeMap<String, String> {
         Some((status["name"].as_str()?.to_owned(), digest.to_owned()))
     };
     statuses.filter_map(digest).collect()
-}
-
-/// The worst trouble that a pod reports. The text leaves out what changes while the trouble stays, such as the
-/// length of a back-off, so that nothing flaps.
-fn trouble(pod: &Value, name: &str) -> Option<Trouble> {
-    if pod.pointer("/metadata/deletionTimestamp").is_some() {
-        return None;
-    }
-    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
-    let statuses = statuses.iter().filter_map(|pointer| pod.pointer(pointer)?.as_array()).flatten();
-    let waiting = statuses.filter_map(|status| of_container(status, name));
-    waiting.chain(unschedulable(pod, name)).min()
-}
-
-fn of_container(status: &Value, pod: &str) -> Option<Trouble> {
-    let waiting = status.pointer("/state/waiting")?;
-    let (reason, message) = (waiting["reason"].as_str()?, waiting["message"].as_str().unwrap_or_default());
-    let container = status["name"].as_str().unwrap_or_default();
-    let at = format!("pod {pod}, container {container}: {reason}");
-    match reason {
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" | "InvalidImageName" => {
-            Some(Trouble::Config(format!("{at}: {message}")))
-        }
-        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" => {
-            let image = status["image"].as_str().unwrap_or_default();
-            Some(Trouble::Image(format!("pod {pod}, container {container}: image {image} cannot be pulled")))
-        }
-        "CrashLoopBackOff" => {
-            let code = status.pointer("/lastState/terminated/exitCode").and_then(Value::as_i64);
-            Some(Trouble::Crash(code.map_or_else(|| at.clone(), |code| format!("{at}: exit code {code}"))))
-        }
-        _ => None,
-    }
-}
-
-fn unschedulable(pod: &Value, name: &str) -> Option<Trouble> {
-    let conditions = pod.pointer("/status/conditions")?.as_array()?;
-    let condition = conditions.iter().find(|condition| condition["type"] == "PodScheduled")?;
-    let refused = condition["status"] == "False" && condition["reason"] == "Unschedulable";
-    let message = condition["message"].as_str().unwrap_or_default();
-    refused.then(|| Trouble::Unschedulable(format!("pod {name}: Unschedulable: {message}")))
 }
 
 /// A routing object is kept whole: the router alone knows what matters in it.
@@ -402,56 +340,24 @@ mod tests {
 
     use super::*;
 
-    fn pod(status: Value) -> Option<Trouble> {
-        let object = json!({
-            "metadata": {"name": "shop-1", "labels": {HASH_LABEL: "abc"}, "ownerReferences": [{"kind": "ReplicaSet", "name": "shop-abc"}]},
-            "status": status,
-        });
-        let pod = Pod::keep(object, None).unwrap();
-        assert_eq!((pod.hash.as_str(), pod.pod.set.as_str()), ("abc", "shop-abc"));
-        pod.trouble
-    }
-
-    fn waiting(reason: &str, message: &str) -> Value {
-        json!({"name": "app", "image": "shop:typo", "state": {"waiting": {"reason": reason, "message": message}}})
-    }
-
     #[test]
-    fn an_image_that_cannot_be_pulled_reads_the_same_in_both_of_its_phases() {
-        let first = pod(json!({"containerStatuses": [waiting("ErrImagePull", "rpc error")]}));
-        let second =
-            pod(json!({"containerStatuses": [waiting("ImagePullBackOff", "Back-off pulling image")]}));
+    fn a_pod_keeps_what_was_known_of_its_trouble() {
+        let pod = |reason: &str, message: &str| {
+            json!({
+                "metadata": {"name": "shop-1", "labels": {HASH_LABEL: "abc"}, "ownerReferences": [{"kind": "ReplicaSet", "name": "shop-abc"}]},
+                "status": {"containerStatuses": [
+                    {"name": "app", "image": "shop:typo", "state": {"waiting": {"reason": reason, "message": message}}},
+                ]},
+            })
+        };
+        let first = Pod::keep(pod("ErrImagePull", "not found"), None).unwrap();
+        assert_eq!((first.hash.as_str(), first.pod.set.as_str()), ("abc", "shop-abc"));
+        let second = Pod::keep(pod("ImagePullBackOff", "Back-off pulling image"), Some(&first)).unwrap();
         assert_eq!(
-            first.as_ref().unwrap().text(),
-            "pod shop-1, container app: image shop:typo cannot be pulled"
+            second.trouble.as_ref().map(Trouble::text),
+            Some("container app: image shop:typo cannot be pulled: not found")
         );
-        assert_eq!(first, second);
-    }
-
-    #[test]
-    fn a_crash_tells_its_exit_code_and_not_its_back_off() {
-        let mut status = waiting("CrashLoopBackOff", "back-off 40s restarting failed container");
-        status["lastState"] = json!({"terminated": {"exitCode": 137}});
-        let trouble = pod(json!({"containerStatuses": [status]})).unwrap();
-        assert_eq!(trouble.text(), "pod shop-1, container app: CrashLoopBackOff: exit code 137");
-    }
-
-    #[test]
-    fn the_worst_trouble_wins_and_a_starting_pod_has_none() {
-        assert_eq!(pod(json!({"containerStatuses": [waiting("ContainerCreating", "")]})), None);
-        let conditions = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]);
-        let both = json!({
-            "conditions": conditions,
-            "containerStatuses": [waiting("CreateContainerConfigError", "configmap \"x\" not found")],
-        });
-        assert_eq!(
-            pod(both).unwrap().text(),
-            "pod shop-1, container app: CreateContainerConfigError: configmap \"x\" not found"
-        );
-        assert_eq!(
-            pod(json!({"conditions": conditions})).unwrap().text(),
-            "pod shop-1: Unschedulable: 0/1 nodes"
-        );
+        assert!(!second.differs(&first));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, Metric};
 use tidegate_api::rollout::{Rollout, RolloutCondition};
 
 use crate::client::Gate;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Stuck};
 use crate::store::Key;
 use crate::watch::Scene;
 
@@ -186,17 +186,21 @@ impl Gauges {
 
     fn standings(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut reasons: BTreeMap<String, f64> = BTreeMap::new();
-        let mut stuck = 0.0;
+        let mut stuck: BTreeMap<Stuck, f64> = Stuck::ALL.map(|why| (why, 0.0)).into();
         for standing in self.metrics.standings() {
-            stuck += f64::from(u8::from(standing.is_stuck()));
-            if !standing.reason.is_empty() {
-                *reasons.entry(standing.reason).or_default() += 1.0;
+            if let Some(why) = standing.stuck() {
+                *stuck.entry(why).or_default() += 1.0;
+            }
+            if !standing.decided.reason.is_empty() {
+                *reasons.entry(standing.decided.reason).or_default() += 1.0;
             }
         }
         let reasons = reasons.into_iter().map(|(reason, count)| (vec![("reason", reason)], count)).collect();
         family(encoder, "tidegate_rollout_waiting", "Rollouts by what they wait for", reasons)?;
-        let help = "Rollouts that fail again and again, or whose decision does not end";
-        single(encoder, "tidegate_rollout_stuck", help, stuck)
+        let help =
+            "Rollouts that fail again and again, whose decision does not end, or that wait without a reason";
+        let stuck = stuck.into_iter().map(|(why, count)| (vec![("why", why.name().to_owned())], count));
+        family(encoder, "tidegate_rollouts_stuck", help, stuck.collect())
     }
 }
 
@@ -367,7 +371,7 @@ mod tests {
             r#"experiment_info{namespace="ns",name="compare",phase="Running"} 1.0"#,
             r#"experiment_phase{namespace="ns",name="compare",phase="Failed"} 0.0"#,
             "tidegate_leader 1.0",
-            "tidegate_rollout_stuck 0.0",
+            r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
             "process_resident_memory_bytes ",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

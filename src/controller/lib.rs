@@ -8,6 +8,7 @@ mod apply;
 mod bounded;
 mod client;
 mod difference;
+mod durations;
 mod events;
 mod experiment;
 mod facts;
@@ -43,7 +44,7 @@ use std::time::Duration;
 
 use kube::Config;
 use kube::api::Api;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::KubeconfigError;
 use prometheus_client::registry::Registry;
 use tidegate_engine::metric::Defaults;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,7 +65,7 @@ use crate::sync::{Applications, Counts};
 use crate::watch::{Scene, Scope};
 use crate::webhook::Deliveries;
 
-pub use crate::options::{HoldAborted, LogFormat, Options, SyncOptions};
+pub use crate::options::{HoldAborted, LogFormat, Options, Part, SyncOptions};
 pub use crate::serve::ServeError;
 
 /// What is in progress when the process is asked to end gets this long.
@@ -87,9 +88,9 @@ pub enum RunError {
     /// A port cannot be served.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// The flags of the Lease contradict each other.
+    /// The flags contradict each other, or one is not taken.
     #[error("{0}")]
-    Timing(String),
+    Flags(String),
     /// A watch ended for good, so its cache would stay as it is.
     #[error("a watch ended, which is a bug: starting again is the remedy")]
     Watch,
@@ -101,7 +102,11 @@ pub enum RunError {
 /// What of the cluster is looked at.
 fn scope(options: &Options, own_namespace: &str) -> Scope {
     let named = || options.namespace.clone().unwrap_or_else(|| own_namespace.to_owned());
-    Scope { namespace: options.namespaced.then(named), instance_id: options.instance_id.clone() }
+    Scope {
+        namespace: options.namespaced.then(named),
+        instance_id: options.instance_id.clone(),
+        analysis_only: options.is_analysis_only(),
+    }
 }
 
 /// Runs the controller until it is asked to end.
@@ -113,9 +118,9 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     for flag in options.accepted.given() {
         warn!(flag, "flag is accepted and has no effect");
     }
-    options.check_timing().map_err(RunError::Timing)?;
+    options.check().map_err(RunError::Flags)?;
     let stop = signals()?;
-    let config = cluster(&options).await?;
+    let config = options.connection.config().await?;
     let metrics = Arc::new(Metrics::default());
     let scene = Arc::new(Scene::default());
     let gate = if options.leader_elect { Gate::default() } else { Gate::always_open() };
@@ -251,24 +256,20 @@ impl Shell {
                 applications.work(stopped()).await;
             }
         };
-        let loops = async { tokio::join!(rollouts, runs, experiments, applications) };
+        let all = async {
+            if !self.options.is_analysis_only() {
+                tokio::join!(rollouts, experiments, applications);
+            }
+        };
+        let loops = async { tokio::join!(runs, all) };
         let overdue = async {
             stopped().await;
             tokio::time::sleep(FINISH_WITHIN).await;
         };
         tokio::select! {
-            ((), (), (), ()) = loops => {}
+            ((), ()) = loops => {}
             () = overdue => warn!("what is in progress takes too long, ending anyway"),
         }
-    }
-}
-
-async fn cluster(options: &Options) -> Result<Config, RunError> {
-    let named = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
-    match &options.kubeconfig {
-        Some(path) => Ok(Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &named).await?),
-        None if options.context.is_some() => Ok(Config::from_kubeconfig(&named).await?),
-        None => Ok(Config::infer().await?),
     }
 }
 

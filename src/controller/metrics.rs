@@ -15,8 +15,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
+use tidegate_engine::rollout::duration::Ended;
 use tokio::time::Instant;
 
+use crate::durations::Durations;
 use crate::store::Key;
 
 /// A Rollout that fails for this long, or is decided on for as long as a minute, is stuck.
@@ -43,11 +45,45 @@ impl EncodeMetric for Tally {
     }
 }
 
+/// How somebody should come to look at the controller's log: none of these is a Rollout's own affair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stuck {
+    /// Rounds fail again and again.
+    Failing,
+    /// A round does not end.
+    Endless,
+    /// It is not done, nothing is written, and no reason is declared.
+    Undeclared,
+}
+
+impl Stuck {
+    /// All of them, so that each has a series.
+    pub(crate) const ALL: [Self; 3] = [Self::Failing, Self::Endless, Self::Undeclared];
+
+    /// Its name as a label.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Failing => "failing",
+            Self::Endless => "endless",
+            Self::Undeclared => "undeclared",
+        }
+    }
+}
+
+/// What a round about a Rollout came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decided {
+    /// The variant of its reason.
+    pub(crate) reason: String,
+    /// Whether it stands still without a declared reason.
+    pub(crate) is_undeclared: bool,
+}
+
 /// How the decisions about one Rollout go.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Standing {
-    /// The variant of the last reason.
-    pub(crate) reason: String,
+    /// What the last round that did not fail came to.
+    pub(crate) decided: Decided,
     failing_since: Option<Instant>,
     busy_since: Option<Instant>,
     /// Types and reasons of its Events, so that their series can be forgotten with it.
@@ -55,10 +91,16 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Whether somebody should look at the controller's log.
-    pub(crate) fn is_stuck(&self) -> bool {
+    /// How it is stuck, if it is.
+    pub(crate) fn stuck(&self) -> Option<Stuck> {
         let longer = |since: Option<Instant>, limit| since.is_some_and(|since| since.elapsed() > limit);
-        longer(self.failing_since, STUCK_FAILING) || longer(self.busy_since, STUCK_BUSY)
+        if longer(self.busy_since, STUCK_BUSY) {
+            return Some(Stuck::Endless);
+        }
+        if longer(self.failing_since, STUCK_FAILING) {
+            return Some(Stuck::Failing);
+        }
+        self.decided.is_undeclared.then_some(Stuck::Undeclared)
     }
 }
 
@@ -88,6 +130,7 @@ pub(crate) struct Metrics {
     malformed: Family<Labels<1>, Counter>,
     unserved: Family<Labels<1>, Counter>,
     events_dropped: Counter,
+    durations: Durations,
     standings: Mutex<BTreeMap<Key, Standing>>,
 }
 
@@ -111,6 +154,7 @@ impl Default for Metrics {
             malformed: Family::default(),
             unserved: Family::default(),
             events_dropped: Counter::default(),
+            durations: Durations::default(),
             standings: Mutex::default(),
         }
     }
@@ -119,6 +163,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Adds every family to a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
+        self.durations.register(registry);
         registry.register(
             "rollout_reconcile",
             "Rollout reconciliation performance",
@@ -177,8 +222,8 @@ impl Metrics {
         self.stand(key, |standing| standing.busy_since = Some(Instant::now()));
     }
 
-    /// Notes how a round about a Rollout went: its reason, or the class of its failure.
-    pub(crate) fn round_ended(&self, key: &Key, took: Duration, outcome: Result<String, &'static str>) {
+    /// Notes how a round about a Rollout went: what it came to, or the class of its failure.
+    pub(crate) fn round_ended(&self, key: &Key, took: Duration, outcome: Result<Decided, &'static str>) {
         self.took(Loop::Rollout, key, took);
         if let Err(class) = &outcome {
             self.failed(Loop::Rollout, key);
@@ -187,8 +232,8 @@ impl Metrics {
         self.stand(key, |standing| {
             standing.busy_since = None;
             match outcome {
-                Ok(reason) => {
-                    standing.reason = reason;
+                Ok(decided) => {
+                    standing.decided = decided;
                     standing.failing_since = None;
                 }
                 Err(_) => {
@@ -263,6 +308,11 @@ impl Metrics {
                 standing.events.insert(event);
             });
         }
+    }
+
+    /// Notes an update that has ended, once its status says so.
+    pub(crate) fn update_ended(&self, ended: &Ended) {
+        self.durations.observe(ended);
     }
 
     /// Notes that an Event was lost.
@@ -352,19 +402,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rollout_is_stuck_when_it_keeps_failing_or_never_ends() {
+    async fn a_rollout_is_stuck_when_it_keeps_failing_never_ends_or_says_nothing() {
         let metrics = Metrics::default();
         let key = Key::new("ns", "shop");
-        let stuck = || metrics.standings().iter().any(Standing::is_stuck);
+        let stuck = || metrics.standings().iter().find_map(Standing::stuck);
         metrics.round_begins(&key);
         tokio::time::advance(STUCK_BUSY * 2).await;
-        assert!(stuck(), "a round that does not end");
+        assert_eq!(stuck(), Some(Stuck::Endless));
         metrics.round_ended(&key, Duration::ZERO, Err("denied"));
-        assert!(!stuck());
+        assert_eq!(stuck(), None);
         tokio::time::advance(STUCK_FAILING * 2).await;
-        assert!(stuck(), "rounds that keep failing");
+        assert_eq!(stuck(), Some(Stuck::Failing));
+        let decided = |is_undeclared| Decided { reason: "Settled".to_owned(), is_undeclared };
         metrics.round_begins(&key);
-        metrics.round_ended(&key, Duration::ZERO, Ok("Settled".to_owned()));
-        assert!(!stuck());
+        metrics.round_ended(&key, Duration::ZERO, Ok(decided(true)));
+        assert_eq!(stuck(), Some(Stuck::Undeclared));
+        metrics.round_ended(&key, Duration::ZERO, Ok(decided(false)));
+        assert_eq!(stuck(), None);
     }
 }

@@ -11,10 +11,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tidegate_api::analysis::AnalysisTemplateSpec;
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::trouble::{Troubles, bounded};
 use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
 use tidegate_engine::rollout::world::{Endpoints, TemplateKey, World};
 
-use crate::facts::{Pod, RolloutFacts, Trouble};
+use crate::facts::RolloutFacts;
 use crate::kinds;
 use crate::store::Key;
 use crate::watch::Stores;
@@ -199,15 +200,6 @@ pub(crate) fn templates(
     templates
 }
 
-/// Remembers what keeps a pod from running, if it is the worst of all pods that count together.
-pub(crate) fn note_trouble<K: Ord>(worst: &mut BTreeMap<K, Trouble>, of: K, pod: &Pod) {
-    let Some(trouble) = &pod.trouble else { return };
-    let known = worst.entry(of).or_insert_with(|| trouble.clone());
-    if trouble < known {
-        *known = trouble.clone();
-    }
-}
-
 /// The Experiments that the Rollout controls, and the names of the others.
 fn add_experiments(stores: &Stores, key: &Key, world: &mut World) {
     let uid = world.rollout.metadata.uid.clone();
@@ -224,7 +216,7 @@ fn add_experiments(stores: &Stores, key: &Key, world: &mut World) {
 /// be created.
 fn add_pods(stores: &Stores, key: &Key, world: &mut World) {
     let names: BTreeMap<&str, &str> = world.sets.iter().map(|set| (set.name.as_str(), set.hash())).collect();
-    let mut worst: BTreeMap<&str, Trouble> = BTreeMap::new();
+    let mut troubles: BTreeMap<&str, Troubles> = BTreeMap::new();
     let mut pods = Vec::new();
     let mut digests: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     stores.pods.visit(&key.namespace, |_, pod| {
@@ -233,13 +225,16 @@ fn add_pods(stores: &Stores, key: &Key, world: &mut World) {
         if !pod.digests.is_empty() {
             digests.entry((*hash).to_owned()).or_default().extend(pod.digests.clone());
         }
-        note_trouble(&mut worst, hash, pod);
+        if let Some(trouble) = &pod.trouble {
+            troubles.entry(hash).or_default().note(&pod.pod.name, trouble);
+        }
     });
     let mut troubles: BTreeMap<String, String> =
-        worst.into_iter().map(|(hash, trouble)| (hash.to_owned(), trouble.text().to_owned())).collect();
+        troubles.into_iter().filter_map(|(hash, all)| Some((hash.to_owned(), all.text()?))).collect();
     for set in &world.sets {
         if let Some((reason, message)) = &set.status.failure {
-            troubles.entry(set.hash().to_owned()).or_insert_with(|| format!("{reason}: {message}"));
+            let why = || format!("{reason}: {}", bounded(message));
+            troubles.entry(set.hash().to_owned()).or_insert_with(why);
         }
     }
     world.troubles = troubles;
@@ -363,7 +358,7 @@ mod tests {
             }),
         );
         let troubles = world(&stores).world.troubles;
-        assert_eq!(troubles["aa"], "pod p1, container app: image x cannot be pulled");
+        assert_eq!(troubles["aa"], "pod p1: container app: image x cannot be pulled");
         assert_eq!(troubles["bb"], "FailedCreate: exceeded quota");
     }
 

@@ -244,7 +244,7 @@ mod tests {
         let older = kinds::in_version(&kinds::http_route(), "v1beta1");
         let lookout = Lookout {
             client,
-            scope: Scope { namespace: None, instance_id: None },
+            scope: Scope { namespace: None, instance_id: None, analysis_only: false },
             scene: Arc::clone(&scene),
             metrics: Arc::new(Metrics::default()),
             kind: kinds::http_route(),
@@ -294,7 +294,7 @@ mod tests {
         let scene = Arc::new(Scene::default());
         let lookout = Lookout {
             client,
-            scope: Scope { namespace: Some("web".to_owned()), instance_id: None },
+            scope: Scope { namespace: Some("web".to_owned()), instance_id: None, analysis_only: false },
             scene: Arc::clone(&scene),
             metrics: Arc::new(Metrics::default()),
             kind: kinds::openshift_route(),

@@ -3,12 +3,18 @@
 //! Input: arguments and environment. Output: typed options. Flags of upstream that name something which does not
 //! exist here are accepted, so that its manifests start this controller, and have no effect.
 
+mod accepted;
+mod connection;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use tidegate_api::go_duration;
 use tidegate_engine::sync::Reach;
+
+use accepted::{Accepted, Refused};
+use connection::Connection;
 
 use crate::client::WRITE_WITHIN;
 use crate::lease::Timing;
@@ -47,6 +53,13 @@ pub enum HoldAborted {
     Always,
     /// Of none, as with Argo Rollouts.
     Never,
+}
+
+/// A part of the controller that can be had alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// AnalysisRuns.
+    Analysis,
 }
 
 /// Options of `tidegate controller`.
@@ -106,12 +119,11 @@ pub struct Options {
     /// The pause between attempts to get or renew the Lease
     #[arg(long, default_value = "2s", value_parser = duration)]
     pub leader_election_retry_period: Duration,
-    /// Path of a kubeconfig; the pod's own credentials by default
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig
-    #[arg(long)]
-    pub context: Option<String>,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// Work on these only; all by default
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub controllers: Vec<Part>,
     /// Address of Prometheus for metrics that name none
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     pub prometheus_address: Option<String>,
@@ -123,6 +135,8 @@ pub struct Options {
     pub sync: SyncOptions,
     #[command(flatten)]
     pub(crate) accepted: Accepted,
+    #[command(flatten)]
+    pub(crate) refused: Refused,
 }
 
 /// Options of the Git side.
@@ -163,82 +177,27 @@ pub struct SyncOptions {
     pub webhook_allow_unsigned: bool,
 }
 
-/// Flags of upstream that are accepted and have no effect here.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Accepted {
-    #[arg(long, hide = true)]
-    service_threads: Option<String>,
-    #[arg(long, hide = true)]
-    ingress_threads: Option<String>,
-    #[arg(long, hide = true)]
-    ephemeral_metadata_threads: Option<String>,
-    #[arg(long, hide = true)]
-    ephemeral_metadata_update_pod_retries: Option<String>,
-    #[arg(long, hide = true)]
-    aws_target_group_binding_api_version: Option<String>,
-    #[arg(long, hide = true)]
-    alb_tag_key_resource_id: Option<String>,
-    #[arg(long, hide = true)]
-    istio_api_version: Option<String>,
-    #[arg(long, hide = true)]
-    ambassador_api_version: Option<String>,
-    #[arg(long, hide = true)]
-    traffic_split_api_version: Option<String>,
-    #[arg(long, hide = true)]
-    traefik_api_group: Option<String>,
-    #[arg(long, hide = true)]
-    traefik_api_version: Option<String>,
-    #[arg(long, hide = true)]
-    ingress_api_version: Option<String>,
-    #[arg(long, hide = true)]
-    appmesh_crd_version: Option<String>,
-    #[arg(long, hide = true)]
-    alb_ingress_classes: Vec<String>,
-    /// An Ingress is found by its name, so its class does not matter
-    #[arg(long, hide = true)]
-    nginx_ingress_classes: Vec<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    alb_verify_weight: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    aws_verify_target_group: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    self_service_notification_enabled: Option<String>,
-    #[arg(long, hide = true)]
-    enable_pprof_address: Option<String>,
-}
-
-impl Accepted {
-    /// Names of the flags that were given and have no effect.
-    pub(crate) fn given(&self) -> Vec<&'static str> {
-        let flags = [
-            (self.service_threads.is_some(), "--service-threads"),
-            (self.ingress_threads.is_some(), "--ingress-threads"),
-            (self.ephemeral_metadata_threads.is_some(), "--ephemeral-metadata-threads"),
-            (self.ephemeral_metadata_update_pod_retries.is_some(), "--ephemeral-metadata-update-pod-retries"),
-            (self.aws_target_group_binding_api_version.is_some(), "--aws-target-group-binding-api-version"),
-            (self.alb_tag_key_resource_id.is_some(), "--alb-tag-key-resource-id"),
-            (self.istio_api_version.is_some(), "--istio-api-version"),
-            (self.ambassador_api_version.is_some(), "--ambassador-api-version"),
-            (self.traffic_split_api_version.is_some(), "--traffic-split-api-version"),
-            (self.traefik_api_group.is_some(), "--traefik-api-group"),
-            (self.traefik_api_version.is_some(), "--traefik-api-version"),
-            (self.ingress_api_version.is_some(), "--ingress-api-version"),
-            (self.appmesh_crd_version.is_some(), "--appmesh-crd-version"),
-            (!self.alb_ingress_classes.is_empty(), "--alb-ingress-classes"),
-            (!self.nginx_ingress_classes.is_empty(), "--nginx-ingress-classes"),
-            (self.alb_verify_weight.is_some(), "--alb-verify-weight"),
-            (self.aws_verify_target_group.is_some(), "--aws-verify-target-group"),
-            (self.self_service_notification_enabled.is_some(), "--self-service-notification-enabled"),
-            (self.enable_pprof_address.is_some(), "--enable-pprof-address"),
-        ];
-        flags.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect()
-    }
-}
-
 impl Options {
     /// How often to look at an object about which nothing is heard.
     pub(crate) fn resync(&self) -> Duration {
         Duration::from_secs(self.rollout_resync.max(1))
+    }
+
+    /// Whether only AnalysisRuns are worked on.
+    pub(crate) fn is_analysis_only(&self) -> bool {
+        self.controllers == [Part::Analysis]
+    }
+
+    /// Checks what cannot be told of one flag alone, and that nothing is asked for which is not done.
+    ///
+    /// # Errors
+    /// Names the flag, and what to do about it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.refused.check()?;
+        if self.is_analysis_only() && self.sync.sync_enabled {
+            return Err("--sync-enabled and --controllers=analysis contradict each other".to_owned());
+        }
+        self.check_timing()
     }
 
     /// The namespace that the controller itself lives in: its Lease and the credentials of metric providers are there.
@@ -285,7 +244,7 @@ impl Options {
     /// # Errors
     /// Names the flag, and what it may be: the Lease must outlast the renew deadline by the longest write, as a write
     /// that was begun in time may still land; and within the deadline there must be room for another attempt.
-    pub(crate) fn check_timing(&self) -> Result<(), String> {
+    fn check_timing(&self) -> Result<(), String> {
         if !self.leader_elect {
             return Ok(());
         }
@@ -389,6 +348,71 @@ mod tests {
         assert_eq!((options.metrics_port, options.instance_id.as_deref()), (9000, Some("blue")));
         assert_eq!(options.timing().duration, Duration::from_secs(90));
         assert_eq!(options.accepted.given(), ["--istio-api-version"]);
+    }
+
+    /// Every flag of Argo Rollouts 1.10, as its manifests and its help write them.
+    #[test]
+    fn all_flags_of_upstream_are_known() {
+        let without_effect = [
+            "--service-threads=5",
+            "--ingress-threads=5",
+            "--ephemeral-metadata-threads=5",
+            "--ephemeral-metadata-update-pod-retries=3",
+            "--aws-target-group-binding-api-version=elbv2.k8s.aws/v1beta1",
+            "--alb-tag-key-resource-id=ingress.k8s.aws/resource",
+            "--istio-api-version=v1",
+            "--ambassador-api-version=getambassador.io/v2",
+            "--traffic-split-api-version=v1alpha1",
+            "--traefik-api-group=traefik.io",
+            "--traefik-api-version=traefik.io/v1alpha1",
+            "--ingress-api-version=networking/v1",
+            "--appmesh-crd-version=v1beta2",
+            "--alb-ingress-classes=alb",
+            "--nginx-ingress-classes=nginx",
+            "--alb-verify-weight",
+            "--aws-verify-target-group",
+            "--self-service-notification-enabled",
+            "--enable-pprof-address=:6060",
+            "--disable-compression",
+        ];
+        let names = without_effect.map(|flag| flag.split('=').next().unwrap());
+        assert_eq!(parse(&without_effect).accepted.given(), names);
+        let options = parse(&[
+            "--rollout-resync=60",
+            "--kloglevel=2",
+            "--logformat=json",
+            "--healthzPort=1",
+            "--metricsPort=2",
+            "--qps=10",
+            "--burst=20",
+            "--rollout-threads=1",
+            "--experiment-threads=2",
+            "--analysis-threads=3",
+            "--leader-election-renew-deadline=5s",
+            "--leader-election-retry-period=1s",
+            "--controllers=analysis",
+            "--kubeconfig=/k",
+            "--context=c",
+            "-n=here",
+        ]);
+        assert!(options.is_analysis_only() && options.check().is_ok());
+        assert_eq!((options.qps, options.burst, options.namespace.as_deref()), (10.0, 20, Some("here")));
+    }
+
+    #[test]
+    fn what_is_not_known_or_not_taken_is_named() {
+        let unknown = |arguments: &[&str]| {
+            let error = Line::try_parse_from([&["tidegate"], arguments].concat()).err().unwrap();
+            error.to_string()
+        };
+        assert!(unknown(&["--rollout-thread=1"]).contains("'--rollout-thread'"));
+        assert!(unknown(&["--controllers=rollouts"]).contains("rollouts"));
+        let refused = |flag: &str| parse(&[flag]).check().unwrap_err();
+        assert!(refused("--token=secret").contains("--token is not taken from the command line"));
+        assert!(!refused("--password=hunter2").contains("hunter2"));
+        assert!(refused("--request-timeout=1s").contains("--request-timeout"));
+        let both = parse(&["--controllers=analysis", "--sync-enabled"]).check().unwrap_err();
+        assert!(both.contains("--controllers=analysis"));
     }
 
     #[test]

@@ -11,13 +11,14 @@ use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::lint::lint;
 use tidegate_engine::plan::{Because, Notice, Plan};
 use tidegate_engine::rollout::urgent;
+use tidegate_engine::rollout::wait::undeclared;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::apply::{Failed, Hand, kind_of};
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
-use crate::metrics::{Loop, Metrics};
+use crate::metrics::{Decided, Loop, Metrics};
 use crate::observe::{Observed, observe};
 use crate::options::HoldAborted;
 use crate::store::Key;
@@ -40,11 +41,13 @@ pub(crate) struct Rollouts {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     fence: Fence,
-    /// The uid that was greeted, so that a Rollout is greeted once.
-    greeted: String,
+    /// The Rollout that was greeted, so that each is greeted once, and that it is known whose end to tell.
+    greeted: Option<Subject>,
     /// The generation that was told to be unserved.
     unserved: Option<i64>,
     reason: String,
+    /// How it stands still without a declared reason, if it does.
+    undeclared: Option<String>,
     /// Names of AnalysisRuns and Experiments that are taken by what this controller cannot see.
     taken: BTreeSet<String>,
 }
@@ -60,6 +63,10 @@ impl Rollouts {
             return Next::After(STALE_PAUSE);
         }
         let Some(mut observed) = observe(&self.scene.stores, &key, Timestamp::now()) else {
+            if let Some(subject) = memory.greeted.take() {
+                let message = format!("Rollout {}/{} is deleted.", key.name, key.namespace);
+                self.recorder.record(&subject, Notice::normal("RolloutDeleted", message));
+            }
             self.metrics.forget(Loop::Rollout, &key);
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
             return Next::Idle;
@@ -76,7 +83,9 @@ impl Rollouts {
         let took = begun.elapsed();
         match outcome {
             Ok(next) => {
-                self.metrics.round_ended(&key, took, Ok(memory.reason.clone()));
+                let is_undeclared = memory.undeclared.is_some();
+                let decided = Decided { reason: memory.reason.clone(), is_undeclared };
+                self.metrics.round_ended(&key, took, Ok(decided));
                 next
             }
             Err(failed) => {
@@ -127,13 +136,11 @@ impl Rollouts {
 
     /// Says that this controller has taken a Rollout up, once per start, as upstream does.
     fn greet(&self, observed: &Observed, key: &Key, memory: &mut Memory) {
-        let rollout = &observed.world.rollout;
-        let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
-        if memory.greeted != uid {
-            uid.clone_into(&mut memory.greeted);
+        let subject = Subject::rollout(&observed.world.rollout);
+        if memory.greeted.as_ref().map(Subject::uid) != Some(subject.uid()) {
             let message = format!("Rollout resource added to informer: {key}");
-            self.recorder
-                .record(&Subject::rollout(rollout), Notice::normal("RolloutAddedToInformer", message));
+            self.recorder.record(&subject, Notice::normal("RolloutAddedToInformer", message));
+            memory.greeted = Some(subject);
         }
     }
 
@@ -144,6 +151,11 @@ impl Rollouts {
             info!(rollout = %key, because = %plan.because, "decided");
             memory.reason = reason;
         }
+        let undeclared = undeclared(&observed.world, plan);
+        if let Some(why) = undeclared.as_ref().filter(|why| memory.undeclared.as_ref() != Some(*why)) {
+            error!(rollout = %key, why, "stands still without a reason: this is a bug, please report it");
+        }
+        memory.undeclared = undeclared;
         let Because::Unserved { what } = &plan.because else { return };
         let rollout = &observed.world.rollout;
         if memory.unserved != rollout.metadata.generation {
@@ -185,7 +197,42 @@ fn tell_failure(key: &Key, failed: &Failed) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use tidegate_engine::fence::Seen;
+
     use super::*;
+    use crate::facts::{Facts, RolloutFacts};
+
+    #[tokio::test]
+    async fn a_rollout_is_greeted_once_and_its_end_is_told() {
+        let (client, _server) = crate::mock::server();
+        let (metrics, scene) = (Arc::new(Metrics::default()), Arc::new(Scene::default()));
+        let (recorder, mut told) = crate::events::channel(client.clone(), Arc::clone(&metrics));
+        let rollouts = Arc::new(Rollouts {
+            scene: Arc::clone(&scene),
+            hand: Hand::new(client, recorder.clone()),
+            recorder,
+            metrics,
+            resync: Duration::from_secs(900),
+            hold: HoldAborted::Synced,
+            memories: Mutex::default(),
+        });
+        // One that is being deleted is left alone, so nothing is asked of the API server.
+        let object = json!({
+            "metadata": {"name": "shop", "namespace": "ns", "uid": "r1", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"strategy": {"canary": {}}},
+        });
+        let key = Key::new("ns", "shop");
+        let seen = Seen { version: "1".to_owned(), uid: "r1".to_owned() };
+        scene.stores.rollouts.apply(key.clone(), seen, RolloutFacts::keep(object, None).unwrap());
+        Arc::clone(&rollouts).attend(key.clone()).await;
+        Arc::clone(&rollouts).attend(key.clone()).await;
+        assert_eq!(told.waiting(), ["RolloutAddedToInformer"]);
+        scene.stores.rollouts.delete(key.clone());
+        Arc::clone(&rollouts).attend(key.clone()).await;
+        Arc::clone(&rollouts).attend(key).await;
+        assert_eq!(told.waiting(), ["RolloutDeleted"]);
+    }
 
     #[test]
     fn a_reason_is_the_name_of_its_variant() {

@@ -132,6 +132,22 @@ impl Stores {
             && self.openshift_routes.is_settled()
     }
 
+    /// Counts all but AnalysisRuns as listed, where nobody watches anything else.
+    fn need_nothing_else(&self) {
+        self.rollouts.list_ends();
+        self.sets.list_ends();
+        self.services.list_ends();
+        self.slices.list_ends();
+        self.pods.list_ends();
+        self.ingresses.list_ends();
+        self.experiments.list_ends();
+        self.templates.list_ends();
+        self.cluster_templates.list_ends();
+        for optional in [&self.http_routes, &self.grpc_routes, &self.openshift_routes] {
+            optional.note(None, None);
+        }
+    }
+
     /// Returns once each store has read a first complete list.
     pub(crate) async fn wait_listed(&self) {
         self.rollouts.wait_listed().await;
@@ -166,6 +182,8 @@ pub(crate) struct Scope {
     pub(crate) namespace: Option<String>,
     /// The controller instance whose objects are watched.
     pub(crate) instance_id: Option<String>,
+    /// Whether AnalysisRuns are all that is watched, so that no other right is needed.
+    pub(crate) analysis_only: bool,
 }
 
 impl Scope {
@@ -196,13 +214,17 @@ pub(crate) fn start(
     let hashed = every.clone().labels(HASH_LABEL);
     let mut watches = JoinSet::new();
     let mut watch = Watches { client, scope, scene, metrics, tasks: &mut watches };
+    watch.add(kinds::analysis_run(), &ours, |scene| &scene.stores.runs, wake_by_run);
+    if scope.analysis_only {
+        scene.stores.need_nothing_else();
+        return watches;
+    }
     watch.add(kinds::rollout(), &ours, |scene| &scene.stores.rollouts, wake_by_rollout);
     watch.add(kinds::replica_set(), &hashed, |scene| &scene.stores.sets, wake_by_set);
     watch.add(kinds::service(), &every, |scene| &scene.stores.services, wake_by_service);
     watch.add(kinds::endpoint_slice(), &every, |scene| &scene.stores.slices, wake_by_slice);
     watch.add(kinds::pod(), &hashed, |scene| &scene.stores.pods, wake_by_pod);
     watch.add(kinds::ingress(), &every, |scene| &scene.stores.ingresses, wake_by_ingress);
-    watch.add(kinds::analysis_run(), &ours, |scene| &scene.stores.runs, wake_by_run);
     watch.add(kinds::experiment(), &ours, |scene| &scene.stores.experiments, wake_by_experiment);
     watch.add(kinds::analysis_template(), &ours, |scene| &scene.stores.templates, wake_by_template);
     if scope.namespace.is_none() {
@@ -517,7 +539,11 @@ mod tests {
 
     #[test]
     fn instances_see_their_own_objects_only() {
-        let scope = |id: Option<&str>| Scope { namespace: None, instance_id: id.map(str::to_owned) };
+        let scope = |id: Option<&str>| Scope {
+            namespace: None,
+            instance_id: id.map(str::to_owned),
+            analysis_only: false,
+        };
         assert_eq!(scope(None).instance_selector(), "!argo-rollouts.argoproj.io/controller-instance-id");
         assert_eq!(
             scope(Some("a")).instance_selector(),

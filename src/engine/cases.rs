@@ -16,6 +16,7 @@ use tidegate_api::rollout::Rollout;
 use crate::lint::lint;
 use crate::plan::Reference;
 use crate::rollout::plan;
+use crate::rollout::wait::undeclared;
 use crate::rollout::workload::{self, Workload, WorkloadKind};
 use crate::rollout::world::{Endpoints, Experiments, Pod, Service, Set, TemplateKey, World};
 use crate::view::{Explanation, Paint, render_explanation};
@@ -178,6 +179,7 @@ fn plans_are_the_same_every_time_and_pass_lint() {
         assert_eq!(first, plan(&world), "{} plans differently the second time", folder.display());
         let breaches = lint(&world, &first);
         assert!(breaches.is_empty(), "{}: {breaches:?}", folder.display());
+        assert_eq!(undeclared(&world, &first), None, "{}", folder.display());
     }
 }
 

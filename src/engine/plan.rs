@@ -243,6 +243,8 @@ pub enum Because {
     ExperimentNotNeeded { experiment: String },
     /// An AnalysisRun must come to a verdict first.
     WaitingForRun { run: String },
+    /// The AnalysisRun that the update needs cannot be made; the message says why.
+    RunRefused { why: String },
     /// A run that the current step or the background analysis needs.
     RunNeeded { run: String },
     /// A run that is no longer needed.
@@ -341,6 +343,7 @@ impl fmt::Display for Because {
                 write!(f, "Experiment {name} is no longer needed")
             }
             Self::WaitingForRun { run } => write!(f, "waiting for AnalysisRun {run}"),
+            Self::RunRefused { why } => write!(f, "the update's AnalysisRun cannot be made: {why}"),
             Self::RunNeeded { run } => write!(f, "AnalysisRun {run} is needed"),
             Self::RunNotNeeded { run } => write!(f, "AnalysisRun {run} is no longer needed"),
             Self::Aborted { why } if why.is_empty() => write!(f, "aborted"),
@@ -359,6 +362,9 @@ impl fmt::Display for Because {
                 write!(f, "ReplicaSet {set} stays while endpoints of Service {service} lead to it")
             }
             Self::ScaleDownDelay { set, until } => write!(f, "ReplicaSet {set} stays up until {until}"),
+            Self::Restarting { at, left: 0 } => {
+                write!(f, "restarted pods from before {at}: waiting for Kubernetes to count the new ones")
+            }
             Self::Restarting { at, left } => write!(f, "restarting pods from before {at}: {left} left"),
             Self::RestartLater { at } => write!(f, "pods are restarted at {at}"),
             Self::StepDone { step, of } => write!(f, "step {step} of {of} is done"),

@@ -10,6 +10,7 @@ mod blue_green;
 mod condition;
 mod core;
 mod dynamic;
+pub mod duration;
 mod experiment;
 mod facts;
 pub mod hash;
@@ -30,6 +31,8 @@ mod step;
 mod step_routes;
 pub mod template;
 mod traffic;
+pub mod trouble;
+pub mod wait;
 mod window;
 pub mod workload;
 pub mod world;
@@ -376,11 +379,7 @@ fn reason(
             until: pause::until(facts.status, length.duration_seconds)
                 .or(plan.wake.filter(|_| length.duration_seconds.is_some())),
         },
-        Some(Step::Analysis(_)) => {
-            let run = runs.step.as_ref().map(|run| run.name.clone());
-            let run = run.or_else(|| runs.refused.clone()).unwrap_or_default();
-            Because::WaitingForRun { run }
-        }
+        Some(Step::Analysis(_)) => runs.because(runs.step.as_ref()),
         Some(Step::Experiment(_)) => runs.experiments.because(),
         Some(
             Step::SetWeight(_)

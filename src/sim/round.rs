@@ -35,6 +35,12 @@ impl Simulation {
             return;
         }
         if self.settings.sabotage.is_none()
+            && let Some(why) = rollout::wait::undeclared(&world, &plan)
+        {
+            self.fail(format!("stuck: {why}"));
+            return;
+        }
+        if self.settings.sabotage.is_none()
             && self.rounds.is_multiple_of(fixed::EVERY)
             && let Some(why) = fixed::objection(&world, &plan, rollout::plan)
         {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::analysis::AnalysisRun;
-use tidegate_api::rollout::{Rollout, RolloutStatus};
+use tidegate_api::rollout::{Rollout, RolloutDurationStatus, RolloutStatus};
 use tidegate_engine::fence::Verdict;
 use tidegate_engine::plan::{Because, PodPatch, StatusWrite};
 use tidegate_engine::rollout::world::{Parsed, Service};
@@ -81,8 +82,16 @@ struct Outcome {
 
 /// Applies writes against a server that the test plays.
 async fn apply<T>(writes: Vec<Write>, play: impl AsyncFnOnce(&mut Server) -> T) -> (Outcome, T) {
+    apply_counting(&Arc::default(), writes, play).await
+}
+
+async fn apply_counting<T>(
+    metrics: &Arc<Metrics>,
+    writes: Vec<Write>,
+    play: impl AsyncFnOnce(&mut Server) -> T,
+) -> (Outcome, T) {
     let (client, mut server) = server();
-    let (recorder, mut writer) = crate::events::channel(client.clone(), Arc::new(Metrics::default()));
+    let (recorder, mut writer) = crate::events::channel(client.clone(), Arc::clone(metrics));
     let hand = Hand::new(client, recorder);
     let plan = Plan { writes: writes.into_iter().map(planned).collect(), ..Plan::default() };
     let (observed, mut fence) = (observed(), Fence::default());
@@ -317,6 +326,34 @@ async fn the_first_failure_stops_the_plan() {
     assert!(asked.line.contains("/a?"));
     assert_eq!(outcome.result.unwrap_err().class, Class::Conflict);
     assert!(outcome.told.is_empty());
+}
+
+/// What ends an update in one attempt and is refused may be another end in the next one.
+#[tokio::test]
+async fn an_update_that_ends_is_counted_once_its_status_says_so() {
+    let time = |second| Some(Time(Timestamp::from_second(second).unwrap()));
+    let running = RolloutDurationStatus { rollout_started_at: time(100), ..Default::default() };
+    let ended = RolloutDurationStatus {
+        finished_at: time(160),
+        completion_status: "Promoted".to_owned(),
+        ..running.clone()
+    };
+    let status = |duration| RolloutStatus { duration: Some(duration), ..RolloutStatus::default() };
+    let write = || StatusWrite { from: status(running.clone()), to: status(ended.clone()) };
+    let metrics = Arc::new(Metrics::default());
+    let counted = || {
+        let mut registry = prometheus_client::registry::Registry::default();
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text.contains("rollout_duration_seconds_sum{status=\"Promoted\"} 60.0")
+    };
+    let conflict = json!({"kind": "Status", "code": 409, "reason": "Conflict", "message": "changed"});
+    for (code, answer, is_counted) in [(409, conflict, false), (200, stored("71"), true)] {
+        let writes = vec![Write::Status(Box::new(write()))];
+        apply_counting(&metrics, writes, async |server: &mut Server| server.answer(code, answer).await).await;
+        assert_eq!(counted(), is_counted, "after {code}");
+    }
 }
 
 #[tokio::test]

@@ -10,10 +10,10 @@ use kube::api::ApiResource;
 use tidegate_engine::experiment::{ExperimentWorld, Taken};
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::trouble::Troubles;
 
-use crate::facts::Trouble;
 use crate::kinds;
-use crate::observe::{controls, note_trouble, templates};
+use crate::observe::{controls, templates};
 use crate::store::{Key, Store};
 use crate::watch::Stores;
 
@@ -93,11 +93,13 @@ impl Take<'_> {
 
 /// The worst trouble of the pods of each ReplicaSet.
 fn add_troubles(stores: &Stores, key: &Key, world: &mut ExperimentWorld) {
-    let mut worst: BTreeMap<String, Trouble> = BTreeMap::new();
+    let mut troubles: BTreeMap<String, Troubles> = BTreeMap::new();
     stores.pods.visit(&key.namespace, |_, pod| {
-        if world.sets.iter().any(|set| set.name == pod.pod.set) {
-            note_trouble(&mut worst, pod.pod.set.clone(), pod);
+        if let Some(trouble) = &pod.trouble
+            && world.sets.iter().any(|set| set.name == pod.pod.set)
+        {
+            troubles.entry(pod.pod.set.clone()).or_default().note(&pod.pod.name, trouble);
         }
     });
-    world.troubles = worst.into_iter().map(|(set, trouble)| (set, trouble.text().to_owned())).collect();
+    world.troubles = troubles.into_iter().filter_map(|(set, all)| Some((set, all.text()?))).collect();
 }

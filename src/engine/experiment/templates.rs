@@ -15,6 +15,7 @@ use super::{Facts, Round, is_done, later, services, time};
 use crate::plan::{Notice, SetPatch};
 use crate::rollout::hash::{canonical, pod_template_hash};
 use crate::rollout::template::{with_hash_label, without_hash_label};
+use crate::rollout::trouble::bounded;
 use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set};
 
 /// Seconds that pods stay up at the end, when the spec does not say.
@@ -229,7 +230,8 @@ fn judge(
     next.status = Some(TemplateStatusCode::Progressing);
     round.wake_after(deadline);
     if let Some(set) = set {
-        let failure = set.status.failure.as_ref().map(|(reason, message)| format!("{reason}: {message}"));
+        let failure = set.status.failure.as_ref();
+        let failure = failure.map(|(reason, message)| format!("{reason}: {}", bounded(message)));
         round.waits.push(Because::WaitingForPods {
             set: set.name.clone(),
             ready: next.available_replicas,

@@ -111,7 +111,7 @@ fn reason(
         return because;
     }
     let new = view.new.and_then(|new| waiting_for(view, new, sizes::wanted(view)));
-    let run = || runs::awaited(view, runs).map(|run| Because::WaitingForRun { run });
+    let run = || runs::awaited(view, runs);
     let paused = || pause::because(view, wishes);
     let waits = new.or_else(run).or(wait).or_else(paused).or_else(|| restart.because());
     let waits = waits.or_else(|| sizes::still_reached(view)).or_else(|| delayed_set(view));

@@ -7,6 +7,7 @@ use tidegate_api::rollout::{Rollout, RolloutStatus};
 use tidegate_api::valid::{Step, ValidBlueGreen, ValidRollout, ValidStrategy};
 
 use super::replicas::Limits;
+use super::trouble::bounded;
 use super::world::{Set, World};
 use super::{hash, pause, revision, window};
 
@@ -139,8 +140,8 @@ impl<'w> Core<'w> {
     /// What the pods of a ReplicaSet complain about, if anything.
     pub(crate) fn trouble(&self, set: &Set) -> Option<String> {
         let reported = self.world.troubles.get(set.hash()).cloned();
-        reported
-            .or_else(|| set.status.failure.as_ref().map(|(reason, message)| format!("{reason}: {message}")))
+        let failure = || set.status.failure.as_ref();
+        reported.or_else(|| failure().map(|(reason, message)| format!("{reason}: {}", bounded(message))))
     }
 }
 

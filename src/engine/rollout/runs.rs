@@ -42,6 +42,14 @@ impl Runs {
         self.step.as_ref().is_some_and(|run| run.status == Some(AnalysisPhase::Successful))
     }
 
+    /// What an update waits for that needs this run, or one that is still to be made.
+    pub(crate) fn because(&self, run: Option<&RolloutAnalysisRunStatus>) -> Because {
+        match (run, &self.refused) {
+            (None, Some(why)) => Because::RunRefused { why: why.clone() },
+            (run, _) => Because::WaitingForRun { run: run.map(|run| run.name.clone()).unwrap_or_default() },
+        }
+    }
+
     /// Adds the writes that the judgement calls for.
     pub(crate) fn write(&self, plan: &mut Plan) {
         for run in &self.create {
@@ -266,7 +274,11 @@ fn notice(
 ) -> Option<Notice> {
     let now = now?;
     let phase = now.status?;
-    let before = before.filter(|before| before.name == now.name).and_then(|before| before.status);
+    // The first word of a run that replaces another one is not told.
+    if before.is_some_and(|before| before.name != now.name) {
+        return None;
+    }
+    let before = before.and_then(|before| before.status);
     if before == Some(phase) {
         return None;
     }
@@ -321,4 +333,32 @@ pub(super) fn name(run: &AnalysisRun) -> &str {
 
 fn label<'r>(run: &'r AnalysisRun, key: &str) -> Option<&'r str> {
     run.metadata.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(name: &str, phase: AnalysisPhase) -> RolloutAnalysisRunStatus {
+        let name = name.to_owned();
+        RolloutAnalysisRunStatus { name, status: Some(phase), ..RolloutAnalysisRunStatus::default() }
+    }
+
+    #[test]
+    fn a_run_is_told_when_it_is_the_first_or_its_phase_changes() {
+        let told = |now, before: Option<RolloutAnalysisRunStatus>| {
+            notice("Step", Some(&now), before.as_ref()).map(|notice| notice.message)
+        };
+        let (running, failed) = (AnalysisPhase::Running, AnalysisPhase::Failed);
+        assert_eq!(
+            told(run("a", running), None).as_deref(),
+            Some("Step Analysis Run 'a' Status New: 'Running' Previous: 'NoPreviousStatus'")
+        );
+        assert_eq!(told(run("a", running), Some(run("a", running))), None);
+        assert_eq!(
+            told(run("a", failed), Some(run("a", running))).as_deref(),
+            Some("Step Analysis Run 'a' Status New: 'Failed' Previous: 'Running'")
+        );
+        assert_eq!(told(run("a.1", running), Some(run("a", failed))), None);
+    }
 }

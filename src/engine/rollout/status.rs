@@ -20,7 +20,7 @@ use super::replicas::total;
 use super::restart::Restart;
 use super::runs::Runs;
 use super::traffic::Traffic;
-use super::{blue_green, pause, phase, ping_pong, revision, step, workload};
+use super::{blue_green, duration, pause, phase, ping_pong, revision, step, wait, workload};
 use crate::plan::{Because, Notice, Plan, StatusWrite, Write};
 
 /// Reasons of the Progressing condition at the start of an update.
@@ -155,6 +155,7 @@ pub(crate) fn notice_pause(facts: &Core<'_>, plan: &mut Plan) -> bool {
     if next == *status {
         return false;
     }
+    duration::track(facts, &mut next);
     let (phase, message) = phase::phase(facts.rollout, &next);
     next.phase = Some(phase);
     next.message = message;
@@ -323,9 +324,10 @@ pub(super) fn conclude(
     conditions(facts, &mut next, wishes, &mut notices);
     wishes.apply(facts.status, &mut next, facts.now);
     next.observed_generation = generation(facts);
+    duration::track(facts, &mut next);
     let (phase, message) = phase::phase(facts.rollout, &next);
     next.phase = Some(phase);
-    next.message = message;
+    next.message = wait::told(facts, &next, message, plan);
     if let Some(at) = deadline_check(facts, &next) {
         plan.wake_at(at);
     }
@@ -442,15 +444,16 @@ fn is_healthy(facts: &Core<'_>, next: &RolloutStatus) -> bool {
     let steps_done = facts.steps.is_empty() || next.current_step_index == step_count(facts);
     let arrived = match facts.blue_green {
         Some(strategy) => blue_green::status::is_arrived(strategy, next),
-        None => next.replicas == facts.replicas,
+        None => {
+            let is_stable = !next.stable_rs.is_empty() && next.stable_rs == next.current_pod_hash;
+            next.replicas == facts.replicas && is_stable
+        }
     };
     next.updated_replicas == facts.replicas
         && next.available_replicas == facts.replicas
         && arrived
         && facts.status.observed_generation == generation(facts)
         && steps_done
-        && !next.stable_rs.is_empty()
-        && next.stable_rs == next.current_pod_hash
 }
 
 /// Whether a status shows progress over the former one.
@@ -514,8 +517,10 @@ pub(crate) fn out_of_time(facts: &Core<'_>) -> Option<String> {
     let observed = base(facts, None);
     let stuck = !progressed(facts.status, &observed) && !waits_without_limit(facts);
     let name = facts.new.map_or("", |set| set.name.as_str());
+    // Its pods go with the abort, and with them what kept them from running.
+    let trouble = wait::troubled(facts).map(|trouble| format!(" {trouble}")).unwrap_or_default();
     (stuck && timed_out(facts, facts.status))
-        .then(|| format!("ReplicaSet \"{name}\" has timed out progressing."))
+        .then(|| format!("ReplicaSet \"{name}\" has timed out progressing.{trouble}"))
 }
 
 /// A label selector as `kubectl` writes it: `app=web,tier in (a,b)`.

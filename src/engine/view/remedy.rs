@@ -43,9 +43,13 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
             one(format!("{router} showing weight {want}: look at its controller if that takes long"))
         }
         Because::WeightNotAccepted { why } => one(format!("whoever serves the route taking it up: {why}")),
+        Because::Restarting { left: 0, .. } => one("the ReplicaSets counting their new pods".to_owned()),
         Because::Restarting { left, .. } => {
             let left = i32::try_from(*left).unwrap_or(i32::MAX);
-            one(format!("new pods in the place of {left} old {}", noun(left, "one")))
+            one(format!(
+                "new pods in the place of {left} old {}, as disruption budgets allow",
+                noun(left, "one")
+            ))
         }
         Because::RestartLater { at } => {
             one(format!("the time of the restart {}", self::left(world.now, *at)))
@@ -67,7 +71,9 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::WaitingForExperiment { experiment } => {
             one(format!("a verdict of Experiment {experiment}, or somebody who promotes it"))
         }
-        Because::ExperimentRefused { why } => one(format!("a remedy for: {why}")),
+        Because::RunRefused { why } | Because::ExperimentRefused { why } => {
+            one(format!("a remedy for: {why}"))
+        }
         Because::WaitingForRun { run } => {
             // A blue-green update has no step to skip.
             let in_full = if world.rollout.spec.strategy.blue_green.is_some() { " in full" } else { "" };
@@ -86,9 +92,15 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::ScaleDownDelay { until, .. } => {
             one(format!("the end of the delay {}", left(world.now, *until)))
         }
-        Because::SizeNotYetSeen { .. } | Because::PodsLeaving { .. } | Because::StillReached { .. } => {
-            one("Kubernetes, which needs no help".to_owned())
-        }
+        Because::SizeNotYetSeen { set } => one(format!(
+            "Kubernetes acting on the size of {set}: look at kube-controller-manager if that takes long"
+        )),
+        Because::PodsLeaving { set, .. } => one(format!(
+            "the end of pods of {set}: look at their grace period, finalizers and nodes if that takes long"
+        )),
+        Because::StillReached { service, .. } => one(format!(
+            "Service {service} without endpoints of it: look at kube-controller-manager if that takes long"
+        )),
         Because::NewTemplate { .. }
         | Because::UpdateStarted { .. }
         | Because::ScalingEvent { .. }

@@ -163,9 +163,21 @@ fn progressing(
     format!("{}{}", awaited(message), place(rollout))
 }
 
-/// Puts the message of a phase into words that follow "waiting for".
+/// Puts the message of a phase into words that follow "waiting for". What the controller adds to the words that all
+/// clients know says more than they do.
 fn awaited(message: &str) -> &str {
-    match message {
+    let known = [
+        "more replicas need to be updated",
+        "updated replicas are still becoming available",
+        "old replicas are pending termination",
+        "active service cutover pending",
+        "waiting for all steps to complete",
+        "waiting for analysis to complete",
+        "waiting for post-promotion verification to complete",
+        "rollout is restarting",
+    ];
+    let more = known.iter().find_map(|known| message.strip_prefix(known)?.strip_prefix(": "));
+    match more.unwrap_or(message) {
         "" => "the next step",
         "more replicas need to be updated" => "more pods to be updated",
         "updated replicas are still becoming available" => "updated pods to become available",

@@ -10,6 +10,7 @@ use super::super::pause::{INCONCLUSIVE, Wishes, find};
 use super::super::runs::{Runs, current, forget, heed, name, needs_another, start, state, unfinished};
 use super::view::View;
 use crate::analysis::RunKind;
+use crate::plan::Because;
 
 /// Judges the runs: what they say about this update, and which are needed from now on.
 pub(super) fn judge(view: &View<'_>, wishes: &mut Wishes) -> Runs {
@@ -127,7 +128,7 @@ pub(super) fn is_open_after(view: &View<'_>, runs: &Runs) -> bool {
 }
 
 /// The run that the update waits for, if any.
-pub(super) fn awaited(view: &View<'_>, runs: &Runs) -> Option<String> {
+pub(super) fn awaited(view: &View<'_>, runs: &Runs) -> Option<Because> {
     if view.promoted() || view.is_fast_tracked() && !view.is_switched() {
         return None;
     }
@@ -136,6 +137,5 @@ pub(super) fn awaited(view: &View<'_>, runs: &Runs) -> Option<String> {
     } else {
         (passed_before(view, runs), &runs.pre)
     };
-    let named = || run.as_ref().map(|run| run.name.clone()).or_else(|| runs.refused.clone());
-    (!passed).then(|| named().unwrap_or_default())
+    (!passed).then(|| runs.because(run.as_ref()))
 }
