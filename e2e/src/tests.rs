@@ -31,6 +31,7 @@ mod kinds;
 mod openshift;
 mod plugin;
 mod plugin_git;
+mod providers;
 mod router;
 mod shop;
 mod smoke;
@@ -134,6 +135,10 @@ fn all() -> Vec<Case> {
         experiment::aborts_the_canary_when_it_fails [Tidegate, OwnCluster],
         fails_fast::names_what_keeps_pods_from_running [Tidegate],
         fails_fast::names_the_quota [Tidegate],
+        providers::promote_a_canary_by_the_web_and_a_job [Tidegate, OwnCluster],
+        providers::abort_a_canary_when_its_job_fails [Tidegate, OwnCluster],
+        providers::end_the_job_of_a_run_that_is_ended [Tidegate, OwnCluster],
+        providers::leave_an_image_that_is_missing_to_a_person [Tidegate, OwnCluster],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
         openshift::is_served_once_its_kind_is_there [Tidegate, Route],

@@ -17,7 +17,7 @@ use tidegate_api::analysis::{AnalysisRun, AnalysisRunStatus};
 use tidegate_api::tolerant;
 use tidegate_engine::analysis::{MeasureRequest, Outcome, RunPlan, RunWorld, Secrets, needs, plan, record};
 use tidegate_engine::fence::{Fence, Verdict};
-use tidegate_engine::metric::Defaults;
+use tidegate_engine::metric::{Answer, Defaults, Request, job};
 use tidegate_engine::plan::Notice;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -27,6 +27,7 @@ use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
 use crate::fetch::Fetcher;
+use crate::jobs::{self, Jobs};
 use crate::kinds;
 use crate::metrics::{Loop, Metrics};
 use crate::request::managed;
@@ -43,14 +44,15 @@ const RECORDINGS: usize = 3;
 
 /// The loop's tools and memory.
 pub(crate) struct Runs {
-    pub(crate) scene: Arc<Scene>,
-    pub(crate) client: Client,
-    pub(crate) hand: Hand,
-    pub(crate) recorder: Recorder,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) fetcher: Fetcher,
-    pub(crate) defaults: Defaults,
-    pub(crate) memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
+    scene: Arc<Scene>,
+    client: Client,
+    hand: Hand,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+    fetcher: Fetcher,
+    jobs: Jobs,
+    defaults: Defaults,
+    memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
 /// What is remembered of one run between rounds: nothing that cannot be lost.
@@ -62,6 +64,21 @@ pub(crate) struct Memory {
 }
 
 impl Runs {
+    /// Builds the loop.
+    pub(crate) fn new(
+        scene: &Arc<Scene>,
+        client: &Client,
+        hand: Hand,
+        recorder: Recorder,
+        metrics: &Arc<Metrics>,
+        jobs: Jobs,
+        defaults: Defaults,
+    ) -> Arc<Self> {
+        let (scene, client, metrics) = (Arc::clone(scene), client.clone(), Arc::clone(metrics));
+        let (fetcher, memories) = (Fetcher::default(), Mutex::default());
+        Arc::new(Self { scene, client, hand, recorder, metrics, fetcher, jobs, defaults, memories })
+    }
+
     /// Makes one round for one run.
     pub(crate) async fn attend(self: Arc<Self>, key: Key) -> Next {
         let begun = Instant::now();
@@ -93,8 +110,10 @@ impl Runs {
                 return Ok(Next::After(WAKE_SOONEST));
             }
         }
-        let secrets = self.secrets(key, &run, now).await?;
-        let mut world = RunWorld { now, run, secrets, defaults: self.defaults.clone() };
+        let jobs_over = jobs::over(&self.scene.stores.jobs, &run);
+        let (secrets, defaults) = (Secrets::new(), self.defaults.clone());
+        let mut world = RunWorld { now, run, secrets, defaults, jobs_over };
+        world.secrets = self.secrets(key, &world).await?;
         let mut plan = plan(&world);
         if let Some(unserved) = &plan.unserved {
             self.tell_unserved(key, &world.run, unserved.to_string(), memory);
@@ -104,11 +123,12 @@ impl Runs {
             self.delete(key, &world.run, memory).await?;
             return Ok(Next::Idle);
         }
-        let outcomes = self.fetch(&plan.requests).await;
+        let (outcomes, unanswered) = self.fetch(&plan.requests).await;
         for attempt in 1.. {
             if !outcomes.is_empty() {
                 plan = record(&world, &outcomes, Timestamp::now());
             }
+            self.sweep(key, &plan.sweep).await;
             match self.write(key, &world.run, &plan, memory).await {
                 Ok(()) => break,
                 // The run was changed while it was measured, such as told to end: what was measured still counts.
@@ -120,13 +140,14 @@ impl Runs {
                 Err(failed) => return Err(failed),
             }
         }
-        Ok(next(&plan))
+        // What nobody has answered is asked again.
+        unanswered.map_or_else(|| Ok(next(&plan)), Err)
     }
 
     /// Reads the Secrets that a due measurement needs. What cannot be read by rights is told in the run; a server that
     /// gives no answer is a failure of the round.
-    async fn secrets(&self, key: &Key, run: &AnalysisRun, now: Timestamp) -> Result<Secrets, Failed> {
-        let needed = needs(run, now);
+    async fn secrets(&self, key: &Key, world: &RunWorld) -> Result<Secrets, Failed> {
+        let needed = needs(world);
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &key.namespace);
         let mut secrets = Secrets::new();
         for name in needed.iter().map(|secret| &secret.name).collect::<BTreeSet<_>>() {
@@ -150,11 +171,35 @@ impl Runs {
         Ok(secrets)
     }
 
-    async fn fetch(&self, requests: &[MeasureRequest]) -> Vec<Outcome> {
-        let fetch = |request: MeasureRequest| async move {
-            Outcome { answer: self.fetcher.fetch(&request.request).await, metric: request.metric }
+    /// Makes requests, and says which of the API server's answers is missing: that is no verdict on anything.
+    async fn fetch(&self, requests: &[MeasureRequest]) -> (Vec<Outcome>, Option<Failed>) {
+        let fetch = |MeasureRequest { metric, request }: MeasureRequest| async move {
+            let answer = match &request {
+                Request::Prometheus(query) => self.fetcher.prometheus(query).await.map(Answer::Server),
+                Request::Http(call) => self.fetcher.http(call).await.map(Answer::Server),
+                Request::Job(request) => self.jobs.ask(request).await?.map(Answer::Job),
+            };
+            Ok::<Outcome, Failed>(Outcome { metric, answer })
         };
-        stream::iter(requests.to_vec()).map(fetch).buffer_unordered(FETCHES).collect().await
+        let answers: Vec<Result<Outcome, Failed>> =
+            stream::iter(requests.to_vec()).map(fetch).buffer_unordered(FETCHES).collect().await;
+        let mut unanswered = None;
+        let keep = |answer: Result<Outcome, Failed>| answer.map_err(|failed| unanswered = Some(failed)).ok();
+        let outcomes = answers.into_iter().filter_map(keep).collect();
+        (outcomes, unanswered)
+    }
+
+    /// Deletes Jobs that nobody will tell of any longer. One that stays goes with its run at the latest.
+    async fn sweep(&self, key: &Key, jobs: &[job::Name]) {
+        for job in jobs {
+            let request = job::Request::End { job: job.clone() };
+            let why = match self.jobs.ask(&request).await {
+                Ok(Ok(_)) => continue,
+                Ok(Err(why)) => why,
+                Err(failed) => failed.to_string(),
+            };
+            warn!(run = %key, namespace = job.namespace, job = job.name, why, "an old Job stays");
+        }
     }
 
     /// Writes the status that a plan holds, under the version of the run that it was made for, and tells its events.

@@ -12,8 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use prometheus_http_query::Client as Prometheus;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use tidegate_engine::metric::prometheus::{Login, Query};
-use tidegate_engine::metric::{Request, Response};
+use tidegate_engine::metric::Response;
+use tidegate_engine::metric::http::{self, Call, Login, Method};
+use tidegate_engine::metric::prometheus::Query;
 
 /// Bytes of a body that are read: ten thousand samples with all their labels fit in.
 const MOST_BYTES: usize = 8 << 20;
@@ -32,28 +33,61 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Makes a request.
+    /// Asks a Prometheus.
     ///
     /// # Errors
     /// Fails with the reason when there is no answer: the server cannot be reached, is too slow or says too much.
-    pub(crate) async fn fetch(&self, request: &Request) -> Result<Response, String> {
-        match request {
-            Request::Prometheus(query) => {
-                let within = Duration::from_secs(query.timeout_seconds).min(LONGEST);
-                let answer = tokio::time::timeout(within, self.prometheus(query)).await;
-                let late = |_| format!("prometheus at {} gave no answer within {within:?}", query.address);
-                answer.map_err(late)?
-            }
-        }
+    pub(crate) async fn prometheus(&self, query: &Query) -> Result<Response, String> {
+        let within = Duration::from_secs(query.timeout_seconds).min(LONGEST);
+        let answer = tokio::time::timeout(within, self.query(query)).await;
+        answer.map_err(|_| format!("prometheus at {} gave no answer within {within:?}", query.address))?
     }
 
-    async fn prometheus(&self, query: &Query) -> Result<Response, String> {
+    /// Makes a call to any server.
+    ///
+    /// # Errors
+    /// Fails as [`Fetcher::prometheus`] does. The reason names the server and nothing else of the call.
+    pub(crate) async fn http(&self, call: &Call) -> Result<Response, String> {
+        let within = Duration::from_secs(call.timeout_seconds).min(LONGEST);
+        let answer = tokio::time::timeout(within, self.call(call)).await;
+        answer.map_err(|_| format!("{} gave no answer within {within:?}", call.server()))?
+    }
+
+    async fn call(&self, call: &Call) -> Result<Response, String> {
+        let unreachable =
+            |error: &(dyn Error + 'static)| format!("{} cannot be reached: {}", call.server(), root(error));
+        let mut headers = headers(&call.headers)?;
+        if let Some(login) = self.login(&call.login, call.insecure).await? {
+            headers.insert(AUTHORIZATION, login);
+        }
+        let method = match call.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+        };
+        // A server without TLS may send on to one with it, which is worth something only where there are certificates.
+        let client = match self.client("", call.insecure) {
+            Ok(client) => client,
+            Err(_) => self.client(&call.url, call.insecure)?,
+        };
+        let mut request = client.request(method, &call.url).headers(headers);
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        let answer = request.send().await.map_err(|error| unreachable(&error))?;
+        bounded(answer).await.map_err(|error| match error {
+            Body::Broken(error) => unreachable(&error),
+            Body::TooLong => format!("{} answered more than {MOST_BYTES} bytes", call.server()),
+        })
+    }
+
+    async fn query(&self, query: &Query) -> Result<Response, String> {
         let unreachable = |error: &(dyn Error + 'static)| {
             format!("prometheus at {} cannot be reached: {}", query.address, root(error))
         };
         let client = self.client(&query.address, query.insecure)?;
         let mut headers = headers(&query.headers)?;
-        if let Some(login) = self.login(query).await? {
+        if let Some(login) = self.login(&query.login, query.insecure).await? {
             headers.insert(AUTHORIZATION, login);
         }
         let prometheus = Prometheus::from(client.clone(), &query.address)
@@ -96,15 +130,15 @@ impl Fetcher {
         built.as_ref().map_err(Clone::clone)
     }
 
-    /// The Authorization header, if the query needs one.
-    async fn login(&self, query: &Query) -> Result<Option<HeaderValue>, String> {
-        let text = match &query.login {
+    /// The Authorization header, if a request needs one.
+    async fn login(&self, login: &Login, insecure: bool) -> Result<Option<HeaderValue>, String> {
+        let text = match login {
             Login::None => return Ok(None),
             Login::Basic { username, password } => basic(username, password),
             Login::OAuth2 { token_url, client_id, client_secret, scopes } => {
-                let token =
-                    self.token(token_url, &basic(client_id, client_secret), scopes, query.insecure).await;
-                format!("Bearer {}", token.map_err(|why| format!("no token from {token_url}: {why}"))?)
+                let token = self.token(token_url, &basic(client_id, client_secret), scopes, insecure).await;
+                let server = http::server(token_url);
+                format!("Bearer {}", token.map_err(|why| format!("no token from {server}: {why}"))?)
             }
         };
         let mut value =
@@ -248,7 +282,7 @@ mod tests {
     }
 
     async fn fetch(query: Query) -> Result<Response, String> {
-        Fetcher::default().fetch(&Request::Prometheus(query)).await
+        Fetcher::default().prometheus(&query).await
     }
 
     #[tokio::test]
@@ -276,6 +310,71 @@ mod tests {
             asked.recv().await.unwrap(),
             format!("POST /prefix/api/v1/query - - query={}", "x".repeat(34))
         );
+    }
+
+    fn call(address: SocketAddr) -> Call {
+        Call {
+            method: Method::Get,
+            url: format!("http://{address}/ratio?token=hush"),
+            headers: Vec::new(),
+            body: None,
+            timeout_seconds: 30,
+            insecure: false,
+            login: Login::None,
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_reach_the_server_as_described() {
+        let (address, mut asked) = server(b"0.97".to_vec()).await;
+        let fetcher = Fetcher::default();
+        let answer = fetcher.http(&call(address)).await;
+        assert_eq!(answer, Ok(Response { status: 200, body: b"0.97".to_vec() }));
+        assert_eq!(asked.recv().await.unwrap(), "GET /ratio?token=hush - - ");
+        let login = Login::OAuth2 {
+            token_url: format!("http://{address}/token"),
+            client_id: "id".into(),
+            client_secret: "hush".into(),
+            scopes: Vec::new(),
+        };
+        let headers = vec![("X-Scope-OrgID".to_owned(), "tenant".to_owned())];
+        let body = Some(r#"{"a":1}"#.to_owned());
+        for method in [Method::Post, Method::Put] {
+            let login = login.clone();
+            let (headers, body) = (headers.clone(), body.clone());
+            fetcher.http(&Call { method, login, headers, body, ..call(address) }).await.unwrap();
+            let token = "POST /token Basic aWQ6aHVzaA== - grant_type=client_credentials";
+            assert_eq!(asked.recv().await.unwrap(), token);
+            let verb = if method == Method::Post { "POST" } else { "PUT" };
+            let wanted = format!("{verb} /ratio?token=hush Bearer t0 tenant {{\"a\":1}}");
+            assert_eq!(asked.recv().await.unwrap(), wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_that_fail_tell_the_server_and_nothing_else() {
+        let (address, _asked) = server(vec![b' '; MOST_BYTES + 1]).await;
+        let error = Fetcher::default().http(&call(address)).await.unwrap_err();
+        assert_eq!(error, format!("http://{address} answered more than 8388608 bytes"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = Fetcher::default().http(&call(address)).await.unwrap_err();
+        assert!(
+            error.starts_with(&format!("http://{address} cannot be reached: Connection refused")),
+            "{error}"
+        );
+        assert!(!format!("{error} {:?}", call(address)).contains("hush"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_take_too_long_are_given_up() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let error =
+            Fetcher::default().http(&Call { timeout_seconds: 10, ..call(address) }).await.unwrap_err();
+        assert_eq!(error, format!("http://{address} gave no answer within 10s"));
     }
 
     #[tokio::test]

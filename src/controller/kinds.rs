@@ -57,6 +57,10 @@ pub(crate) fn workload(kind: WorkloadKind) -> ApiResource {
     }
 }
 
+pub(crate) fn job() -> ApiResource {
+    kind("batch", "v1", "Job", "jobs")
+}
+
 pub(crate) fn service() -> ApiResource {
     kind("", "v1", "Service", "services")
 }

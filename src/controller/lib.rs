@@ -16,6 +16,7 @@ mod failure;
 mod fetch;
 mod gauges;
 mod git;
+mod jobs;
 mod kinds;
 mod lease;
 mod metrics;
@@ -56,8 +57,8 @@ use crate::analysis::Runs;
 use crate::apply::Hand;
 use crate::client::{Gate, Limit};
 use crate::experiment::Experiments;
-use crate::fetch::Fetcher;
 use crate::gauges::Gauges;
+use crate::jobs::Jobs;
 use crate::lease::Election;
 use crate::metrics::Metrics;
 use crate::rollout::Rollouts;
@@ -109,6 +110,19 @@ fn scope(options: &Options, own_namespace: &str) -> Scope {
     }
 }
 
+/// Where Jobs of analyses are looked for.
+fn job_scope(options: &Options, scope: &Scope) -> Scope {
+    Scope { namespace: options.job_namespace().or_else(|| scope.namespace.clone()), ..scope.clone() }
+}
+
+fn defaults(options: &Options) -> Defaults {
+    Defaults {
+        prometheus_address: options.prometheus_address.clone(),
+        job_namespace: options.job_namespace(),
+        jobs_elsewhere: options.job_kubeconfig().is_some(),
+    }
+}
+
 /// Runs the controller until it is asked to end.
 ///
 /// # Errors
@@ -137,7 +151,12 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let own_namespace = options.own_namespace();
     let scope = scope(&options, &own_namespace);
     info!(version = env!("CARGO_PKG_VERSION"), ?scope, own_namespace, cluster = %config.cluster_url, "starting");
-    let mut watches = watch::start(&client, &scope, &scene, &metrics);
+    let job_client = match job_cluster(&options).await? {
+        Some(cluster) => client::build(&cluster, limit(), gate.clone(), Arc::clone(&metrics))?,
+        None => client.clone(),
+    };
+    let job_scope = job_scope(&options, &scope);
+    let mut watches = watch::start(&client, &scope, (&job_client, &job_scope), &scene, &metrics);
     let (recorder, writer) = events::channel(talk, Arc::clone(&metrics));
     let writer = tokio::spawn(writer.run());
 
@@ -146,16 +165,8 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     });
     let applications = sync.transpose()?;
     let hand = Hand::new(client.clone(), recorder.clone());
-    let runs = Arc::new(Runs {
-        scene: Arc::clone(&scene),
-        client: client.clone(),
-        hand: hand.clone(),
-        recorder: recorder.clone(),
-        metrics: Arc::clone(&metrics),
-        fetcher: Fetcher::default(),
-        defaults: Defaults { prometheus_address: options.prometheus_address.clone() },
-        memories: Mutex::default(),
-    });
+    let (jobs, defaults) = (Jobs::new(job_client), defaults(&options));
+    let runs = Runs::new(&scene, &client, hand.clone(), recorder.clone(), &metrics, jobs, defaults);
     let resync = options.resync();
     let experiments = Experiments::new(&scene, client, hand.clone(), recorder.clone(), &metrics, resync);
     let rollouts = Arc::new(Rollouts {
@@ -271,6 +282,13 @@ impl Shell {
             () = overdue => warn!("what is in progress takes too long, ending anyway"),
         }
     }
+}
+
+/// The cluster for Jobs of analyses, where it is another one.
+async fn job_cluster(options: &Options) -> Result<Option<Config>, RunError> {
+    let Some(path) = options.job_kubeconfig() else { return Ok(None) };
+    let kubeconfig = Kubeconfig::read_from(path)?;
+    Ok(Some(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?))
 }
 
 async fn serve(

@@ -6,7 +6,7 @@
 mod accepted;
 mod connection;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -127,6 +127,12 @@ pub struct Options {
     /// Address of Prometheus for metrics that name none
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     pub prometheus_address: Option<String>,
+    /// Namespace for the Jobs of all analyses; that of each AnalysisRun by default
+    #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE")]
+    pub analysis_job_namespace: Option<String>,
+    /// Path of a kubeconfig of the cluster to run the Jobs of analyses in; this one by default
+    #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG")]
+    pub analysis_job_kubeconfig: Option<String>,
     /// Rollouts whose aborted content is not shipped again until somebody says so; the annotation
     /// tidegate.dev/hold-aborted-content on a Rollout decides for it alone
     #[arg(long, value_enum, default_value_t = HoldAborted::Synced)]
@@ -206,6 +212,16 @@ impl Options {
             std::env::var("POD_NAMESPACE").ok().or_else(|| std::fs::read_to_string(NAMESPACE_FILE).ok());
         let named = named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
         named.or_else(|| self.namespace.clone()).unwrap_or_else(|| "argo-rollouts".to_owned())
+    }
+
+    /// The namespace for the Jobs of all analyses; a variable without a text is none.
+    pub(crate) fn job_namespace(&self) -> Option<String> {
+        self.analysis_job_namespace.clone().filter(|namespace| !namespace.is_empty())
+    }
+
+    /// The kubeconfig for the Jobs of analyses, likewise.
+    pub(crate) fn job_kubeconfig(&self) -> Option<&Path> {
+        self.analysis_job_kubeconfig.as_deref().filter(|path| !path.is_empty()).map(Path::new)
     }
 
     /// What the Git side may do, and where.
@@ -413,6 +429,15 @@ mod tests {
         assert!(refused("--request-timeout=1s").contains("--request-timeout"));
         let both = parse(&["--controllers=analysis", "--sync-enabled"]).check().unwrap_err();
         assert!(both.contains("--controllers=analysis"));
+    }
+
+    #[test]
+    fn jobs_run_beside_their_runs_unless_told_otherwise() {
+        let options = parse(&["--analysis-job-namespace=", "--analysis-job-kubeconfig="]);
+        assert_eq!((options.job_namespace(), options.job_kubeconfig()), (None, None));
+        let options = parse(&["--analysis-job-namespace=jobs", "--analysis-job-kubeconfig=/etc/jobs"]);
+        assert_eq!(options.job_namespace().as_deref(), Some("jobs"));
+        assert_eq!(options.job_kubeconfig(), Some(Path::new("/etc/jobs")));
     }
 
     #[test]

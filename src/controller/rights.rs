@@ -11,7 +11,7 @@ use tidegate_engine::plan::{Reference, RouteWrite, SetPatch, StatusWrite, Write}
 use crate::kinds;
 
 /// The rules in the chart, and how to write them anew.
-const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/tidegate/files/rules/delivery.yaml");
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/tidegate/files/rules");
 const HEADER: &str =
     "  # Generated from src/controller/rights.rs by `UPDATE=1 cargo test -p tidegate-controller rights`.\n";
 
@@ -108,12 +108,49 @@ fn right_of_experiment(write: &experiment::Write) -> (ApiResource, &'static str)
     }
 }
 
-/// Every rule: resources of one group with the same verbs together.
+/// Verbs by group and resource.
+#[derive(Default)]
+struct Rules(BTreeMap<(String, String), BTreeSet<&'static str>>);
+
+impl Rules {
+    fn grant(&mut self, kind: &ApiResource, part: &str, granted: &[&'static str]) {
+        let resource = format!("{}{part}", kind.plural);
+        self.0.entry((kind.group.clone(), resource)).or_default().extend(granted);
+    }
+
+    /// Resources of one group with the same verbs together.
+    fn text(self) -> String {
+        let mut rules: BTreeMap<(String, BTreeSet<&str>), Vec<String>> = BTreeMap::new();
+        for ((group, resource), verbs) in self.0 {
+            rules.entry((group, verbs)).or_default().push(resource);
+        }
+        let mut text = HEADER.to_owned();
+        for ((group, verbs), resources) in rules {
+            let verbs: Vec<&str> = verbs.into_iter().collect();
+            text.push_str(&format!(
+                "  - apiGroups: [\"{group}\"]\n    resources: [{}]\n    verbs: [{}]\n",
+                resources.join(", "),
+                verbs.join(", ")
+            ));
+        }
+        text
+    }
+}
+
+/// What analyses by Jobs need, which an installation may do without: whoever creates Jobs runs any pod.
+fn job_rules() -> String {
+    let mut rules = Rules::default();
+    rules.grant(&kinds::job(), "", &["create", "delete", "get", "list", "watch"]);
+    // A Job's owner reference blocks the deletion of its run.
+    rules.grant(&kinds::analysis_run(), "/finalizers", &["update"]);
+    rules.text()
+}
+
+/// Every rule of delivery.
 fn rules() -> String {
-    let mut verbs: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
-    let mut grant = |kind: &ApiResource, part: &str, granted: &[&'static str]| {
-        verbs.entry((kind.group.clone(), format!("{}{part}", kind.plural))).or_default().extend(granted);
-    };
+    let mut rules = Rules::default();
+    let mut grant =
+        |kind: &ApiResource, part: &str, granted: &[&'static str]| rules.grant(kind, part, granted);
     for kind in kinds::watched() {
         grant(&kind, "", &["list", "watch"]);
     }
@@ -133,30 +170,19 @@ fn rules() -> String {
     grant(&kinds::rollout(), "/finalizers", &["update"]);
     grant(&kinds::experiment(), "/finalizers", &["update"]);
     grant(&kinds::event(), "", &["create", "patch"]);
-    let mut rules: BTreeMap<(String, BTreeSet<&str>), Vec<String>> = BTreeMap::new();
-    for ((group, resource), verbs) in verbs {
-        rules.entry((group, verbs)).or_default().push(resource);
-    }
-    let mut text = HEADER.to_owned();
-    for ((group, verbs), resources) in rules {
-        let verbs: Vec<&str> = verbs.into_iter().collect();
-        text.push_str(&format!(
-            "  - apiGroups: [\"{group}\"]\n    resources: [{}]\n    verbs: [{}]\n",
-            resources.join(", "),
-            verbs.join(", ")
-        ));
-    }
-    text
+    rules.text()
 }
 
 #[test]
 fn the_chart_grants_what_is_needed_and_nothing_else() {
-    let rules = rules();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(Path::new(RULES), &rules).unwrap();
+    for (file, rules) in [("delivery.yaml", rules()), ("jobs.yaml", job_rules())] {
+        let file = Path::new(RULES).join(file);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&file, &rules).unwrap();
+        }
+        let chart = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(chart, rules, "run UPDATE=1 cargo test -p tidegate-controller rights");
     }
-    let chart = std::fs::read_to_string(RULES).unwrap();
-    assert_eq!(chart, rules, "run UPDATE=1 cargo test -p tidegate-controller rights");
 }
 
 #[test]

@@ -26,13 +26,14 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::facts::{Facts, Pod, RolloutFacts, Slice};
+use crate::jobs::{self, JobFacts};
 use crate::kinds;
 use crate::metrics::Metrics;
 use crate::optional::{Lookout, Optional};
 use crate::raw::Raw;
 use crate::store::{Change, Key, Store};
 use crate::work::Queue;
-use crate::workloads::{self, Workloads};
+use crate::workloads::{self, Followed, Workloads};
 
 /// How long one watch lasts before it is begun again where it was: what a dead connection can hide at most.
 const WATCH_SECONDS: u32 = 30;
@@ -59,6 +60,8 @@ pub(crate) struct Stores {
     pub(crate) templates: Store<AnalysisTemplateSpec>,
     pub(crate) cluster_templates: Store<AnalysisTemplateSpec>,
     pub(crate) workloads: Workloads,
+    /// Jobs of analyses, as far as anybody has any.
+    pub(crate) jobs: Followed<JobFacts>,
 }
 
 impl Stores {
@@ -206,6 +209,7 @@ impl Scope {
 pub(crate) fn start(
     client: &Client,
     scope: &Scope,
+    (job_client, job_scope): (&Client, &Scope),
     scene: &Arc<Scene>,
     metrics: &Arc<Metrics>,
 ) -> JoinSet<()> {
@@ -239,6 +243,7 @@ pub(crate) fn start(
     watch.look_out(kinds::grpc_route(), &[], |scene| &scene.stores.grpc_routes);
     watch.look_out(kinds::openshift_route(), &[], |scene| &scene.stores.openshift_routes);
     workloads::start(client, scope, scene, metrics, &mut watches);
+    jobs::watch(job_client, job_scope, scene, metrics, &mut watches);
     watches
 }
 
@@ -477,6 +482,9 @@ pub(crate) fn wake_by_kind(scene: &Scene, kind: &str) {
 fn wake_by_run(scene: &Scene, change: &Change<AnalysisRun>) {
     scene.runs.push(change.key.clone());
     let Some(run) = change.new.as_ref().or(change.old.as_ref()) else { return };
+    if jobs::has_job(run) {
+        scene.stores.jobs.want();
+    }
     let owner = run.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
     let Some(owner) = owner else { return };
     let key = Key::new(&change.key.namespace, &owner.name);

@@ -5,8 +5,12 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use kube::Client;
+use kube::api::{Api, ApiResource};
+use kube::runtime::watcher;
 use serde_json::Value;
 use tidegate_engine::rollout::workload::{Workload, WorkloadKind};
 use tokio::sync::watch as channel;
@@ -16,19 +20,23 @@ use crate::facts::Facts;
 use crate::failure::chain;
 use crate::kinds;
 use crate::metrics::Metrics;
+use crate::raw::Raw;
 use crate::store::{Change, Key, Store};
 use crate::watch::{Said, Scene, Scope, config, events, hear};
 
-/// One kind of workload.
+/// Time until a kind that must not be read is tried again.
+const DENIED_PAUSE: Duration = Duration::from_secs(60);
+
+/// One kind that is followed once somebody wants it.
 #[derive(Debug)]
-pub(crate) struct Followed {
-    pub(crate) store: Store<Workload>,
+pub(crate) struct Followed<T> {
+    pub(crate) store: Store<T>,
     wanted: channel::Sender<bool>,
     /// Why nothing of the kind could be read so far.
     unread: RwLock<Option<String>>,
 }
 
-impl Default for Followed {
+impl<T> Default for Followed<T> {
     fn default() -> Self {
         let wanted = channel::Sender::new(false);
         Self { store: Store::default(), wanted, unread: RwLock::new(None) }
@@ -38,13 +46,13 @@ impl Default for Followed {
 /// All kinds of workloads.
 #[derive(Debug, Default)]
 pub(crate) struct Workloads {
-    deployments: Followed,
-    replica_sets: Followed,
-    pod_templates: Followed,
+    deployments: Followed<Workload>,
+    replica_sets: Followed<Workload>,
+    pod_templates: Followed<Workload>,
 }
 
 impl Workloads {
-    pub(crate) fn of(&self, kind: WorkloadKind) -> &Followed {
+    pub(crate) fn of(&self, kind: WorkloadKind) -> &Followed<Workload> {
         match kind {
             WorkloadKind::Deployment => &self.deployments,
             WorkloadKind::ReplicaSet => &self.replica_sets,
@@ -53,8 +61,8 @@ impl Workloads {
     }
 }
 
-impl Followed {
-    /// Notes that a Rollout refers to the kind.
+impl<T> Followed<T> {
+    /// Notes that somebody refers to the kind.
     pub(crate) fn want(&self) {
         self.wanted.send_replace(true);
     }
@@ -99,31 +107,60 @@ pub(crate) fn start(
     for kind in WorkloadKind::ALL {
         let (client, scope) = (client.clone(), scope.clone());
         let (scene, metrics) = (Arc::clone(scene), Arc::clone(metrics));
-        tasks.spawn(async move { follow(kind, &client, &scope, &scene, &metrics).await });
+        tasks.spawn(async move {
+            let followed = scene.stores.workloads.of(kind);
+            let resource = kinds::workload(kind);
+            let wake = |change: &Change<Workload>| wake(&scene, kind, &change.key);
+            let api = scope.api(&client, &resource);
+            follow(followed, api, &resource, config(), wake, || wake_all(&scene, kind), &metrics).await;
+        });
     }
 }
 
-async fn follow(kind: WorkloadKind, client: &Client, scope: &Scope, scene: &Scene, metrics: &Metrics) {
-    let followed = scene.stores.workloads.of(kind);
+/// Follows a kind from when it is wanted on. `news` is called when it is known what there is, or why that is not known.
+pub(crate) async fn follow<T: Facts>(
+    followed: &Followed<T>,
+    api: Api<Raw>,
+    kind: &ApiResource,
+    config: watcher::Config,
+    wake: impl Fn(&Change<T>),
+    news: impl Fn(),
+    metrics: &Metrics,
+) {
     // The sender lives as long as this, so waiting cannot fail.
     let _ = followed.wanted.subscribe().wait_for(|wanted| *wanted).await;
-    let resource = kinds::workload(kind);
-    let mut events = events(scope.api(client, &resource), config());
+    let mut events = events(api, config);
     while let Some(event) = events.next().await {
-        let wake = |change: &Change<Workload>| wake(scene, kind, &change.key);
-        let is_news = match hear(event, &resource, &followed.store, wake, metrics) {
-            Said::More => false,
+        let (is_news, is_denied) = match hear(event, kind, &followed.store, &wake, metrics) {
+            Said::More => (false, false),
             Said::Listed => {
                 followed.note(None);
-                true
+                (true, false)
             }
-            // What was read before stays as it is.
-            Said::Failed(error) if !followed.store.is_listed() => followed.note(Some(chain(&error))),
-            Said::Failed(_) => false,
+            Said::Failed(error) => {
+                // What was read before stays as it is.
+                let is_news = !followed.store.is_listed() && followed.note(Some(chain(&error)));
+                (is_news, is_denied(&error))
+            }
         };
         if is_news {
-            wake_all(scene, kind);
+            news();
         }
+        if is_denied {
+            tokio::time::sleep(DENIED_PAUSE).await;
+        }
+    }
+}
+
+fn is_denied(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => {
+            matches!(error, kube::Error::Api(status) if status.code == 403)
+        }
+        watcher::Error::WatchError(status) => status.code == 403,
+        watcher::Error::NoResourceVersion => false,
     }
 }
 

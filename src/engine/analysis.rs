@@ -11,6 +11,7 @@ mod condition;
 mod expression;
 mod functions;
 mod limits;
+mod measure;
 mod resolve;
 mod run;
 mod schedule;
@@ -18,6 +19,7 @@ mod template;
 
 pub use args::{Secrets, rollout_args};
 pub(crate) use args::{check_arguments, fill_tags};
+pub(crate) use assess::was_cut_short;
 pub use build::{
     ExperimentRunRequest, RunKind, RunRequest, new_experiment_run, new_run, run_of, semantically_equal,
 };
@@ -27,6 +29,8 @@ pub(crate) use limits::is_counted;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};
 pub(crate) use template::flatten;
 
+#[cfg(test)]
+mod job_tests;
 #[cfg(test)]
 mod ready_tests;
 #[cfg(test)]

@@ -1,9 +1,14 @@
 //! Metric providers: from a metric to the request for it, and from the answer to a value.
 //!
 //! One file per provider. Input: a metric with its arguments filled in, then the raw answer. Output: a request
-//! that somebody else makes, then the value. A provider never decides whether a value is good.
+//! that somebody else makes, then the value. A provider never decides whether a value is good. A Job is the exception:
+//! its end is the verdict, and it takes its time.
 
+pub mod http;
+pub mod job;
+mod json_path;
 pub mod prometheus;
+mod web;
 
 use std::collections::BTreeMap;
 
@@ -44,13 +49,24 @@ impl MetricValue {
     }
 }
 
-/// One request to a metric server. Whoever makes it has no choice left.
+/// One request for a metric. Whoever makes it has no choice left.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     Prometheus(prometheus::Query),
+    Http(http::Call),
+    /// To the API server.
+    Job(job::Request),
 }
 
 /// The raw answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Server(Response),
+    /// What the API server shows after a [`job::Request`].
+    Job(job::Shown),
+}
+
+/// The raw answer of a metric server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// HTTP status.
@@ -73,19 +89,23 @@ pub struct Measured {
 pub struct Defaults {
     /// Address of the Prometheus server for metrics that name none.
     pub prometheus_address: Option<String>,
+    /// Namespace for the Jobs of all runs, instead of that of each run.
+    pub job_namespace: Option<String>,
+    /// Jobs run in another cluster than the runs.
+    pub jobs_elsewhere: bool,
 }
 
 /// Names the provider of a metric that this build does not serve, if that is so.
 #[must_use]
 pub fn unserved(metric: &Metric, defaults: &Defaults) -> Option<&'static str> {
-    match &metric.provider.prometheus {
-        Some(query) => prometheus::unserved(query, defaults),
-        None => providers(&metric.provider).into_iter().next(),
+    if let Some(query) = &metric.provider.prometheus {
+        return prometheus::unserved(query, defaults);
     }
+    providers(&metric.provider).into_iter().find(|provider| !["web", "job"].contains(provider))
 }
 
 /// The providers that a metric names; exactly one is right.
-pub(crate) fn providers(provider: &MetricProvider) -> Vec<&'static str> {
+fn providers(provider: &MetricProvider) -> Vec<&'static str> {
     let MetricProvider {
         prometheus,
         kayenta,
@@ -119,25 +139,33 @@ pub(crate) fn providers(provider: &MetricProvider) -> Vec<&'static str> {
     .collect()
 }
 
-/// Describes the request for a metric.
+/// Describes the request for a metric to its server.
 ///
 /// # Errors
 /// Fails when the metric's settings do not make a request; the text names the setting.
 pub fn request(metric: &Metric, defaults: &Defaults, now: Timestamp) -> Result<Request, String> {
-    match &metric.provider.prometheus {
-        Some(query) => prometheus::request(query, defaults, now).map(Request::Prometheus),
-        None => Err("the metric's provider is not served".to_owned()),
+    let provider = &metric.provider;
+    if let Some(query) = &provider.prometheus {
+        prometheus::request(query, defaults, now).map(Request::Prometheus)
+    } else if let Some(web) = &provider.web {
+        web::request(web).map(Request::Http)
+    } else {
+        Err("the metric's provider is not served".to_owned())
     }
 }
 
-/// Reads the value out of an answer.
+/// Reads the value out of a server's answer.
 ///
 /// # Errors
 /// Fails with the server's own words when it reports an error, and when the answer is not one of the provider's.
 pub fn value(metric: &Metric, response: &Response) -> Result<Measured, String> {
-    match &metric.provider.prometheus {
-        Some(_) => prometheus::value(response),
-        None => Err("the metric's provider is not served".to_owned()),
+    let provider = &metric.provider;
+    if provider.prometheus.is_some() {
+        prometheus::value(response)
+    } else if let Some(web) = &provider.web {
+        web::value(web, response)
+    } else {
+        Err("the metric's provider is not served".to_owned())
     }
 }
 

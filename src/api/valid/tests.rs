@@ -575,9 +575,11 @@ fn blue_green_is_served_in_full() {
 fn metrics_of_other_providers_are_named() {
     let metrics: Vec<crate::analysis::Metric> = serde_json::from_value(json!([
         {"name": "a", "provider": {"prometheus": {}}},
-        {"name": "b", "provider": {"job": {"spec": {}}}}
+        {"name": "b", "provider": {"job": {"spec": {}}}},
+        {"name": "c", "provider": {"web": {"url": "u"}}},
+        {"name": "d", "provider": {"datadog": {}}}
     ]))
     .unwrap();
     let paths: Vec<String> = unsupported_providers(&metrics).into_iter().map(|error| error.path).collect();
-    assert_eq!(paths, ["spec.metrics[1].provider.job"]);
+    assert_eq!(paths, ["spec.metrics[3].provider.datadog"]);
 }

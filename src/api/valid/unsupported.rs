@@ -125,7 +125,7 @@ pub fn unsupported_providers(metrics: &[Metric]) -> Vec<FieldError> {
     for (index, metric) in metrics.iter().enumerate() {
         let path = Field::new("spec").child("metrics").index(index).child("provider");
         if let Some(provider) = foreign_provider(&metric.provider) {
-            errors.push(refusal(&path.child(provider), "use provider prometheus"));
+            errors.push(refusal(&path.child(provider), "use provider prometheus, web or job"));
         }
     }
     errors
@@ -134,11 +134,9 @@ pub fn unsupported_providers(metrics: &[Metric]) -> Vec<FieldError> {
 fn foreign_provider(provider: &MetricProvider) -> Option<&'static str> {
     let providers = [
         ("kayenta", provider.kayenta.is_some()),
-        ("web", provider.web.is_some()),
         ("datadog", provider.datadog.is_some()),
         ("wavefront", provider.wavefront.is_some()),
         ("newRelic", provider.new_relic.is_some()),
-        ("job", provider.job.is_some()),
         ("cloudWatch", provider.cloud_watch.is_some()),
         ("graphite", provider.graphite.is_some()),
         ("influxdb", provider.influxdb.is_some()),

@@ -34,17 +34,10 @@ fn stage(run: Value, prometheus: &str) -> Stage {
     let scene = Arc::new(Scene::default());
     let seen = Seen { version: "7".to_owned(), uid: "u1".to_owned() };
     scene.stores.runs.apply(key(), seen, serde_json::from_value(run).unwrap());
-    let runs = Runs {
-        scene,
-        hand: Hand::new(client.clone(), recorder.clone()),
-        client,
-        recorder,
-        metrics,
-        fetcher: Fetcher::default(),
-        defaults: Defaults { prometheus_address: Some(prometheus.to_owned()) },
-        memories: Mutex::default(),
-    };
-    Stage { runs: Arc::new(runs), server, events }
+    let hand = Hand::new(client.clone(), recorder.clone());
+    let defaults = Defaults { prometheus_address: Some(prometheus.to_owned()), ..Defaults::default() };
+    let runs = Runs::new(&scene, &client, hand, recorder, &metrics, Jobs::new(client.clone()), defaults);
+    Stage { runs, server, events }
 }
 
 fn key() -> Key {
@@ -189,7 +182,7 @@ async fn an_api_server_that_is_away_is_no_verdict() {
 
 #[tokio::test]
 async fn what_is_not_served_is_told_once_and_left_alone() {
-    let metric = json!({"name": "m", "provider": {"job": {"spec": {}}}});
+    let metric = json!({"name": "m", "provider": {"datadog": {"query": "q"}}});
     let mut stage = stage(object(json!({"metrics": [metric]}), json!({})), "http://127.0.0.1:1");
     for _ in 0..2 {
         let (next, ()) = stage.round(async |_| ()).await;
@@ -222,4 +215,110 @@ async fn a_prometheus_that_is_away_is_an_error_and_tried_again() {
     assert_eq!(measurement["phase"], "Error");
     let wanted = format!("prometheus at {address} cannot be reached: Connection refused");
     assert!(measurement["message"].as_str().unwrap().starts_with(&wanted), "{measurement}");
+}
+
+fn job_metric() -> Value {
+    json!({"name": "m", "provider": {"job": {"spec": {"template": {"spec": {}}}}}})
+}
+
+/// The Job of the metric as the API server shows it.
+fn job() -> Value {
+    json!({"metadata": {
+        "name": "u1.m.1", "namespace": "ns", "uid": "j1", "labels": {"analysisrun.argoproj.io/uid": "u1"},
+        "annotations": {"analysisrun.argoproj.io/metric-name": "m", "analysisrun.argoproj.io/name": "r"},
+    }})
+}
+
+fn in_flight() -> Value {
+    json!({"phase": "Running", "startedAt": "2026-01-01T00:00:00Z", "metricResults": [{
+        "name": "m", "phase": "Running", "measurements": [{
+            "phase": "Running", "startedAt": "2026-01-01T00:00:00Z",
+            "metadata": {"job-name": "u1.m.1", "job-namespace": "ns"},
+        }],
+    }]})
+}
+
+#[tokio::test]
+async fn a_job_is_created_and_told_in_the_run() {
+    let mut stage = stage(object(json!({"metrics": [job_metric()]}), json!({})), "http://127.0.0.1:1");
+    let play = async |server: &mut Server| {
+        let created = server.answer(201, job()).await;
+        (created, server.answer(200, written("8")).await)
+    };
+    let (next, (created, patch)) = stage.round(play).await;
+    assert!(matches!(next, Next::After(delay) if delay <= Duration::from_secs(1)), "{next:?}");
+    assert!(created.line.starts_with("POST /apis/batch/v1/namespaces/ns/jobs?"), "{}", created.line);
+    assert_eq!(created.body["metadata"]["ownerReferences"][0]["uid"], "u1");
+    let measurement = &patch.body["status"]["metricResults"][0]["measurements"][0];
+    assert_eq!(measurement["metadata"], json!({"job-name": "u1.m.1", "job-namespace": "ns"}));
+}
+
+#[tokio::test]
+async fn silence_about_a_job_is_no_verdict_and_the_other_metrics_have_theirs() {
+    let metrics = json!([job_metric(), {"name": "p", "provider": metric()["provider"]}]);
+    let mut stage = stage(object(json!({"metrics": metrics}), json!({})), &prometheus("1").await);
+    let play = async |server: &mut Server| {
+        server.hang_up().await;
+        server.answer(200, written("8")).await
+    };
+    let (next, patch) = stage.round(play).await;
+    assert!(matches!(next, Next::Failed { .. }), "{next:?}");
+    let results = patch.body["status"]["metricResults"].as_array().unwrap();
+    assert_eq!((results.len(), &results[0]["name"]), (1, &json!("p")));
+}
+
+#[tokio::test]
+async fn a_run_that_is_told_to_end_deletes_its_job_first() {
+    let run = object(json!({"metrics": [job_metric()], "terminate": true}), in_flight());
+    let mut stage = stage(run, "http://127.0.0.1:1");
+    let (next, _) = stage.round(async |server| server.hang_up().await).await;
+    assert!(matches!(next, Next::Failed { .. }), "{next:?}");
+    assert!(stage.events.waiting().is_empty());
+    let play = async |server: &mut Server| {
+        let deleted = server.answer(200, json!({"kind": "Status"})).await;
+        (deleted.line, server.answer(200, written("8")).await)
+    };
+    let (_, (deleted, patch)) = stage.round(play).await;
+    assert_eq!(deleted, "DELETE /apis/batch/v1/namespaces/ns/jobs/u1.m.1?");
+    assert_eq!(patch.body["status"]["phase"], "Inconclusive");
+}
+
+#[tokio::test]
+async fn old_jobs_go_before_nobody_tells_of_them_any_longer() {
+    let old = |number: i64| {
+        json!({
+            "phase": "Successful", "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z",
+            "metadata": {"job-name": format!("u1.m.{number}"), "job-namespace": "ns"},
+        })
+    };
+    let mut metric = job_metric();
+    metric["interval"] = json!("1s");
+    let status = json!({"phase": "Running", "startedAt": "2026-01-01T00:00:00Z", "metricResults": [{
+        "name": "m", "phase": "Running", "count": 2, "successful": 2, "measurements": [old(1), old(2)],
+    }]});
+    let retention = json!([{"metricName": "m", "limit": 2}]);
+    let run = object(json!({"metrics": [metric], "measurementRetention": retention}), status);
+    let mut stage = stage(run, "http://127.0.0.1:1");
+    let play = async |server: &mut Server| {
+        let mut third = job();
+        third["metadata"]["name"] = "u1.m.3".into();
+        server.answer(201, third).await;
+        // That an old Job stays is told in the log, and holds nothing up.
+        let deleted = server.hang_up().await;
+        (deleted.line, server.answer(200, written("8")).await)
+    };
+    let (_, (deleted, patch)) = stage.round(play).await;
+    assert_eq!(deleted, "DELETE /apis/batch/v1/namespaces/ns/jobs/u1.m.1?");
+    assert_eq!(patch.body["status"]["metricResults"][0]["measurements"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_web_metric_asks_its_server() {
+    let server = prometheus("0.5").await;
+    let web = json!({"url": format!("{server}/any"), "jsonPath": "{.data.result[0].value[1]}"});
+    let metric = json!({"name": "w", "provider": {"web": web}, "successCondition": "asFloat(result) >= 0.5"});
+    let mut stage = stage(object(json!({"metrics": [metric]}), json!({})), "http://127.0.0.1:1");
+    let (_, patch) = stage.round(async |server| server.answer(200, written("8")).await).await;
+    assert_eq!(patch.body["status"]["phase"], "Successful");
+    assert_eq!(patch.body["status"]["metricResults"][0]["measurements"][0]["value"], "\"0.5\"");
 }

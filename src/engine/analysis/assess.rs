@@ -9,8 +9,12 @@ use tidegate_api::analysis::{
 };
 
 use super::limits::Limits;
+use super::measure;
 use super::resolve::{Resolved, ResolvedMetric};
 use super::schedule::is_terminating;
+
+/// What a measurement says that was ended with its run.
+pub(super) const TERMINATED: &str = "Metric Terminated";
 
 /// Adds a finished measurement to the counts of its metric.
 pub(super) fn count(result: &mut MetricResult, phase: AnalysisPhase) {
@@ -90,11 +94,12 @@ pub(crate) fn badness(phase: AnalysisPhase) -> u8 {
 
 /// Brings phases, messages and summaries of a status in line with its measurements.
 ///
-/// A metric that ends a run ends the other metrics, too, so the assessment is repeated once.
+/// A metric that ends a run ends the other metrics, too, so the assessment is repeated once; not while there is a Job,
+/// which somebody has to end first.
 pub(super) fn assess(run: &AnalysisRun, resolved: &Resolved, status: &mut AnalysisRunStatus, now: Timestamp) {
     let terminating = is_terminating(run, status);
     assess_once(run, resolved, status, terminating);
-    if !terminating && is_terminating(run, status) {
+    if !terminating && is_terminating(run, status) && !measure::has_open_job(resolved, status) {
         end_unfinished(status, now);
         assess_once(run, resolved, status, true);
     }
@@ -106,10 +111,21 @@ pub(super) fn end_unfinished(status: &mut AnalysisRunStatus, now: Timestamp) {
         let Some(last) = result.measurements.last_mut() else { continue };
         if last.finished_at.is_none() && !last.phase.is_some_and(AnalysisPhase::is_completed) {
             last.phase = Some(AnalysisPhase::Inconclusive);
-            "Metric Terminated".clone_into(&mut last.message);
+            TERMINATED.clone_into(&mut last.message);
             last.finished_at = Some(Time(now));
         }
     }
+}
+
+/// Whether a run has no verdict only because it was ended while its Jobs ran.
+pub(crate) fn was_cut_short(status: &AnalysisRunStatus) -> bool {
+    let counting = status.metric_results.iter().filter(|result| !result.dry_run);
+    let mut open = counting.filter(|result| result.phase == Some(AnalysisPhase::Inconclusive));
+    let is_cut = |result: &MetricResult| {
+        let last = result.measurements.last();
+        result.inconclusive == 1 && last.is_some_and(|last| last.message == TERMINATED)
+    };
+    status.phase == Some(AnalysisPhase::Inconclusive) && open.all(is_cut)
 }
 
 fn assess_once(run: &AnalysisRun, resolved: &Resolved, status: &mut AnalysisRunStatus, terminating: bool) {
@@ -146,7 +162,7 @@ fn assess_once(run: &AnalysisRun, resolved: &Resolved, status: &mut AnalysisRunS
         }
     }
     status.run_summary = summary;
-    status.dry_run_summary = (dry_summary.count > 0).then_some(dry_summary);
+    status.dry_run_summary = Some(dry_summary);
     let (phase, message) = verdict.of_run(terminating, all_completed);
     if status.phase != Some(phase) {
         status.phase = Some(phase);
@@ -192,13 +208,15 @@ impl Verdict {
     }
 }
 
-/// Drops the oldest measurements beyond what the rules keep.
-pub(super) fn retain(resolved: &Resolved, status: &mut AnalysisRunStatus) {
+/// Drops the oldest measurements beyond what the rules keep, and returns these.
+pub(super) fn retain(resolved: &Resolved, status: &mut AnalysisRunStatus) -> Vec<Measurement> {
+    let mut dropped = Vec::new();
     for result in &mut status.metric_results {
         let metric = resolved.metrics.iter().find(|metric| metric.metric.name == result.name);
         let beyond = metric.map_or(0, |metric| result.measurements.len().saturating_sub(metric.kept));
-        result.measurements.drain(..beyond);
+        dropped.extend(result.measurements.drain(..beyond));
     }
+    dropped
 }
 
 /// Replaces every secret value in the messages of a measurement; what is shown there is for anybody to read.

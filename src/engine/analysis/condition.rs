@@ -59,8 +59,9 @@ fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp) -> Result<Analy
     let evaluate = |name: &str, text: Option<&str>| {
         text.map(|text| evaluate(text, value, now).map_err(|why| refusal(name, text, &why))).transpose()
     };
-    let failed = evaluate("failureCondition", failure)?;
+    // Of two that cannot be evaluated, the first one is told, as upstream does.
     let succeeded = evaluate("successCondition", success)?;
+    let failed = evaluate("failureCondition", failure)?;
     let phase = match (succeeded, failed) {
         (_, Some(true)) | (Some(false), None) => AnalysisPhase::Failed,
         (Some(false), Some(false)) => AnalysisPhase::Inconclusive,

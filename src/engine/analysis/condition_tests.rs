@@ -350,3 +350,15 @@ mod any_text {
         }
     }
 }
+
+#[test]
+fn of_two_conditions_that_cannot_be_evaluated_the_success_condition_is_told() {
+    let metric = Metric {
+        success_condition: Some("unknown > 1".into()),
+        failure_condition: Some("other > 1".into()),
+        ..Metric::default()
+    };
+    let verdict = judge(&metric, &samples(&[1.0]), now());
+    assert_eq!(verdict.phase, AnalysisPhase::Error);
+    assert!(verdict.message.starts_with("could not evaluate successCondition"), "{}", verdict.message);
+}

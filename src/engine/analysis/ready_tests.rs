@@ -9,7 +9,7 @@ use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate};
 use tidegate_api::rollout::{Rollout, RolloutAnalysis};
 
 use super::*;
-use crate::metric::{Defaults, Request, Response};
+use crate::metric::{Answer, Defaults, Request, Response};
 use crate::rollout::world::TemplateKey;
 
 /// Name, a good answer, a bad answer; `None` where a file has no row, which fails.
@@ -91,16 +91,23 @@ fn verdict(run: &AnalysisRun, sample: &str) -> (String, usize) {
     let mut now = jiff::Timestamp::UNIX_EPOCH;
     let mut measured = 0;
     for _ in 0..30 {
-        let defaults = Defaults { prometheus_address: Some("http://prometheus".to_owned()) };
-        let world = RunWorld { now, run: Arc::new(run.clone()), secrets: Secrets::new(), defaults };
+        let defaults =
+            Defaults { prometheus_address: Some("http://prometheus".to_owned()), ..Defaults::default() };
+        let world = RunWorld {
+            now,
+            run: Arc::new(run.clone()),
+            secrets: Secrets::new(),
+            defaults,
+            jobs_over: Default::default(),
+        };
         let mut planned = plan(&world);
         if let [request] = planned.requests.as_slice() {
-            let Request::Prometheus(query) = &request.request;
+            let Request::Prometheus(query) = &request.request else { panic!("{request:?}") };
             let balance = |open: char, close: char| {
                 query.query.matches(open).count() == query.query.matches(close).count()
             };
             assert!(!query.query.contains("{{") && balance('(', ')') && balance('{', '}'), "{}", query.query);
-            let answer = Ok(Response { status: 200, body: body.clone() });
+            let answer = Ok(Answer::Server(Response { status: 200, body: body.clone() }));
             planned = record(&world, &[Outcome { metric: request.metric.clone(), answer }], now);
             measured += 1;
         }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 use tidegate_api::analysis::{AnalysisRun, Metric};
+use tidegate_api::valid::validate_metrics;
 
 use super::args::{self, SecretValues, Secrets};
-use super::limits;
 
 /// Measurements that are kept of each metric when no rule says otherwise.
 const DEFAULT_KEPT: usize = 10;
@@ -39,7 +39,7 @@ pub(super) fn resolve(run: &AnalysisRun) -> Result<Resolved, String> {
     let metrics: Result<Vec<Metric>, String> =
         run.spec.metrics.iter().map(|metric| args::substitute(metric, &values)).collect();
     let metrics = metrics.map_err(unresolved)?;
-    limits::validate(&metrics).map_err(invalid)?;
+    validate_metrics(&metrics).map_err(invalid)?;
     let names: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
 
     let patterns = run.spec.dry_run.iter().map(|rule| rule.metric_name.as_str());
@@ -127,6 +127,10 @@ mod tests {
                 "Unable to resolve metric arguments: argument \"q\" was not supplied",
             ),
             (json!({"metrics": []}), "Analysis spec invalid: no metrics specified"),
+            (
+                json!({"metrics": [{"name": "m", "failureLimit": -2, "provider": {"web": {"url": "u"}}}]}),
+                "Analysis spec invalid: metrics[0]: failureLimit must be >= 0, or -1 to be disabled",
+            ),
             (
                 json!({"dryRun": [{"metricName": ".*"}, {"metricName": "none"}]}),
                 "Analysis spec invalid: dryRun[1]: Rule didn't match any metric name(s)",

@@ -3,7 +3,7 @@
 //! Input: the run, the time, Secrets, then answers. Output: requests, a status, events, and when to look again.
 //! Both functions are total: whatever a run holds, they return; what is wrong with it stands in its status.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,10 +13,11 @@ use tidegate_api::analysis::{
 };
 
 use super::args::{self, Secrets};
+use super::assess;
+use super::measure::{self, Task};
 use super::resolve::{self, Resolved};
 use super::schedule::{Due, due, is_terminating, later};
-use super::{assess, condition};
-use crate::metric::{self, Defaults, Request, Response};
+use crate::metric::{self, Answer, Defaults, Request, job};
 use crate::plan::Notice;
 
 /// Everything one decision about a run may know.
@@ -27,6 +28,8 @@ pub struct RunWorld {
     /// The Secret keys that [`needs`] names.
     pub secrets: Secrets,
     pub defaults: Defaults,
+    /// Jobs that have ended, of those that [`job::in_flight`] names; who does not know leaves it empty.
+    pub jobs_over: BTreeSet<job::Name>,
 }
 
 /// What to do for one run.
@@ -41,6 +44,8 @@ pub struct RunPlan {
     pub wake: Option<Timestamp>,
     /// The run finished long enough ago.
     pub delete: bool,
+    /// Jobs to delete before the status is written, which will not tell of them any longer.
+    pub sweep: Vec<job::Name>,
     /// A provider that this build does not serve. The run is left untouched.
     pub unserved: Option<Unserved>,
 }
@@ -53,10 +58,10 @@ pub struct MeasureRequest {
 }
 
 /// The answer to a [`MeasureRequest`], or why there is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub metric: String,
-    pub answer: Result<Response, String>,
+    pub answer: Result<Answer, String>,
 }
 
 /// A metric whose provider is not served.
@@ -76,16 +81,18 @@ impl std::fmt::Display for Unserved {
     }
 }
 
-/// The Secret keys to read before a plan: those that the arguments name, if a measurement is due.
+/// The Secret keys to read before a plan: those that the arguments name, if a measurement is due. The end of a run needs
+/// none.
 #[must_use]
-pub fn needs(run: &AnalysisRun, now: Timestamp) -> Vec<SecretKeyRef> {
+pub fn needs(world: &RunWorld) -> Vec<SecretKeyRef> {
+    let run = world.run.as_ref();
     let needed = args::needed_secrets(&run.spec.args);
     let status = run.status.clone().unwrap_or_default();
-    if needed.is_empty() || is_finished(&status) {
+    if needed.is_empty() || is_finished(&status) || is_terminating(run, &status) {
         return Vec::new();
     }
     match resolve::resolve(run) {
-        Ok(resolved) if !due_metrics(run, &resolved, &status, now).is_empty() => needed,
+        Ok(resolved) if !measure::tasks(world, &resolved, &status, world.now).is_empty() => needed,
         Ok(_) | Err(_) => Vec::new(),
     }
 }
@@ -108,24 +115,19 @@ pub fn plan(world: &RunWorld) -> RunPlan {
     if let Some(unserved) = unserved(&resolved, &world.defaults) {
         return RunPlan { unserved: Some(unserved), ..RunPlan::default() };
     }
-    if is_terminating(run, &before) {
+    let tasks = measure::tasks(world, &resolved, &before, world.now);
+    if tasks.is_empty() {
         return record(world, &[], world.now);
     }
-    let due = due_metrics(run, &resolved, &before, world.now);
-    if due.is_empty() {
-        return record(world, &[], world.now);
-    }
-    let revealed = match resolve::reveal(run, &world.secrets) {
+    let revealed = match reveal(world, &tasks) {
         Ok(metrics) => metrics,
         Err(why) => return finish(&before, refuse(&before, unresolvable(world, &why)), None),
     };
-    let requests: Vec<MeasureRequest> = due
-        .iter()
-        .filter_map(|metric| {
-            let request = metric::request(revealed.get(metric.index)?, &world.defaults, world.now).ok()?;
-            Some(MeasureRequest { metric: metric.metric.name.clone(), request })
-        })
-        .collect();
+    let request = |task: &Task<'_>| {
+        let request = task.request(world, &revealed).ok()?;
+        Some(MeasureRequest { metric: task.metric.name.clone(), request })
+    };
+    let requests: Vec<MeasureRequest> = tasks.iter().filter_map(request).collect();
     if requests.is_empty() {
         // No metric that is due makes a request: recording says in each measurement why not.
         return record(world, &[], world.now);
@@ -146,59 +148,41 @@ pub fn record(world: &RunWorld, outcomes: &[Outcome], finished: Timestamp) -> Ru
     };
     let mut status = before.clone();
     status.started_at.get_or_insert(Time(whole_seconds(world.now)));
+    let tasks = measure::tasks(world, &resolved, &before, world.now);
+    let revealed = match reveal(world, &tasks) {
+        Ok(metrics) => metrics,
+        Err(why) => return finish(&before, refuse(&before, unresolvable(world, &why)), None),
+    };
+    measure::take(world, &tasks, &revealed, outcomes, finished, &mut status);
     if is_terminating(run, &before) {
-        assess::end_unfinished(&mut status, whole_seconds(finished));
-    } else {
-        let due = due_metrics(run, &resolved, &before, world.now);
-        if !due.is_empty() {
-            let revealed = match resolve::reveal(run, &world.secrets) {
-                Ok(metrics) => metrics,
-                Err(why) => return finish(&before, refuse(&before, unresolvable(world, &why)), None),
-            };
-            let times = (world.now, finished);
-            for metric in due {
-                let Some(revealed) = revealed.get(metric.index) else { continue };
-                let Some(measurement) = measure(world, revealed, outcomes, times) else { continue };
-                add(&mut status, &metric, measurement);
-            }
+        measure::take_late(world, &resolved, outcomes, &mut status);
+        if measure::has_open_job(&resolved, &status) {
+            // A run that is over would leave its Job behind.
+            return finish(&before, status, Some(finished));
         }
+        assess::end_unfinished(&mut status, whole_seconds(finished));
     }
     assess::assess(run, &resolved, &mut status, whole_seconds(finished));
-    assess::retain(&resolved, &mut status);
+    let dropped = assess::retain(&resolved, &mut status);
     if is_finished(&status) && status.completed_at.is_none() {
         status.completed_at = Some(Time(whole_seconds(finished)));
     }
     let wake = wake(run, &resolved, &status, finished);
-    finish(&before, status, wake)
+    RunPlan { sweep: measure::jobs(run, &dropped), ..finish(&before, status, wake) }
+}
+
+/// The metrics with the values of Secrets in them; to end what was begun nobody needs these.
+fn reveal(world: &RunWorld, tasks: &[Task<'_>]) -> Result<Vec<Metric>, String> {
+    if tasks.iter().all(Task::is_end) { Ok(Vec::new()) } else { resolve::reveal(&world.run, &world.secrets) }
 }
 
 /// Kubernetes writes times in whole seconds; a fraction would come back as something else.
-fn whole_seconds(time: Timestamp) -> Timestamp {
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn is_finished(status: &AnalysisRunStatus) -> bool {
     status.phase.is_some_and(AnalysisPhase::is_completed)
-}
-
-/// A metric that is due, with its place in the spec.
-struct DueMetric<'a> {
-    index: usize,
-    metric: &'a Metric,
-    dry_run: bool,
-}
-
-fn due_metrics<'a>(
-    run: &AnalysisRun,
-    resolved: &'a Resolved,
-    status: &AnalysisRunStatus,
-    now: Timestamp,
-) -> Vec<DueMetric<'a>> {
-    let terminating = is_terminating(run, status);
-    let all = resolved.metrics.iter().enumerate();
-    all.filter(|(_, metric)| due(&metric.metric, status, terminating, now) == Due::Now)
-        .map(|(index, metric)| DueMetric { index, metric: &metric.metric, dry_run: metric.dry_run })
-        .collect()
 }
 
 fn unserved(resolved: &Resolved, defaults: &Defaults) -> Option<Unserved> {
@@ -208,65 +192,8 @@ fn unserved(resolved: &Resolved, defaults: &Defaults) -> Option<Unserved> {
     })
 }
 
-/// Takes one measurement from its outcome.
-fn measure(
-    world: &RunWorld,
-    metric: &Metric,
-    outcomes: &[Outcome],
-    (started, finished): (Timestamp, Timestamp),
-) -> Option<Measurement> {
-    let answer = match metric::request(metric, &world.defaults, world.now) {
-        Ok(_) => outcomes.iter().find(|outcome| outcome.metric == metric.name)?.answer.clone(),
-        Err(why) => Err(why),
-    };
-    let measured = answer.and_then(|response| metric::value(metric, &response));
-    let mut measurement = Measurement {
-        started_at: Some(Time(whole_seconds(started))),
-        finished_at: Some(Time(whole_seconds(finished))),
-        ..Measurement::default()
-    };
-    match measured {
-        Ok(measured) => {
-            let verdict = condition::judge(metric, &measured.value, finished);
-            measurement.phase = Some(verdict.phase);
-            measurement.message = verdict.message;
-            measurement.value = measured.text;
-            measurement.metadata = measured.metadata;
-        }
-        Err(why) => {
-            measurement.phase = Some(AnalysisPhase::Error);
-            measurement.message = why;
-        }
-    }
-    assess::redact(&mut measurement, &secret_values(world));
-    Some(measurement)
-}
-
 fn secret_values(world: &RunWorld) -> Vec<String> {
     world.secrets.values().filter_map(|value| value.clone().ok()).collect()
-}
-
-/// Adds a measurement to its metric; one that somebody began and did not finish is replaced.
-fn add(status: &mut AnalysisRunStatus, metric: &DueMetric<'_>, measurement: Measurement) {
-    let name = &metric.metric.name;
-    let known = status.metric_results.iter().position(|result| result.name == *name);
-    let index = known.unwrap_or_else(|| {
-        status.metric_results.push(MetricResult {
-            name: name.clone(),
-            phase: Some(AnalysisPhase::Running),
-            dry_run: metric.dry_run,
-            ..MetricResult::default()
-        });
-        status.metric_results.len() - 1
-    });
-    let Some(result) = status.metric_results.get_mut(index) else { return };
-    // The metadata shows the query with placeholders for Secrets: it is for anybody to read.
-    result.metadata = metric::metadata(metric.metric);
-    if result.measurements.last().is_some_and(|last| last.finished_at.is_none()) {
-        result.measurements.pop();
-    }
-    assess::count(result, measurement.phase.unwrap_or(AnalysisPhase::Error));
-    result.measurements.push(measurement);
 }
 
 fn unresolvable(world: &RunWorld, why: &str) -> String {

@@ -14,7 +14,9 @@ use tidegate_api::valid::unsupported_providers;
 
 use super::plan::{Because, Planned, Write};
 use super::{Facts, Round, is_completed};
-use crate::analysis::{ExperimentRunRequest, fill_tags, flatten, new_experiment_run, semantically_equal};
+use crate::analysis::{
+    ExperimentRunRequest, fill_tags, flatten, new_experiment_run, semantically_equal, was_cut_short,
+};
 use crate::plan::Notice;
 use crate::rollout::world::TemplateKey;
 
@@ -99,7 +101,9 @@ fn follow(
         return;
     }
     if status.phase.is_some() {
-        next.phase = status.phase;
+        // A Job that the end cuts short has said nothing.
+        let says_nothing = run.spec.terminate && was_cut_short(&status);
+        next.phase = if says_nothing { Some(AnalysisPhase::Successful) } else { status.phase };
         next.message = status.message;
     }
     if analysis.required_for_completion && !is_completed(next.phase) {

@@ -236,6 +236,39 @@ fn verdicts() {
     }
 }
 
+/// The end of an Experiment may cut a Job short, which then has said nothing.
+#[test]
+fn a_job_that_the_end_cuts_short_is_no_verdict() {
+    for (inconclusive, message, wanted) in [
+        (1, "Metric Terminated", AnalysisPhase::Successful),
+        (2, "Metric Terminated", AnalysisPhase::Inconclusive),
+        (1, "image not found", AnalysisPhase::Inconclusive),
+    ] {
+        let mut world = world(json!({
+            "duration": "30s", "templates": [template("a", 1)],
+            "analyses": [{"name": "x", "templateName": "ok"}],
+        }));
+        settle(&mut world);
+        bring_about(&mut world, false);
+        settle(&mut world);
+        pass(&mut world, 31);
+        settle(&mut world);
+        let status: AnalysisRunStatus = serde_json::from_value(json!({
+            "phase": "Inconclusive", "metricResults": [{
+                "name": "m", "phase": "Inconclusive", "inconclusive": inconclusive,
+                "measurements": [{"phase": "Inconclusive", "message": message}],
+            }],
+        }))
+        .unwrap();
+        for run in &mut world.runs {
+            assert!(run.spec.terminate, "the Experiment ends its run");
+            Arc::make_mut(run).status = Some(status.clone());
+        }
+        settle(&mut world);
+        assert_eq!(phase(&world), Some(wanted), "{inconclusive} {message}");
+    }
+}
+
 #[test]
 fn pods_that_never_come_fail_it_and_go() {
     let spec =

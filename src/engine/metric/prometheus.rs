@@ -12,6 +12,7 @@ use serde_json::Value;
 use tidegate_api::analysis::{Authentication, PrometheusMetric};
 use tidegate_api::go_duration;
 
+use super::http::{self, Login};
 use super::{Defaults, Measured, MetricValue, Response};
 use crate::analysis::evaluate_time;
 
@@ -46,23 +47,6 @@ pub struct Range {
     pub start: Timestamp,
     pub end: Timestamp,
     pub step_seconds: f64,
-}
-
-/// How to authenticate.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Login {
-    None,
-    Basic {
-        username: String,
-        password: String,
-    },
-    /// A token must be fetched first, by client credentials.
-    OAuth2 {
-        token_url: String,
-        client_id: String,
-        client_secret: String,
-        scopes: Vec<String>,
-    },
 }
 
 impl fmt::Debug for Query {
@@ -141,17 +125,10 @@ fn range(metric: &PrometheusMetric, now: Timestamp) -> Result<Option<Range>, Str
 
 fn login(authentication: &Authentication) -> Result<Login, String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let (basic, oauth2) = (&authentication.basic_auth, &authentication.oauth2);
-    let token_url = text(&oauth2.token_url);
-    if !token_url.is_empty() {
-        let (client_id, client_secret) = (text(&oauth2.client_id), text(&oauth2.client_secret));
-        if client_id.is_empty() || client_secret.is_empty() {
-            return Err(
-                "prometheus authentication.oauth2 needs clientId and clientSecret beside tokenUrl".to_owned()
-            );
-        }
-        return Ok(Login::OAuth2 { token_url, client_id, client_secret, scopes: oauth2.scopes.clone() });
+    if let Some(login) = http::oauth2(&authentication.oauth2).map_err(|why| format!("prometheus {why}"))? {
+        return Ok(login);
     }
+    let basic = &authentication.basic_auth;
     let (username, password) = (text(&basic.username), text(&basic.password));
     if username.is_empty() && password.is_empty() {
         return Ok(Login::None);
@@ -270,7 +247,8 @@ mod tests {
 
     fn query(json: Value) -> Result<Query, String> {
         let metric: PrometheusMetric = serde_json::from_value(json).unwrap();
-        let defaults = Defaults { prometheus_address: Some("http://default:9090/".into()) };
+        let defaults =
+            Defaults { prometheus_address: Some("http://default:9090/".into()), ..Defaults::default() };
         request(&metric, &defaults, NOW.parse().unwrap())
     }
 

@@ -37,6 +37,13 @@ pub fn canonical(template: &Value) -> String {
     text
 }
 
+/// Returns the JSON that Go writes for a value that it knows nothing of.
+pub(crate) fn go_text(value: &Value) -> String {
+    let mut text = String::new();
+    go_json::write(&mut text, value, &Kind::Raw);
+    text
+}
+
 /// Hashes a canonical pod template; the collision count moves the result aside
 /// when another ReplicaSet already has its name.
 pub fn pod_template_hash(canonical: &str, collision_count: Option<i32>) -> String {

@@ -44,8 +44,8 @@ spec:
   - name: rate
     interval: 1m
     provider:
-      job:
-        spec: {template: {spec: {containers: [{name: a, image: b}]}}}
+      datadog:
+        query: up
 ";
 
 fn source(name: &str, text: &str) -> Source {
@@ -60,8 +60,8 @@ fn lines(sources: &[Source]) -> Vec<String> {
 fn everything_is_told_with_its_place() {
     let sources = [source("rollout.yaml", ROLLOUT), source("around.yaml", AROUND)];
     let want = [
-        "around.yaml:17:7: warning: AnalysisTemplate success: spec.metrics[0].provider.job: Forbidden: this release of \
-         Tidegate cannot act on this field; use provider prometheus",
+        "around.yaml:17:7: warning: AnalysisTemplate success: spec.metrics[0].provider.datadog: Forbidden: this release \
+         of Tidegate cannot act on this field; use provider prometheus, web or job",
         "rollout.yaml:6:3: error: Rollout shop: spec.replica: Forbidden: unknown field \"replica\"; did you mean \
          \"replicas\"?",
         "rollout.yaml:18:7: error: Rollout shop: spec.strategy.canary.canaryService: Invalid value: \"shop-canary\": \

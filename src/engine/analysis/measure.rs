@@ -1,0 +1,288 @@
+//! What is asked for the metrics that are due, and the measurements that the answers make.
+//!
+//! Most measurements are one request. A Job is begun, looked at until it ends, and ended early when its run ends.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tidegate_api::analysis::{
+    AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult,
+};
+
+use super::resolve::Resolved;
+use super::run::{Outcome, RunWorld, whole_seconds};
+use super::schedule::{Due, due, is_terminating, result};
+use super::{assess, condition};
+use crate::metric::{self, Answer, Request, job};
+
+/// Something to do for a metric now.
+#[derive(Debug)]
+pub(super) struct Task<'a> {
+    /// Its place in the spec.
+    index: usize,
+    /// The metric, without the values of Secrets.
+    pub(super) metric: &'a Metric,
+    dry_run: bool,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    Begin,
+    /// Look what became of this measurement.
+    Resume(Measurement),
+    /// End this measurement early.
+    End(Measurement),
+}
+
+/// What is to be done now. While a run is ending, that is to end what it has begun.
+pub(super) fn tasks<'a>(
+    world: &RunWorld,
+    resolved: &'a Resolved,
+    status: &AnalysisRunStatus,
+    now: Timestamp,
+) -> Vec<Task<'a>> {
+    let terminating = is_terminating(&world.run, status);
+    let all = resolved.metrics.iter().enumerate();
+    let task = |(index, resolved): (usize, &'a super::resolve::ResolvedMetric)| {
+        let metric = &resolved.metric;
+        let is_due = || due(metric, status, terminating, now) == Due::Now;
+        let step = match open_job(metric, status) {
+            Some(open) if terminating => Step::End(open.clone()),
+            Some(open) if is_due() || is_over(world, open) => Step::Resume(open.clone()),
+            Some(_) => return None,
+            None if !terminating && is_due() => Step::Begin,
+            None => return None,
+        };
+        Some(Task { index, metric, dry_run: resolved.dry_run, step })
+    };
+    all.filter_map(task).collect()
+}
+
+/// The measurement of a metric whose Job was begun and not ended.
+fn open_job<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Measurement> {
+    metric.provider.job.as_ref()?;
+    let result = result(status, &metric.name)?;
+    if result.phase.is_some_and(AnalysisPhase::is_completed) {
+        return None;
+    }
+    result.measurements.last().filter(|last| last.finished_at.is_none())
+}
+
+/// Whether a run has a Job that nobody has ended.
+pub(super) fn has_open_job(resolved: &Resolved, status: &AnalysisRunStatus) -> bool {
+    resolved.metrics.iter().any(|metric| open_job(&metric.metric, status).is_some())
+}
+
+/// Whether the watch shows that a Job has ended, so that there is nothing to wait for.
+fn is_over(world: &RunWorld, open: &Measurement) -> bool {
+    job::of(&world.run, open).is_ok_and(|job| world.jobs_over.contains(&job))
+}
+
+impl Task<'_> {
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self.step, Step::End(_))
+    }
+
+    /// What to ask; `revealed` are the metrics of the run with the values of Secrets in them.
+    pub(super) fn request(&self, world: &RunWorld, revealed: &[Metric]) -> Result<Request, String> {
+        let run = &world.run;
+        match &self.step {
+            Step::Begin => {
+                let metric = self.revealed(revealed);
+                if metric.provider.job.is_some() {
+                    return job::start(run, &metric, &world.defaults).map(Request::Job);
+                }
+                metric::request(&metric, &world.defaults, world.now)
+            }
+            Step::Resume(open) => job::of(run, open).map(|job| Request::Job(job::look(run, job))),
+            Step::End(open) => job::of(run, open).map(|job| Request::Job(job::Request::End { job })),
+        }
+    }
+
+    /// The metric with the values of Secrets, under the name that everybody may read.
+    fn revealed<'m>(&'m self, revealed: &'m [Metric]) -> Cow<'m, Metric> {
+        match revealed.get(self.index) {
+            Some(metric) if metric.name == self.metric.name => Cow::Borrowed(metric),
+            Some(metric) => Cow::Owned(Metric { name: self.metric.name.clone(), ..metric.clone() }),
+            None => Cow::Borrowed(self.metric),
+        }
+    }
+
+    /// The measurement as the answer makes it; `None` while there is no answer. One whose settings make no request is an
+    /// error.
+    fn measurement(
+        &self,
+        world: &RunWorld,
+        revealed: &[Metric],
+        outcomes: &[Outcome],
+        finished: Timestamp,
+    ) -> Option<Measurement> {
+        let answer = match self.request(world, revealed) {
+            Ok(_) => {
+                let outcome = outcomes.iter().find(|outcome| outcome.metric == self.metric.name)?;
+                outcome.answer.as_ref().map_err(Clone::clone)
+            }
+            Err(why) => Err(why),
+        };
+        let end = Some(Time(whole_seconds(finished)));
+        let measurement = match &self.step {
+            Step::Begin => {
+                let begun = Measurement {
+                    started_at: Some(Time(whole_seconds(world.now))),
+                    ..Measurement::default()
+                };
+                let taken =
+                    answer.and_then(|answer| self.taken(world, revealed, answer, begun.clone(), finished));
+                taken.unwrap_or_else(|why| failed(begun, why, end))
+            }
+            Step::Resume(open) => match answer {
+                Ok(Answer::Job(shown)) => resumed(world, open, shown, finished),
+                Ok(Answer::Server(_)) => return None,
+                Err(why) => failed(open.clone(), why, end),
+            },
+            Step::End(open) => match answer {
+                Ok(_) => Measurement {
+                    phase: Some(AnalysisPhase::Inconclusive),
+                    message: assess::TERMINATED.to_owned(),
+                    finished_at: end,
+                    ..open.clone()
+                },
+                Err(why) => failed(open.clone(), why, end),
+            },
+        };
+        Some(measurement)
+    }
+
+    fn taken(
+        &self,
+        world: &RunWorld,
+        revealed: &[Metric],
+        answer: &Answer,
+        begun: Measurement,
+        finished: Timestamp,
+    ) -> Result<Measurement, String> {
+        let metric = self.revealed(revealed);
+        match answer {
+            Answer::Job(shown) => begun_job(world, &metric.name, shown, begun),
+            Answer::Server(response) => {
+                let measured = metric::value(&metric, response)?;
+                let verdict = condition::judge(&metric, &measured.value, finished);
+                Ok(Measurement {
+                    phase: Some(verdict.phase),
+                    message: verdict.message,
+                    value: measured.text,
+                    metadata: measured.metadata,
+                    finished_at: Some(Time(whole_seconds(finished))),
+                    ..begun
+                })
+            }
+        }
+    }
+}
+
+fn begun_job(
+    world: &RunWorld,
+    metric: &str,
+    shown: &job::Shown,
+    begun: Measurement,
+) -> Result<Measurement, String> {
+    let job::Begun { metadata, resume } = job::begun(&world.run, metric, shown, whole_seconds(world.now))?;
+    let phase = Some(AnalysisPhase::Running);
+    Ok(Measurement { phase, metadata, resume_at: Some(Time(resume)), ..begun })
+}
+
+fn resumed(world: &RunWorld, open: &Measurement, shown: &job::Shown, finished: Timestamp) -> Measurement {
+    let (now, mut measurement) = (whole_seconds(finished), open.clone());
+    let started = open.started_at.as_ref().map_or(now, |time| time.0);
+    let job = match job::of(&world.run, open) {
+        Ok(job) => job,
+        Err(why) => return failed(measurement, why, Some(Time(now))),
+    };
+    match job::judge(&job, shown, started, now) {
+        job::Outcome::Runs(resume) => measurement.resume_at = Some(Time(resume)),
+        job::Outcome::Ended(phase, why) => {
+            measurement.phase = Some(phase);
+            measurement.message = why;
+            measurement.finished_at = Some(Time(now));
+        }
+    }
+    measurement
+}
+
+fn failed(measurement: Measurement, why: String, finished_at: Option<Time>) -> Measurement {
+    Measurement { phase: Some(AnalysisPhase::Error), message: why, finished_at, ..measurement }
+}
+
+/// Adds what the answers make of the tasks to a status. A task without an answer is done another time.
+pub(super) fn take(
+    world: &RunWorld,
+    tasks: &[Task<'_>],
+    revealed: &[Metric],
+    outcomes: &[Outcome],
+    finished: Timestamp,
+    status: &mut AnalysisRunStatus,
+) {
+    let secrets: Vec<String> = world.secrets.values().filter_map(|value| value.clone().ok()).collect();
+    for task in tasks {
+        if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
+            assess::redact(&mut measurement, &secrets);
+            add(status, task.metric, task.dry_run, measurement);
+        }
+    }
+}
+
+/// Adds the Jobs that were begun when nobody knew yet that the run would end: they have to be ended, too.
+pub(super) fn take_late(
+    world: &RunWorld,
+    resolved: &Resolved,
+    outcomes: &[Outcome],
+    status: &mut AnalysisRunStatus,
+) {
+    for resolved in &resolved.metrics {
+        let metric = &resolved.metric;
+        let outcome = outcomes.iter().find(|outcome| outcome.metric == metric.name);
+        let is_done = result(status, &metric.name)
+            .is_some_and(|result| result.phase.is_some_and(AnalysisPhase::is_completed));
+        let (Some(Outcome { answer: Ok(Answer::Job(shown)), .. }), None, false) =
+            (outcome, open_job(metric, status), is_done)
+        else {
+            continue;
+        };
+        let begun =
+            Measurement { started_at: Some(Time(whole_seconds(world.now))), ..Measurement::default() };
+        if let Ok(begun) = begun_job(world, &metric.name, shown, begun) {
+            add(status, metric, resolved.dry_run, begun);
+        }
+    }
+}
+
+/// Adds a measurement to its metric; one that was begun and not finished is replaced.
+fn add(status: &mut AnalysisRunStatus, metric: &Metric, dry_run: bool, measurement: Measurement) {
+    let name = &metric.name;
+    let known = status.metric_results.iter().position(|result| result.name == *name);
+    let index = known.unwrap_or_else(|| {
+        status.metric_results.push(MetricResult {
+            name: name.clone(),
+            phase: Some(AnalysisPhase::Running),
+            dry_run,
+            ..MetricResult::default()
+        });
+        status.metric_results.len() - 1
+    });
+    let Some(result) = status.metric_results.get_mut(index) else { return };
+    // The metadata shows the query with placeholders for Secrets: it is for anybody to read.
+    result.metadata = metric::metadata(metric);
+    if result.measurements.last().is_some_and(|last| last.finished_at.is_none()) {
+        result.measurements.pop();
+    }
+    assess::count(result, measurement.phase.unwrap_or(AnalysisPhase::Error));
+    result.measurements.push(measurement);
+}
+
+/// The Jobs of measurements that are not kept any longer.
+pub(super) fn jobs(run: &AnalysisRun, dropped: &[Measurement]) -> Vec<job::Name> {
+    let finished = dropped.iter().filter(|measurement| measurement.finished_at.is_some());
+    finished.filter_map(|measurement| job::of(run, measurement).ok()).collect()
+}

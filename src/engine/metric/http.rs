@@ -1,0 +1,150 @@
+//! One HTTP request, for providers that ask a server in their own words.
+//!
+//! A provider that speaks HTTP needs two pure functions: one that makes a [`Call`] of its settings, one that reads the
+//! answer. Nothing of a call is ever shown but the server's address: all the rest may hold secrets.
+
+use std::fmt;
+
+use tidegate_api::analysis::{OAuth2Config, WebMetricHeader};
+
+/// Headers that belong to the connection: the client makes them from the call.
+const OF_THE_CLIENT: [&str; 4] = ["host", "content-length", "transfer-encoding", "trailer"];
+
+/// One request.
+#[derive(Clone, PartialEq)]
+pub struct Call {
+    pub method: Method,
+    pub url: String,
+    /// Each name once.
+    pub headers: Vec<(String, String)>,
+    pub body: Option<String>,
+    pub timeout_seconds: u64,
+    /// Does not verify the server's certificate.
+    pub insecure: bool,
+    pub login: Login,
+}
+
+/// What to ask the server to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+}
+
+/// How to authenticate.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    None,
+    Basic {
+        username: String,
+        password: String,
+    },
+    /// A token must be fetched first, by client credentials.
+    OAuth2 {
+        token_url: String,
+        client_id: String,
+        client_secret: String,
+        scopes: Vec<String>,
+    },
+}
+
+impl Call {
+    /// The scheme, host and port of the server: what may be told of a call.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        server(&self.url)
+    }
+}
+
+impl fmt::Debug for Call {
+    /// Leaves out what may hold secrets: nearly everything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("server", &self.server())
+            .field("timeout_seconds", &self.timeout_seconds)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The scheme, host and port of an address, without a user, path or query; empty where there is no host.
+#[must_use]
+pub fn server(url: &str) -> &str {
+    let Some(start) = ["http://", "https://"].iter().find(|scheme| url.starts_with(**scheme)) else {
+        return "";
+    };
+    let rest = &url[start.len()..];
+    let host = &rest[..rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len())];
+    if host.contains('@') {
+        // A user is no part of the address, and cannot be cut out of the middle.
+        return "a server with a user in its address";
+    }
+    let is_host = !host.is_empty() && !host.starts_with(':') && !host.contains(char::is_whitespace);
+    if is_host { &url[..start.len() + host.len()] } else { "" }
+}
+
+/// The headers as one request has them: of those that are given twice the last counts.
+pub(super) fn headers(given: &[WebMetricHeader]) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for header in given {
+        if !OF_THE_CLIENT.contains(&header.key.to_ascii_lowercase().as_str()) {
+            set(&mut headers, &header.key, &header.value);
+        }
+    }
+    headers
+}
+
+/// Sets a header, whatever it was before.
+pub(super) fn set(headers: &mut Vec<(String, String)>, name: &str, value: &str) {
+    headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    headers.push((name.to_owned(), value.to_owned()));
+}
+
+/// Client credentials, if a metric has any.
+///
+/// # Errors
+/// Fails when a part of them is missing.
+pub(super) fn oauth2(config: &OAuth2Config) -> Result<Option<Login>, String> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let token_url = text(&config.token_url);
+    if token_url.is_empty() {
+        return Ok(None);
+    }
+    let (client_id, client_secret) = (text(&config.client_id), text(&config.client_secret));
+    if client_id.is_empty() || client_secret.is_empty() {
+        return Err("authentication.oauth2 needs clientId and clientSecret beside tokenUrl".to_owned());
+    }
+    Ok(Some(Login::OAuth2 { token_url, client_id, client_secret, scopes: config.scopes.clone() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_server_of_an_address_is_told() {
+        for (url, wanted) in [
+            ("http://check", "http://check"),
+            ("https://check:8443/a?token=hush", "https://check:8443"),
+            ("http://check?token=hush", "http://check"),
+            ("http://[::1]:80/x", "http://[::1]:80"),
+            ("http://user:hush@check/x", "a server with a user in its address"),
+            ("http:///x", ""),
+            ("http://:80", ""),
+            ("http://a b/", ""),
+            ("ftp://check", ""),
+            ("check", ""),
+            ("", ""),
+        ] {
+            assert_eq!(server(url), wanted, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_equal_headers_counts() {
+        let given = [("A", "1"), ("host", "x"), ("b", "2"), ("a", "3"), ("Content-Length", "9")];
+        let given = given.map(|(key, value)| WebMetricHeader { key: key.into(), value: value.into() });
+        assert_eq!(headers(&given), [("b".to_owned(), "2".to_owned()), ("a".to_owned(), "3".to_owned())]);
+    }
+}

@@ -1,0 +1,257 @@
+//! Provider Web: any server that answers JSON, or a text.
+//!
+//! Input: the settings of a metric, then the answer. Output: a call, then the first value that the JSONPath finds. A body
+//! that is no JSON is a text, which the conditions judge like any other value.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tidegate_api::analysis::WebMetric;
+
+use super::http::{self, Call, Login, Method};
+use super::json_path::JsonPath;
+use super::{Measured, MetricValue, Response};
+use crate::rollout::hash;
+
+/// Seconds to wait for an answer when the metric does not say.
+const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
+/// The path of a metric that names none: all of the answer.
+const WHOLE: &str = "{$}";
+/// Values within a result: conditions are evaluated over all of them.
+const MOST_VALUES: usize = 10_000;
+/// Bytes of a value that a measurement shows; what is longer belongs in no status.
+const SHOWN_BYTES: usize = 4096;
+/// Whole numbers beyond this are not exact in Go's JSON, nor here.
+const LARGEST_EXACT: u64 = 1 << 53;
+
+fn path(metric: &WebMetric) -> Result<JsonPath, String> {
+    let path = metric.json_path.as_deref().filter(|path| !path.is_empty()).unwrap_or(WHOLE);
+    JsonPath::parse(path).map_err(|why| format!("jsonPath cannot be used: {why}"))
+}
+
+/// Describes the call of a metric.
+pub(super) fn request(metric: &WebMetric) -> Result<Call, String> {
+    let method = match metric.method.as_deref().unwrap_or_default() {
+        "" | "GET" => Method::Get,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        _ => return Err("the web metric's method is not one of GET, POST and PUT".to_owned()),
+    };
+    let body = metric.body.clone().filter(|body| !body.is_empty());
+    if body.is_some() && metric.json_body.is_some() {
+        return Err("use either Body or JSONBody; both cannot exists for WebMetric payload".to_owned());
+    }
+    if method == Method::Get && (body.is_some() || metric.json_body.is_some()) {
+        return Err("Body/JSONBody can only be used with POST or PUT WebMetric Method types".to_owned());
+    }
+    if http::server(&metric.url).is_empty() {
+        return Err("the web metric's url must begin with http:// or https:// and name a host".to_owned());
+    }
+    path(metric)?;
+    let mut headers = http::headers(&metric.headers);
+    if metric.json_body.is_some() {
+        http::set(&mut headers, "Content-Type", "application/json");
+    }
+    Ok(Call {
+        method,
+        url: metric.url.clone(),
+        headers,
+        body: body.or_else(|| metric.json_body.as_ref().map(Value::to_string)),
+        timeout_seconds: u64::try_from(metric.timeout_seconds)
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+        insecure: metric.insecure,
+        // Basic authentication and AWS signatures are in the schema, and Argo Rollouts does not use them here.
+        login: http::oauth2(&metric.authentication.oauth2)?.unwrap_or(Login::None),
+    })
+}
+
+/// Reads the value out of an answer.
+pub(super) fn value(metric: &WebMetric, response: &Response) -> Result<Measured, String> {
+    if !(200..300).contains(&response.status) {
+        return Err(format!("received non 2xx response code: {}", response.status));
+    }
+    let (value, text) = match serde_json::from_slice::<Value>(&response.body) {
+        Ok(document) => {
+            let found = path(metric)?.first(&document);
+            let found = found.map_err(|why| format!("Could not find JSONPath in body: {why}"))?;
+            let value = found.ok_or("result of web metric produced no value")?;
+            let text = text(&value);
+            (value, text)
+        }
+        Err(_) => {
+            let body = String::from_utf8_lossy(&response.body).into_owned();
+            (Value::String(body.clone()), body)
+        }
+    };
+    let count = count(&value);
+    if count > MOST_VALUES {
+        return Err(format!("the result has {count} values in it, more than {MOST_VALUES}: narrow jsonPath"));
+    }
+    Ok(Measured { value: MetricValue::Json(value), text: shown(text), metadata: BTreeMap::new() })
+}
+
+fn count(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
+        Value::Object(members) => 1 + members.values().map(count).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+    }
+}
+
+fn shown(mut text: String) -> String {
+    if text.len() > SHOWN_BYTES {
+        let end = (0..=SHOWN_BYTES).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
+}
+
+/// A value as Go writes the JSON of it, in which every number is a float64.
+pub(super) fn text(value: &Value) -> String {
+    hash::go_text(&as_floats(value))
+}
+
+fn as_floats(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_i64().filter(|whole| whole.unsigned_abs() <= LARGEST_EXACT);
+            let float = number.as_f64().map(Value::from);
+            whole.map(Value::from).or(float).unwrap_or(Value::Null)
+        }
+        Value::Array(items) => items.iter().map(as_floats).collect(),
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(name, member)| (name.clone(), as_floats(member))).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn metric(json: Value) -> WebMetric {
+        let mut whole = json!({"url": "http://check/ratio"});
+        whole.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
+        serde_json::from_value(whole).unwrap()
+    }
+
+    #[test]
+    fn a_call_has_what_the_metric_says() {
+        let call = request(&metric(json!({}))).unwrap();
+        let wanted = Call {
+            method: Method::Get,
+            url: "http://check/ratio".into(),
+            headers: Vec::new(),
+            body: None,
+            timeout_seconds: 10,
+            insecure: false,
+            login: Login::None,
+        };
+        assert_eq!(call, wanted);
+        let call = request(&metric(json!({
+            "method": "POST", "jsonBody": {"service": "shop"}, "timeoutSeconds": 3, "insecure": true,
+            "headers": [{"key": "Authorization", "value": "Bearer x"}, {"key": "content-type", "value": "text/plain"}],
+            "authentication": {
+                "oauth2": {"tokenUrl": "https://id/token", "clientId": "c", "clientSecret": "s", "scopes": ["a"]},
+                "basicAuth": {"username": "ignored", "password": "ignored"},
+            },
+        })))
+        .unwrap();
+        assert_eq!((call.method, call.timeout_seconds, call.insecure), (Method::Post, 3, true));
+        assert_eq!(call.body.as_deref(), Some(r#"{"service":"shop"}"#));
+        let headers = [("Authorization", "Bearer x"), ("Content-Type", "application/json")];
+        assert_eq!(call.headers, headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let Login::OAuth2 { token_url, .. } = call.login else { panic!("no login") };
+        assert_eq!(token_url, "https://id/token");
+        let call = request(&metric(json!({"method": "PUT", "body": "plain", "timeoutSeconds": -1}))).unwrap();
+        assert_eq!(
+            (call.method, call.body.as_deref(), call.timeout_seconds),
+            (Method::Put, Some("plain"), 10)
+        );
+        assert!(call.headers.is_empty());
+        let ignored = json!({"authentication": {"basicAuth": {"username": "u", "password": "p"}}});
+        assert!(request(&metric(ignored)).unwrap().login == Login::None);
+    }
+
+    #[test]
+    fn settings_that_make_no_call_are_named() {
+        for (settings, wanted) in [
+            (json!({"method": "POST", "body": "a", "jsonBody": {}}), "use either Body or JSONBody"),
+            (json!({"body": "a"}), "Body/JSONBody can only be used with POST or PUT"),
+            (json!({"method": "GET", "jsonBody": {}}), "Body/JSONBody can only be used with POST or PUT"),
+            (json!({"method": "DELETE"}), "the web metric's method is not one of GET, POST and PUT"),
+            (json!({"url": "check/ratio"}), "the web metric's url must begin with http://"),
+            (json!({"url": ""}), "the web metric's url must begin with http://"),
+            (json!({"jsonPath": "{.a"}), "jsonPath cannot be used: unclosed action"),
+            (
+                json!({"authentication": {"oauth2": {"tokenUrl": "http://id", "clientId": "c"}}}),
+                "authentication.oauth2 needs clientId and clientSecret",
+            ),
+        ] {
+            let error = request(&metric(settings.clone())).unwrap_err();
+            assert!(error.starts_with(wanted), "{settings}: {error}");
+        }
+    }
+
+    fn measured(path: &str, status: u16, body: &str) -> Result<(MetricValue, String), String> {
+        let response = Response { status, body: body.as_bytes().to_vec() };
+        let measured = value(&metric(json!({"jsonPath": path})), &response)?;
+        assert!(measured.metadata.is_empty());
+        Ok((measured.value, measured.text))
+    }
+
+    #[test]
+    fn the_first_value_of_the_path_is_the_result() {
+        let body = r#"{"ok": true, "data": {"ratio": 0.50, "count": 1e3, "big": 12345678901234567890, "tags": ["a", "b"]}}"#;
+        for (path, result, text) in [
+            ("{$.ok}", json!(true), "true"),
+            ("{$.data.ratio}", json!(0.5), "0.5"),
+            ("{.data.count}", json!(1000.0), "1000"),
+            ("{.data.big}", json!(12345678901234567890u64), "12345678901234567000"),
+            ("{.data.tags}", json!(["a", "b"]), r#"["a","b"]"#),
+            ("{.data.tags[*]}", json!("a"), r#""a""#),
+        ] {
+            let wanted = Ok((MetricValue::Json(result), text.to_owned()));
+            assert_eq!(measured(path, 200, body), wanted, "{path}");
+        }
+        let whole = measured("", 204, "[1, {\"b\": null, \"a\": \"<\"}]").unwrap();
+        assert_eq!(whole.1, r#"[1,{"a":"\u003c","b":null}]"#);
+        assert_eq!(measured("", 200, "null"), Ok((MetricValue::Json(Value::Null), "null".to_owned())));
+    }
+
+    #[test]
+    fn other_bodies_are_texts() {
+        let page = "<html>busy</html>";
+        assert_eq!(measured("{.ok}", 200, page), Ok((MetricValue::Json(page.into()), page.to_owned())));
+        assert_eq!(measured("{.ok}", 204, ""), Ok((MetricValue::Json("".into()), String::new())));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error() {
+        for (path, status, body, wanted) in [
+            ("", 500, "{}", "received non 2xx response code: 500"),
+            ("", 301, "{}", "received non 2xx response code: 301"),
+            ("{.a}", 200, "{}", "Could not find JSONPath in body: a is not found"),
+            ("{.a[*]}", 200, r#"{"a": []}"#, "result of web metric produced no value"),
+        ] {
+            assert_eq!(measured(path, status, body), Err(wanted.to_owned()));
+        }
+        let many = serde_json::to_string(&vec![1; MOST_VALUES]).unwrap();
+        assert!(measured("", 200, &many).unwrap_err().starts_with("the result has 10001 values"));
+        assert!(measured("{[0]}", 200, &many).is_ok());
+    }
+
+    #[test]
+    fn long_values_are_shown_in_part() {
+        let body = format!("{}é", "x".repeat(SHOWN_BYTES - 1));
+        let (value, text) = measured("", 200, &body).unwrap();
+        assert_eq!(value, MetricValue::Json(body.into()));
+        assert_eq!((text.len(), text.chars().last()), (SHOWN_BYTES - 1 + '…'.len_utf8(), Some('…')));
+    }
+}
