@@ -11,7 +11,7 @@ use tidegate_engine::experiment::{ExperimentWorld, Taken};
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
 
-use crate::facts::Trouble;
+use crate::facts::{Facts, Trouble};
 use crate::kinds;
 use crate::observe::{controls, note_trouble, templates};
 use crate::store::{Key, Store};
@@ -66,7 +66,7 @@ struct Take<'a> {
 
 impl Take<'_> {
     /// The objects of one kind that the Experiment controls; the names of the others go to `taken`.
-    fn own<T>(
+    fn own<T: Facts + Clone>(
         &mut self,
         store: &Store<T>,
         kind: &ApiResource,
@@ -85,7 +85,8 @@ impl Take<'_> {
             // Content and version are taken together, so that they belong to each other.
             let kept = store.get(&Key::new(self.namespace, &name))?;
             self.seen.insert(kinds::reference(kind, name), kept.seen);
-            Some(kept.value)
+            // What is looked at in a round is not kept beyond it.
+            Some(Arc::new(T::clone(&kept.value)))
         };
         names.into_iter().filter_map(take).collect()
     }
@@ -94,10 +95,10 @@ impl Take<'_> {
 /// The worst trouble of the pods of each ReplicaSet.
 fn add_troubles(stores: &Stores, key: &Key, world: &mut ExperimentWorld) {
     let mut worst: BTreeMap<String, Trouble> = BTreeMap::new();
-    stores.pods.visit(&key.namespace, |_, pod| {
-        if world.sets.iter().any(|set| set.name == pod.pod.set) {
-            note_trouble(&mut worst, pod.pod.set.clone(), pod);
-        }
-    });
+    for set in &world.sets {
+        stores.pods.visit_found(&key.namespace, &set.name, |_, pod| {
+            note_trouble(&mut worst, set.name.clone(), &pod.value);
+        });
+    }
     world.troubles = worst.into_iter().map(|(set, trouble)| (set, trouble.text().to_owned())).collect();
 }
