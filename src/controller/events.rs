@@ -4,6 +4,7 @@
 //! object again raises the count of the Event that is there. Full queues drop notices and count them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tidegate_api::rollout::Rollout;
 use tidegate_engine::plan::Notice;
 use tidegate_engine::rollout::duration::Ended;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::failure::{Class, chain};
@@ -27,10 +29,12 @@ use crate::store::Key;
 
 /// The component that clients know these Events by.
 const COMPONENT: &str = "rollouts-controller";
-/// Notices that may wait; a busy update makes about twenty.
-const WAITING_MAX: usize = 2048;
-/// Events remembered so that a repetition raises a count.
-const REMEMBERED_MAX: usize = 4096;
+/// Notices that may wait; an update makes about ten, and a thousand may begin at once.
+const WAITING_MAX: usize = 16_384;
+/// Events that are written at once, those of one object one after the other.
+const LANES: usize = 4;
+/// Events that each lane remembers, so that a repetition raises a count.
+const REMEMBERED_MAX: usize = 1024;
 /// Attempts at one Event, with this pause between them; then it is dropped, for others wait behind it.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -77,10 +81,13 @@ impl Subject {
     }
 }
 
+/// A notice on its way, and when it was given.
+type Waiting = (Subject, Notice, Timestamp);
+
 /// The way in for notices; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
-    sender: Sender<(Subject, Notice, Timestamp)>,
+    sender: Sender<Waiting>,
     metrics: Arc<Metrics>,
 }
 
@@ -104,21 +111,61 @@ impl Recorder {
 /// Builds the two ends: the recorder, and the writer to run in the background.
 pub(crate) fn channel(client: Client, metrics: Arc<Metrics>) -> (Recorder, Writer) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    let writer = Writer { client, receiver, past: Past::default(), metrics: Arc::clone(&metrics) };
+    let writer = Writer { client, receiver, metrics: Arc::clone(&metrics) };
     (Recorder { sender, metrics }, writer)
 }
 
 /// The end that talks to the API server.
 pub(crate) struct Writer {
     client: Client,
-    receiver: Receiver<(Subject, Notice, Timestamp)>,
-    past: Past,
+    receiver: Receiver<Waiting>,
     metrics: Arc<Metrics>,
 }
 
 impl Writer {
     /// Writes notices until every recorder is dropped.
     pub(crate) async fn run(mut self) {
+        let mut tasks = JoinSet::new();
+        let lanes = Vec::from_iter((0..LANES).map(|_| {
+            let (sender, receiver) = mpsc::channel(1);
+            let (client, metrics) = (self.client.clone(), Arc::clone(&self.metrics));
+            tasks.spawn(Lane { client, receiver, past: Past::default(), metrics }.run());
+            sender
+        }));
+        while let Some(waiting) = self.receiver.recv().await {
+            // A lane ends only with a panic, which loses what it had.
+            if lanes[lane(&waiting.0)].send(waiting).await.is_err() {
+                self.metrics.event_dropped();
+            }
+        }
+        drop(lanes);
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Returns the reasons of the notices that wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&mut self) -> Vec<&'static str> {
+        std::iter::from_fn(|| self.receiver.try_recv().ok()).map(|(_, notice, _)| notice.reason).collect()
+    }
+}
+
+/// The lane of an object's Events: always the same, so that they stay in order and are counted together.
+fn lane(subject: &Subject) -> usize {
+    let mut hasher = DefaultHasher::new();
+    subject.0.uid.hash(&mut hasher);
+    usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default()
+}
+
+/// Writes Events one after the other.
+struct Lane {
+    client: Client,
+    receiver: Receiver<Waiting>,
+    past: Past,
+    metrics: Arc<Metrics>,
+}
+
+impl Lane {
+    async fn run(mut self) {
         while let Some((subject, notice, at)) = self.receiver.recv().await {
             for attempt in 1..=ATTEMPTS {
                 match self.write(&subject, &notice, at).await {
@@ -135,12 +182,6 @@ impl Writer {
                 }
             }
         }
-    }
-
-    /// Returns the reasons of the notices that wait.
-    #[cfg(test)]
-    pub(crate) fn waiting(&mut self) -> Vec<&'static str> {
-        std::iter::from_fn(|| self.receiver.try_recv().ok()).map(|(_, notice, _)| notice.reason).collect()
     }
 
     async fn write(&mut self, subject: &Subject, notice: &Notice, at: Timestamp) -> Result<(), kube::Error> {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use kube::Client;
 use tidegate_engine::experiment::{Because, Plan, Taken, plan};
 use tidegate_engine::fence::{Fence, Verdict};
-use tidegate_engine::plan::Notice;
+use tidegate_engine::plan::{Notice, Reference};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -72,6 +72,9 @@ impl Experiments {
         let begun = Instant::now();
         let memory = self.memory(&key);
         let mut memory = memory.lock().await;
+        // Before anything is observed: what is shown later has these writes as well.
+        let seen = |object: &Reference| self.scene.stores.seen(&key.namespace, object);
+        let verdict = memory.fence.check(Timestamp::now(), seen);
         let Some(mut observed) = observe(&self.scene.stores, &key, Timestamp::now()) else {
             self.metrics.forget(Loop::Experiment, &key);
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
@@ -81,7 +84,7 @@ impl Experiments {
         taken.sets.extend(memory.taken.sets.iter().cloned());
         taken.services.extend(memory.taken.services.iter().cloned());
         taken.runs.extend(memory.taken.runs.iter().cloned());
-        let outcome = self.round(&key, &observed, &mut memory).await;
+        let outcome = self.round(&key, &observed, verdict, &mut memory).await;
         self.metrics.took(Loop::Experiment, &key, begun.elapsed());
         outcome.unwrap_or_else(|failed| {
             self.metrics.failed(Loop::Experiment, &key);
@@ -90,9 +93,14 @@ impl Experiments {
         })
     }
 
-    async fn round(&self, key: &Key, observed: &Observed, memory: &mut Memory) -> Result<Next, Failed> {
-        let now = observed.world.now;
-        match memory.fence.check(now, |object| self.scene.stores.seen(&key.namespace, object)) {
+    async fn round(
+        &self,
+        key: &Key,
+        observed: &Observed,
+        verdict: Verdict,
+        memory: &mut Memory,
+    ) -> Result<Next, Failed> {
+        match verdict {
             Verdict::Fresh => {}
             Verdict::Stale { .. } => return Ok(Next::After(STALE_PAUSE)),
             Verdict::Ask { object } => {
@@ -143,7 +151,7 @@ impl Experiments {
 }
 
 /// Remembers a name that is not to be had.
-fn note_taken(taken: &mut Taken, object: &tidegate_engine::plan::Reference) {
+fn note_taken(taken: &mut Taken, object: &Reference) {
     let names = if object.kind == kinds::replica_set().kind {
         &mut taken.sets
     } else if object.kind == kinds::service().kind {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{Selector, SelectorExt};
 use serde_json::Value;
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec};
@@ -31,6 +32,25 @@ pub(crate) trait Facts: Sized + Send + Sync + 'static {
 
     /// Whether a change between the two concerns anybody.
     fn differs(&self, old: &Self) -> bool;
+
+    /// What the object is looked for by, beside its name.
+    fn found_by(&self) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+}
+
+/// What a ReplicaSet is found by that nobody controls.
+pub(crate) const ORPHAN: &str = "";
+
+/// What a Rollout is found by that uses a Service: no uid has a slash.
+pub(crate) fn user_of(service: &str) -> String {
+    format!("service/{service}")
+}
+
+/// The uids of the controlling owners.
+fn controllers(metadata: &ObjectMeta) -> BTreeSet<String> {
+    let owners = metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
+    owners.map(|owner| owner.uid.clone()).collect()
 }
 
 /// A Rollout, its parsed spec, and the names of what it looks at.
@@ -179,6 +199,11 @@ impl Facts for RolloutFacts {
     fn differs(&self, old: &Self) -> bool {
         self.rollout.metadata.resource_version != old.rollout.metadata.resource_version
     }
+
+    fn found_by(&self) -> BTreeSet<String> {
+        let services = self.uses.services.iter().map(|name| user_of(name));
+        self.rollout.metadata.uid.iter().cloned().chain(services).collect()
+    }
 }
 
 /// Takes the names of those who applied an object out of it, and with them what is larger than many a spec.
@@ -198,6 +223,10 @@ impl Facts for Set {
 
     fn differs(&self, old: &Self) -> bool {
         self != old
+    }
+
+    fn found_by(&self) -> BTreeSet<String> {
+        [self.owner.clone().unwrap_or_else(|| ORPHAN.to_owned())].into()
     }
 }
 
@@ -238,6 +267,10 @@ impl Facts for Slice {
     fn differs(&self, old: &Self) -> bool {
         self != old
     }
+
+    fn found_by(&self) -> BTreeSet<String> {
+        [self.service.clone()].into()
+    }
 }
 
 /// A pod of a Rollout.
@@ -266,6 +299,10 @@ impl Facts for Pod {
 
     fn differs(&self, old: &Self) -> bool {
         self != old
+    }
+
+    fn found_by(&self) -> BTreeSet<String> {
+        [self.pod.set.clone()].into()
     }
 }
 
@@ -304,6 +341,10 @@ impl Facts for AnalysisRun {
     fn differs(&self, old: &Self) -> bool {
         self.metadata.resource_version != old.metadata.resource_version
     }
+
+    fn found_by(&self) -> BTreeSet<String> {
+        controllers(&self.metadata)
+    }
 }
 
 impl Facts for Experiment {
@@ -319,6 +360,10 @@ impl Facts for Experiment {
 
     fn differs(&self, old: &Self) -> bool {
         self.metadata.resource_version != old.metadata.resource_version
+    }
+
+    fn found_by(&self) -> BTreeSet<String> {
+        controllers(&self.metadata)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Assembles the World of one Rollout from the stores: no request, no decision.
 //!
 //! Input: stores, a key, the time. Output: a World, and the versions of the objects in it. It must never filter
-//! by what a decision might want: it shows what is there.
+//! by what a decision might want: it shows what is there. Only what belongs to the Rollout is looked at, so that a
+//! round costs the same in a namespace of a thousand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::trouble::{Troubles, bounded};
 use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
-use tidegate_engine::rollout::world::{Endpoints, TemplateKey, World};
+use tidegate_engine::rollout::world::{Endpoints, Set, TemplateKey, World};
 
-use crate::facts::RolloutFacts;
+use crate::facts::{ORPHAN, RolloutFacts};
 use crate::kinds;
-use crate::store::Key;
+use crate::store::{Kept, Key};
 use crate::watch::Stores;
 
 /// A World, with the versions of the objects that it shows: the preconditions of writes.
@@ -116,20 +117,21 @@ fn add_sets(
     world: &mut World,
     seen: &mut BTreeMap<Reference, Seen>,
 ) {
-    let uid = &facts.rollout.metadata.uid;
-    let mut names = Vec::new();
-    stores.sets.visit(&key.namespace, |name, set| {
-        if set.owner.is_some() && set.owner == *uid || facts.uses.claims(set) {
-            names.push(name.to_owned());
+    // Content and version are taken together, so that they belong to each other.
+    let mut add = |name: &str, kept: &Kept<Set>| {
+        seen.insert(kinds::reference(&kinds::replica_set(), name), kept.seen.clone());
+        // What is looked at in a round is not kept beyond it.
+        world.sets.push(Arc::new(Set::clone(&kept.value)));
+    };
+    if let Some(uid) = &facts.rollout.metadata.uid {
+        stores.sets.visit_found(&key.namespace, uid, &mut add);
+    }
+    stores.sets.visit_found(&key.namespace, ORPHAN, |name, kept| {
+        if facts.uses.claims(&kept.value) {
+            add(name, kept);
         }
     });
-    for name in names {
-        // Content and version are taken together, so that they belong to each other.
-        if let Some(kept) = stores.sets.get(&Key::new(&key.namespace, &name)) {
-            seen.insert(kinds::reference(&kinds::replica_set(), &name), kept.seen);
-            world.sets.push(kept.value);
-        }
-    }
+    world.sets.sort_by(|one, other| one.name.cmp(&other.name));
 }
 
 fn add_services(
@@ -150,11 +152,11 @@ fn add_services(
     }
     // A pod with two addresses is in two slices, and still is one endpoint.
     let mut ready: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    stores.slices.visit(&key.namespace, |_, slice| {
-        if facts.uses.services.contains(&slice.service) {
-            ready.entry(slice.service.clone()).or_default().extend(slice.ready.iter().cloned());
-        }
-    });
+    for service in &facts.uses.services {
+        stores.slices.visit_found(&key.namespace, service, |_, slice| {
+            ready.entry(service.clone()).or_default().extend(slice.value.ready.iter().cloned());
+        });
+    }
     for (service, pods) in ready {
         let endpoints: &mut Endpoints = world.endpoints.entry(service).or_default();
         for pod in pods {
@@ -165,12 +167,13 @@ fn add_services(
     }
 }
 
+/// The AnalysisRuns that the Rollout controls, and the names of others that one of its own could want.
 fn add_runs(stores: &Stores, key: &Key, facts: &RolloutFacts, world: &mut World) {
     let uid = facts.rollout.metadata.uid.as_deref();
-    stores.runs.visit(&key.namespace, |name, run| {
-        if controls(uid, &run.metadata) {
-            world.runs.push(run.clone());
-        } else {
+    let own = uid.unwrap_or_default();
+    stores.runs.visit_found(&key.namespace, own, |_, run| world.runs.push(Arc::clone(&run.value)));
+    stores.runs.visit_named(&key.namespace, &format!("{}-", key.name), |name, run| {
+        if !controls(uid, &run.metadata) {
             world.foreign_runs.insert(name.to_owned());
         }
     });
@@ -200,14 +203,16 @@ pub(crate) fn templates(
     templates
 }
 
-/// The Experiments that the Rollout controls, and the names of the others.
+/// The Experiments that the Rollout controls, and the names of others that one of its own could want.
 fn add_experiments(stores: &Stores, key: &Key, world: &mut World) {
     let uid = world.rollout.metadata.uid.clone();
-    stores.experiments.visit(&key.namespace, |name, experiment| {
-        if controls(uid.as_deref(), &experiment.metadata) {
-            world.experiments.own.push(experiment.clone());
-        } else {
-            world.experiments.foreign.insert(name.to_owned());
+    let (own, experiments) = (uid.as_deref().unwrap_or_default(), &mut world.experiments);
+    stores.experiments.visit_found(&key.namespace, own, |_, one| {
+        experiments.own.push(Arc::clone(&one.value));
+    });
+    stores.experiments.visit_named(&key.namespace, &format!("{}-", key.name), |name, experiment| {
+        if !controls(uid.as_deref(), &experiment.metadata) {
+            experiments.foreign.insert(name.to_owned());
         }
     });
 }
@@ -215,20 +220,24 @@ fn add_experiments(stores: &Stores, key: &Key, world: &mut World) {
 /// The pods of the ReplicaSets, the images they run, and the worst trouble of each revision: what its pods report, else why its pods cannot
 /// be created.
 fn add_pods(stores: &Stores, key: &Key, world: &mut World) {
-    let names: BTreeMap<&str, &str> = world.sets.iter().map(|set| (set.name.as_str(), set.hash())).collect();
+    let mut found = Vec::new();
+    for set in &world.sets {
+        stores.pods.visit_found(&key.namespace, &set.name, |_, pod| {
+            found.push((set.hash(), Arc::clone(&pod.value)));
+        });
+    }
+    found.sort_by(|(_, one), (_, other)| one.pod.name.cmp(&other.pod.name));
     let mut troubles: BTreeMap<&str, Troubles> = BTreeMap::new();
-    let mut pods = Vec::new();
     let mut digests: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    stores.pods.visit(&key.namespace, |_, pod| {
-        let Some(hash) = names.get(pod.pod.set.as_str()) else { return };
-        pods.push(pod.pod.clone());
+    for (hash, pod) in &found {
         if !pod.digests.is_empty() {
             digests.entry((*hash).to_owned()).or_default().extend(pod.digests.clone());
         }
         if let Some(trouble) = &pod.trouble {
-            troubles.entry(hash).or_default().note(&pod.pod.name, trouble);
+            troubles.entry(*hash).or_default().note(&pod.pod.name, trouble);
         }
-    });
+    }
+    let pods = found.iter().map(|(_, pod)| Arc::clone(&pod.pod)).collect();
     let mut troubles: BTreeMap<String, String> =
         troubles.into_iter().filter_map(|(hash, all)| Some((hash.to_owned(), all.text()?))).collect();
     for set in &world.sets {
@@ -333,15 +342,16 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_others_only_leave_their_names() {
+    fn runs_of_others_only_leave_the_names_that_could_be_wanted() {
         let stores = scene();
         let run = |name: &str, uid: &str| json!({"metadata": {"name": name, "namespace": "ns", "ownerReferences": owner("Rollout", "shop", uid)}, "spec": {}});
         put(&stores.runs, run("ours", "r1"));
-        put(&stores.runs, run("theirs", "r0"));
+        put(&stores.runs, run("shop-theirs", "r0"));
+        put(&stores.runs, run("other-theirs", "r0"));
         put(&stores.templates, json!({"metadata": {"name": "ok", "namespace": "ns"}, "spec": {}}));
         let world = world(&stores).world;
         assert_eq!(world.runs.len(), 1);
-        assert_eq!(world.foreign_runs, BTreeSet::from(["theirs".to_owned()]));
+        assert_eq!(world.foreign_runs, BTreeSet::from(["shop-theirs".to_owned()]));
         assert!(world.templates.contains_key(&TemplateKey { cluster: false, name: "ok".to_owned() }));
     }
 

@@ -93,10 +93,10 @@ pub struct Options {
     #[arg(long)]
     pub instance_id: Option<String>,
     /// Requests per second to the API server
-    #[arg(long, default_value_t = 40.0)]
+    #[arg(long, default_value_t = 200.0)]
     pub qps: f64,
     /// Requests that may go out at once
-    #[arg(long, default_value_t = 80)]
+    #[arg(long, default_value_t = 400)]
     pub burst: u32,
     /// Rollouts looked at at once
     #[arg(long, default_value_t = 10)]

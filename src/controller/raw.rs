@@ -5,17 +5,20 @@
 //! looked at alone.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use kube::Resource;
 use kube::api::ApiResource;
 use kube::core::ObjectMeta;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// One object of any kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Raw {
+    /// What names the object and its version; the rest of its metadata is text like everything else.
     metadata: ObjectMeta,
     text: Box<RawValue>,
 }
@@ -24,14 +27,27 @@ pub(crate) struct Raw {
 #[derive(Deserialize)]
 struct Head {
     #[serde(default)]
-    metadata: ObjectMeta,
+    metadata: Names,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Names {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let head: Head = serde_json::from_str(text.get()).map_err(serde::de::Error::custom)?;
-        Ok(Self { metadata: head.metadata, text })
+        let Names { name, namespace, uid, resource_version } = head.metadata;
+        Ok(Self {
+            metadata: ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() },
+            text,
+        })
     }
 }
 
@@ -42,29 +58,92 @@ impl Raw {
     /// # Errors
     /// Says why the text cannot be read.
     pub(crate) fn whole(self, kind: &ApiResource) -> Result<Value, String> {
-        let mut object: Value = serde_json::from_str(self.text.get()).map_err(|error| error.to_string())?;
-        if !object.is_object() {
-            return Err("is no object".to_owned());
-        }
-        object["apiVersion"] = Value::from(kind.api_version.clone());
-        object["kind"] = Value::from(kind.kind.clone());
-        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            let managed = metadata.remove("managedFields");
-            if kind.kind == "Rollout"
-                && let Some(managed) = managed
-            {
-                metadata.insert("managedFields".to_owned(), appliers(&managed));
-            }
+        let mut reader = serde_json::Deserializer::from_str(self.text.get());
+        let lean = Lean { keeps_appliers: kind.kind == "Rollout" };
+        let mut object = lean.deserialize(&mut reader).map_err(|error| error.to_string())?;
+        object.insert("apiVersion".to_owned(), Value::from(kind.api_version.clone()));
+        object.insert("kind".to_owned(), Value::from(kind.kind.clone()));
+        Ok(Value::Object(object))
+    }
+}
+
+/// Reads an object and passes over its managedFields.
+#[derive(Clone, Copy)]
+struct Lean {
+    keeps_appliers: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Lean {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Lean {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let value = if name == "metadata" {
+                Value::Object(members.next_value_seed(LeanMetadata(self))?)
+            } else {
+                members.next_value()?
+            };
+            object.insert(name, value);
         }
         Ok(object)
     }
 }
 
-/// Who applied an object, without what fields each of them set.
-fn appliers(managed: &Value) -> Value {
-    let entries = managed.as_array().into_iter().flatten();
-    let applied = entries.filter(|entry| entry["operation"] == "Apply");
-    applied.map(|entry| json!({ "manager": entry["manager"], "operation": "Apply" })).collect()
+struct LeanMetadata(Lean);
+
+impl<'de> DeserializeSeed<'de> for LeanMetadata {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LeanMetadata {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the metadata of an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut metadata = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if name != "managedFields" {
+                metadata.insert(name, members.next_value()?);
+            } else if self.0.keeps_appliers {
+                let managers: Vec<Manager> = members.next_value()?;
+                let applied = managers.into_iter().filter(|one| one.operation == "Apply");
+                let applied = applied.map(|one| json!({ "manager": one.manager, "operation": "Apply" }));
+                metadata.insert(name, applied.collect());
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(metadata)
+    }
+}
+
+/// Who wrote to an object, without what fields each of them set.
+#[derive(Deserialize)]
+struct Manager {
+    #[serde(default)]
+    manager: String,
+    #[serde(default)]
+    operation: String,
 }
 
 impl Resource for Raw {
@@ -115,6 +194,23 @@ mod tests {
         )
     }
 
+    fn whole_text(text: &str) -> Result<Value, String> {
+        let raw: Raw = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        raw.whole(&kinds::pod())
+    }
+
+    #[test]
+    fn who_wrote_which_field_is_passed_over() {
+        let text = r#"{"metadata":{"name":"p","managedFields":[{"manager":"m","operation":"Apply"}],"labels":{"a":"b"}},"status":{"managedFields":1}}"#;
+        assert_eq!(
+            whole_text(text).unwrap(),
+            serde_json::json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p", "labels": { "a": "b" } },
+                "status": { "managedFields": 1 },
+            })
+        );
+    }
+
     #[test]
     fn an_object_that_nobody_can_read_spoils_neither_its_list_nor_its_watch() {
         let list = format!(
@@ -135,6 +231,7 @@ mod tests {
                 "spec": { "a": 1 },
             })
         );
+        assert!(whole_text("[1]").is_err() && whole_text(r#"{"metadata":7}"#).is_err());
         let event = format!(r#"{{"type":"ADDED","object":{}}}"#, nested("deep", 500));
         let event: WatchEvent<Raw> = serde_json::from_str(&event).unwrap();
         assert!(matches!(event, WatchEvent::Added(_)));

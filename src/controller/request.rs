@@ -11,7 +11,7 @@ use kube::api::{
     ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
     PropagationPolicy, Resource,
 };
-use kube::core::{ObjectMeta, Request};
+use kube::core::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_engine::fence::{Fence, Seen};
@@ -59,14 +59,23 @@ pub(crate) type Built = Result<http::Request<Vec<u8>>, kube::core::request::Erro
 /// The part of any answer that matters.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Answer {
-    metadata: ObjectMeta,
+    metadata: Version,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    #[serde(default)]
+    resource_version: String,
+    #[serde(default)]
+    uid: String,
 }
 
 impl Answer {
     /// Which object it is, at which version.
     pub(crate) fn seen(&self) -> Seen {
-        let ObjectMeta { resource_version, uid, .. } = &self.metadata;
-        Seen { version: resource_version.clone().unwrap_or_default(), uid: uid.clone().unwrap_or_default() }
+        let Version { resource_version, uid } = &self.metadata;
+        Seen { version: resource_version.clone(), uid: uid.clone() }
     }
 }
 

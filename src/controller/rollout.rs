@@ -62,6 +62,14 @@ impl Rollouts {
         if self.scene.stores.awaits_workload(&key) {
             return Next::After(STALE_PAUSE);
         }
+        // Before anything is observed: what is shown later has these writes as well.
+        let verdict = self.judge_caches(&key, &mut memory);
+        if let Verdict::Stale { object } = &verdict
+            && !self.is_aborted(&key)
+        {
+            debug!(rollout = %key, %object, "cache is behind our own write");
+            return Next::After(STALE_PAUSE);
+        }
         let Some(mut observed) = observe(&self.scene.stores, &key, Timestamp::now()) else {
             if let Some(subject) = memory.greeted.take() {
                 let message = format!("Rollout {}/{} is deleted.", key.name, key.namespace);
@@ -79,7 +87,7 @@ impl Rollouts {
         observed.world.foreign_runs.extend(memory.taken.iter().cloned());
         observed.world.experiments.foreign.extend(memory.taken.iter().cloned());
         self.metrics.round_begins(&key);
-        let outcome = self.round(&key, &observed, &mut memory).await;
+        let outcome = self.round(&key, &observed, verdict, &mut memory).await;
         let took = begun.elapsed();
         match outcome {
             Ok(next) => {
@@ -97,12 +105,32 @@ impl Rollouts {
         }
     }
 
-    async fn round(&self, key: &Key, observed: &Observed, memory: &mut Memory) -> Result<Next, Failed> {
+    /// Whether the caches show all that was written for a Rollout. One that is gone has nothing to wait for.
+    fn judge_caches(&self, key: &Key, memory: &mut Memory) -> Verdict {
+        let stores = &self.scene.stores;
+        if stores.rollouts.value(&key.namespace, &key.name).is_none() {
+            return Verdict::Fresh;
+        }
+        memory.fence.check(Timestamp::now(), |object| stores.seen(&key.namespace, object))
+    }
+
+    /// Whether somebody asked for an abort, which does not wait for caches.
+    fn is_aborted(&self, key: &Key) -> bool {
+        let facts = self.scene.stores.rollouts.value(&key.namespace, &key.name);
+        facts.is_some_and(|facts| facts.rollout.status.as_ref().is_some_and(|status| status.abort))
+    }
+
+    async fn round(
+        &self,
+        key: &Key,
+        observed: &Observed,
+        verdict: Verdict,
+        memory: &mut Memory,
+    ) -> Result<Next, Failed> {
         let world = &observed.world;
-        match memory.fence.check(world.now, |object| self.scene.stores.seen(&key.namespace, object)) {
+        match verdict {
             Verdict::Fresh => {}
-            Verdict::Stale { object } => {
-                debug!(rollout = %key, %object, "cache is behind our own write");
+            Verdict::Stale { .. } => {
                 self.abort_meanwhile(observed, memory).await?;
                 return Ok(Next::After(STALE_PAUSE));
             }
@@ -115,7 +143,7 @@ impl Rollouts {
             }
         }
         self.greet(observed, key, memory);
-        let plan = tidegate_engine::rollout::plan(world);
+        let plan = tidegate_engine::rollout::plan_ahead(world);
         for breach in lint(world, &plan) {
             self.metrics.breached(format!("{:?}", breach.rule));
             error!(rollout = %key, %breach, "plan breaks a safety rule: this is a bug, please report it");
@@ -201,22 +229,32 @@ mod tests {
     use tidegate_engine::fence::Seen;
 
     use super::*;
+    use crate::events::{self, Writer};
     use crate::facts::{Facts, RolloutFacts};
+    use crate::kinds;
+    use crate::mock::server;
 
-    #[tokio::test]
-    async fn a_rollout_is_greeted_once_and_its_end_is_told() {
-        let (client, _server) = crate::mock::server();
-        let (metrics, scene) = (Arc::new(Metrics::default()), Arc::new(Scene::default()));
-        let (recorder, mut told) = crate::events::channel(client.clone(), Arc::clone(&metrics));
-        let rollouts = Arc::new(Rollouts {
-            scene: Arc::clone(&scene),
+    /// The loop, and where its Events go.
+    fn stage(client: kube::Client, scene: &Arc<Scene>) -> (Arc<Rollouts>, Writer) {
+        let metrics = Arc::new(Metrics::default());
+        let (recorder, told) = events::channel(client.clone(), Arc::clone(&metrics));
+        let rollouts = Rollouts {
+            scene: Arc::clone(scene),
             hand: Hand::new(client, recorder.clone()),
             recorder,
             metrics,
             resync: Duration::from_secs(900),
             hold: HoldAborted::Synced,
             memories: Mutex::default(),
-        });
+        };
+        (Arc::new(rollouts), told)
+    }
+
+    #[tokio::test]
+    async fn a_rollout_is_greeted_once_and_its_end_is_told() {
+        let (client, _server) = server();
+        let scene = Arc::new(Scene::default());
+        let (rollouts, mut told) = stage(client, &scene);
         // One that is being deleted is left alone, so nothing is asked of the API server.
         let object = json!({
             "metadata": {"name": "shop", "namespace": "ns", "uid": "r1", "deletionTimestamp": "2026-01-01T00:00:00Z"},
@@ -232,6 +270,33 @@ mod tests {
         Arc::clone(&rollouts).attend(key.clone()).await;
         Arc::clone(&rollouts).attend(key).await;
         assert_eq!(told.waiting(), ["RolloutDeleted"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_planned_on_caches_that_are_behind() {
+        let (client, mut server) = server();
+        let scene = Arc::new(Scene::default());
+        let (rollouts, _told) = stage(client, &scene);
+        let key = Key::new("ns", "shop");
+        let show = |version: &str| {
+            let object = json!({
+                "metadata": {"name": "shop", "namespace": "ns", "uid": "u", "generation": 1, "resourceVersion": version},
+                "spec": {
+                    "replicas": 1, "selector": {"matchLabels": {"app": "shop"}}, "strategy": {"canary": {}},
+                    "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}},
+                },
+            });
+            let seen = Seen { version: version.to_owned(), uid: "u".to_owned() };
+            scene.stores.rollouts.apply(key.clone(), seen, RolloutFacts::keep(object, None).unwrap());
+        };
+        show("7");
+        let written = kinds::reference(&kinds::rollout(), "shop");
+        rollouts.memory(&key).lock().await.fence.wrote(written, "9", Timestamp::now());
+        assert_eq!(Arc::clone(&rollouts).attend(key.clone()).await, Next::After(STALE_PAUSE));
+        show("9");
+        let (next, asked) = tokio::join!(rollouts.attend(key.clone()), server.hang_up());
+        assert!(asked.line.starts_with("POST /apis/apps/v1/namespaces/ns/replicasets"), "{}", asked.line);
+        assert!(matches!(next, Next::Failed { .. }), "{next:?}");
     }
 
     #[test]

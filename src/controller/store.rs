@@ -1,14 +1,17 @@
 //! What the watches last showed of one kind of object, trimmed to what decisions need.
 //!
-//! Input: watch events, already turned into small facts. Output: facts by namespace and name, with the
-//! version and uid that the fence compares. It must never know what the facts are for.
+//! Input: watch events, already turned into small facts. Output: facts by namespace and name, or by what they say they
+//! are found by, with the version and uid that the fence compares. It must never know what the facts are for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tidegate_engine::fence::Seen;
 use tokio::sync::watch;
+
+use crate::facts::Facts;
 
 /// Names one object of a known kind; the namespace is empty for cluster-wide kinds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,9 +63,17 @@ pub(crate) struct Store<T> {
 
 #[derive(Debug)]
 struct Inner<T> {
-    by_namespace: BTreeMap<String, BTreeMap<String, Kept<T>>>,
+    by_namespace: BTreeMap<String, Namespace<T>>,
     /// Keys of the list that is being read, so that what it lacks can be dropped at its end.
     listing: BTreeSet<Key>,
+}
+
+/// The objects of one namespace.
+#[derive(Debug)]
+struct Namespace<T> {
+    by_name: BTreeMap<String, Kept<T>>,
+    /// Names of the objects that are found by one thing, so that a round need not look at everything there is.
+    found_by: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<T> Default for Store<T> {
@@ -72,14 +83,19 @@ impl<T> Default for Store<T> {
     }
 }
 
-impl<T> Store<T> {
+impl<T> Default for Namespace<T> {
+    fn default() -> Self {
+        Self { by_name: BTreeMap::new(), found_by: BTreeMap::new() }
+    }
+}
+
+impl<T: Facts> Store<T> {
     /// Takes in the newest facts of an object.
     pub(crate) fn apply(&self, key: Key, seen: Seen, value: T) -> Change<T> {
         let kept = Kept { seen, value: Arc::new(value) };
         let new = Some(Arc::clone(&kept.value));
         let mut inner = self.write();
-        let names = inner.by_namespace.entry(key.namespace.clone()).or_default();
-        let old = names.insert(key.name.clone(), kept).map(|kept| kept.value);
+        let old = inner.by_namespace.entry(key.namespace.clone()).or_default().insert(&key.name, kept);
         Change { key, old, new }
     }
 
@@ -103,8 +119,8 @@ impl<T> Store<T> {
     pub(crate) fn list_ends(&self) -> Vec<Change<T>> {
         let mut inner = self.write();
         let listing = std::mem::take(&mut inner.listing);
-        let known = inner.by_namespace.iter().flat_map(|(namespace, names)| {
-            names.keys().map(|name| Key { namespace: namespace.clone(), name: name.clone() })
+        let known = inner.by_namespace.iter().flat_map(|(namespace, objects)| {
+            objects.by_name.keys().map(|name| Key { namespace: namespace.clone(), name: name.clone() })
         });
         let gone: Vec<Key> = known.filter(|key| !listing.contains(key)).collect();
         let changes = gone.into_iter().map(|key| {
@@ -129,32 +145,53 @@ impl<T> Store<T> {
 
     /// Returns one object.
     pub(crate) fn get(&self, key: &Key) -> Option<Kept<T>> {
-        self.read().by_namespace.get(&key.namespace)?.get(&key.name).cloned()
+        self.read().by_namespace.get(&key.namespace)?.by_name.get(&key.name).cloned()
     }
 
     /// Returns the facts of one object.
     pub(crate) fn value(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
-        Some(Arc::clone(&self.read().by_namespace.get(namespace)?.get(name)?.value))
+        Some(Arc::clone(&self.read().by_namespace.get(namespace)?.by_name.get(name)?.value))
     }
 
     /// Returns the version and uid of one object.
     pub(crate) fn seen(&self, namespace: &str, name: &str) -> Option<Seen> {
-        Some(self.read().by_namespace.get(namespace)?.get(name)?.seen.clone())
+        Some(self.read().by_namespace.get(namespace)?.by_name.get(name)?.seen.clone())
     }
 
     /// Visits every object of a namespace in the order of names.
     pub(crate) fn visit(&self, namespace: &str, mut visit: impl FnMut(&str, &Arc<T>)) {
         let inner = self.read();
-        for (name, kept) in inner.by_namespace.get(namespace).into_iter().flatten() {
+        for (name, kept) in inner.by_namespace.get(namespace).into_iter().flat_map(|one| &one.by_name) {
             visit(name, &kept.value);
+        }
+    }
+
+    /// Visits the objects of a namespace whose names begin so, in the order of names.
+    pub(crate) fn visit_named(&self, namespace: &str, beginning: &str, mut visit: impl FnMut(&str, &Arc<T>)) {
+        let inner = self.read();
+        let Some(objects) = inner.by_namespace.get(namespace) else { return };
+        let from = objects.by_name.range::<str, _>((Bound::Included(beginning), Bound::Unbounded));
+        for (name, kept) in from.take_while(|(name, _)| name.starts_with(beginning)) {
+            visit(name, &kept.value);
+        }
+    }
+
+    /// Visits the objects of a namespace that are found by one thing, in the order of names.
+    pub(crate) fn visit_found(&self, namespace: &str, by: &str, mut visit: impl FnMut(&str, &Kept<T>)) {
+        let inner = self.read();
+        let Some(objects) = inner.by_namespace.get(namespace) else { return };
+        for name in objects.found_by.get(by).into_iter().flatten() {
+            if let Some(kept) = objects.by_name.get(name) {
+                visit(name, kept);
+            }
         }
     }
 
     /// Visits every object of all namespaces.
     pub(crate) fn visit_all(&self, mut visit: impl FnMut(&str, &str, &Arc<T>)) {
         let inner = self.read();
-        for (namespace, names) in &inner.by_namespace {
-            for (name, kept) in names {
+        for (namespace, objects) in &inner.by_namespace {
+            for (name, kept) in &objects.by_name {
                 visit(namespace, name, &kept.value);
             }
         }
@@ -163,8 +200,11 @@ impl<T> Store<T> {
     /// Returns every object with its key.
     pub(crate) fn all(&self) -> Vec<(Key, Arc<T>)> {
         let inner = self.read();
-        let pairs = inner.by_namespace.iter().flat_map(|(namespace, names)| {
-            names.iter().map(move |(name, kept)| (Key::new(namespace, name), Arc::clone(&kept.value)))
+        let pairs = inner.by_namespace.iter().flat_map(|(namespace, objects)| {
+            objects
+                .by_name
+                .iter()
+                .map(move |(name, kept)| (Key::new(namespace, name), Arc::clone(&kept.value)))
         });
         pairs.collect()
     }
@@ -178,49 +218,139 @@ impl<T> Store<T> {
     }
 }
 
-impl<T> Inner<T> {
+impl<T: Facts> Inner<T> {
     fn remove(&mut self, key: &Key) -> Option<Arc<T>> {
-        let names = self.by_namespace.get_mut(&key.namespace)?;
-        let old = names.remove(&key.name).map(|kept| kept.value);
-        if names.is_empty() {
+        let objects = self.by_namespace.get_mut(&key.namespace)?;
+        let old = objects.remove(&key.name);
+        if objects.by_name.is_empty() {
             self.by_namespace.remove(&key.namespace);
         }
         old
     }
 }
 
+impl<T: Facts> Namespace<T> {
+    fn insert(&mut self, name: &str, kept: Kept<T>) -> Option<Arc<T>> {
+        let by = kept.value.found_by();
+        let old = self.by_name.insert(name.to_owned(), kept).map(|kept| kept.value);
+        let was = old.as_ref().map(|old| old.found_by()).unwrap_or_default();
+        if by != was {
+            self.lose(name, was);
+            for one in by {
+                self.found_by.entry(one).or_default().insert(name.to_owned());
+            }
+        }
+        old
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Arc<T>> {
+        let old = self.by_name.remove(name)?.value;
+        self.lose(name, old.found_by());
+        Some(old)
+    }
+
+    /// Lets an object be found by these things no more.
+    fn lose(&mut self, name: &str, by: BTreeSet<String>) {
+        for one in by {
+            let Some(names) = self.found_by.get_mut(&one) else { continue };
+            names.remove(name);
+            if names.is_empty() {
+                self.found_by.remove(&one);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    /// Facts that are found by a number and by its last digit.
+    #[derive(Debug, PartialEq)]
+    struct Number(u32);
+
+    impl Facts for Number {
+        fn keep(_object: Value, _old: Option<&Self>) -> Result<Self, String> {
+            Err("is not read from objects".to_owned())
+        }
+
+        fn differs(&self, old: &Self) -> bool {
+            self != old
+        }
+
+        fn found_by(&self) -> BTreeSet<String> {
+            [format!("is {}", self.0), format!("ends in {}", self.0 % 10)].into()
+        }
+    }
 
     fn seen(version: &str) -> Seen {
         Seen { version: version.to_owned(), uid: "u".to_owned() }
     }
 
+    fn put(store: &Store<Number>, name: &str, number: u32) -> Change<Number> {
+        store.apply(Key::new("shop", name), seen("1"), Number(number))
+    }
+
+    fn found(store: &Store<Number>, by: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        store.visit_found("shop", by, |name, _| names.push(name.to_owned()));
+        names
+    }
+
     #[test]
     fn a_list_drops_what_it_does_not_hold() {
         let store = Store::default();
-        store.apply(Key::new("shop", "old"), seen("1"), 1);
-        store.apply(Key::new("shop", "kept"), seen("2"), 2);
+        put(&store, "old", 1);
+        store.apply(Key::new("shop", "kept"), seen("2"), Number(2));
         assert!(!store.is_listed());
         store.list_begins();
         store.list_holds(&Key::new("shop", "kept"));
         let changes = store.list_ends();
         assert_eq!(changes.len(), 1);
-        assert_eq!((changes[0].key.name.as_str(), changes[0].old.as_deref()), ("old", Some(&1)));
+        assert_eq!((changes[0].key.name.as_str(), changes[0].old.as_deref()), ("old", Some(&Number(1))));
         assert!(store.is_listed());
         assert_eq!(store.value("shop", "old"), None);
         assert_eq!(store.seen("shop", "kept"), Some(seen("2")));
+        assert_eq!((found(&store, "is 1").len(), found(&store, "is 2").len()), (0, 1));
     }
 
     #[test]
     fn a_change_tells_what_was_there_before() {
         let store = Store::default();
-        assert!(store.apply(Key::new("shop", "a"), seen("1"), 1).old.is_none());
-        let change = store.apply(Key::new("shop", "a"), seen("2"), 2);
-        assert_eq!((change.old.as_deref(), change.new.as_deref()), (Some(&1), Some(&2)));
+        assert!(put(&store, "a", 1).old.is_none());
+        let change = put(&store, "a", 2);
+        assert_eq!((change.old.as_deref(), change.new.as_deref()), (Some(&Number(1)), Some(&Number(2))));
         let change = store.delete(Key::new("shop", "a"));
-        assert_eq!((change.old.as_deref(), change.new.as_deref()), (Some(&2), None));
+        assert_eq!((change.old.as_deref(), change.new.as_deref()), (Some(&Number(2)), None));
         assert!(store.all().is_empty());
+    }
+
+    #[test]
+    fn an_object_is_found_by_what_it_says_now() {
+        let store = Store::default();
+        put(&store, "b", 12);
+        put(&store, "a", 2);
+        store.apply(Key::new("other", "c"), seen("1"), Number(2));
+        assert_eq!(found(&store, "ends in 2"), ["a", "b"], "of this namespace, in the order of names");
+        put(&store, "a", 3);
+        assert_eq!((found(&store, "ends in 2"), found(&store, "is 3")), (vec!["b".into()], vec!["a".into()]));
+        assert!(found(&store, "is 2").is_empty());
+        store.delete(Key::new("shop", "b"));
+        assert!(found(&store, "ends in 2").is_empty());
+        put(&store, "b", 2);
+        assert_eq!(found(&store, "ends in 2"), ["b"], "one that came back");
+    }
+
+    #[test]
+    fn names_are_visited_by_their_beginning() {
+        let store = Store::default();
+        for name in ["shop", "shop-1", "shop-2", "shops", "sho"] {
+            put(&store, name, 1);
+        }
+        let mut names = Vec::new();
+        store.visit_named("shop", "shop-", |name, _| names.push(name.to_owned()));
+        assert_eq!(names, ["shop-1", "shop-2"]);
     }
 }

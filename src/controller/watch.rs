@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::facts::{Facts, Pod, RolloutFacts, Slice};
+use crate::facts::{Facts, Pod, RolloutFacts, Slice, user_of};
 use crate::jobs::{self, JobFacts};
 use crate::kinds;
 use crate::metrics::Metrics;
@@ -426,9 +426,10 @@ fn wake_by_set(scene: &Scene, change: &Change<Set>) {
         sides.any(|set| set.owner.is_some() && set.owner == experiment.metadata.uid) || waits()
     });
     for set in change.old.iter().chain(&change.new) {
-        wake_where(scene, &change.key.namespace, |facts| {
-            set.owner.is_some() && set.owner == facts.rollout.metadata.uid || facts.uses.claims(set)
-        });
+        match &set.owner {
+            Some(owner) => wake_found(scene, &change.key.namespace, owner),
+            None => wake_where(scene, &change.key.namespace, |facts| facts.uses.claims(set)),
+        }
     }
 }
 
@@ -437,21 +438,21 @@ fn wake_by_service(scene: &Scene, change: &Change<Service>) {
         let mut sides = change.old.iter().chain(&change.new);
         sides.any(|service| service.owner.is_some() && service.owner == experiment.metadata.uid)
     });
-    wake_where(scene, &change.key.namespace, |facts| facts.uses.services.contains(&change.key.name));
+    wake_found(scene, &change.key.namespace, &user_of(&change.key.name));
 }
 
 fn wake_by_slice(scene: &Scene, change: &Change<Slice>) {
     for slice in change.old.iter().chain(&change.new) {
-        wake_where(scene, &change.key.namespace, |facts| facts.uses.services.contains(&slice.service));
+        wake_found(scene, &change.key.namespace, &user_of(&slice.service));
     }
 }
 
 fn wake_by_pod(scene: &Scene, change: &Change<Pod>) {
     let Some(pod) = change.new.as_ref().or(change.old.as_ref()) else { return };
     let Some(set) = scene.stores.sets.value(&change.key.namespace, &pod.pod.set) else { return };
-    wake_where(scene, &change.key.namespace, |facts| {
-        set.owner.is_some() && set.owner == facts.rollout.metadata.uid
-    });
+    if let Some(owner) = &set.owner {
+        wake_found(scene, &change.key.namespace, owner);
+    }
 }
 
 fn wake_by_ingress(scene: &Scene, change: &Change<Value>) {
@@ -531,6 +532,12 @@ fn wake_by_template(scene: &Scene, change: &Change<AnalysisTemplateSpec>) {
     } else {
         wake_where(scene, &change.key.namespace, |facts| facts.uses.analysis);
     }
+}
+
+/// Wakes the Rollouts that are found by a thing, their uid or a Service that they use, with what else is about to come.
+fn wake_found(scene: &Scene, namespace: &str, by: &str) {
+    let rollouts = &scene.rollouts;
+    scene.stores.rollouts.visit_found(namespace, by, |name, _| rollouts.push_soon(Key::new(namespace, name)));
 }
 
 fn wake_where(scene: &Scene, namespace: &str, concerned: impl Fn(&RolloutFacts) -> bool) {

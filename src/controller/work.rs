@@ -26,6 +26,9 @@ pub(crate) const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
 
 /// How long to give a cache that is behind our own write.
 pub(crate) const STALE_PAUSE: Duration = Duration::from_millis(100);
+/// How long news that come in bunches are gathered: that a pod is ready is told by the pod, by its ReplicaSet and by an
+/// EndpointSlice, and one look at all three is enough.
+const GATHER: Duration = Duration::from_millis(50);
 /// A plan that asks for the past is looked at again after this, so that a mistake never spins.
 pub(crate) const WAKE_SOONEST: Duration = Duration::from_millis(20);
 
@@ -64,9 +67,18 @@ impl<K> Default for Queue<K> {
 impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
     /// Asks for a key to be looked at as soon as there is room.
     pub(crate) fn push(&self, key: K) {
+        self.push_at(key, Instant::now());
+    }
+
+    /// Asks for a key to be looked at when more news of the kind will have come in, unless it is looked at earlier.
+    pub(crate) fn push_soon(&self, key: K) {
+        self.push_at(key, Instant::now() + GATHER);
+    }
+
+    fn push_at(&self, key: K, run_at: Instant) {
         if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             // A closed queue means that the loop just ended; the next one looks at everything.
-            let _ = sender.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() });
+            let _ = sender.unbounded_send(ScheduleRequest { message: key, run_at });
         }
     }
 
@@ -135,9 +147,7 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
                 backoff(*in_a_row).max(at_least)
             }
         };
-        if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            let _ = sender.unbounded_send(ScheduleRequest { message: key, run_at: Instant::now() + delay });
-        }
+        self.push_at(key, Instant::now() + delay);
     }
 }
 
@@ -195,6 +205,41 @@ mod tests {
         stop.send(()).unwrap();
         loop_task.await.unwrap();
         assert!(called.try_recv().is_err(), "two pushes while in progress make one more look");
+    }
+
+    /// News that come in bunches make one look together, and whatever is urgent makes one at once.
+    #[tokio::test(start_paused = true)]
+    async fn news_are_gathered() {
+        let queue = Queue::<&str>::default();
+        let looks = Arc::new(Mutex::new(Vec::new()));
+        let begun = Instant::now();
+        let attend = |key: &'static str| {
+            let looks = Arc::clone(&looks);
+            async move {
+                looks.lock().unwrap().push((key, begun.elapsed().as_millis()));
+                Next::Idle
+            }
+        };
+        let tell = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            for key in ["pod", "pod", "abort"] {
+                queue.push_soon(key);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            queue.push_soon("pod");
+            queue.push("abort");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let work = queue.work(Vec::new(), 4, async { drop(stopped.await) }, attend, |_| {});
+        tokio::join!(work, async {
+            tell.await;
+            stop.send(()).unwrap();
+        });
+        let looks = looks.lock().unwrap();
+        // kube's scheduler counts in whole milliseconds.
+        let at = |key: &str| looks.iter().filter(|(of, _)| *of == key).map(|(_, at)| *at).collect::<Vec<_>>();
+        assert!(matches!(at("abort")[..], [20..=21]) && matches!(at("pod")[..], [60..=61]), "{looks:?}");
     }
 
     /// A panic in one key is counted, and neither stops the others nor the key's next attempt.

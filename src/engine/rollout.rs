@@ -5,12 +5,14 @@
 //! capacity out, the status last.
 
 pub mod additions;
+mod ahead;
 mod apart;
 mod blue_green;
+pub mod compact;
 mod condition;
 mod core;
-mod dynamic;
 pub mod duration;
+mod dynamic;
 mod experiment;
 mod facts;
 pub mod hash;
@@ -94,6 +96,12 @@ pub fn plan(world: &World) -> Plan {
         plan.because = held;
     }
     plan
+}
+
+/// Decides as [`plan`] does, together with the rounds after it that change nothing but the status.
+#[must_use]
+pub fn plan_ahead(world: &World) -> Plan {
+    ahead::ahead(world, plan)
 }
 
 /// Gives all traffic to the stable revision, before and regardless of anything else. Says what keeps it where it is.

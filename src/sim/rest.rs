@@ -7,11 +7,11 @@ use tidegate_api::rollout::{PodTemplateMetadata, RolloutStatus};
 use tidegate_engine::plan::Because;
 use tidegate_engine::rollout::world::HASH_LABEL;
 
-use crate::{laws_of_dynamic, network};
 use crate::pods::image;
 use crate::shape::{ACTIVE_SERVICE, BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES, PING_SERVICE, PONG_SERVICE};
 use crate::simulation::Simulation;
 use crate::users::Act;
+use crate::{laws_of_dynamic, network};
 
 /// What is wrong with a Rollout at rest, if anything.
 pub(crate) fn objection(simulation: &Simulation) -> Option<String> {

@@ -42,7 +42,7 @@ impl Simulation {
         }
         if self.settings.sabotage.is_none()
             && self.rounds.is_multiple_of(fixed::EVERY)
-            && let Some(why) = fixed::objection(&world, &plan, rollout::plan)
+            && let Some(why) = fixed::objection(&world, &plan, rollout::plan_ahead)
         {
             self.fail(why);
             return;
@@ -60,10 +60,10 @@ impl Simulation {
     }
 
     fn planned(&self, world: &World) -> Plan {
-        let Some(sabotage) = self.settings.sabotage else { return rollout::plan(world) };
+        let Some(sabotage) = self.settings.sabotage else { return rollout::plan_ahead(world) };
         let mut seen = world.clone();
         blind(&mut seen, sabotage);
-        let mut plan = rollout::plan(&seen);
+        let mut plan = rollout::plan_ahead(&seen);
         shuffle(&mut plan, sabotage);
         plan
     }

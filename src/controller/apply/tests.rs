@@ -269,7 +269,7 @@ async fn a_run_is_created() {
 
 fn new_set() -> Set {
     let template = json!({"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "app", "image": "shop:1"}]}});
-    Set { name: "shop-bb".to_owned(), template: Arc::new(template), ..Set::default() }
+    Set { name: "shop-bb".to_owned(), template: template.into(), ..Set::default() }
 }
 
 fn taken() -> Value {

@@ -66,7 +66,7 @@ struct Take<'a> {
 
 impl Take<'_> {
     /// The objects of one kind that the Experiment controls; the names of the others go to `taken`.
-    fn own<T>(
+    fn own<T: Facts + Clone>(
         &mut self,
         store: &Store<T>,
         kind: &ApiResource,
@@ -85,7 +85,8 @@ impl Take<'_> {
             // Content and version are taken together, so that they belong to each other.
             let kept = store.get(&Key::new(self.namespace, &name))?;
             self.seen.insert(kinds::reference(kind, name), kept.seen);
-            Some(kept.value)
+            // What is looked at in a round is not kept beyond it.
+            Some(Arc::new(T::clone(&kept.value)))
         };
         names.into_iter().filter_map(take).collect()
     }
@@ -94,12 +95,12 @@ impl Take<'_> {
 /// The worst trouble of the pods of each ReplicaSet.
 fn add_troubles(stores: &Stores, key: &Key, world: &mut ExperimentWorld) {
     let mut troubles: BTreeMap<String, Troubles> = BTreeMap::new();
-    stores.pods.visit(&key.namespace, |_, pod| {
-        if let Some(trouble) = &pod.trouble
-            && world.sets.iter().any(|set| set.name == pod.pod.set)
-        {
-            troubles.entry(pod.pod.set.clone()).or_default().note(&pod.pod.name, trouble);
-        }
-    });
+    for set in &world.sets {
+        stores.pods.visit_found(&key.namespace, &set.name, |_, pod| {
+            if let Some(trouble) = &pod.value.trouble {
+                troubles.entry(set.name.clone()).or_default().note(&pod.value.pod.name, trouble);
+            }
+        });
+    }
     world.troubles = troubles.into_iter().filter_map(|(set, all)| Some((set, all.text()?))).collect();
 }

@@ -3,8 +3,6 @@
 //! Input: facts and the template. Output: writes, and the template's part of the status. A ReplicaSet is created without
 //! pods and sized in a later round; at the end it keeps its pods until its deadline has passed.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use tidegate_api::experiment::{ExperimentStatus, TemplateSpec, TemplateStatus};
 use tidegate_api::phase::TemplateStatusCode;
@@ -118,8 +116,8 @@ fn build(facts: &Facts<'_>, template: &TemplateSpec, name: String, collisions: O
         owner: facts.experiment.metadata.uid.clone(),
         replicas: 0,
         min_ready_seconds: template.min_ready_seconds,
-        selector,
-        template: Arc::new(with_hash_label(&bare, &hash)),
+        selector: selector.into(),
+        template: with_hash_label(&bare, &hash).into(),
         ..Set::default()
     }
 }

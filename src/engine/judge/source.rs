@@ -190,7 +190,8 @@ impl Preset {
     /// Counters of pods are chosen by the hash in the pod's name, those of routers by the Service.
     fn queries(self, namespace: &str, word: &str) -> (Queries, &'static str) {
         let pods = format!("namespace=\"{namespace}\",pod=~\".+-{word}-[a-z0-9]+\"");
-        let all = |requests: String, errors: String, buckets: Option<String>| Queries { requests, errors, buckets };
+        let all =
+            |requests: String, errors: String, buckets: Option<String>| Queries { requests, errors, buckets };
         match self {
             Self::App => (
                 all(
@@ -204,7 +205,9 @@ impl Preset {
                 all(
                     format!("istio_requests_total{{{pods},reporter=\"destination\"}}"),
                     format!("istio_requests_total{{{pods},reporter=\"destination\",response_code=~\"5..\"}}"),
-                    Some(format!("istio_request_duration_milliseconds_bucket{{{pods},reporter=\"destination\"}}")),
+                    Some(format!(
+                        "istio_request_duration_milliseconds_bucket{{{pods},reporter=\"destination\"}}"
+                    )),
                 ),
                 "pod",
             ),
@@ -233,7 +236,9 @@ impl Preset {
                     all(
                         format!("nginx_ingress_controller_requests{{{service}}}"),
                         format!("nginx_ingress_controller_requests{{{service},status=~\"5..\"}}"),
-                        Some(format!("nginx_ingress_controller_request_duration_seconds_bucket{{{service}}}")),
+                        Some(format!(
+                            "nginx_ingress_controller_request_duration_seconds_bucket{{{service}}}"
+                        )),
                     ),
                     "exported_service",
                 )

@@ -137,7 +137,7 @@ pub fn patched(set: &mut Set, patch: &SetPatch) {
         let mut changed = (*set.template).clone();
         merge(&mut changed, template);
         set.generation += i64::from(changed != *set.template);
-        set.template = Arc::new(changed);
+        set.template = changed.into();
     }
     change(&mut set.annotations, &patch.annotations);
 }

@@ -538,7 +538,7 @@ fn real_world() -> World {
         let set = Arc::make_mut(set);
         let image = set.name.trim_start_matches("shop-").to_owned();
         set.labels.insert("app".to_owned(), "shop".to_owned());
-        set.template = Arc::new(template(&image));
+        set.template = template(&image).into();
     }
     for service in world.services.values_mut() {
         Arc::make_mut(service).selector.insert("app".to_owned(), "shop".to_owned());
@@ -569,8 +569,8 @@ fn restarting() -> World {
 fn retemplated(template: Value) -> Vec<(Rule, usize)> {
     let mut world = world();
     edit_set(&mut world, "v2", |set| {
-        set.selector = json!({ "matchLabels": { "app": "shop", HASH_LABEL: "v2" } });
-        set.template = Arc::new(template_of_v2());
+        set.selector = json!({ "matchLabels": { "app": "shop", HASH_LABEL: "v2" } }).into();
+        set.template = template_of_v2().into();
     });
     let template = Some(template);
     broken(
@@ -606,8 +606,8 @@ fn roles_and_distance_are_all_that_is_added_to_a_template() {
 fn a_pod_gets_what_a_new_one_would_have() {
     let mut world = restarting();
     edit_set(&mut world, "v2", |set| {
-        set.selector = json!({ "matchLabels": { "app": "shop" } });
-        set.template = Arc::new(json!({ "metadata": { "labels": { "app": "shop", "role": "canary" } } }));
+        set.selector = json!({ "matchLabels": { "app": "shop" } }).into();
+        set.template = json!({ "metadata": { "labels": { "app": "shop", "role": "canary" } } }).into();
     });
     let mark = |key: &str, text: Option<&str>| {
         let labels = BTreeMap::from([(key.to_owned(), text.map(str::to_owned))]);

@@ -7,7 +7,6 @@
 //! strategy is known here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tidegate_api::rollout::PodTemplateMetadata;
@@ -51,7 +50,7 @@ pub(crate) fn equip(set: &mut Set, metadata: Option<&PodTemplateMetadata>) {
             template["metadata"][map][key] = json!(text);
         }
     }
-    set.template = Arc::new(template);
+    set.template = template.into();
     set.annotations.insert(EPHEMERAL_METADATA.to_owned(), record_text(metadata));
 }
 

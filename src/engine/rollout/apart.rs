@@ -4,8 +4,6 @@
 //! term is known by its selector, which names a revision, so that it can be changed, removed, and left out of any
 //! comparison. The user's own terms are never touched.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 use tidegate_api::rollout::AntiAffinity;
 
@@ -67,7 +65,7 @@ pub(crate) fn equip(set: &mut Set, apart: Option<Apart<'_>>) {
             None => *known = json!([entry]),
         }
     }
-    set.template = Arc::new(template);
+    set.template = template.into();
 }
 
 /// Brings the term in the template of a ReplicaSet in line; `None` takes it away.
@@ -147,7 +145,7 @@ mod tests {
     }
 
     fn set(affinity: Value) -> Set {
-        let template = Arc::new(json!({ "spec": { "containers": [], "affinity": affinity } }));
+        let template = json!({ "spec": { "containers": [], "affinity": affinity } }).into();
         Set { name: "shop-v2".to_owned(), template, ..Set::default() }
     }
 

@@ -193,7 +193,7 @@ fn pods(facts: &Facts<'_>, template: &RolloutExperimentTemplate) -> Result<Templ
         "stable" => facts.stable.ok_or("the stable revision has no ReplicaSet")?,
         _ => return Err("Invalid template step SpecRef: must be canary or stable".to_owned()),
     };
-    let of_set = || serde_json::from_value::<LabelSelector>(set.selector.clone()).unwrap_or_default();
+    let of_set = || serde_json::from_value::<LabelSelector>((*set.selector).clone()).unwrap_or_default();
     let mut selector = template.selector.clone().unwrap_or_else(of_set);
     let mut pods = (*set.template).clone();
     for (key, value) in &template.metadata.labels {

@@ -5,7 +5,6 @@
 //! wrote back a defaulted template, restarts no pod.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidegate_api::rollout::{AntiAffinity, PodTemplateMetadata};
@@ -124,8 +123,8 @@ pub(crate) fn create(facts: &Core<'_>) -> Set {
         owner: rollout.metadata.uid.clone(),
         replicas: 0,
         min_ready_seconds: rollout.spec.min_ready_seconds,
-        selector,
-        template: Arc::new(labelled),
+        selector: selector.into(),
+        template: labelled.into(),
         ..Set::default()
     };
     let wishes = Wishes::of(facts);

@@ -14,6 +14,7 @@ use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 
+use super::compact::Compact;
 use super::hash;
 use super::workload::Workload;
 use crate::plan::Reference;
@@ -216,8 +217,8 @@ pub struct Set {
     /// `spec.replicas`.
     pub replicas: i32,
     pub min_ready_seconds: i32,
-    pub selector: Value,
-    pub template: Arc<Value>,
+    pub selector: Compact,
+    pub template: Compact,
     pub status: SetStatus,
 }
 
@@ -277,8 +278,8 @@ impl Set {
             owner: controller(object),
             replicas: object.pointer("/spec/replicas").and_then(Value::as_i64).map_or(1, clamp),
             min_ready_seconds: clamp(int(object, "/spec/minReadySeconds")),
-            selector: object.pointer("/spec/selector").cloned().unwrap_or(Value::Null),
-            template: Arc::new(object.pointer("/spec/template").cloned().unwrap_or(Value::Null)),
+            selector: Compact::folded(object.pointer("/spec/selector").unwrap_or(&Value::Null)),
+            template: Compact::folded(object.pointer("/spec/template").unwrap_or(&Value::Null)),
             status: SetStatus::parse(object),
         }
     }
@@ -305,7 +306,7 @@ impl Set {
             "spec": {
                 "replicas": self.replicas,
                 "minReadySeconds": self.min_ready_seconds,
-                "selector": self.selector,
+                "selector": *self.selector,
                 "template": *self.template,
             },
         })

@@ -106,7 +106,7 @@ pub(crate) fn observe(core: &Core<'_>, next: &mut RolloutStatus) {
         next.hpa_replicas = active.status.replicas;
         next.available_replicas = active.status.available;
         next.ready_replicas = active.status.ready;
-        let selector: Option<LabelSelector> = serde_json::from_value(active.selector.clone()).ok();
+        let selector: Option<LabelSelector> = serde_json::from_value((*active.selector).clone()).ok();
         next.selector = selector.as_ref().map(selector_text).unwrap_or_default();
     }
 }

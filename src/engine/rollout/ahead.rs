@@ -1,0 +1,136 @@
+//! Rounds that change nothing but the status, decided together and written as one.
+//!
+//! Input: a World and the decision of one round. Output: one plan. When a step is done, the next one is a pause, and the
+//! conditions follow it: three rounds, of which each sees only what the one before it wrote. The status is written
+//! under the version that was read, so nobody can have come in between. A pause costs one request instead of three, and its
+//! end one instead of two.
+
+use std::sync::Arc;
+
+use super::world::World;
+use crate::plan::{Plan, StatusWrite, Write};
+
+/// Rounds that are decided together, at most.
+const ROUNDS: usize = 4;
+
+/// The decision of a round, with those that follow from it alone. Each write takes at most one step.
+pub(super) fn ahead(world: &World, round: impl Fn(&World) -> Plan) -> Plan {
+    let mut plan = round(world);
+    let mut after: Option<World> = None;
+    for _ in 1..ROUNDS {
+        let Some(status) = only_status(&plan) else { break };
+        let after = after.get_or_insert_with(|| world.clone());
+        Arc::make_mut(&mut after.rollout).status = Some(status.to.clone());
+        let next = round(after);
+        let Some(more) = only_status(&next) else { break };
+        if more.to.current_step_index != status.to.current_step_index || more.to == status.from {
+            break;
+        }
+        plan = joined(plan, next);
+    }
+    plan
+}
+
+/// The status, when a plan writes nothing else.
+fn only_status(plan: &Plan) -> Option<&StatusWrite> {
+    let [only] = plan.writes.as_slice() else { return None };
+    if let Write::Status(status) = &only.write { Some(status) } else { None }
+}
+
+/// Two plans of a status each as one, which tells what both would have told.
+fn joined(first: Plan, mut second: Plan) -> Plan {
+    for (before, after) in first.writes.into_iter().zip(&mut second.writes) {
+        if let (Write::Status(from), Write::Status(to)) = (before.write, &mut after.write) {
+            to.from = from.from;
+            after.because = before.because;
+            after.notices.splice(0..0, before.notices);
+        }
+    }
+    second
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use jiff::Timestamp;
+    use tidegate_api::rollout::{Rollout, RolloutStatus};
+
+    use super::*;
+    use crate::plan::{Because, Notice, Planned};
+
+    fn status(index: i32, message: &str) -> RolloutStatus {
+        RolloutStatus {
+            current_step_index: Some(index),
+            message: message.to_owned(),
+            ..RolloutStatus::default()
+        }
+    }
+
+    fn writes(from: &RolloutStatus, to: RolloutStatus) -> Planned {
+        let notices = vec![Notice::normal("Told", to.message.clone())];
+        let write = Write::Status(Box::new(StatusWrite { from: from.clone(), to }));
+        Planned { write, because: Because::StatusMoved, notices }
+    }
+
+    fn world() -> World {
+        let mut rollout: Rollout =
+            serde_json::from_value(serde_json::json!({ "spec": { "strategy": { "canary": {} } } })).unwrap();
+        rollout.status = Some(status(0, "zero"));
+        World::of(rollout, Timestamp::UNIX_EPOCH)
+    }
+
+    /// A round that leads from each message to the next one.
+    fn walk(path: &'static [(i32, &'static str)], rounds: &Cell<usize>) -> impl Fn(&World) -> Plan {
+        move |world: &World| {
+            rounds.set(rounds.get() + 1);
+            let now = world.rollout.status.clone().unwrap();
+            let at = path.iter().position(|(_, message)| *message == now.message).unwrap();
+            let next = path.get(at + 1).map(|(index, message)| writes(&now, status(*index, message)));
+            Plan { writes: next.into_iter().collect(), ..Plan::default() }
+        }
+    }
+
+    fn end(path: &'static [(i32, &'static str)]) -> (String, Vec<String>, usize) {
+        let rounds = Cell::new(0);
+        let plan = ahead(&world(), walk(path, &rounds));
+        let status = only_status(&plan).unwrap();
+        assert_eq!(status.from.message, "zero");
+        let told = plan.writes[0].notices.iter().map(|notice| notice.message.clone()).collect();
+        (status.to.message.clone(), told, rounds.get())
+    }
+
+    #[test]
+    fn what_follows_from_a_status_alone_is_written_with_it() {
+        let (message, told, rounds) = end(&[(0, "zero"), (1, "done"), (1, "paused"), (1, "noticed")]);
+        assert_eq!((message.as_str(), rounds), ("noticed", 4));
+        assert_eq!(told, ["done", "paused", "noticed"]);
+    }
+
+    #[test]
+    fn each_write_takes_one_step() {
+        let (message, told, _) = end(&[(0, "zero"), (1, "one"), (2, "two")]);
+        assert_eq!((message.as_str(), told), ("one", vec!["one".to_owned()]));
+    }
+
+    #[test]
+    fn a_status_that_never_rests_is_written_all_the_same() {
+        let (message, _, rounds) = end(&[(0, "zero"), (0, "a"), (0, "b"), (0, "c"), (0, "d"), (0, "e")]);
+        assert_eq!((message.as_str(), rounds), ("d", 4));
+    }
+
+    #[test]
+    fn other_writes_wait_until_the_status_is_seen() {
+        let round = |world: &World| {
+            let now = world.rollout.status.clone().unwrap();
+            let delete = Write::DeleteRun { name: "r".to_owned() };
+            let delete = Planned { write: delete, because: Because::Bookkeeping, notices: Vec::new() };
+            let moved = writes(&now, status(0, "moved"));
+            let writes = if now.message == "zero" { vec![moved] } else { vec![delete, moved] };
+            Plan { writes, ..Plan::default() }
+        };
+        let plan = ahead(&world(), round);
+        assert_eq!(plan.writes.len(), 1);
+        assert_eq!(only_status(&plan).unwrap().to.message, "moved");
+    }
+}
