@@ -26,6 +26,8 @@ pub(crate) struct Load {
     /// The Host header, by which the data plane finds the route.
     pub(crate) host: String,
     pub(crate) path: String,
+    /// A header that each request has besides, by name and value.
+    pub(crate) header: Option<(String, String)>,
     pub(crate) per_second: u32,
     pub(crate) workers: u32,
 }
@@ -131,7 +133,7 @@ impl Record {
 
 impl Load {
     pub(crate) fn new(address: SocketAddr, host: &str, per_second: u32) -> Self {
-        Self { address, host: host.to_owned(), path: "/".to_owned(), per_second, workers: 8 }
+        Self { address, host: host.to_owned(), path: "/".to_owned(), header: None, per_second, workers: 8 }
     }
 
     /// Sends exactly `count` requests.
@@ -208,7 +210,11 @@ impl Load {
         let at = start.elapsed();
         let url = format!("http://{}{}", self.address, self.path);
         let answer = async {
-            let response = client.get(url).header("host", &self.host).send().await?;
+            let mut request = client.get(url).header("host", &self.host);
+            if let Some((name, value)) = &self.header {
+                request = request.header(name, value);
+            }
+            let response = request.send().await?;
             let version = response.headers().get("x-version").and_then(|value| value.to_str().ok());
             let version = version.unwrap_or(NO_VERSION).to_owned();
             let status = response.status().as_u16();

@@ -23,7 +23,11 @@ mod admission;
 mod blue_green;
 pub(crate) mod campaign;
 mod canary;
+<<<<<<< HEAD
 mod chance;
+=======
+mod canary_steps;
+>>>>>>> pingpong-e2e
 mod client;
 mod dashboard;
 mod delivery;
@@ -131,6 +135,10 @@ fn all() -> Vec<Case> {
         canary::aborts_whatever_else_is_wrong [Tidegate, Ingress],
         canary::without_a_router_pods_carry_the_weight [Tidegate],
         canary::a_malformed_neighbour_stops_nobody [Tidegate],
+        canary_steps::testers_come_first_behind_an_ingress [Tidegate, Ingress],
+        canary_steps::testers_go_back_when_an_ingress_is_aborted [Tidegate, Ingress],
+        canary_steps::testers_come_first_behind_an_httproute [Tidegate, OwnCluster],
+        canary_steps::two_services_take_turns [Tidegate, OwnCluster],
         workload_ref::takes_over_from_a_deployment_and_loses_nothing [Tidegate, Ingress],
         workload_ref::says_which_workload_is_missing [Tidegate, Ingress],
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],

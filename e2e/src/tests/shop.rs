@@ -88,6 +88,16 @@ impl Shop {
         Self::behind(scene, router).opened(replicas, &routed_by(router, steps)).await
     }
 
+    /// The same with a strategy that says more than steps.
+    pub(super) async fn open_routed(
+        scene: &Arc<Scene>,
+        router: Router,
+        replicas: i32,
+        strategy: &Value,
+    ) -> Result<Self> {
+        Self::behind(scene, router).opened(replicas, strategy).await
+    }
+
     /// The shop of a test that brings its objects itself.
     pub(super) fn of(scene: &Arc<Scene>) -> Self {
         Self::behind(scene, Router::Nginx)
