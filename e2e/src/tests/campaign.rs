@@ -110,7 +110,10 @@ async fn play(cluster: &Arc<Cluster>, name: &str, story: Story, setting: Setting
     if !figures.is_clean() {
         say(scene.report().await);
     }
-    scene.close().await?;
+    // A namespace that stays is no reason to play no other story.
+    if let Err(error) = scene.close().await {
+        say(format!("{error:#}"));
+    }
     Ok(figures)
 }
 
