@@ -81,7 +81,7 @@ fn strategy(more: &Value) -> Value {
 }
 
 /// Applies the shop and waits until it is healthy.
-async fn open(scene: &Arc<Scene>, more: &Value) -> Result<Shop> {
+pub(super) async fn open(scene: &Arc<Scene>, more: &Value) -> Result<Shop> {
     let shop = Shop::of(scene);
     scene.apply(&SHOP.replace("HOST", &shop.host).replace("STRATEGY", &strategy(more).to_string())).await?;
     shop.until_phase("Healthy").await?;
