@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use kube::Config;
 use kube::api::Api;
-use kube::config::KubeconfigError;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use prometheus_client::registry::Registry;
 use tidegate_engine::metric::Defaults;
 use tokio::signal::unix::{SignalKind, signal};

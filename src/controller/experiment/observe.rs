@@ -12,6 +12,7 @@ use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::trouble::Troubles;
 
+use crate::facts::Facts;
 use crate::kinds;
 use crate::observe::{controls, templates};
 use crate::store::{Key, Store};

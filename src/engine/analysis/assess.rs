@@ -162,6 +162,7 @@ fn assess_once(run: &AnalysisRun, resolved: &Resolved, status: &mut AnalysisRunS
         }
     }
     status.run_summary = summary;
+    // Upstream writes it of every run, and an unchanged status is what a take-over must leave.
     status.dry_run_summary = Some(dry_summary);
     let (phase, message) = verdict.of_run(terminating, all_completed);
     if status.phase != Some(phase) {
