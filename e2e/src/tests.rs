@@ -23,17 +23,14 @@ mod admission;
 mod blue_green;
 pub(crate) mod campaign;
 mod canary;
-mod chance;
 mod canary_steps;
->>>>>>> pingpong-e2e
+mod chance;
 mod client;
 mod dashboard;
 mod delivery;
 mod experiment;
-<<<<<<< HEAD
 mod fails_fast;
 mod figures;
-=======
 pub(crate) mod handover;
 mod httproute;
 mod kills;

@@ -120,7 +120,7 @@ impl Truth<'_> {
         let added =
             network::has_step_rule(&route.to) && !route.from.as_ref().is_some_and(network::has_step_rule);
         if route.weight < before && self.takes_turns() {
-            return self.lower(route.weight);
+            return self.lower_after_turn(route.weight).or_else(|| self.lower(route));
         }
         if route.weight <= before && !added {
             return None;
@@ -140,7 +140,7 @@ impl Truth<'_> {
         })
     }
 
-    fn turn(&self) -> network::Turn {
+    pub(crate) fn turn(&self) -> network::Turn {
         network::turn(self.cluster)
     }
 
@@ -149,7 +149,7 @@ impl Truth<'_> {
     }
 
     /// Once the Services have taken turns, what is lowered is the weight of whoever served before.
-    fn lower(&self, weight: i32) -> Option<String> {
+    fn lower_after_turn(&self, weight: i32) -> Option<String> {
         let status = self.world.rollout.status.as_ref()?;
         if status.stable_rs != status.current_pod_hash {
             return None;

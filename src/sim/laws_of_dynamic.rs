@@ -10,7 +10,7 @@ use tidegate_engine::rollout::world::Set;
 use crate::laws::Truth;
 use crate::network;
 use crate::pods::image;
-use crate::shape::{BAD_IMAGES, CANARY_SERVICE, STABLE_SERVICE};
+use crate::shape::BAD_IMAGES;
 use crate::simulation::Simulation;
 
 impl Truth<'_> {
@@ -20,14 +20,15 @@ impl Truth<'_> {
         let max = strategy.traffic_routing.as_ref()?.max_traffic_weight.unwrap_or(100);
         let before = network::weight_of(self.cluster, &route.reference.name, max);
         let stable = self.world.rollout.status.as_ref().map_or("", |status| status.stable_rs.as_str());
-        let service = self.settled_service(CANARY_SERVICE)?;
+        let turn = self.turn();
+        let service = self.settled_service(turn.canary)?;
         if route.weight >= before || service.hash() == Some(stable) {
             return None;
         }
-        let heard = self.cluster.endpoints.cached(STABLE_SERVICE).map_or(0, |held| held.since);
+        let heard = self.cluster.endpoints.cached(turn.stable).map_or(0, |held| held.since);
         let ready = self.pods.ready(self.cluster, stable) + self.pods.lost_since(heard, Some(stable));
         // A canary pod that became ready since the last news was never counted on.
-        let known = self.world.endpoints.get(CANARY_SERVICE);
+        let known = self.world.endpoints.get(turn.canary);
         let others =
             known.into_iter().flat_map(|endpoints| &endpoints.ready).filter(|(hash, _)| *hash != stable);
         let canary: i32 = others.map(|(hash, known)| self.pods.ready(self.cluster, hash).min(*known)).sum();

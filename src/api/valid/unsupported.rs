@@ -25,11 +25,6 @@ pub fn unsupported(valid: &ValidRollout) -> Vec<FieldError> {
 
 fn check_canary(rollout: &Rollout, canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>) {
     let spec = &canary.spec;
-    let mut refuse = |set: bool, field: &str, mend: &str| {
-        if set {
-            errors.push(refusal(&path.child(field), mend));
-        }
-    };
     if let Some(routing) = &spec.traffic_routing {
         check_routers(routing, &path.child("trafficRouting"), errors);
     }
