@@ -397,7 +397,8 @@ fn reason(
             | Step::Plugin(_),
         )
         | None => {
-            let waits = restart.because().or_else(|| delayed_set(facts)).or_else(|| sizes_to_come(facts));
+            let waits = restart.because().or_else(|| delayed_set(facts));
+            let waits = waits.or_else(|| dynamic::stays_reached(facts)).or_else(|| sizes_to_come(facts));
             waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved })
         }
     }

@@ -49,7 +49,8 @@ impl Act {
         match random.below(100) {
             0..=24 => Self::Image(random.pick::<&str>(&GOOD_IMAGES)),
             25..=30 => Self::Image(random.pick::<&str>(&BAD_IMAGES)),
-            31..=42 => Self::Replicas(random.int(0, 12)),
+            31..=41 => Self::Replicas(random.int(0, 12)),
+            42 => Self::Autoscale(random.int(0, 12)),
             43..=45 => Self::Steps(random.next()),
             46..=62 => Self::Promote,
             63..=66 => Self::PromoteFull,

@@ -132,17 +132,25 @@ pub(super) fn rests_on_unseen(world: &World, fence: &Fence) -> bool {
     is_dynamic && stable.any(|set| fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name)))
 }
 
-/// Whether requests may still come to a revision that no Service of the Rollout selects any more: routers learn of
+/// What still brings requests to a revision that no Service of the Rollout selects any more, if anything: routers learn of
 /// endpoints, and forget them, somewhat later.
-pub(super) fn is_still_reached(facts: &Facts<'_>, set: &Set) -> bool {
+pub(super) fn reached_by(facts: &Facts<'_>, set: &Set) -> Option<Because> {
     let (stable, canary) = traffic::services(facts.strategy);
-    facts.replicas > 0 && [stable, canary].into_iter().any(|service| lists_only(facts, service, set))
+    let by = [stable, canary].into_iter().find(|service| is_only_listed(facts, service, set))?;
+    let (set, service) = (set.name.clone(), by.to_owned());
+    (facts.replicas > 0).then_some(Because::StillReached { set, service })
 }
 
 /// Whether a Service that selects another revision still has endpoints of this one.
-fn lists_only(facts: &Core<'_>, service: &str, set: &Set) -> bool {
+fn is_only_listed(facts: &Core<'_>, service: &str, set: &Set) -> bool {
     let selected = facts.world.services.get(service).and_then(|known| known.hash());
     selected.is_some_and(|hash| hash != set.hash()) && facts.endpoints(service, set.hash()) > 0
+}
+
+/// A former revision that stays for the requests that may still come to it.
+pub(super) fn stays_reached(facts: &Facts<'_>) -> Option<Because> {
+    let mut left = facts.others.iter().filter(|set| facts.canary.is_dynamic() && set.replicas > 0);
+    left.find_map(|set| reached_by(facts, set))
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ fn retire(facts: &Facts<'_>, plan: &mut Plan) -> bool {
 /// Where the stable revision follows the traffic, so do all others: what no weight needs goes without a delay.
 fn release(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     let mut surplus = facts.others.iter().rev().filter(|set| set.replicas > 0);
-    surplus.any(|set| !dynamic::is_still_reached(facts, set) && resize(facts, set, 0, plan))
+    surplus.any(|set| dynamic::reached_by(facts, set).is_none() && resize(facts, set, 0, plan))
 }
 
 /// Whether a Service or the recorded weights still speak of this revision.
