@@ -236,7 +236,7 @@ mod tests {
 
     use axum::Router;
     use axum::body::Bytes;
-    use axum::http::{HeaderMap, Method, StatusCode, Uri};
+    use axum::http::{HeaderMap, Method as Verb, StatusCode, Uri};
     use axum::routing::any;
     use tidegate_engine::metric::prometheus::Range;
     use tokio::net::TcpListener;
@@ -248,7 +248,7 @@ mod tests {
     async fn server(answer: Vec<u8>) -> (SocketAddr, UnboundedReceiver<String>) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (sender, receiver) = unbounded_channel();
-        let handle = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move {
+        let handle = move |method: Verb, uri: Uri, headers: HeaderMap, body: Bytes| async move {
             let text = |name: &str| {
                 headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned()
             };

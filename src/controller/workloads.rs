@@ -61,7 +61,7 @@ impl Workloads {
     }
 }
 
-impl<T> Followed<T> {
+impl<T: Facts> Followed<T> {
     /// Notes that somebody refers to the kind.
     pub(crate) fn want(&self) {
         self.wanted.send_replace(true);

@@ -132,7 +132,7 @@ fn three_words_are_kept_of_a_job() {
 async fn jobs_are_watched_from_the_first_run_that_has_one() {
     let (client, mut server) = server();
     let scene = Arc::new(Scene::default());
-    let scope = Scope { namespace: None, instance_id: None };
+    let scope = Scope { namespace: None, instance_id: None, analysis_only: false };
     let mut tasks = JoinSet::new();
     watch(&client, &scope, &scene, &Arc::new(Metrics::default()), &mut tasks);
     let run = |metric: Value| -> AnalysisRun {
