@@ -78,7 +78,8 @@ fn scale_stable(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> bool {
         return true;
     }
     let want = if facts.routed() {
-        step::desired_counts(facts, aborted).stable
+        let want = step::desired_counts(facts, aborted).stable;
+        if facts.canary.is_dynamic() { want.max(stable.replicas.min(dynamic::floor(facts))) } else { want }
     } else {
         basic_counts(facts, aborted).stable
     };
