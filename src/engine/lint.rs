@@ -8,6 +8,7 @@
 
 mod after;
 mod blue_green;
+mod dynamic;
 mod facts;
 mod form;
 mod metadata;
@@ -48,6 +49,8 @@ pub enum Rule {
     RaisedWithoutEndpoints,
     /// Traffic moves to the stable Service, which has no ready endpoint, from a canary that has some.
     LoweredOntoNothing,
+    /// Traffic moves to more stable pods than there are, from a canary that has pods for it.
+    LoweredBeyondPods,
     /// A write says another weight than its object shows.
     WeightMisstated,
     /// An abort does something else before it takes the weight from the canary, or nothing at all.
@@ -149,6 +152,7 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
     }
     judge.index = plan.writes.len();
     judge.abort_is_complete();
+    judge.abort_brings_stable_back();
     judge.switch_back_is_complete();
     judge.says_why(plan);
     judge.breaches

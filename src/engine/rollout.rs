@@ -9,6 +9,7 @@ mod apart;
 mod blue_green;
 mod condition;
 mod core;
+mod dynamic;
 mod experiment;
 mod facts;
 pub mod hash;
@@ -94,7 +95,11 @@ pub fn plan(world: &World) -> Plan {
 fn give_back(world: &World, plan: &mut Plan) -> Option<Because> {
     let strategy = &world.rollout.spec.strategy;
     match (&strategy.canary, &strategy.blue_green) {
-        (Some(canary), None) => traffic::abort(world, canary, plan),
+        (Some(canary), None) => {
+            let (_, held) = traffic::abort(world, canary, plan);
+            dynamic::regrow(world, canary, plan);
+            held
+        }
         (None, Some(blue_green)) => blue_green::switch::abort(world, blue_green, plan),
         (Some(_), Some(_)) | (None, None) => None,
     }
@@ -126,7 +131,7 @@ pub fn urgent(world: &World, fence: &Fence, planner: impl FnOnce(&World) -> Plan
     } else {
         return None;
     };
-    (!fence.waits_for(&object)).then_some(first)
+    (!fence.waits_for(&object) && !dynamic::rests_on_unseen(world, fence)).then_some(first)
 }
 
 /// Decides what to say when the API server would not have a new ReplicaSet: a template that it calls invalid is a fault
@@ -382,7 +387,8 @@ fn reason(
             | Step::Plugin(_),
         )
         | None => {
-            let waits = restart.because().or_else(|| delayed_set(facts)).or_else(|| sizes_to_come(facts));
+            let waits = restart.because().or_else(|| delayed_set(facts));
+            let waits = waits.or_else(|| dynamic::stays_reached(facts)).or_else(|| sizes_to_come(facts));
             waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved })
         }
     }
@@ -414,6 +420,9 @@ fn waiting_for_pods(facts: &Facts<'_>) -> Option<Because> {
         return Some(wait);
     }
     let stable = facts.distinct_stable()?;
+    if facts.canary.is_dynamic() {
+        return waiting_for(facts, stable, want.stable);
+    }
     let surplus = stable.status.replicas != want.stable && stable.status.available >= want.stable;
     if surplus { Some(short(facts, stable, want.stable)) } else { waiting_for(facts, stable, want.stable) }
 }

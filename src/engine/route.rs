@@ -173,6 +173,9 @@ trait Router {
     /// The weight that the objects give to the canary now; the largest when they disagree, 0 where none is routed.
     fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32;
 
+    /// The smallest weight that an object gives to the canary now, for what the stable side may still have to carry.
+    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32;
+
     /// Whether the objects send requests to the canary that a step asked for, whatever its weight.
     fn has_step_rules(&self, _now: &Objects, _sides: &Sides<'_>) -> bool {
         false
@@ -255,6 +258,12 @@ impl<'a> Routers<'a> {
     #[must_use]
     pub fn weight(&self, now: &Objects) -> i32 {
         self.all.iter().map(|router| router.weight(now, &self.sides)).max().unwrap_or(0)
+    }
+
+    /// The smallest weight that any object gives to the canary: the others of a Rollout may be behind, or edited by hand.
+    #[must_use]
+    pub fn least_weight(&self, now: &Objects) -> i32 {
+        self.all.iter().map(|router| router.least_weight(now, &self.sides)).min().unwrap_or(0)
     }
 
     /// Whether any object sends requests to the canary that a step asked for.

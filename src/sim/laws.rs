@@ -41,7 +41,7 @@ impl Truth<'_> {
             return Some(objection);
         }
         match write {
-            Write::Route(route) => self.raise(route),
+            Write::Route(route) => self.raise(route).or_else(|| self.lower(route)),
             Write::PatchSet(patch) => self.resize(patch),
             Write::PointService { service, to, .. } => self.point(service, to),
             Write::DeleteSet { name, .. } => {
@@ -67,7 +67,7 @@ impl Truth<'_> {
         }
     }
 
-    fn strategy(&self) -> Option<&CanaryStrategy> {
+    pub(crate) fn strategy(&self) -> Option<&CanaryStrategy> {
         self.world.rollout.spec.strategy.canary.as_ref()
     }
 
@@ -239,7 +239,8 @@ impl Truth<'_> {
         // A canary whose steps go down has no delay: its surplus pods leave as soon as the object shows the weight.
         let status = self.world.rollout.status.as_ref();
         let stepping = status.is_some_and(|status| status.current_pod_hash == set.hash() && !status.abort);
-        let delay = if stepping { 0 } else { delay };
+        // Nor has anybody where the stable revision follows the traffic: the spec forbids it.
+        let delay = if stepping || canary.dynamic_stable_scale { 0 } else { delay };
         for service in [CANARY_SERVICE, STABLE_SERVICE] {
             if self.settled_service(service).is_none_or(|live| live.hash() != Some(set.hash())) {
                 continue;

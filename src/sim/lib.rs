@@ -10,6 +10,7 @@ mod controller;
 mod fixed;
 mod laws;
 mod laws_of_blue_green;
+mod laws_of_dynamic;
 mod network;
 mod patch;
 mod pods;
@@ -30,5 +31,7 @@ pub use simulation::Settings;
 mod stories;
 #[cfg(test)]
 mod stories_of_blue_green;
+#[cfg(test)]
+mod stories_of_dynamic;
 #[cfg(test)]
 mod tests;

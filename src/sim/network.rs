@@ -132,9 +132,11 @@ fn split<'b>(backends: impl Iterator<Item = &'b Value>, absent: i64, max: i32) -
 
 /// The least and the most weight that the objects ask for: a crash may come between two of them.
 pub(crate) fn weights(cluster: &Cluster, ways: &[Way], max: i32) -> (i32, i32) {
-    let weights = ways.iter().map(|way| weight_of(cluster, &weighted(*way), max));
-    let (least, most) =
-        weights.fold((i32::MAX, 0), |(least, most), weight| (least.min(weight), most.max(weight)));
+    // A route that does not exist brings no request to either side; an Ingress without a canary brings all to one.
+    let is_there =
+        |way: &&Way| matches!(way, Way::Ingress(_)) || cluster.routes.object(&weighted(**way)).is_some();
+    let weights = ways.iter().filter(is_there).map(|way| weight_of(cluster, &weighted(*way), max));
+    let (least, most) = (weights.clone().min().unwrap_or(0), weights.max().unwrap_or(0));
     let by_steps = ways.iter().filter_map(|way| cluster.routes.object(&weighted(*way))).any(has_step_rule);
     (least, most.max(i32::from(by_steps)))
 }

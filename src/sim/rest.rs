@@ -7,6 +7,7 @@ use tidegate_api::rollout::{PodTemplateMetadata, RolloutStatus};
 use tidegate_engine::plan::Because;
 use tidegate_engine::rollout::world::HASH_LABEL;
 
+use crate::laws_of_dynamic;
 use crate::pods::image;
 use crate::shape::{ACTIVE_SERVICE, BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES};
 use crate::simulation::Simulation;
@@ -21,7 +22,9 @@ pub(crate) fn objection(simulation: &Simulation) -> Option<String> {
     match status.phase {
         Some(RolloutPhase::Healthy) => healthy(simulation, &status),
         Some(RolloutPhase::Degraded) if status.abort => aborted(simulation, &status),
-        Some(RolloutPhase::Paused) if !status.pause_conditions.is_empty() => roles(simulation, &status),
+        Some(RolloutPhase::Paused) if !status.pause_conditions.is_empty() => {
+            roles(simulation, &status).or_else(|| laws_of_dynamic::at_rest(simulation, &status))
+        }
         Some(
             RolloutPhase::Degraded | RolloutPhase::Paused | RolloutPhase::Progressing | RolloutPhase::Unknown,
         )
@@ -123,10 +126,15 @@ fn aborted(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
         return None;
     }
     let wanted = replicas(simulation);
-    let paused = simulation.cluster.rollout().is_some_and(|held| held.object.rollout.spec.paused);
+    let held = simulation.cluster.rollout();
+    let paused = held.is_some_and(|held| held.object.rollout.spec.paused);
+    // A stable revision that follows the traffic comes back whatever is paused.
+    let strategy = held.and_then(|held| held.object.rollout.spec.strategy.canary.as_ref());
+    let follows = strategy.is_some_and(|canary| canary.dynamic_stable_scale);
     let stable = size(simulation, &status.stable_rs);
     let stable_works = stable_works(simulation, status);
-    if stable != wanted && !paused && stable_works {
+    let is_off = if paused { follows && stable < wanted } else { stable != wanted };
+    if is_off && stable_works {
         return Some(format!("aborted with {stable} of {wanted} pods of the stable revision"));
     }
     if simulation.shape.services.contains(&ACTIVE_SERVICE) {

@@ -137,6 +137,7 @@ impl Shape {
             return Self::blue_green(random);
         }
         let goes_back = random.clone().below(12) == 7;
+        let follows = random.clone().below(5) < 2;
         let routed = random.chance(600);
         let services = routed || random.chance(400);
         let ways = if routed { ways(random) } else { Vec::new() };
@@ -151,6 +152,12 @@ impl Shape {
             delays(random, &mut canary);
             if ways == HTTP_ROUTES[..1] && random.chance(600) {
                 step_routes(random, &mut canary);
+            }
+        }
+        if routed && follows {
+            canary["dynamicStableScale"] = json!(true);
+            if let Some(fields) = canary.as_object_mut() {
+                fields.remove("scaleDownDelaySeconds");
             }
         }
         limits(random, &mut canary);

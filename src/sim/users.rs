@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use tidegate_api::rollout::CanaryStep;
-use tidegate_engine::rollout::world::{Service, Set};
+use tidegate_engine::rollout::world::{Pod, Service, Set};
 
 use crate::cluster::{Cluster, time};
 use crate::network;
@@ -16,6 +16,8 @@ use crate::shape::{self, BAD_IMAGES, GOOD_IMAGES, Shape, Way};
 pub(crate) enum Act {
     Image(&'static str),
     Replicas(i32),
+    /// An autoscaler looks at a load that is worth so many pods.
+    Autoscale(i32),
     /// Writes other steps.
     Steps(u64),
     Promote,
@@ -47,7 +49,8 @@ impl Act {
         match random.below(100) {
             0..=24 => Self::Image(random.pick::<&str>(&GOOD_IMAGES)),
             25..=30 => Self::Image(random.pick::<&str>(&BAD_IMAGES)),
-            31..=42 => Self::Replicas(random.int(0, 12)),
+            31..=41 => Self::Replicas(random.int(0, 12)),
+            42 => Self::Autoscale(random.int(0, 12)),
             43..=45 => Self::Steps(random.next()),
             46..=62 => Self::Promote,
             63..=66 => Self::PromoteFull,
@@ -79,6 +82,7 @@ impl Act {
             Self::Replicas(replicas) => {
                 cluster.edit_rollout(|rollout| rollout.spec.replicas = Some(*replicas));
             }
+            Self::Autoscale(load) => autoscale(cluster, *load),
             Self::Steps(seed) => {
                 cluster.edit_rollout(|rollout| {
                     if let Some(canary) = &mut rollout.spec.strategy.canary {
@@ -170,6 +174,7 @@ impl Act {
         match self {
             Self::Image(image) => format!("sets the image to {image}"),
             Self::Replicas(replicas) => format!("sets spec.replicas to {replicas}"),
+            Self::Autoscale(load) => format!("has a load for {load} pods, which an autoscaler notices"),
             Self::Steps(seed) => format!("writes {} other steps", steps(*seed, true).len()),
             Self::Promote => "promotes".to_owned(),
             Self::PromoteFull => "promotes in full".to_owned(),
@@ -188,6 +193,28 @@ impl Act {
             Self::Restart(seconds) => format!("asks for new pods in {seconds} seconds"),
             Self::KillPods(many) => format!("kills up to {many} pods of each ReplicaSet"),
         }
+    }
+}
+
+/// What a HorizontalPodAutoscaler does: it finds the pods by the selector of the scale subresource, shares the load
+/// among those that are ready, and asks for as many as bring each to its target; within a tenth it leaves things alone.
+fn autoscale(cluster: &mut Cluster, load: i32) {
+    let status = cluster.status();
+    let selected = |pod: &Pod| {
+        status.selector.split(',').all(|term| {
+            term.split_once('=')
+                .is_some_and(|(key, value)| pod.labels.get(key).map(String::as_str) == Some(value))
+        })
+    };
+    let pods = cluster.pods.all().filter(|(_, held)| selected(&held.object));
+    let ready =
+        i32::try_from(pods.filter(|(_, held)| held.object.ready_since.is_some()).count()).unwrap_or(0);
+    // Of no pods, and of fewer than the scale subresource tells of, an autoscaler makes nothing.
+    if ready == 0 || ready != status.hpa_replicas {
+        return;
+    }
+    if (load - ready).abs() * 10 > ready {
+        cluster.edit_rollout(|rollout| rollout.spec.replicas = Some(load));
     }
 }
 

@@ -164,10 +164,17 @@ impl ValidCanary {
         (!scale.match_traffic_weight).then_some(scale)
     }
 
-    /// Returns the seconds before an old ReplicaSet is scaled down: 30 by default, 0 without a router.
+    /// Returns whether the stable ReplicaSet follows its share of the traffic.
+    #[must_use]
+    pub fn is_dynamic(&self) -> bool {
+        self.spec.dynamic_stable_scale && self.spec.traffic_routing.is_some()
+    }
+
+    /// Returns the seconds before an old ReplicaSet is scaled down: 30 by default, 0 without a router and where the
+    /// stable ReplicaSet follows the traffic.
     #[must_use]
     pub fn scale_down_delay_seconds(&self) -> i32 {
-        if self.spec.traffic_routing.is_none() {
+        if self.spec.traffic_routing.is_none() || self.is_dynamic() {
             return 0;
         }
         self.spec.scale_down_delay_seconds.unwrap_or(SCALE_DOWN_DELAY_SECONDS_DEFAULT)
@@ -179,10 +186,12 @@ impl ValidCanary {
         self.spec.scale_down_delay_revision_limit.unwrap_or(i32::MAX)
     }
 
-    /// Returns when the canary is scaled down after an abort.
+    /// Returns when the canary is scaled down after an abort. Where the stable ReplicaSet follows the traffic, the canary
+    /// does too, unless the spec itself names a delay.
     #[must_use]
     pub fn abort_delay(&self) -> AbortDelay {
-        if self.spec.traffic_routing.is_none() {
+        let unset = self.spec.abort_scale_down_delay_seconds.is_none();
+        if self.spec.traffic_routing.is_none() || self.is_dynamic() && unset {
             return AbortDelay::None;
         }
         AbortDelay::new(self.spec.abort_scale_down_delay_seconds)

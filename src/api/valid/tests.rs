@@ -467,6 +467,15 @@ fn defaults_are_filled_in() {
         routed(&[(abort, json!(5))]).abort_delay(),
         AbortDelay::Seconds { seconds: 5, explicit: true }
     );
+    let dynamic = ("/strategy/canary/dynamicStableScale", json!(true));
+    let follows = routed(std::slice::from_ref(&dynamic));
+    assert!(follows.is_dynamic() && !routed(&[]).is_dynamic());
+    assert_eq!((follows.scale_down_delay_seconds(), follows.abort_delay()), (0, AbortDelay::None));
+    assert_eq!(routed(&[dynamic.clone(), (abort, json!(0))]).abort_delay(), AbortDelay::Forever);
+    assert_eq!(
+        routed(&[dynamic, (abort, json!(5))]).abort_delay(),
+        AbortDelay::Seconds { seconds: 5, explicit: true }
+    );
 }
 
 #[test]
@@ -517,6 +526,13 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
     };
     assert_eq!(refused(&[]), [""; 0]);
     assert_eq!(refused(&[("/restartAt", json!("2026-08-17T10:20:30Z"))]), [""; 0]);
+    let dynamic = [
+        ("/strategy/canary/canaryService", json!("c")),
+        ("/strategy/canary/stableService", json!("s")),
+        ("/strategy/canary/trafficRouting", json!({"nginx": {"stableIngress": "shop"}})),
+        ("/strategy/canary/dynamicStableScale", json!(true)),
+    ];
+    assert_eq!(refused(&dynamic), [""; 0]);
     assert_eq!(
         refused(&[
             ("/strategy/canary/trafficRouting", json!({"plugins": {"a/b": {}}})),

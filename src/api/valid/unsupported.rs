@@ -31,7 +31,6 @@ fn check_canary(rollout: &Rollout, canary: &ValidCanary, path: &Field, errors: &
         }
     };
     refuse(spec.ping_pong.is_some(), "pingPong", "use canaryService and stableService");
-    refuse(spec.dynamic_stable_scale, "dynamicStableScale", "remove it; stable then keeps its size");
     if let Some(routing) = &spec.traffic_routing {
         check_routers(routing, &path.child("trafficRouting"), errors);
     }

@@ -24,6 +24,8 @@ pub(super) struct Facts<'a> {
     pub(super) unavailable: i32,
     /// Seconds that an old revision stays up; `None` where the spec asks for no delay.
     pub(super) scale_down_delay: Option<i32>,
+    /// Whether the stable revision follows its share of the traffic.
+    pub(super) dynamic: bool,
     threshold: Option<&'a ReplicaProgressThreshold>,
     /// Whether the stable revision has a ReplicaSet: without one there is nothing to update from.
     stable_lives: bool,
@@ -41,7 +43,9 @@ impl<'a> Facts<'a> {
         }
         let delay = canary.and_then(|canary| canary.scale_down_delay_seconds).unwrap_or(30);
         let status = world.rollout.status.clone().unwrap_or_default();
+        let dynamic = routing.is_some() && canary.is_some_and(|canary| canary.dynamic_stable_scale);
         Self {
+            dynamic,
             stable_lives: set_of(world, &status.stable_rs).is_some(),
             status,
             canary,
@@ -51,7 +55,7 @@ impl<'a> Facts<'a> {
             max_weight: routing.and_then(|routing| routing.max_traffic_weight).unwrap_or(100).max(1),
             surge,
             unavailable,
-            scale_down_delay: (routing.is_some() && delay > 0).then_some(delay),
+            scale_down_delay: (routing.is_some() && delay > 0 && !dynamic).then_some(delay),
             threshold: canary.and_then(|canary| canary.replica_progress_threshold.as_ref()),
         }
     }
@@ -151,7 +155,10 @@ impl<'a> Facts<'a> {
             0 => 0,
             share => share.max(least),
         };
-        let asked = scale.replicas.map(|replicas| replicas.max(0)).or_else(|| scale.weight.map(of_weight))?;
+        // With a stable revision that follows the traffic, a number of pods is one of at least the minimum, too.
+        let least_named =
+            |replicas: i32| if self.dynamic && replicas > 0 { replicas.max(least) } else { replicas.max(0) };
+        let asked = scale.replicas.map(least_named).or_else(|| scale.weight.map(of_weight))?;
         let mut routes = std::collections::BTreeMap::new();
         for step in steps.iter().take(index + 1) {
             let header = step.set_header_route.as_ref().map(|one| (one.name.clone(), one.match_.is_empty()));

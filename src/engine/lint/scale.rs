@@ -22,7 +22,7 @@ impl Judge<'_> {
         if self.facts.canary.is_none() {
             return;
         }
-        if self.seen.rollout.spec.paused {
+        if self.seen.rollout.spec.paused && !self.is_regrowth(patch) {
             self.blame(Rule::ScaledWhilePaused, format!("spec.paused is true, but {} is scaled", set.name));
         }
         let inconclusive = |reason: &str| reason == "InconclusiveAnalysisRun";
@@ -90,7 +90,9 @@ impl Judge<'_> {
                 self.blame(Rule::CapacityBeforeWeight, why);
             }
         }
-        if set.hash() == self.facts.status.stable_rs && to < self.facts.replicas {
+        self.dynamic_shrink(set, to);
+        let is_stable = set.hash() == self.facts.status.stable_rs;
+        if is_stable && to < self.facts.replicas && !self.stable_may_shrink() {
             let why =
                 format!("{} goes to {to}, but is the stable revision of {}", set.name, self.facts.replicas);
             self.blame(Rule::StableTooSmall, why);

@@ -1,5 +1,7 @@
 //! Each rule broken once, on purpose, beside a plan that keeps it.
 
+mod dynamic;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -16,7 +16,8 @@ impl Judge<'_> {
         self.aborting = updating && (status.abort && !status.promote_full || by_plan);
         let weight = self.facts.weight(&self.seen.routes);
         let by_steps = self.facts.step_rules(&self.seen.routes);
-        if !self.aborting || weight == 0 && by_steps == 0 || self.ready_of_stable() == 0 {
+        let kept = self.weight_to_keep();
+        if !self.aborting || weight <= kept && by_steps == 0 || self.ready_of_stable() == 0 {
             return;
         }
         let first = plan.writes.first().map(|planned| &planned.write);
@@ -47,7 +48,7 @@ impl Judge<'_> {
                 format!("{by_steps} rules of steps are left at the end of the plan"),
             );
         }
-        if self.aborting && weight > 0 && self.ready_of_stable() > 0 {
+        if self.aborting && weight > self.weight_to_keep() && self.ready_of_stable() > 0 {
             self.blame(
                 Rule::AbortIncomplete,
                 format!("the canary still has weight {weight} at the end of the plan"),
@@ -106,6 +107,7 @@ impl Judge<'_> {
                 format!("weight {weight} sends traffic to the stable Service, which has no ready endpoint");
             self.blame(Rule::LoweredOntoNothing, why);
         }
+        self.lowered_onto_pods(weight);
     }
 
     /// Judges a Service that is pointed at another revision.
@@ -155,12 +157,13 @@ impl Judge<'_> {
         }
         let seen = self.facts.weight(&self.seen.routes);
         let live = self.facts.weight(&self.live.routes);
+        let shown = |objects| self.facts.routers.least_weight(objects);
         let by_steps =
             self.facts.step_rules(&self.seen.routes).max(self.facts.step_rules(&self.live.routes)).min(1);
         let least = i32::from(by_steps > 0);
         let canary = if self.facts.canary_service() == Some(service) { seen.max(live).max(least) } else { 0 };
         let stable = if self.facts.stable_service() == Some(service) {
-            self.facts.max_weight - seen.min(live)
+            self.facts.max_weight - shown(&self.seen.routes).min(shown(&self.live.routes))
         } else {
             0
         };
@@ -177,7 +180,7 @@ impl Judge<'_> {
     }
 
     /// Ready endpoints of the stable revision itself: a Service that is not adopted yet reaches others as well.
-    fn ready_of_stable(&self) -> i32 {
+    pub(super) fn ready_of_stable(&self) -> i32 {
         let endpoints = self.facts.stable_service().and_then(|service| self.seen.endpoints.get(service));
         endpoints.map_or(0, |endpoints| endpoints.of(&self.facts.status.stable_rs))
     }

@@ -45,14 +45,20 @@ fn progress(rollout: &Rollout, status: &RolloutStatus) -> Option<&'static str> {
     if let Some(strategy) = &spec.strategy.blue_green {
         return cutover(strategy, status);
     }
-    let routed = spec.strategy.canary.as_ref().is_some_and(|canary| canary.traffic_routing.is_some());
+    let canary = spec.strategy.canary.as_ref();
+    let routed = canary.is_some_and(|canary| canary.traffic_routing.is_some());
     if !routed && status.replicas > status.updated_replicas {
         return Some("old replicas are pending termination");
     }
     if status.stable_rs.is_empty() || status.stable_rs != status.current_pod_hash {
         return Some("waiting for all steps to complete");
     }
-    None
+    // Going back to a stable revision that follows the traffic, another one keeps weight until its pods are there: the
+    // pods of both together look like all that are wanted.
+    let weight = status.canary.weights.as_ref().map(|weights| &weights.canary);
+    let leaves = weight.is_some_and(|it| it.weight > 0 && it.pod_template_hash != status.stable_rs);
+    (leaves && canary.is_some_and(|canary| canary.dynamic_stable_scale))
+        .then_some("waiting for all steps to complete")
 }
 
 /// What a blue-green update still has to do once its pods are there.
@@ -75,7 +81,10 @@ fn cutover(strategy: &BlueGreenStrategy, status: &RolloutStatus) -> Option<&'sta
 
 #[cfg(test)]
 mod tests {
-    use tidegate_api::rollout::{CanaryStrategy, PauseCondition, RolloutAnalysis, RolloutAnalysisRunStatus};
+    use tidegate_api::rollout::{
+        CanaryStrategy, PauseCondition, RolloutAnalysis, RolloutAnalysisRunStatus, TrafficWeights,
+        WeightDestination,
+    };
 
     use super::super::condition;
     use super::*;
@@ -129,6 +138,26 @@ mod tests {
         let now = jiff::Timestamp::UNIX_EPOCH;
         condition::set(&mut aborted, condition::new(now, "Progressing", "False", ROLLOUT_ABORTED, "why"));
         assert_eq!(phase(&rollout, &aborted), (RolloutPhase::Degraded, "RolloutAborted: why".to_owned()));
+    }
+
+    #[test]
+    fn going_back_is_not_done_while_another_revision_has_weight() {
+        let (mut rollout, mut status) = settled();
+        let weight = |hash: &str| {
+            let canary = WeightDestination {
+                weight: 40,
+                service_name: "web-canary".to_owned(),
+                pod_template_hash: hash.to_owned(),
+            };
+            Some(TrafficWeights { canary, ..TrafficWeights::default() })
+        };
+        status.canary.weights = weight("b");
+        assert_eq!(phase(&rollout, &status).0, RolloutPhase::Healthy, "stable has all its pods");
+        let strategy = CanaryStrategy { dynamic_stable_scale: true, ..CanaryStrategy::default() };
+        rollout.spec.strategy.canary = Some(strategy);
+        assert_eq!(phase(&rollout, &status).1, "waiting for all steps to complete");
+        status.canary.weights = weight("a");
+        assert_eq!(phase(&rollout, &status).0, RolloutPhase::Healthy, "both Services select it");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::pause;
 use super::step;
 use super::traffic;
 use super::world::{DESIRED_REPLICAS, SCALE_DOWN_DEADLINE, Set};
-use super::{replicas, restart};
+use super::{dynamic, replicas, restart};
 use crate::plan::{Because, Notice, Plan, SetPatch, Write};
 
 /// Whether sizes must not be touched: somebody paused the Rollout, or has to judge an inconclusive analysis.
@@ -73,7 +73,16 @@ fn basic_counts(facts: &Facts<'_>, aborted: bool) -> replicas::Counts {
 
 fn scale_stable(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> bool {
     let Some(stable) = facts.distinct_stable() else { return false };
-    let want = if facts.routed() { facts.replicas } else { basic_counts(facts, aborted).stable };
+    // An abort brings the stable pods back before anything else.
+    if plan.set_patches().any(|patch| patch.name == stable.name && patch.replicas.is_some()) {
+        return true;
+    }
+    let want = if facts.routed() {
+        let want = step::desired_counts(facts, aborted).stable;
+        if facts.canary.is_dynamic() { want.max(stable.replicas.min(dynamic::floor(facts))) } else { want }
+    } else {
+        basic_counts(facts, aborted).stable
+    };
     resize(facts, stable, want, plan)
 }
 
@@ -159,6 +168,9 @@ fn drain(facts: &Facts<'_>, budget: i32, plan: &mut Plan) -> bool {
 
 /// With a router, the former stable revision stays up for its delay, and an abandoned update goes at once.
 fn retire(facts: &Facts<'_>, plan: &mut Plan) -> bool {
+    if facts.canary.is_dynamic() {
+        return release(facts, plan);
+    }
     let limit = facts.canary.scale_down_delay_revision_limit();
     let seconds = facts.canary.scale_down_delay_seconds();
     let mut delayed = 0;
@@ -179,6 +191,12 @@ fn retire(facts: &Facts<'_>, plan: &mut Plan) -> bool {
         }
     }
     false
+}
+
+/// Where the stable revision follows the traffic, so do all others: what no weight needs goes without a delay.
+fn release(facts: &Facts<'_>, plan: &mut Plan) -> bool {
+    let mut surplus = facts.others.iter().rev().filter(|set| set.replicas > 0);
+    surplus.any(|set| dynamic::reached_by(facts, set).is_none() && resize(facts, set, 0, plan))
 }
 
 /// Whether a Service or the recorded weights still speak of this revision.
@@ -209,9 +227,14 @@ fn resize(facts: &Facts<'_>, set: &Set, want: i32, plan: &mut Plan) -> bool {
 
 /// Writes the size of a ReplicaSet and the replica count it was sized for; true when the size changes.
 pub(super) fn sized(facts: &Core<'_>, set: &Set, want: i32, plan: &mut Plan) -> bool {
+    resized_for(set, want, facts.replicas, plan)
+}
+
+/// The same for a known replica count of a Rollout.
+pub(super) fn resized_for(set: &Set, want: i32, replicas: i32, plan: &mut Plan) -> bool {
     let mut patch = SetPatch { name: set.name.clone(), ..SetPatch::default() };
-    if set.desired_replicas() != Some(facts.replicas) {
-        patch.annotations.insert(DESIRED_REPLICAS.to_owned(), Some(facts.replicas.to_string()));
+    if set.desired_replicas() != Some(replicas) {
+        patch.annotations.insert(DESIRED_REPLICAS.to_owned(), Some(replicas.to_string()));
     }
     if want == set.replicas {
         if !patch.annotations.is_empty() {

@@ -518,21 +518,24 @@ pub(crate) fn out_of_time(facts: &Core<'_>) -> Option<String> {
 
 /// A label selector as `kubectl` writes it: `app=web,tier in (a,b)`.
 pub(super) fn selector_text(selector: &LabelSelector) -> String {
-    let exact = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
-    let mut parts: Vec<String> = exact.collect();
+    let exact = selector.match_labels.iter().flatten();
+    let mut parts: Vec<(&str, String)> =
+        exact.map(|(key, value)| (key.as_str(), format!("{key}={value}"))).collect();
     for expression in selector.match_expressions.iter().flatten() {
         let mut values: Vec<String> = expression.values.clone().unwrap_or_default();
         values.sort();
         let values = values.join(",");
-        parts.push(match expression.operator.as_str() {
+        let text = match expression.operator.as_str() {
             "In" => format!("{} in ({values})", expression.key),
             "NotIn" => format!("{} notin ({values})", expression.key),
             "Exists" => expression.key.clone(),
             _ => format!("!{}", expression.key),
-        });
+        };
+        parts.push((&expression.key, text));
     }
-    parts.sort();
-    parts.join(",")
+    // By the keys alone, as Kubernetes' libraries sort them: `app=web` before `app.kubernetes.io/name=web`.
+    parts.sort_by_key(|(key, _)| *key);
+    parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
 /// The status of a Rollout whose new ReplicaSet the API server would not have, for a reason that is not the spec's.
@@ -581,5 +584,28 @@ pub(crate) fn invalid(
     next.message = message;
     if next != *status {
         plan.push(write(status, next), plan.because.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_selector_reads_as_kubernetes_writes_it() {
+        let selector: LabelSelector = serde_json::from_value(json!({
+            "matchLabels": { "app": "web", "app.kubernetes.io/name": "web" },
+            "matchExpressions": [
+                { "key": "tier", "operator": "In", "values": ["b", "a"] },
+                { "key": "aged", "operator": "Exists" },
+                { "key": "beta", "operator": "DoesNotExist" },
+                { "key": "zone", "operator": "NotIn", "values": ["x"] },
+            ],
+        }))
+        .unwrap();
+        let text = "aged,app=web,app.kubernetes.io/name=web,!beta,tier in (a,b),zone notin (x)";
+        assert_eq!(selector_text(&selector), text);
     }
 }

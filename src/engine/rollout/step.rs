@@ -6,7 +6,7 @@ use tidegate_api::valid::AbortDelay;
 
 use super::facts::{Facts, size};
 use super::replicas::{self, Counts, share_ceil};
-use super::step_routes;
+use super::{dynamic, step_routes};
 
 /// The weight that the steps ask for at the current index.
 ///
@@ -30,6 +30,18 @@ pub(crate) fn pod_weight(facts: &Facts<'_>, aborted: bool) -> i32 {
     if beyond_steps(facts, aborted) { facts.limits.max_weight } else { weight(facts, aborted) }
 }
 
+/// The weight whose pods the canary has: what setCanaryScale names, none where it names so many pods, or what the steps
+/// ask for.
+pub(crate) fn weight_of_pods(facts: &Facts<'_>) -> i32 {
+    let asked =
+        facts.index().filter(|_| !beyond_steps(facts, false)).and_then(|index| facts.canary.scale_at(index));
+    match asked {
+        Some(scale) if scale.replicas.is_some() => 0,
+        Some(scale) => scale.weight.unwrap_or_else(|| pod_weight(facts, false)),
+        None => pod_weight(facts, false),
+    }
+}
+
 /// Whether no step has a say in how many pods are wanted.
 fn beyond_steps(facts: &Facts<'_>, aborted: bool) -> bool {
     let promoting = facts.promote_full() && !aborted;
@@ -49,7 +61,11 @@ fn asked_scale(facts: &Facts<'_>, aborted: bool) -> Option<i32> {
     let scale = facts.canary.scale_at(index)?;
     let of_weight =
         || Some(at_least_minimum(facts, share_ceil(scale.weight?, facts.replicas, facts.limits.max_weight)));
-    let pods = scale.replicas.map(|replicas| replicas.max(0)).or_else(of_weight)?;
+    let named = |replicas: i32| {
+        let replicas = replicas.max(0);
+        if facts.canary.is_dynamic() { at_least_minimum(facts, replicas) } else { replicas }
+    };
+    let pods = scale.replicas.map(named).or_else(of_weight)?;
     let weighted = facts.canary.weight_at(index) > 0 || !step_routes::asked(facts).is_empty();
     Some(pods.max(i32::from(weighted)))
 }
@@ -66,20 +82,26 @@ pub(crate) fn desired_counts(facts: &Facts<'_>, aborted: bool) -> Counts {
     if !facts.routed() {
         return replicas::desired(facts.limits, weight, facts.distinct_stable().is_some());
     }
+    let stable =
+        if facts.canary.is_dynamic() { dynamic::stable_pods(facts, aborted) } else { facts.replicas };
+    Counts { new: canary_pods(facts, weight, aborted), stable }
+}
+
+/// Pods of the new revision behind a router, for a weight.
+fn canary_pods(facts: &Facts<'_>, weight: i32, aborted: bool) -> i32 {
     let canary = share_ceil(weight, facts.replicas, facts.limits.max_weight);
-    let new = match asked_scale(facts, aborted) {
+    match asked_scale(facts, aborted) {
         _ if facts.distinct_stable().is_none() => facts.replicas,
         Some(asked) => asked,
         // A canary that is sent requests by their headers has a pod for them.
         None => {
             at_least_minimum(facts, canary.max(i32::from(!aborted && !step_routes::asked(facts).is_empty())))
         }
-    };
-    Counts { new, stable: facts.replicas }
+    }
 }
 
 /// Keeps a ReplicaSet that has any pods at no fewer than minPodsPerReplicaSet, capped by the replicas.
-fn at_least_minimum(facts: &Facts<'_>, count: i32) -> i32 {
+pub(crate) fn at_least_minimum(facts: &Facts<'_>, count: i32) -> i32 {
     match facts.strategy.min_pods_per_replica_set {
         Some(minimum) if count > 0 => count.max(minimum.min(facts.replicas)),
         Some(_) | None => count,
@@ -87,8 +109,11 @@ fn at_least_minimum(facts: &Facts<'_>, count: i32) -> i32 {
 }
 
 /// Whether the pods for the current step are there: enough of the new available, the stable one sized, and without
-/// a router no available pod of any other revision.
+/// a router no available pod of any other revision. A stable revision that follows the traffic is sized after it.
 pub(crate) fn at_desired_counts(facts: &Facts<'_>, aborted: bool) -> bool {
+    if facts.canary.is_dynamic() {
+        return facts.threshold_met(canary_pods(facts, pod_weight(facts, aborted), aborted));
+    }
     let want = desired_counts(facts, aborted);
     if !facts.threshold_met(want.new) {
         return false;

@@ -13,7 +13,7 @@ use super::core::kept;
 use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
-use super::{restart, service, step, step_routes};
+use super::{dynamic, restart, service, step, step_routes};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Routers, Routing, StepRoute};
 
@@ -33,6 +33,11 @@ pub(crate) struct Traffic {
 /// The weight that the routing objects show for the canary; 0 without a router.
 pub(crate) fn observed(world: &World) -> i32 {
     routers(world).weight(&world.routes)
+}
+
+/// The least weight that any routing object shows for the canary.
+pub(crate) fn least(world: &World) -> i32 {
+    routers(world).least_weight(&world.routes)
 }
 
 fn routers(world: &World) -> Routers<'_> {
@@ -58,8 +63,9 @@ pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
         Acceptance::Behind(_) => (0, max),
         Acceptance::Silent | Acceptance::Accepted | Acceptance::Refused(_) => {
             let weight = routers.weight(&world.routes).min(max);
+            let least = routers.least_weight(&world.routes).min(max);
             // A header or a mirror brings requests as well, and needs a pod as the least weight does.
-            (weight, weight.max(i32::from(routers.has_step_rules(&world.routes))))
+            (least, weight.max(i32::from(routers.has_step_rules(&world.routes))))
         }
     }
 }
@@ -67,32 +73,40 @@ pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
 /// Gives the stable revision all traffic, before and regardless of anything else.
 ///
 /// It needs nothing that could be invalid: the router, the two Services and the stable hash. The weight stays where
-/// it is only while the stable revision has no ready endpoint and the canary has one: the better side keeps it.
-pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -> Option<Because> {
+/// it is only while the stable revision has no ready endpoint and the canary has one: the better side keeps it. A stable
+/// revision that follows the traffic gets as much as its ready pods carry. Answers the weight that is left, and why.
+pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -> (i32, Option<Because>) {
     let routers = routers(world);
     let observed = routers.weight(&world.routes);
     if observed == 0 && !routers.has_step_rules(&world.routes) {
-        return None;
+        return (0, None);
     }
     let status = world.rollout.status.clone().unwrap_or_default();
     let (stable, canary) = services(strategy);
     let stable_ready = world.endpoints.get(stable).map_or(0, |endpoints| endpoints.of(&status.stable_rs));
     if stable_ready == 0 && world.endpoints.get(canary).is_some_and(|endpoints| total(endpoints) > 0) {
-        return Some(Because::StableNotReady { service: stable.to_owned() });
+        return (observed, Some(Because::StableNotReady { service: stable.to_owned() }));
     }
-    let routing = routers.route(&world.routes, 0, &[]);
+    let is_dynamic = dynamic::is_on(strategy);
+    let weight = if is_dynamic { dynamic::least_weight(world, strategy, &status).min(observed) } else { 0 };
+    let mut routing = routers.route(&world.routes, weight, &[]);
+    // Objects that disagree come down to the same weight, none goes up to it.
+    routing.writes.retain(|(write, _)| routers.before(write) >= weight);
     let mut left = world.routes.clone();
     for (write, _) in &routing.writes {
         left.insert(write.reference.clone(), Arc::new(write.to.clone()));
     }
-    let stays = routers.weight(&left) > 0 || routers.has_step_rules(&left);
+    let stays = routers.weight(&left) > weight || routers.has_step_rules(&left);
     let router = routing.pending.unwrap_or("the router").to_owned();
-    push(routing, (observed, 0, max_weight(strategy)), &[], status.canary.weights.as_ref(), plan);
-    stays.then_some(Because::WeightNotYetSeen { router, want: 0 })
+    push(routing, (observed, weight, max_weight(strategy)), &[], status.canary.weights.as_ref(), plan);
+    if stays {
+        return (observed, Some(Because::WeightNotYetSeen { router, want: weight }));
+    }
+    (weight, (weight > 0).then(|| dynamic::waits(world, strategy, &status)))
 }
 
 /// The weight that stands for all traffic.
-fn max_weight(strategy: &CanaryStrategy) -> i32 {
+pub(super) fn max_weight(strategy: &CanaryStrategy) -> i32 {
     strategy.traffic_routing.as_ref().and_then(|routing| routing.max_traffic_weight).unwrap_or(100)
 }
 
@@ -119,7 +133,7 @@ fn push(
     }
 }
 
-fn services(strategy: &CanaryStrategy) -> (&str, &str) {
+pub(super) fn services(strategy: &CanaryStrategy) -> (&str, &str) {
     (
         strategy.stable_service.as_deref().unwrap_or_default(),
         strategy.canary_service.as_deref().unwrap_or_default(),
@@ -197,14 +211,13 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     if aborted {
         // The abort itself was written before anything else; here only the status is told.
         let mut written = Plan::default();
-        let held = abort(facts.world, facts.strategy, &mut written);
-        let weight = if held.is_some() { observed } else { 0 };
+        let (weight, held) = abort(facts.world, facts.strategy, &mut written);
         traffic.wait = held.or_else(|| not_accepted(&acceptance).filter(|_| observed == 0));
         traffic.weights = Some(weights(facts, weight, verified(&acceptance, written.writes.is_empty())));
         return traffic;
     }
-    traffic.wait = hold(facts, observed, target);
-    let weight = if traffic.wait.is_some() { observed } else { target };
+    let weight;
+    (weight, traffic.wait) = reach(facts, observed, target);
     let prior = facts.status.canary.weights.as_ref();
     let mut steps = step_routes::wanted(facts, false);
     if !steps.is_empty() && !routers.has_step_rules(now) {
@@ -230,6 +243,10 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
         || Because::WeightNotYetSeen { router: pending.unwrap_or("the router").to_owned(), want: target };
     if refused {
         traffic.wait = Some(not_seen());
+    }
+    if weight > target {
+        // On the way down no object goes up.
+        routing.writes.retain(|(write, _)| routers.before(write) >= weight);
     }
     drop_unfounded_raises(facts, &routers, weight, &mut routing, &mut traffic.wait);
     push(routing, (observed, weight, facts.limits.max_weight), &steps, prior, plan);
@@ -278,12 +295,13 @@ fn drop_unfounded_raises(
 }
 
 /// The weight that this moment calls for, were everybody ready for it.
-fn target(facts: &Facts<'_>, aborted: bool) -> i32 {
+pub(crate) fn target(facts: &Facts<'_>, aborted: bool) -> i32 {
     if facts.promoted() || aborted || facts.new_available() == 0 {
         return 0;
     }
     if facts.promote_full() {
-        return facts.status.canary.weights.as_ref().map_or(0, |weights| weights.canary.weight);
+        let recorded = facts.status.canary.weights.as_ref().map_or(0, |weights| weights.canary.weight);
+        return if facts.canary.is_dynamic() { dynamic::promoting_weight(facts, recorded) } else { recorded };
     }
     match facts.index() {
         None => 0,
@@ -315,6 +333,18 @@ fn not_ready_for(facts: &Facts<'_>, weight: i32) -> Option<Because> {
     let ready = facts.endpoints(service, &facts.hash).min(staying);
     let ready = if selected == Some(&facts.hash) { ready } else { 0 };
     (ready < need).then(|| Because::WaitingForEndpoints { service: service.to_owned(), ready, need })
+}
+
+/// How far the weight may go from `observed` to `target` now, and what holds the rest.
+fn reach(facts: &Facts<'_>, observed: i32, target: i32) -> (i32, Option<Because>) {
+    let (_, canary_service) = services(facts.strategy);
+    let canary = facts.world.services.get(canary_service).and_then(|service| service.hash());
+    // Once both Services select the stable revision, the weight changes nothing about who answers.
+    if target < observed && facts.canary.is_dynamic() && canary != Some(&facts.status.stable_rs) {
+        return dynamic::lower(facts, observed, target);
+    }
+    let held = hold(facts, observed, target);
+    (if held.is_some() { observed } else { target }, held)
 }
 
 /// What keeps the weight from moving from `observed` to `target`, if anything.
@@ -362,13 +392,16 @@ fn required(facts: &Facts<'_>, weight: i32) -> i32 {
 /// The weights as the status shows them.
 fn weights(facts: &Facts<'_>, canary: i32, verified: Option<bool>) -> TrafficWeights {
     let (stable_service, canary_service) = services(facts.strategy);
+    // Going back to the stable revision, the canary Service keeps the revision that still has weight.
+    let selected = facts.world.services.get(canary_service).and_then(|service| service.hash());
+    let leaving = selected.filter(|_| facts.canary.is_dynamic() && facts.promoted() && canary > 0);
     let destination = |weight: i32, service: &str, hash: &str| WeightDestination {
         weight,
         service_name: service.to_owned(),
         pod_template_hash: hash.to_owned(),
     };
     TrafficWeights {
-        canary: destination(canary, canary_service, &facts.hash),
+        canary: destination(canary, canary_service, leaving.unwrap_or(&facts.hash)),
         stable: destination(
             facts.limits.max_weight - canary,
             stable_service,

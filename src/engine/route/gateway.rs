@@ -147,7 +147,12 @@ impl Router for Gateway<'_> {
 
     fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
         let routes = self.routes(now, sides);
-        routes.iter().map(|route| weight_of(route, sides)).max().unwrap_or(0)
+        routes.iter().filter_map(|route| weights_of(route, sides)).map(|(_, most)| most).max().unwrap_or(0)
+    }
+
+    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
+        let routes = self.routes(now, sides);
+        routes.iter().filter_map(|route| weights_of(route, sides)).map(|(least, _)| least).min().unwrap_or(0)
     }
 
     fn has_step_rules(&self, now: &Objects, sides: &Sides<'_>) -> bool {
@@ -311,16 +316,16 @@ fn unnamed(route: &Route<'_>, sides: &Sides<'_>) -> String {
     )
 }
 
-/// The largest share of the canary in any rule that names the stable Service, in parts of all traffic, rounded up. Where
-/// no rule does, because somebody renamed it, the share beside whatever is there.
-fn weight_of(route: &Route<'_>, sides: &Sides<'_>) -> i32 {
+/// The smallest and the largest share of the canary in any rule that names the stable Service, in parts of all traffic,
+/// rounded up. Where no rule does, because somebody renamed it, the share beside whatever is there.
+fn weights_of(route: &Route<'_>, sides: &Sides<'_>) -> Option<(i32, i32)> {
     let rules = route.object.pointer("/spec/rules").and_then(Value::as_array);
     let meant = rules.into_iter().flatten().filter(|rule| is_meant(rule, route.rule));
     let backends = meant.filter_map(|rule| rule.get("backendRefs").and_then(Value::as_array));
     let placed: Vec<_> =
         backends.map(|backends| (backends, places(backends, namespace_of(route, sides), sides))).collect();
     let is_orphaned = placed.iter().all(|(_, places)| places.stable.is_empty());
-    let shares = placed.iter().map(|(backends, places)| {
+    let shares = placed.iter().filter_map(|(backends, places)| {
         let weight = |place: &usize| {
             let weight = backends.get(*place).and_then(|backend| backend.get("weight"));
             weight.and_then(Value::as_i64).unwrap_or(DEFAULT_WEIGHT).clamp(0, i64::from(i32::MAX))
@@ -331,9 +336,12 @@ fn weight_of(route: &Route<'_>, sides: &Sides<'_>) -> i32 {
         } else {
             places.stable.clone()
         };
-        if beside.is_empty() { 0 } else { share(canary, beside.iter().map(weight).sum(), sides.max) }
+        (!beside.is_empty()).then(|| share(canary, beside.iter().map(weight).sum(), sides.max))
     });
-    shares.max().unwrap_or(0)
+    shares.fold(None, |known, share| {
+        let (least, most) = known.unwrap_or((share, share));
+        Some((least.min(share), most.max(share)))
+    })
 }
 
 /// Marks a route as one with a canary, or takes the mark away. Several Rollouts may share a route: the annotation says

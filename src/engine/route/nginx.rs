@@ -65,6 +65,14 @@ impl<'a> Nginx<'a> {
         annotations
     }
 
+    /// The weight of each canary Ingress; one that does not exist has none.
+    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> impl Iterator<Item = i32> {
+        self.stable_ingresses().into_iter().map(move |stable| {
+            let canary = now.get(&ingress(&canary_name(sides.rollout, stable)));
+            canary.map_or(0, |canary| weight_of(canary, self.prefix()))
+        })
+    }
+
     /// The canary Ingress with nothing but a lower weight, which needs no stable Ingress to be copied from.
     fn lowered(&self, canary: &Value, want: &Weights<'_>) -> Option<Value> {
         if !controlled_by(canary, want.sides.rollout) || weight_of(canary, self.prefix()) <= want.canary {
@@ -160,12 +168,11 @@ impl Router for Nginx<'_> {
     }
 
     fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.stable_ingresses()
-            .into_iter()
-            .filter_map(|stable| now.get(&ingress(&canary_name(sides.rollout, stable))))
-            .map(|canary| weight_of(canary, self.prefix()))
-            .max()
-            .unwrap_or(0)
+        self.weights(now, sides).max().unwrap_or(0)
+    }
+
+    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
+        self.weights(now, sides).min().unwrap_or(0)
     }
 
     fn notices(&self, write: &RouteWrite) -> Vec<Notice> {

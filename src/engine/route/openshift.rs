@@ -61,6 +61,10 @@ impl Router for OpenShift<'_> {
         self.routes(now).map(|route| weight_of(route, sides)).max().unwrap_or(0)
     }
 
+    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
+        self.routes(now).map(|route| weight_of(route, sides)).min().unwrap_or(0)
+    }
+
     fn acceptance(&self, now: &Objects, _sides: &Sides<'_>) -> Acceptance {
         self.routes(now).map(acceptance_of).max().unwrap_or(Acceptance::Silent)
     }
