@@ -102,12 +102,10 @@ fn create(facts: &Facts<'_>, template: &TemplateSpec, next: &mut TemplateStatus,
 fn build(facts: &Facts<'_>, template: &TemplateSpec, name: String, collisions: Option<i32>) -> Set {
     // A template that a Rollout's step copied from a ReplicaSet carries the hash of that one.
     let bare = without_hash_label(&template.template.0);
-    let hashed = canonical(&bare);
-    let mut hash = pod_template_hash(&hashed, collisions);
-    if template.template.metadata("labels").get(HASH_LABEL) == Some(&hash) {
-        // The pods would be endpoints of the Services of that revision, and answer its users.
-        hash = pod_template_hash(&hashed, Some(collisions.unwrap_or(0).saturating_add(1)));
-    }
+    // The names count, too. The same pods elsewhere have the hash of the template alone: a revision's Services would send
+    // users to these, and of two templates with the same pods each Service would stand for both.
+    let named = format!("{}/{}/{}", canonical(&bare), facts.name, template.name);
+    let hash = pod_template_hash(&named, collisions);
     let mut selector =
         serde_json::to_value(template.selector.clone().unwrap_or_default()).unwrap_or_else(|_| json!({}));
     selector["matchLabels"][HASH_LABEL] = json!(hash);

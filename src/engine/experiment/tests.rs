@@ -13,6 +13,7 @@ use tidegate_api::phase::AnalysisPhase;
 
 use super::{Because, ExperimentWorld, Plan, Taken, Write, plan};
 use crate::lint::patched;
+use crate::rollout::hash::{canonical, pod_template_hash};
 use crate::rollout::world::{Service, Set, TemplateKey};
 
 fn world(spec: Value) -> ExperimentWorld {
@@ -304,6 +305,26 @@ fn what_a_step_asks_for_can_be_run() {
     }
     let done = crate::rollout::plan(&canary);
     assert_eq!(done.because, crate::plan::Because::StepDone { step: 1, of: 2 });
+}
+
+/// The hash of the same pods in a Rollout, and of the same pods in another template, is another one.
+#[test]
+fn no_service_reaches_pods_of_two_owners() {
+    let same = |name: &str| {
+        let mut template = template(name, 1);
+        template["template"]["metadata"]["labels"] = json!({"app": "shop"});
+        template["selector"] = json!({"matchLabels": {"app": "shop"}});
+        template
+    };
+    let mut world = world(json!({"templates": [same("a"), same("b")]}));
+    settle(&mut world);
+    let of_a_rollout = pod_template_hash(&canonical(&world.experiment.spec.templates[0].template.0), None);
+    let hashes: Vec<&str> = world.sets.iter().map(|set| set.hash()).collect();
+    assert!(hashes[0] != hashes[1] && !hashes.contains(&of_a_rollout.as_str()), "{hashes:?}");
+    for service in &world.services {
+        let reached = world.sets.iter().filter(|set| Some(set.hash()) == service.hash());
+        assert_eq!(reached.count(), 1);
+    }
 }
 
 /// What somebody does, or what happens.
