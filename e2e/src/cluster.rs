@@ -9,6 +9,7 @@ mod pki;
 mod place;
 mod process;
 mod removal;
+pub(crate) mod simulated;
 mod ssh;
 mod surroundings;
 pub(crate) mod traces;
@@ -95,6 +96,15 @@ pub(crate) enum Life {
 impl Cluster {
     /// Starts a cluster and waits until pods can run on it.
     pub(crate) async fn start(name: &str, life: Life, parts: &Parts) -> Result<Self> {
+        Self::start_by(name, life, async |place, processes| raise(place, parts, processes).await).await
+    }
+
+    /// Starts a cluster in one way or another.
+    async fn start_by(
+        name: &str,
+        life: Life,
+        raise: impl AsyncFnOnce(&Place, &Processes) -> Result<Client>,
+    ) -> Result<Self> {
         remove_orphans()?;
         let start = Instant::now();
         let owner = if life == Life::Process { Some(place::myself()?) } else { None };
@@ -102,9 +112,8 @@ impl Cluster {
         let mut removal = RemoveUnless { place: place.clone(), done: false };
         let guard = if life == Life::Process { Some(Guard::start(&place)?) } else { None };
         let processes = Processes::new(&place);
-        let client = raise(&place, parts, &processes)
-            .await
-            .with_context(|| format!("cannot start the cluster {name}"))?;
+        let client =
+            raise(&place, &processes).await.with_context(|| format!("cannot start the cluster {name}"))?;
         removal.done = true;
         say(format!("cluster {name} is up after {:.1} s", start.elapsed().as_secs_f64()));
         let kubeconfig = place.kubeconfig(pki::ADMIN);
@@ -238,10 +247,10 @@ impl Drop for RemoveUnless {
 
 /// Brings everything up, the slow parts side by side.
 async fn raise(place: &Place, parts: &Parts, processes: &Processes) -> Result<Client> {
-    pki::create(place)?;
+    pki::create(place, &[])?;
     cgroup::create(place)?;
     network::create(place)?;
-    control::start_api(place, &parts.tools, processes)?;
+    control::start_api(place, &parts.tools.control, processes, &[])?;
     node::start_runtime(place, processes)?;
     let socket = place.containerd_socket();
     let limit = Duration::from_secs(60);
@@ -253,17 +262,14 @@ async fn raise(place: &Place, parts: &Parts, processes: &Processes) -> Result<Cl
         archives.iter().try_for_each(|archive| node::import(&imports_of, archive))
     });
     let client = connect(&place.kubeconfig(pki::ADMIN)).await?;
-    let ready = http::Request::get("/readyz").body(Vec::new())?;
-    processes
-        .until("the API server", limit, async || client.request_text(ready.clone()).await.is_ok())
-        .await?;
-    control::start_controllers(place, &parts.tools, processes)?;
+    api_ready(processes, &client).await?;
+    control::start_controllers(place, &parts.tools.control, processes, control::REQUESTS_PER_SECOND)?;
     foreign::apply_gateway(&client).await?;
     imports.await??;
     node::start(place, &parts.tools, processes)?;
     surroundings::apply(place, &client).await?;
     surroundings::start(place, &parts.tools, processes)?;
-    processes.during("the node", limit, node_ready(place, &client)).await?;
+    processes.during("the node", limit, node_ready(&place.node_name(), &client)).await?;
     processes.during("service accounts", limit, accounts_ready(&client)).await?;
     for (what, port) in [
         ("CoreDNS", surroundings::DNS_READY_PORT),
@@ -279,14 +285,20 @@ async fn raise(place: &Place, parts: &Parts, processes: &Processes) -> Result<Cl
     Ok(client)
 }
 
-async fn node_ready(place: &Place, client: &Client) -> Result<()> {
+async fn api_ready(processes: &Processes, client: &Client) -> Result<()> {
+    let ready = http::Request::get("/readyz").body(Vec::new())?;
+    let is_ready = async || client.request_text(ready.clone()).await.is_ok();
+    processes.until("the API server", Duration::from_secs(60), is_ready).await
+}
+
+async fn node_ready(name: &str, client: &Client) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let ready = |node: Option<&Node>| {
         let conditions =
             node.and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
         conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
     };
-    await_condition(nodes, &place.node_name(), ready).await?;
+    await_condition(nodes, name, ready).await?;
     Ok(())
 }
 

@@ -98,12 +98,12 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 }
 
 /// Where cargo puts what it builds: this program is `TARGET/PROFILE/e2e`.
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     let me = std::env::current_exe().unwrap_or_default();
     me.ancestors().nth(2).map_or_else(|| PathBuf::from("target"), Path::to_path_buf)
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
@@ -111,7 +111,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 /// This machine in a few words.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = memory

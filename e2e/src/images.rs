@@ -102,7 +102,7 @@ fn busybox() -> Result<PathBuf> {
 /// has from its base: no client of https starts without any. Its tag is its content, so that a new build is a
 /// new image.
 pub(crate) fn tidegate() -> Result<TidegateImage> {
-    let program = cargo_build("tidegate", &[], &[])?;
+    let program = tidegate_program()?;
     let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     let authorities = fs::read(AUTHORITIES)
         .with_context(|| format!("cannot read {AUTHORITIES}: apt-get install -y ca-certificates"))?;
@@ -125,6 +125,11 @@ pub(crate) fn tidegate() -> Result<TidegateImage> {
     };
     let archive = archive("tidegate", &tag, &entries, &[config])?;
     Ok(TidegateImage { program, archive, repository, tag })
+}
+
+/// Tidegate's own binary, as cargo builds it for the tests.
+pub(crate) fn tidegate_program() -> Result<PathBuf> {
+    cargo_build("tidegate", &[], &[])
 }
 
 /// Writes an archive unless it is there; older ones of that name are removed.

@@ -19,10 +19,12 @@ mod install;
 mod load;
 mod manifest;
 mod packages;
+mod scale;
 mod scene;
 mod scrape;
 mod tests;
 mod tools;
+mod usage;
 mod verify;
 
 use std::fmt::Display;
@@ -54,6 +56,8 @@ enum Action {
     },
     /// Shows Tidegate's main job on a real cluster, and measures it.
     Demo(demo::Options),
+    /// Measures what many Rollouts cost the controller, on simulated nodes.
+    Scale(scale::Options),
     /// Runs every check there is.
     Verify(verify::Options),
     /// Runs the tests on a cluster whose names contain FILTER.
@@ -134,6 +138,7 @@ async fn act(action: Action) -> Result<()> {
     match action {
         Action::Cluster { action } => act_on_cluster(action).await,
         Action::Demo(options) => demo::run(options).await,
+        Action::Scale(options) => scale::run(options).await,
         Action::Verify(options) => verify::run(options).await,
         Action::Test { filter, cluster, kubeconfig } => {
             let cluster = match (cluster, kubeconfig) {

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::cache;
-use crate::command::{command, exists, run_in_terminal};
+use crate::command::{command, exists, output, run_in_terminal};
 use crate::debian::{self, Program};
 use crate::foreign;
 use crate::say;
@@ -94,11 +95,21 @@ const ARGO_PLUGIN: Module = Module {
     )],
 };
 
+/// Simulates nodes and pods, for the cost benchmark alone.
+const KWOK: Module =
+    Module { dir: "kwok", packages: &["sigs.k8s.io/kwok/cmd/kwok"], rename: None, stamps: &[] };
+
+/// Where the programs of a control plane are.
+#[derive(Clone, Debug)]
+pub(crate) struct ControlPlane {
+    kubernetes: PathBuf,
+    pub(crate) etcd: PathBuf,
+}
+
 /// Where each built program is.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
-    kubernetes: PathBuf,
-    pub(crate) etcd: PathBuf,
+    pub(crate) control: ControlPlane,
     pub(crate) coredns: PathBuf,
     pub(crate) traefik: PathBuf,
     pub(crate) prometheus: Program,
@@ -111,8 +122,7 @@ impl Tools {
     pub(crate) fn build() -> Result<Self> {
         foreign::fetch()?;
         Ok(Self {
-            kubernetes: KUBERNETES.build()?,
-            etcd: ETCD.build()?.join("etcd"),
+            control: ControlPlane::build()?,
             coredns: COREDNS.build()?.join("coredns"),
             traefik: TRAEFIK.build()?.join("traefik"),
             prometheus: debian::prometheus()?,
@@ -120,10 +130,51 @@ impl Tools {
             sshd: debian::sshd()?,
         })
     }
+}
+
+impl ControlPlane {
+    /// Builds what is missing.
+    pub(crate) fn build() -> Result<Self> {
+        Ok(Self { kubernetes: KUBERNETES.build()?, etcd: ETCD.build()?.join("etcd") })
+    }
 
     /// A program of Kubernetes.
     pub(crate) fn kubernetes(&self, program: &str) -> PathBuf {
         self.kubernetes.join(program)
+    }
+}
+
+/// The program that simulates nodes and pods, and what it is to make of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Kwok {
+    pub(crate) program: PathBuf,
+    /// Nodes are ready at once, pods run at once and go at once, as YAML.
+    pub(crate) stages: String,
+}
+
+impl Kwok {
+    /// Where the module has the stages of nodes and of pods.
+    const STAGES: [&str; 2] = ["kustomize/stage/node/fast", "kustomize/stage/pod/fast"];
+
+    /// Builds it. It is not among the tools that `verify` builds.
+    pub(crate) fn build() -> Result<Self> {
+        let program = KWOK.build()?.join("kwok");
+        let mut go = command("go", &["mod", "download", "-json", "sigs.k8s.io/kwok"]);
+        go.current_dir(tools_dir().join(KWOK.dir)).env("GOFLAGS", "").env("GOWORK", "off");
+        let told = output(&mut go).context("cannot find the module of kwok")?;
+        let told: Value = serde_json::from_str(&told).context("cannot read what go mod download says")?;
+        let module = PathBuf::from(told["Dir"].as_str().context("go does not say where kwok is")?);
+        let mut stages = Vec::new();
+        for dir in Self::STAGES.map(|dir| module.join(dir)) {
+            for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|end| end == "yaml") && !path.ends_with("kustomization.yaml")
+                {
+                    stages.push(fs::read_to_string(path)?);
+                }
+            }
+        }
+        Ok(Self { program, stages: stages.join("\n---\n") })
     }
 }
 

@@ -6,13 +6,21 @@ use anyhow::Result;
 use crate::cluster::network::SERVICES;
 use crate::cluster::place::Place;
 use crate::cluster::process::Processes;
-use crate::tools::Tools;
+use crate::tools::ControlPlane;
 
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEER: &str = "http://127.0.0.1:2380";
 
-/// Starts what the API needs.
-pub(crate) fn start_api(place: &Place, tools: &Tools, processes: &Processes) -> Result<()> {
+/// Requests per second that the controller manager and the scheduler may send.
+pub(crate) const REQUESTS_PER_SECOND: u32 = 200;
+
+/// Starts what the API needs, the API server with further flags.
+pub(crate) fn start_api(
+    place: &Place,
+    tools: &ControlPlane,
+    processes: &Processes,
+    further: &[(&str, &str)],
+) -> Result<()> {
     let data = place.data_dir().join("etcd").display().to_string();
     processes.start(
         "etcd",
@@ -32,35 +40,38 @@ pub(crate) fn start_api(place: &Place, tools: &Tools, processes: &Processes) -> 
     )?;
     let file = |name: &str| place.pki_dir().join(name).display().to_string();
     let address = place.node_address().to_string();
-    processes.start(
-        "kube-apiserver",
-        &tools.kubernetes("kube-apiserver"),
-        &flags(&[
-            ("etcd-servers", ETCD),
-            ("advertise-address", &address),
-            ("bind-address", &address),
-            ("secure-port", "6443"),
-            ("tls-cert-file", &file("apiserver.crt")),
-            ("tls-private-key-file", &file("apiserver.key")),
-            ("client-ca-file", &file("ca.crt")),
-            ("kubelet-client-certificate", &file("kubelet-client.crt")),
-            ("kubelet-client-key", &file("kubelet-client.key")),
-            ("service-account-issuer", "https://kubernetes.default.svc.cluster.local"),
-            ("service-account-signing-key-file", &file("accounts.key")),
-            ("service-account-key-file", &file("accounts.pub")),
-            ("service-cluster-ip-range", SERVICES),
-            ("authorization-mode", "Node,RBAC"),
-            // The node has no name that a resolver knows.
-            ("kubelet-preferred-address-types", "InternalIP"),
-            ("enable-admission-plugins", "NodeRestriction"),
-            ("allow-privileged", "true"),
-        ]),
-        &[],
-    )
+    let mut args = flags(&[
+        ("etcd-servers", ETCD),
+        ("advertise-address", &address),
+        ("bind-address", &address),
+        ("secure-port", "6443"),
+        ("tls-cert-file", &file("apiserver.crt")),
+        ("tls-private-key-file", &file("apiserver.key")),
+        ("client-ca-file", &file("ca.crt")),
+        ("kubelet-client-certificate", &file("kubelet-client.crt")),
+        ("kubelet-client-key", &file("kubelet-client.key")),
+        ("service-account-issuer", "https://kubernetes.default.svc.cluster.local"),
+        ("service-account-signing-key-file", &file("accounts.key")),
+        ("service-account-key-file", &file("accounts.pub")),
+        ("service-cluster-ip-range", SERVICES),
+        ("authorization-mode", "Node,RBAC"),
+        // The node has no name that a resolver knows.
+        ("kubelet-preferred-address-types", "InternalIP"),
+        ("enable-admission-plugins", "NodeRestriction"),
+        ("allow-privileged", "true"),
+    ]);
+    args.extend(flags(further));
+    processes.start("kube-apiserver", &tools.kubernetes("kube-apiserver"), &args, &[])
 }
 
 /// Starts what needs the API.
-pub(crate) fn start_controllers(place: &Place, tools: &Tools, processes: &Processes) -> Result<()> {
+pub(crate) fn start_controllers(
+    place: &Place,
+    tools: &ControlPlane,
+    processes: &Processes,
+    per_second: u32,
+) -> Result<()> {
+    let (qps, burst) = (per_second.to_string(), (2 * per_second).to_string());
     let file = |name: &str| place.pki_dir().join(name).display().to_string();
     let kubeconfig = |user: &str| place.kubeconfig(user).display().to_string();
     let manager = kubeconfig("kube-controller-manager");
@@ -77,8 +88,8 @@ pub(crate) fn start_controllers(place: &Place, tools: &Tools, processes: &Proces
             ("use-service-account-credentials", "true"),
             ("flex-volume-plugin-dir", &place.data_dir().join("volume-plugins").display().to_string()),
             ("leader-elect", "false"),
-            ("kube-api-qps", "200"),
-            ("kube-api-burst", "400"),
+            ("kube-api-qps", &qps),
+            ("kube-api-burst", &burst),
         ]),
         &[],
     )?;
@@ -92,8 +103,8 @@ pub(crate) fn start_controllers(place: &Place, tools: &Tools, processes: &Proces
             ("authorization-kubeconfig", &scheduler),
             ("bind-address", "127.0.0.1"),
             ("leader-elect", "false"),
-            ("kube-api-qps", "200"),
-            ("kube-api-burst", "400"),
+            ("kube-api-qps", &qps),
+            ("kube-api-burst", &burst),
         ]),
         &[],
     )

@@ -47,7 +47,7 @@ pub(crate) fn start(place: &Place, tools: &Tools, processes: &Processes) -> Resu
     let (node, address) = (place.node_name(), place.node_address().to_string());
     processes.start(
         "kubelet",
-        &tools.kubernetes("kubelet"),
+        &tools.control.kubernetes("kubelet"),
         &flags(&[
             ("config", &config.display().to_string()),
             ("kubeconfig", &place.kubeconfig("kubelet").display().to_string()),
@@ -60,7 +60,7 @@ pub(crate) fn start(place: &Place, tools: &Tools, processes: &Processes) -> Resu
     )?;
     processes.start(
         "kube-proxy",
-        &tools.kubernetes("kube-proxy"),
+        &tools.control.kubernetes("kube-proxy"),
         &flags(&[
             ("kubeconfig", &place.kubeconfig("kube-proxy").display().to_string()),
             ("hostname-override", &node),

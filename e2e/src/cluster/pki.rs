@@ -19,8 +19,8 @@ use crate::cluster::place::Place;
 /// The user of the harness and of people.
 pub(crate) const ADMIN: &str = "admin";
 
-/// Writes every key, certificate and kubeconfig.
-pub(crate) fn create(place: &Place) -> Result<()> {
+/// Writes every key, certificate and kubeconfig; those of further users as file and name.
+pub(crate) fn create(place: &Place, further: &[(&str, &str)]) -> Result<()> {
     let dir = place.pki_dir();
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
@@ -59,7 +59,7 @@ pub(crate) fn create(place: &Place) -> Result<()> {
     )?;
 
     let node = format!("system:node:{}", place.node_name());
-    for (user, name, group) in [
+    let parts = [
         (ADMIN, "admin", Some("system:masters")),
         ("kubelet", node.as_str(), Some("system:nodes")),
         ("kube-controller-manager", "system:kube-controller-manager", None),
@@ -69,7 +69,9 @@ pub(crate) fn create(place: &Place) -> Result<()> {
         ("prometheus", "system:prometheus", None),
         ("traefik", "system:traefik", None),
         ("openshift-router", "system:openshift-router", None),
-    ] {
+    ];
+    let further = further.iter().map(|(user, name)| (*user, *name, None));
+    for (user, name, group) in parts.into_iter().chain(further) {
         issue(&dir, user, subject(name, group), vec![], &issuer)?;
         write_kubeconfig(place, user)?;
     }

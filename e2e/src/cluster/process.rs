@@ -92,6 +92,12 @@ impl Processes {
         children.retain_mut(|(_, child)| matches!(child.try_wait(), Ok(None)));
     }
 
+    /// The names of the programs and their process ids.
+    pub(crate) fn pids(&self) -> Vec<(String, u32)> {
+        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        children.iter().map(|(name, child)| (name.clone(), child.id())).collect()
+    }
+
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.place.log_dir().join(format!("{name}.log"))
     }

@@ -10,9 +10,8 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 
 use crate::install;
+use crate::usage::{cpu_seconds, memory};
 
-/// The unit of `/proc/PID/stat`: the same on every architecture Kubernetes runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
 /// How long is watched.
 const WATCHED: Duration = Duration::from_secs(10);
 const CONTROLLER: &str = "app.kubernetes.io/name=tidegate";
@@ -41,10 +40,10 @@ pub(super) async fn watch(client: &Client) -> Result<Option<Idle>> {
     let (start, before) = (Instant::now(), cpu_seconds(&process)?);
     tokio::time::sleep(WATCHED).await;
     let (watched, after) = (start.elapsed(), cpu_seconds(&process)?);
-    let status = std::fs::read_to_string(process.join("status")).context("the controller has ended")?;
+    let memory = memory(&process)?;
     Ok(Some(Idle {
-        memory_mib: mib(&status, "VmRSS:").context("no VmRSS in /proc")?,
-        peak_mib: mib(&status, "VmHWM:").context("no VmHWM in /proc")?,
+        memory_mib: memory.now_mib,
+        peak_mib: memory.peak_mib,
         cpu_percent: 100.0 * (after - before) / watched.as_secs_f64(),
         cpu_seconds: after,
         watched,
@@ -80,33 +79,4 @@ fn find(uid: &str) -> Option<PathBuf> {
     };
     let entries = std::fs::read_dir("/proc").ok()?;
     entries.filter_map(Result::ok).map(|entry| entry.path()).find(|path| is_ours(path))
-}
-
-fn cpu_seconds(process: &Path) -> Result<f64> {
-    let stat = std::fs::read_to_string(process.join("stat")).context("the controller has ended")?;
-    ticks(&stat).map(|ticks| ticks / TICKS_PER_SECOND).context("unreadable /proc/PID/stat")
-}
-
-/// Time in user and in kernel mode: the 12th and 13th field after the
-/// program's name, which may itself hold spaces.
-fn ticks(stat: &str) -> Option<f64> {
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
-}
-
-fn mib(status: &str, name: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{mib, ticks};
-
-    #[test]
-    fn proc_files_are_read() {
-        let stat = "7 (a b) S 1 7 7 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 9 0 100 1 1";
-        assert_eq!(ticks(stat), Some(200.0));
-        assert_eq!(mib("Name:\ta\nVmRSS:\t   20480 kB\n", "VmRSS:"), Some(20.0));
-    }
 }

@@ -1,0 +1,260 @@
+//! What many Rollouts cost the controller: its processor time, its memory and its requests, while they are made, while
+//! nothing happens, and while all of them are updated at once.
+//!
+//! The API server is a real one, the nodes and pods are simulated. Processor time and memory come from `/proc`,
+//! requests from the API server's audit log. Never part of `cargo verify`: figures depend on the machine.
+
+mod audit;
+mod goals;
+mod herd;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Client;
+use kube::api::Api;
+use kube::runtime::wait::await_condition;
+use serde_json::json;
+
+use self::audit::{Log, Tally};
+use self::herd::{Given, Herd};
+use self::report::{Phase, Report, Run};
+use crate::cluster::simulated::{Parts, Simulated};
+use crate::command::{command, output};
+use crate::install::{NAMESPACE, chart};
+use crate::usage::{cpu_seconds, memory};
+use crate::{demo, foreign, images, manifest, say, tools};
+
+/// The controller's user: what its ServiceAccount would be, so that the chart's rights are the ones it has.
+const USER: &str = "system:serviceaccount:tidegate:tidegate";
+/// The controller among the programs of the cluster.
+const CONTROLLER: &str = "tidegate";
+const LEASE: &str = "argo-rollouts-controller-lock";
+/// How long nothing is done and watched.
+const IDLE: Duration = Duration::from_secs(60);
+/// Requests count to a phase until there was none for this long.
+const QUIET: Duration = Duration::from_secs(3);
+/// Between lines that tell how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many Rollouts; each number is measured on a cluster of its own.
+    #[arg(long, value_delimiter = ',', default_value = "200,1000")]
+    rollouts: Vec<usize>,
+    /// Where the figures go, as JSON, and beside it as text; target/scale.json by default.
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
+    /// Another build of Tidegate than the one that cargo makes for the tests.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Further flags of the controller, such as --qps=20.
+    #[arg(last = true)]
+    controller_flags: Vec<String>,
+}
+
+/// Measures, prints and keeps the figures.
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let parts = tokio::task::spawn_blocking(Parts::build).await??;
+    let program = match options.program {
+        Some(program) => std::path::absolute(program)?,
+        None => tokio::task::spawn_blocking(images::tidegate_program).await??,
+    };
+    let keep = options.keep.unwrap_or_else(|| demo::target_dir().join("scale.json"));
+    let mut report = Report {
+        began: Timestamp::now(),
+        machine: demo::machine(),
+        program: program.display().to_string(),
+        flags: options.controller_flags,
+        runs: Vec::new(),
+    };
+    for count in options.rollouts {
+        say(format!("{count} Rollouts"));
+        let run = measure(count, &parts, &program, &report.flags).await;
+        report.runs.push(run.with_context(|| format!("{count} Rollouts cannot be measured"))?);
+        demo::write(&keep, &serde_json::to_string_pretty(&report)?)?;
+        demo::write(&keep.with_extension("txt"), &report.text())?;
+    }
+    say(report.text());
+    say(format!("kept in {} and {}", keep.display(), keep.with_extension("txt").display()));
+    Ok(())
+}
+
+/// Measures so many Rollouts on a fresh cluster.
+async fn measure(count: usize, parts: &Parts, program: &Path, flags: &[String]) -> Result<Run> {
+    let cluster = Simulated::start(&format!("scale-{}", std::process::id()), USER, parts).await?;
+    start_controller(&cluster, program, flags).await?;
+    let mut herd = Herd::new(cluster.client(), count).await?;
+    let mut meter = Meter::new(&cluster)?;
+    // A second for each Rollout, and what every cluster takes.
+    let limit = Duration::from_secs(180) + Duration::from_secs(1) * u32::try_from(count)?;
+    let load_before = load();
+
+    meter.begin()?;
+    let given = herd.create().await?;
+    let created = meter.end_when_healthy(Phase::CREATED, &mut herd, herd::FIRST, given, limit).await?;
+
+    meter.begin()?;
+    let start = Instant::now();
+    tokio::time::sleep(IDLE).await;
+    let idle = meter.end(Phase::IDLE, start.elapsed())?;
+
+    meter.begin()?;
+    let given = herd.update().await?;
+    let updated = meter.end_when_healthy(Phase::UPDATED, &mut herd, herd::SECOND, given, limit).await?;
+    Ok(Run {
+        rollouts: count,
+        pause_seconds: herd::PAUSE_SECONDS,
+        load: [load_before, load()],
+        phases: vec![created, idle, updated],
+    })
+}
+
+/// Installs the kinds and the rights as the chart has them, and starts the controller beside the cluster.
+async fn start_controller(cluster: &Simulated, program: &Path, flags: &[String]) -> Result<()> {
+    let client = cluster.client();
+    for namespace in [NAMESPACE, herd::NAMESPACE] {
+        let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        manifest::apply_value(client, document, namespace).await?;
+    }
+    let rendered = tokio::task::spawn_blocking(|| {
+        let mut helm = command(tools::helm()?, &["template", "tidegate"]);
+        output(helm.arg(chart()).args(["--namespace", NAMESPACE]))
+    });
+    let mut documents = manifest::parse(&rendered.await??)?;
+    let kinds = ["CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+    documents.retain(|document| kinds.iter().any(|kind| document["kind"] == *kind));
+    for document in documents {
+        manifest::apply_value(client, document, NAMESPACE).await?;
+    }
+    for kind in ["Rollout", "AnalysisRun", "Experiment", "AnalysisTemplate", "ClusterAnalysisTemplate"] {
+        foreign::until_known(client, "argoproj.io/v1alpha1", kind).await?;
+    }
+    let mut args = vec!["controller".to_owned(), "--kubeconfig".to_owned()];
+    args.push(cluster.audited_kubeconfig()?.display().to_string());
+    args.extend(flags.iter().cloned());
+    cluster.run(CONTROLLER, program, &args, &[("POD_NAMESPACE", NAMESPACE)])?;
+    until_leading(client).await.with_context(|| {
+        let log = cluster.log(CONTROLLER).map(|path| crate::command::last_lines_of(&path, 20));
+        format!("the controller does not lead:\n{}", log.unwrap_or_default())
+    })
+}
+
+async fn until_leading(client: &Client) -> Result<()> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+    let held = |lease: Option<&Lease>| {
+        let spec = lease.and_then(|lease| lease.spec.as_ref());
+        spec.is_some_and(|spec| spec.holder_identity.is_some())
+    };
+    tokio::time::timeout(Duration::from_secs(60), await_condition(leases, LEASE, held)).await??;
+    Ok(())
+}
+
+/// Reads what one phase cost.
+struct Meter<'a> {
+    cluster: &'a Simulated,
+    log: Log,
+    /// Processor seconds of each program when the phase began.
+    before: BTreeMap<String, f64>,
+}
+
+impl<'a> Meter<'a> {
+    fn new(cluster: &'a Simulated) -> Result<Self> {
+        Ok(Self { cluster, log: Log::new(cluster.audit_log()?), before: BTreeMap::new() })
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.log.read()?;
+        // The highest memory of a phase is its own, not that of the one before it.
+        let _unsupported = std::fs::write(self.controller()?.join("clear_refs"), "5");
+        self.before = self.cpu()?;
+        Ok(())
+    }
+
+    /// Ends a phase that took so long.
+    fn end(&mut self, name: &'static str, took: Duration) -> Result<Phase> {
+        let requests = self.log.read()?;
+        self.phase(name, took, requests)
+    }
+
+    /// Ends a phase once every Rollout is Healthy with an image and the controller has said all it had to say.
+    async fn end_when_healthy(
+        &mut self,
+        name: &'static str,
+        herd: &mut Herd,
+        image: &str,
+        given: Given,
+        limit: Duration,
+    ) -> Result<Phase> {
+        while given.start.elapsed() < limit && !herd.all_healthy(image, TELL_EVERY).await? {
+            self.cluster.check()?;
+            let healthy = herd.healthy(image);
+            let (seconds, memory) = (given.start.elapsed().as_secs(), memory(&self.controller()?)?);
+            say(format!("{name}: {healthy} Healthy after {seconds} s, {:.0} MiB", memory.now_mib));
+        }
+        let took = given.start.elapsed();
+        ensure!(took < limit, "{name}: only {} are Healthy after {} s", herd.healthy(image), took.as_secs());
+        let requests = self.settle().await?;
+        let mut phase = self.phase(name, took, requests)?;
+        phase.given_within_seconds = Some(given.within.as_secs_f64());
+        phase.spread = herd.spread(image, &given);
+        Ok(phase)
+    }
+
+    /// Waits until the controller makes no more requests for its objects.
+    async fn settle(&mut self) -> Result<Tally> {
+        let mut requests = self.log.read()?;
+        loop {
+            tokio::time::sleep(QUIET).await;
+            let more = self.log.read()?;
+            if more.is_quiet() {
+                return Ok(requests + more);
+            }
+            requests = requests + more;
+        }
+    }
+
+    fn phase(&self, name: &'static str, took: Duration, requests: Tally) -> Result<Phase> {
+        let memory = memory(&self.controller()?)?;
+        let mut cpu = self.cpu()?;
+        for (name, seconds) in &mut cpu {
+            *seconds -= self.before.get(name).copied().unwrap_or_default();
+        }
+        Ok(Phase {
+            name,
+            seconds: took.as_secs_f64(),
+            given_within_seconds: None,
+            spread: None,
+            cpu_seconds: cpu.remove(CONTROLLER).unwrap_or_default(),
+            memory_mib: memory.now_mib,
+            peak_mib: memory.peak_mib,
+            others_cpu_seconds: cpu,
+            requests,
+        })
+    }
+
+    fn controller(&self) -> Result<PathBuf> {
+        let mut programs = self.cluster.programs()?.into_iter();
+        let found = programs.find(|(name, _)| name == CONTROLLER);
+        found.map(|(_, process)| process).context("the controller has not been started")
+    }
+
+    fn cpu(&self) -> Result<BTreeMap<String, f64>> {
+        let programs = self.cluster.programs()?.into_iter();
+        let all = programs.chain([("this benchmark".to_owned(), PathBuf::from("/proc/self"))]);
+        all.map(|(name, process)| Ok((name, cpu_seconds(&process)?))).collect()
+    }
+}
+
+/// How many processes wanted to run during the last minute, whoever started them.
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
