@@ -24,6 +24,7 @@ use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::await_condition;
 use kube::{Client, Config};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 
 pub(crate) use self::place::Place;
@@ -214,6 +215,29 @@ impl Cluster {
     /// reached from there by their addresses.
     pub(crate) fn enter(&self) -> Result<Vec<String>> {
         Ok(vec!["nsenter".to_owned(), format!("--net={}", self.own()?.place.netns_path()), "--".to_owned()])
+    }
+
+    /// The processes of a program in a pod.
+    pub(crate) fn pids_in_pod(&self, uid: &str, program: &str) -> Result<Vec<u32>> {
+        let mut pids = cgroup::pids_of_pod(&self.own()?.place, uid);
+        pids.retain(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+            name.is_ok_and(|name| name.trim() == program)
+        });
+        Ok(pids)
+    }
+
+    /// Ends a program in a pod without a warning, as the kernel does when memory runs out.
+    pub(crate) fn kill_in_pod(&self, uid: &str, program: &str) -> Result<()> {
+        let pids = self.pids_in_pod(uid, program)?;
+        if pids.is_empty() {
+            bail!("the pod {uid} runs no {program}");
+        }
+        for pid in pids {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
+            kill_process(pid, Signal::KILL).with_context(|| format!("cannot kill {program}"))?;
+        }
+        Ok(())
     }
 
     /// Fails, with the end of its log, when a program of the cluster has ended by itself.

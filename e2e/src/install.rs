@@ -15,6 +15,11 @@ pub(crate) const NAMESPACE: &str = "tidegate";
 
 /// Installs or upgrades Tidegate with chart values given as `name=value`, and waits until it is ready.
 pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()> {
+    in_namespace(cluster, NAMESPACE, values).await
+}
+
+/// The same in another namespace, as a release of its own.
+pub(crate) async fn in_namespace(cluster: &Cluster, namespace: &str, values: &[&str]) -> Result<()> {
     let (image, helm) =
         tokio::task::spawn_blocking(|| anyhow::Ok((images::tidegate()?, tools::helm()?))).await??;
     if cluster.node_address().is_ok() {
@@ -31,7 +36,7 @@ pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()
     let mut install = command(helm, &["upgrade", "--install", "tidegate"]);
     install
         .arg(chart())
-        .args(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"])
+        .args(["--namespace", namespace, "--create-namespace", "--wait", "--timeout", "120s"])
         .arg("--kubeconfig")
         .arg(cluster.kubeconfig());
     for value in image_values(&image).iter().map(String::as_str).chain(values.iter().copied()) {
@@ -40,6 +45,17 @@ pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()
     tokio::task::spawn_blocking(move || output(&mut install))
         .await?
         .context("helm cannot install the chart")?;
+    Ok(())
+}
+
+/// Removes the release of a namespace, with what it has outside of it.
+pub(crate) async fn remove(cluster: &Cluster, namespace: &str) -> Result<()> {
+    let helm = tokio::task::spawn_blocking(tools::helm).await??;
+    let mut remove = command(helm, &["uninstall", "tidegate", "--namespace", namespace, "--kubeconfig"]);
+    remove.arg(cluster.kubeconfig());
+    tokio::task::spawn_blocking(move || output(&mut remove))
+        .await?
+        .context("helm cannot remove the release")?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,7 +45,50 @@ pub(crate) enum Outcome {
     /// An answer, by the version that gave it.
     Answered { version: String, status: u16 },
     /// No answer at all, and why.
-    Lost(String),
+    Lost(Loss),
+}
+
+/// How a request got lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// In a word, to count by: `refused`, `reset`, `cut off`, `timeout` or `other`.
+    pub(crate) kind: &'static str,
+    /// In the client's words.
+    pub(crate) why: String,
+}
+
+impl Loss {
+    fn of(error: &reqwest::Error) -> Self {
+        Self { kind: if error.is_timeout() { "timeout" } else { kind_of(error) }, why: chain(error) }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+/// What a socket tells, and what it is called here.
+const KINDS: [(io::ErrorKind, &str); 5] = [
+    (io::ErrorKind::ConnectionRefused, "refused"),
+    (io::ErrorKind::ConnectionReset, "reset"),
+    (io::ErrorKind::BrokenPipe, "reset"),
+    (io::ErrorKind::UnexpectedEof, "cut off"),
+    (io::ErrorKind::TimedOut, "timeout"),
+];
+
+/// The kind of loss that the socket tells of, somewhere down the chain of causes: others wrap it once more.
+fn kind_of(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let told = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if let Some((_, name)) = KINDS.iter().find(|(kind, _)| Some(*kind) == told) {
+            return name;
+        }
+        cause = error.source();
+    }
+    "other"
 }
 
 /// Everything that came back, in the order of sending.
@@ -172,7 +216,7 @@ impl Load {
             response.bytes().await?;
             Ok::<_, reqwest::Error>(Outcome::Answered { version, status })
         };
-        let outcome = answer.await.unwrap_or_else(|error| Outcome::Lost(chain(&error)));
+        let outcome = answer.await.unwrap_or_else(|error| Outcome::Lost(Loss::of(&error)));
         Sample { at, took: start.elapsed() - at, outcome }
     }
 }
@@ -181,6 +225,11 @@ impl Running {
     /// How many requests have been sent so far.
     pub(crate) fn sent(&self) -> u64 {
         self.record.sent.load(Ordering::Relaxed)
+    }
+
+    /// How long it has been running.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.record.start.elapsed()
     }
 
     /// What came back of the requests of the last `span`, for whoever watches.
@@ -201,6 +250,14 @@ impl Running {
 }
 
 impl Sample {
+    /// What went wrong, in a word: the status of a bad answer or the kind of a loss.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &self.outcome {
+            Outcome::Answered { status, .. } => self.is_bad().then(|| status.to_string()),
+            Outcome::Lost(loss) => Some(loss.kind.to_owned()),
+        }
+    }
+
     /// Anything but an answer below 500.
     pub(crate) fn is_bad(&self) -> bool {
         match &self.outcome {
@@ -296,7 +353,7 @@ mod tests {
         let lost = Sample {
             at: Duration::from_millis(30),
             took: PATIENCE,
-            outcome: Outcome::Lost("refused".to_owned()),
+            outcome: Outcome::Lost(Loss { kind: "refused", why: "connection refused".to_owned() }),
         };
         let samples = vec![
             answered(0, "v1", 200),
@@ -311,5 +368,25 @@ mod tests {
         assert_eq!(answers.bad().count(), 2);
         assert_eq!(answers.lost().count(), 1);
         assert_eq!(answers.first_bad().map(|sample| sample.at), Some(Duration::from_millis(20)));
+        let troubles: Vec<String> = answers.bad().filter_map(Sample::trouble).collect();
+        assert_eq!(troubles, ["500", "refused"]);
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_and_a_cut_answer_are_told_apart() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let load = Load::new(address, "shop.test", 100);
+        let cutting = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut connection, _) = listener.accept().unwrap();
+            let _request = connection.read(&mut [0; 1024]).unwrap();
+            connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").unwrap();
+        });
+        let cut = load.send(1).await.unwrap();
+        cutting.join().unwrap();
+        assert_eq!(cut.samples[0].trouble().as_deref(), Some("cut off"), "{:?}", cut.samples);
+        let refused = load.send(1).await.unwrap();
+        assert_eq!(refused.samples[0].trouble().as_deref(), Some("refused"), "{:?}", refused.samples);
     }
 }

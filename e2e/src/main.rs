@@ -60,6 +60,10 @@ enum Action {
     Scale(scale::Options),
     /// Runs every check there is.
     Verify(verify::Options),
+    /// Plays updates of every kind under load and fails when a request is lost.
+    Lossless(tests::campaign::Lossless),
+    /// Releases, aborts, scales and restarts for a long time, and looks at what is left behind.
+    Soak(tests::campaign::Soak),
     /// Runs the tests on a cluster whose names contain FILTER.
     Test {
         #[arg(default_value = "")]
@@ -140,6 +144,8 @@ async fn act(action: Action) -> Result<()> {
         Action::Demo(options) => demo::run(options).await,
         Action::Scale(options) => scale::run(options).await,
         Action::Verify(options) => verify::run(options).await,
+        Action::Soak(options) => tests::campaign::soak(options).await,
+        Action::Lossless(options) => tests::campaign::lossless(options).await,
         Action::Test { filter, cluster, kubeconfig } => {
             let cluster = match (cluster, kubeconfig) {
                 (Some(name), _) => Cluster::attach(&name).await?,

@@ -19,13 +19,18 @@
 //! --cluster dev` runs tests again and again on one cluster.
 
 mod access;
+mod admission;
 mod blue_green;
+pub(crate) mod campaign;
 mod canary;
+mod chance;
 mod client;
 mod dashboard;
 mod delivery;
 mod experiment;
+mod figures;
 mod httproute;
+mod kills;
 mod kinds;
 mod openshift;
 mod plugin;
@@ -39,6 +44,7 @@ mod sync_waves;
 pub(crate) mod takeover;
 mod together;
 mod upstream_plugin;
+mod watched;
 mod witness;
 mod workload_ref;
 
@@ -115,6 +121,8 @@ fn all() -> Vec<Case> {
         smoke::a_repository_can_be_cloned_over_http [OwnCluster],
         smoke::a_private_repository_demands_credentials [OwnCluster],
         kinds::take_the_manifests_of_users_verbatim [Tidegate],
+        admission::refuses_what_the_controller_would_call_invalid [Tidegate],
+        admission::leaves_the_controller_and_old_rollouts_alone [Tidegate],
         canary::gets_its_share_and_loses_nothing [Tidegate, Ingress],
         canary::gives_the_traffic_back_when_aborted [Tidegate, Ingress],
         canary::aborts_by_itself_when_prometheus_says_so [Tidegate, Ingress, OwnCluster],
@@ -124,6 +132,7 @@ fn all() -> Vec<Case> {
         workload_ref::takes_over_from_a_deployment_and_loses_nothing [Tidegate, Ingress],
         workload_ref::says_which_workload_is_missing [Tidegate, Ingress],
         canary::goes_on_after_the_controller_dies [Tidegate, Ingress],
+        kills::of_the_controller_lose_nothing [Tidegate, Ingress, OwnCluster],
         blue_green::switches_when_a_person_promotes_it [Tidegate, Ingress],
         blue_green::goes_back_when_aborted_after_the_switch [Tidegate, Ingress, OwnCluster],
         blue_green::goes_back_at_once_within_the_delay [Tidegate, Ingress],

@@ -2,6 +2,8 @@
 //!
 //! Input: a range of seeds. Output: failures in the order of their seeds. A seed that panics has failed too.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,38 +42,82 @@ pub struct Failure {
     pub story: Vec<String>,
 }
 
-/// What a campaign came to.
-#[derive(Debug, Default)]
+/// How to run it; none of this changes what a seed does.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    pub threads: usize,
+    /// Tells every story, and sums all of them up in a number.
+    pub digest: bool,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { threads: thread::available_parallelism().map_or(1, usize::from), digest: false }
+    }
+}
+
+/// What a campaign came to, or has come to so far.
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     pub seeds: u64,
     pub rounds: u64,
     pub failures: Vec<Failure>,
+    /// The least seed that is not played yet: a campaign that was interrupted goes on from there.
+    pub next: u64,
+    /// The same for the same stories, in whatever order they were told; 0 unless it was asked for.
+    pub digest: u64,
+    /// Seeds above `next` that are played already.
+    ahead: BTreeSet<u64>,
+}
+
+impl Report {
+    fn add(&mut self, seed: u64, played: Played) {
+        self.seeds += 1;
+        self.rounds += u64::from(played.rounds);
+        self.digest = self.digest.wrapping_add(played.digest);
+        if let Some(why) = played.why {
+            self.failures.push(Failure { seed, why, story: Vec::new() });
+        }
+        self.ahead.insert(seed);
+        while self.ahead.remove(&self.next) {
+            self.next += 1;
+        }
+    }
+}
+
+/// How one seed went.
+struct Played {
+    rounds: u32,
+    why: Option<String>,
+    digest: u64,
 }
 
 /// Runs a campaign on all cores; stops early after a few failures.
 #[must_use]
 pub fn run(campaign: &Campaign) -> Report {
+    run_watched(campaign, Effort::default(), |_| {})
+}
+
+/// The same with another effort; whoever watches is told after each seed.
+#[must_use]
+pub fn run_watched(campaign: &Campaign, effort: Effort, watch: impl Fn(&Report) + Sync) -> Report {
     let next = AtomicU64::new(campaign.from);
     let stop = AtomicBool::new(false);
-    let report = Mutex::new(Report::default());
+    let report = Mutex::new(Report { next: campaign.from, ..Report::default() });
     let end = campaign.from + campaign.seeds;
-    let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..effort.threads.max(1) {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= end {
                         break;
                     }
-                    let (rounds, why) = judge(seed, campaign);
+                    let played = judge(seed, campaign, effort.digest);
                     let Ok(mut report) = report.lock() else { break };
-                    report.seeds += 1;
-                    report.rounds += u64::from(rounds);
-                    if let Some(why) = why {
-                        report.failures.push(Failure { seed, why, story: Vec::new() });
-                        stop.store(report.failures.len() >= ENOUGH, Ordering::Relaxed);
-                    }
+                    report.add(seed, played);
+                    stop.fetch_or(report.failures.len() >= ENOUGH, Ordering::Relaxed);
+                    watch(&report);
                 }
             });
         }
@@ -84,12 +130,25 @@ pub fn run(campaign: &Campaign) -> Report {
     report
 }
 
-fn judge(seed: u64, campaign: &Campaign) -> (u32, Option<String>) {
+fn judge(seed: u64, campaign: &Campaign, digest: bool) -> Played {
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let simulation = play(seed, campaign, Tale::silent());
-        (simulation.rounds, simulation.broken)
+        let tale = if digest { Tale::wanted() } else { Tale::silent() };
+        let simulation = play(seed, campaign, tale);
+        let digest = if digest { sum(seed, &simulation.tale.lines) } else { 0 };
+        Played { rounds: simulation.rounds, why: simulation.broken, digest }
     }));
-    played.unwrap_or_else(|panic| (0, Some(format!("panic: {}", message(panic.as_ref())))))
+    played.unwrap_or_else(|panic| Played {
+        rounds: 0,
+        why: Some(format!("panic: {}", message(panic.as_ref()))),
+        digest: 0,
+    })
+}
+
+/// One number for one story.
+fn sum(seed: u64, lines: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (seed, lines).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -126,4 +185,41 @@ pub fn story(seed: u64, campaign: &Campaign) -> Vec<String> {
     let told = played.unwrap_or_else(|panic| vec![format!("panic: {}", message(panic.as_ref()))]);
     lines.extend(told.into_iter().rev().take(LAST_LINES).collect::<Vec<_>>().into_iter().rev());
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn campaign() -> Campaign {
+        Campaign { from: 10, seeds: 12, rounds: 30, settings: Settings::default() }
+    }
+
+    #[test]
+    fn a_digest_tells_stories_apart_and_not_who_told_them_when() {
+        let digest = |campaign: &Campaign, threads| {
+            run_watched(campaign, Effort { threads, digest: true }, |_| {}).digest
+        };
+        assert_eq!(digest(&campaign(), 1), digest(&campaign(), 3));
+        assert_ne!(digest(&campaign(), 2), digest(&Campaign { from: 11, ..campaign() }, 2));
+        assert_ne!(digest(&campaign(), 2), 0);
+        assert_eq!(run(&campaign()).digest, 0);
+    }
+
+    #[test]
+    fn a_campaign_that_was_interrupted_goes_on_where_no_seed_is_left_out() {
+        let mut report = Report { next: 10, ..Report::default() };
+        let mut told = Vec::new();
+        for seed in [11, 10, 13, 14, 12] {
+            report.add(seed, Played { rounds: 1, why: None, digest: 0 });
+            told.push(report.next);
+        }
+        assert_eq!(told, [10, 12, 12, 12, 15]);
+        let watched = Mutex::new(Vec::new());
+        let all = run_watched(&campaign(), Effort { threads: 2, digest: false }, |report| {
+            watched.lock().unwrap().push(report.seeds);
+        });
+        assert_eq!((all.next, all.seeds), (22, 12));
+        assert_eq!(watched.into_inner().unwrap(), (1..=12).collect::<Vec<u64>>());
+    }
 }

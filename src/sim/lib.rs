@@ -23,7 +23,7 @@ mod simulation;
 mod tale;
 mod users;
 
-pub use campaign::{Campaign, Failure, Report, run, story};
+pub use campaign::{Campaign, Effort, Failure, Report, run, run_watched, story};
 pub use controller::Sabotage;
 pub use simulation::Settings;
 

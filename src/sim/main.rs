@@ -1,18 +1,39 @@
 //! Runs many seeds: `sim --seeds 20000 --from 0 --rounds 100`. Exits with 1 when a seed breaks a rule.
 
-#![expect(clippy::print_stdout, reason = "a command line tool talks to its user")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
+mod kept;
+mod progress;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
 
-use tidegate_sim::{Campaign, Report, Settings, run};
+use tidegate_sim::{Campaign, Effort, Report, Settings, run_watched};
 
-const USAGE: &str = "usage: sim [--seeds N] [--from S] [--rounds R] [--no-fence] [--brief]";
+use kept::Kept;
+use progress::Progress;
+
+const USAGE: &str =
+    "usage: sim [--seeds N] [--from S] [--rounds R] [--threads T] [--no-fence] [--brief] [--digest]
+           [--keep FILE [--resume]]
+  --brief   tells a line of each seed that breaks a rule, and not its story
+  --digest  sums up all stories in a number, which is the same as long as the same things happen
+  --keep    keeps figures in FILE as it goes; with --resume it goes on where FILE ends";
+
+/// What to do, and what to say of it.
+struct Options {
+    campaign: Campaign,
+    effort: Effort,
+    brief: bool,
+    keep: Option<PathBuf>,
+    resume: bool,
+}
 
 fn main() -> ExitCode {
-    let mut brief = false;
-    let campaign = match parse(std::env::args().skip(1), &mut brief) {
-        Ok(campaign) => campaign,
+    let (options, before) = match parse(std::env::args().skip(1)).and_then(resumed) {
+        Ok(options) => options,
         Err(why) => {
             println!("{why}\n{USAGE}");
             return ExitCode::from(2);
@@ -20,42 +41,74 @@ fn main() -> ExitCode {
     };
     let start = Instant::now();
     std::panic::set_hook(Box::new(|_| {}));
-    let report = run(&campaign);
-    print(&report, &campaign, brief);
+    let progress = Mutex::new(Progress::new(options.campaign.seeds));
+    let keep = |report: &Report, seconds: f64| {
+        let Some(path) = &options.keep else { return };
+        if let Err(error) = before.with(&options.campaign, report, seconds).write(path) {
+            eprintln!("cannot write {}: {error}", path.display());
+        }
+    };
+    let report = run_watched(&options.campaign, options.effort, |report| {
+        let Ok(mut progress) = progress.lock() else { return };
+        if let Some(line) = progress.line(report, start.elapsed()) {
+            eprintln!("{line}");
+            keep(report, start.elapsed().as_secs_f64());
+        }
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    keep(&report, seconds);
+    print(&report, &options.campaign, options.brief);
+    let digest =
+        if options.effort.digest { format!("digest {:016x}, ", report.digest) } else { String::new() };
     println!(
-        "{} seeds from {}, {} rounds, {} broken, {:.1} s",
+        "{} seeds from {}, {} rounds, {} broken, {digest}{seconds:.1} s",
         report.seeds,
-        campaign.from,
+        options.campaign.from,
         report.rounds,
         report.failures.len(),
-        start.elapsed().as_secs_f64()
     );
-    if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let broken = !report.failures.is_empty() || before.is_broken();
+    if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>, brief: &mut bool) -> Result<Campaign, String> {
-    let mut campaign = Campaign { from: 0, seeds: 1000, rounds: 100, settings: Settings::default() };
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let campaign = Campaign { from: 0, seeds: 1000, rounds: 100, settings: Settings::default() };
+    let mut options =
+        Options { campaign, effort: Effort::default(), brief: false, keep: None, resume: false };
     while let Some(flag) = arguments.next() {
-        if flag == "--brief" {
-            *brief = true;
-            continue;
-        }
-        if flag == "--no-fence" {
-            campaign.settings.fence = false;
-            continue;
-        }
-        let value = arguments.next().ok_or_else(|| format!("{flag} needs a number"))?;
-        let number: u64 = value.parse().map_err(|_| format!("{flag} needs a number, not {value}"))?;
         match flag.as_str() {
-            "--seeds" => campaign.seeds = number,
-            "--from" => campaign.from = number,
-            "--rounds" => {
-                campaign.rounds = u32::try_from(number).map_err(|_| format!("{value} is too many rounds"))?
-            }
+            "--brief" => options.brief = true,
+            "--no-fence" => options.campaign.settings.fence = false,
+            "--digest" => options.effort.digest = true,
+            "--resume" => options.resume = true,
+            "--keep" => options.keep = Some(arguments.next().ok_or("--keep needs a file")?.into()),
+            "--seeds" => options.campaign.seeds = number(&flag, arguments.next())?,
+            "--from" => options.campaign.from = number(&flag, arguments.next())?,
+            "--rounds" => options.campaign.rounds = number(&flag, arguments.next())?,
+            "--threads" => options.effort.threads = number(&flag, arguments.next())?,
             _ => return Err(format!("unknown flag {flag}")),
         }
     }
-    Ok(campaign)
+    Ok(options)
+}
+
+fn number<N: std::str::FromStr>(flag: &str, value: Option<String>) -> Result<N, String> {
+    let value = value.ok_or_else(|| format!("{flag} needs a number"))?;
+    value.parse().map_err(|_| format!("{flag} needs a number, not {value}"))
+}
+
+/// What is left to do, and what came of the seeds before it.
+fn resumed(mut options: Options) -> Result<(Options, Kept), String> {
+    if !options.resume {
+        return Ok((options, Kept::default()));
+    }
+    let path = options.keep.as_ref().ok_or("--resume needs --keep FILE")?;
+    let kept = Kept::read(path)?;
+    let end = options.campaign.from + options.campaign.seeds;
+    kept.check(&options.campaign)?;
+    options.campaign.from = kept.next;
+    options.campaign.seeds = end.saturating_sub(kept.next);
+    Ok((options, kept))
 }
 
 /// Prints each failure, with its story unless a line each is enough.

@@ -4,7 +4,9 @@
 //! then those that became ready last, as Kubernetes does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use tidegate_engine::lint::repatched;
 use tidegate_engine::plan::PodPatch;
 use tidegate_engine::rollout::world::{self, Set, SetStatus};
@@ -17,6 +19,7 @@ use crate::shape::{BAD_IMAGES, Temper};
 #[derive(Clone, Debug)]
 struct Pod {
     number: u64,
+    name: String,
     created: i64,
     ready_from: Option<i64>,
     ready: bool,
@@ -42,7 +45,7 @@ impl Pods {
         temper: &Temper,
         random: &mut Random,
     ) -> Vec<i64> {
-        let Some(set) = cluster.sets.object(name).cloned() else {
+        let Some(set) = cluster.sets.get(name).map(|held| Arc::clone(&held.object)) else {
             self.sets.remove(name);
             publish(cluster, name, &[]);
             return Vec::new();
@@ -61,7 +64,8 @@ impl Pods {
             let start = now + 1 + random.between(temper.pod_start.0, temper.pod_start.1);
             let ready_from = (!crashes).then_some(start);
             let (labels, annotations) = (texts(&set, "labels"), texts(&set, "annotations"));
-            let pod = Pod { number: self.born, created: now, ready_from, ready: false, labels, annotations };
+            let (number, name) = (self.born, format!("{name}-{}", self.born));
+            let pod = Pod { number, name, created: now, ready_from, ready: false, labels, annotations };
             pods.push(pod);
         }
         let available_after = i64::from(set.min_ready_seconds) * 1000;
@@ -83,22 +87,22 @@ impl Pods {
         let next = next.min().into_iter().collect();
         publish(cluster, name, pods);
         if status != set.status {
-            cluster.put_set(Set { status, ..set });
+            cluster.put_set(Set { status, ..(*set).clone() });
         }
         next
     }
 
     /// Takes a pod away that was told to go; its ReplicaSet replaces it when it notices.
     pub(crate) fn evict(&mut self, pod: &str) {
-        for (set, pods) in &mut self.sets {
-            pods.retain(|known| known.name(set) != pod);
+        for pods in self.sets.values_mut() {
+            pods.retain(|known| known.name != pod);
         }
     }
 
     /// Changes the metadata of a pod.
     pub(crate) fn mark(&mut self, patch: &PodPatch) {
         for (set, pods) in &mut self.sets {
-            for pod in pods.iter_mut().filter(|pod| pod.name(set) == patch.name) {
+            for pod in pods.iter_mut().filter(|pod| pod.name == patch.name) {
                 let mut object = pod.object(set);
                 repatched(&mut object, patch);
                 (pod.labels, pod.annotations) = (object.labels, object.annotations);
@@ -162,39 +166,53 @@ impl Pods {
 }
 
 impl Pod {
-    fn name(&self, set: &str) -> String {
-        format!("{set}-{}", self.number)
-    }
-
     /// The object, with whole seconds where Kubernetes has them.
     fn object(&self, set: &str) -> world::Pod {
-        let name = self.name(set);
         world::Pod {
-            uid: name.clone(),
-            name,
+            uid: self.name.clone(),
+            name: self.name.clone(),
             set: set.to_owned(),
             labels: self.labels.clone(),
             annotations: self.annotations.clone(),
-            created: time(self.created - self.created % 1000),
-            ready_since: self.ready_from.filter(|_| self.ready).map(time),
+            created: self.created(),
+            ready_since: self.ready_since(),
             leaving: false,
         }
     }
+
+    /// Whether an object of the same name and ReplicaSet is what `object` would make.
+    fn is_shown_by(&self, object: &world::Pod) -> bool {
+        !object.leaving
+            && object.ready_since == self.ready_since()
+            && object.created == self.created()
+            && object.uid == self.name
+            && object.labels == self.labels
+            && object.annotations == self.annotations
+    }
+
+    fn created(&self) -> Timestamp {
+        time(self.created - self.created % 1000)
+    }
+
+    fn ready_since(&self) -> Option<Timestamp> {
+        self.ready_from.filter(|_| self.ready).map(time)
+    }
 }
 
-/// Brings the objects of a ReplicaSet's pods in line with its pods.
+/// Brings the objects of a ReplicaSet's pods in line with its pods, in the order of their names.
 fn publish(cluster: &mut Cluster, set: &str, pods: &[Pod]) {
-    let objects: BTreeMap<String, world::Pod> =
-        pods.iter().map(|pod| (pod.name(set), pod.object(set))).collect();
-    let known = cluster.pods.all().filter(|(_, held)| held.object.set == set);
-    let gone: Vec<String> =
-        known.map(|(name, _)| name.clone()).filter(|name| !objects.contains_key(name)).collect();
+    let mut pods: Vec<&Pod> = pods.iter().collect();
+    pods.sort_unstable_by_key(|pod| &pod.name);
+    let known = cluster.pods.from(set).take_while(|(name, _)| name.starts_with(set));
+    let known = known.filter(|(_, held)| held.object.set == set);
+    let is_gone = |name: &&String| pods.binary_search_by_key(name, |pod| &pod.name).is_err();
+    let gone: Vec<String> = known.map(|(name, _)| name).filter(is_gone).cloned().collect();
     for name in gone {
         cluster.remove_pod(&name);
     }
-    for (name, object) in objects {
-        if cluster.pods.object(&name) != Some(&object) {
-            cluster.put_pod(object);
+    for pod in pods {
+        if !cluster.pods.object(&pod.name).is_some_and(|known| known.set == set && pod.is_shown_by(known)) {
+            cluster.put_pod(pod.object(set));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! shows changes out of order, but it may show them late, each kind by itself.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// One stored object, the version that last changed it, and when that was.
@@ -81,6 +82,11 @@ impl<T> Shelf<T> {
 
     pub(crate) fn cached(&self, name: &str) -> Option<&Held<T>> {
         self.cached.get(name)
+    }
+
+    /// From a name on, in the order of names.
+    pub(crate) fn from(&self, name: &str) -> impl Iterator<Item = (&String, &Held<T>)> {
+        self.live.range::<str, _>((Bound::Included(name), Bound::Unbounded))
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (&String, &Held<T>)> {

@@ -47,9 +47,22 @@ pub(crate) fn dirs(place: &Place) -> Vec<PathBuf> {
 
 /// Every process in the cluster's group or below.
 pub(crate) fn pids(place: &Place) -> Vec<u32> {
+    pids_below(place, |_group| true)
+}
+
+/// The processes of a pod, by its uid. kubelet gives each pod a group of that name, and its containers groups below.
+pub(crate) fn pids_of_pod(place: &Place, uid: &str) -> Vec<u32> {
+    let name = format!("pod{uid}");
+    pids_below(place, |group| group.iter().any(|part| part.to_str() == Some(name.as_str())))
+}
+
+fn pids_below(place: &Place, is_wanted: impl Fn(&Path) -> bool) -> Vec<u32> {
     let mut pids = Vec::new();
     if let Some(dir) = tracked() {
         walk(&dir.join(place.cgroup()), &mut |dir| {
+            if !is_wanted(dir) {
+                return;
+            }
             let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
             pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
         });

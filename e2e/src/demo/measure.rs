@@ -235,6 +235,7 @@ pub(super) fn bad_release(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Loss;
 
     fn sample(at_ms: u64, version: &str, status: u16) -> Sample {
         let outcome = Outcome::Answered { version: version.to_owned(), status };
@@ -271,7 +272,10 @@ mod tests {
             sample(900, "v3", 200),
         ];
         samples.push(sample(1000, NO_VERSION, 503));
-        samples.push(Sample { outcome: Outcome::Lost("refused".to_owned()), ..sample(1100, "", 0) });
+        samples.push(Sample {
+            outcome: Outcome::Lost(Loss { kind: "refused", why: "refused".to_owned() }),
+            ..sample(1100, "", 0)
+        });
         samples.push(sample(1200, "v2", 500));
         let answers = answers(samples);
         assert_eq!(broken(&answers, "v3"), 3);

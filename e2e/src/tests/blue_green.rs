@@ -81,7 +81,7 @@ fn strategy(more: &Value) -> Value {
 }
 
 /// Applies the shop and waits until it is healthy.
-async fn open(scene: &Arc<Scene>, more: &Value) -> Result<Shop> {
+pub(super) async fn open(scene: &Arc<Scene>, more: &Value) -> Result<Shop> {
     let shop = Shop::of(scene);
     scene.apply(&SHOP.replace("HOST", &shop.host).replace("STRATEGY", &strategy(more).to_string())).await?;
     shop.until_phase("Healthy").await?;
@@ -92,7 +92,7 @@ fn preview(scene: &Scene, shop: &Shop) -> Result<Load> {
     Ok(Load::new(scene.cluster().ingress()?, &format!("preview.{}", shop.host), 50))
 }
 
-async fn until_switched(shop: &Shop) -> Result<Value> {
+pub(super) async fn until_switched(shop: &Shop) -> Result<Value> {
     shop.until("switched to its newest version", |rollout| {
         let status = &rollout["status"];
         status["blueGreen"]["activeSelector"] == status["currentPodHash"]

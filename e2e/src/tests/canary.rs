@@ -8,8 +8,10 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
+use super::figures::Figures;
 use super::router::Router;
 use super::shop::{Shop, ensure_none_lost, ensure_share, routed};
+use super::watched::Watched;
 use crate::install;
 use crate::scene::Scene;
 
@@ -42,15 +44,25 @@ pub(super) async fn gives_the_traffic_back_when_aborted(scene: Arc<Scene>) -> Re
 
 /// Up, measured, and promoted, behind any router.
 pub(super) async fn is_promoted(scene: Arc<Scene>, router: Router) -> Result<()> {
+    promoted(&scene, router, 100).await?.ensure_clean()
+}
+
+/// Up and back, behind any router.
+pub(super) async fn is_aborted(scene: Arc<Scene>, router: Router) -> Result<()> {
+    aborted(&scene, router, 100, &[50]).await?.ensure_clean()
+}
+
+/// Up, measured, and promoted, under a load.
+pub(super) async fn promoted(scene: &Arc<Scene>, router: Router, per_second: u32) -> Result<Figures> {
     scene.given("a shop of four pods behind the router, under load");
     let steps = json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}, {"pause": {"duration": 1}}]);
-    let shop = Shop::open_behind(&scene, router, 4, &steps).await?;
-    let load = shop.load(100).await?;
-    let running = load.start();
+    let shop = Shop::open_behind(scene, router, 4, &steps).await?;
+    let mut watched = Watched::start(&shop, per_second, "v1").await?;
     scene.when("a new version ships");
+    watched.allow(&["v1", "v2"]);
     shop.ship("v2", json!([])).await?;
     shop.until_paused_at(1).await?;
-    load.until_answers(|answers| answers.share_percent("v2") > 0.0).await?;
+    watched.until_answered_by("v2").await?;
     scene.then("it gets 20 % of 2,000 requests");
     let answers = shop.fast(400)?.send(2000).await?;
     ensure_none_lost(&answers)?;
@@ -58,35 +70,49 @@ pub(super) async fn is_promoted(scene: Arc<Scene>, router: Router) -> Result<()>
     scene.when("somebody promotes it");
     shop.promote().await?;
     shop.until_promoted("v2").await?;
-    load.until_answers(|answers| answers.share_percent("v2") > 99.9).await?;
+    watched.settle(&["v2"]).await?;
     shop.until("down to the new pods", |rollout| rollout["status"]["replicas"] == 4).await?;
     scene.then("no request was lost on the way");
-    ensure_none_lost(&running.stop().await?)
+    watched.stop().await
 }
 
-/// Up and back, behind any router.
-pub(super) async fn is_aborted(scene: Arc<Scene>, router: Router) -> Result<()> {
-    scene.given("a shop with half of its traffic on a canary");
-    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
-    let shop = Shop::open_behind(&scene, router, 4, &steps).await?;
-    let load = shop.load(100).await?;
-    let running = load.start();
-    shop.ship("v2", json!([])).await?;
-    shop.until_paused_at(1).await?;
-    load.until_answers(|answers| answers.share_percent("v2") > 30.0).await?;
-    scene.when("somebody aborts");
-    shop.patch_status(json!({"abort": true})).await?;
-    shop.until_phase("Degraded").await?;
-    scene.then("the old version answers everything, the canary goes, and nothing was lost");
-    load.until_answers(|answers| answers.share_percent("v2") < 0.1).await?;
-    shop.until("without canary pods", |rollout| {
-        rollout["status"]["updatedReplicas"].as_i64().unwrap_or(0) == 0
-    })
-    .await?;
-    scene.when("the old image is back in the spec");
-    shop.ship("v1", json!([])).await?;
-    shop.until_phase("Healthy").await?;
-    ensure_none_lost(&running.stop().await?)
+/// Up and back under a load, aborted at each of these weights in turn.
+pub(super) async fn aborted(
+    scene: &Arc<Scene>,
+    router: Router,
+    per_second: u32,
+    weights: &[i32],
+) -> Result<Figures> {
+    scene.given("a shop whose canary pauses at each weight");
+    let steps: Vec<Value> =
+        weights.iter().flat_map(|weight| [json!({"setWeight": weight}), json!({"pause": {}})]).collect();
+    let shop = Shop::open_behind(scene, router, 4, &json!(steps)).await?;
+    let mut watched = Watched::start(&shop, per_second, "v1").await?;
+    for pauses in (1..).step_by(2).take(weights.len()) {
+        scene.when("a new version is on its way");
+        watched.allow(&["v1", "v2"]);
+        shop.ship("v2", json!([])).await?;
+        for pause in (1..=pauses).step_by(2) {
+            if pause > 1 {
+                shop.promote().await?;
+            }
+            shop.until_paused_at(pause).await?;
+        }
+        watched.until_answered_by("v2").await?;
+        scene.when("somebody aborts");
+        shop.patch_status(json!({"abort": true})).await?;
+        shop.until_phase("Degraded").await?;
+        scene.then("the old version answers everything, the canary goes, and nothing was lost");
+        watched.settle(&["v1"]).await?;
+        shop.until("without canary pods", |rollout| {
+            rollout["status"]["updatedReplicas"].as_i64().unwrap_or(0) == 0
+        })
+        .await?;
+        scene.when("the old image is back in the spec");
+        shop.ship("v1", json!([])).await?;
+        shop.until_phase("Healthy").await?;
+    }
+    watched.stop().await
 }
 
 pub(super) async fn aborts_by_itself_when_prometheus_says_so(scene: Arc<Scene>) -> Result<()> {

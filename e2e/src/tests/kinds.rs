@@ -1,6 +1,6 @@
 //! The kinds as the real API server takes them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -15,22 +15,36 @@ const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/api/fixture
 
 pub(super) async fn take_the_manifests_of_users_verbatim(scene: Arc<Scene>) -> Result<()> {
     scene.given("manifests as users of Argo Rollouts and Argo CD write them");
-    let mut files: Vec<_> = std::fs::read_dir(MANIFESTS)?.collect::<Result<_, _>>()?;
-    files.sort_by_key(std::fs::DirEntry::path);
-    let files = files
-        .iter()
-        .map(std::fs::DirEntry::path)
-        .filter(|path| path.extension().is_some_and(|end| end == "yaml"));
+    let manifests = manifests()?;
     scene.then("the API server takes each of them, and knows every field");
-    let mut applied = 0;
-    for path in files {
-        for document in manifest::parse(&std::fs::read_to_string(&path)?)? {
-            apply_strictly(&scene, &path, document).await?;
-            applied += 1;
-        }
+    ensure!(manifests.len() >= 10, "only {} manifests were found in {MANIFESTS}", manifests.len());
+    for (path, document) in manifests {
+        apply_strictly(&scene, &path, document).await?;
     }
-    ensure!(applied >= 10, "only {applied} manifests were found in {MANIFESTS}");
     Ok(())
+}
+
+/// Those that are Rollouts.
+pub(super) fn rollouts() -> Result<Vec<Value>> {
+    let documents = manifests()?.into_iter().map(|(_, document)| document);
+    let rollouts: Vec<Value> = documents.filter(|document| document["kind"] == "Rollout").collect();
+    ensure!(rollouts.len() >= 3, "only {} Rollouts were found in {MANIFESTS}", rollouts.len());
+    Ok(rollouts)
+}
+
+/// All of them, in the order of their files.
+fn manifests() -> Result<Vec<(PathBuf, Value)>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(MANIFESTS)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.retain(|path| path.extension().is_some_and(|end| end == "yaml"));
+    files.sort();
+    let mut manifests = Vec::new();
+    for path in files {
+        let documents = manifest::parse(&std::fs::read_to_string(&path)?)?;
+        manifests.extend(documents.into_iter().map(|document| (path.clone(), document)));
+    }
+    Ok(manifests)
 }
 
 /// Applies one manifest for real, refusing fields that the schema does not know.

@@ -14,7 +14,7 @@ use crate::scene::Scene;
 /// The kind under test.
 pub(super) const ROLLOUT: (&str, &str) = ("argoproj.io/v1alpha1", "Rollout");
 
-/// Services and Rollout; `IMAGE`, `REPLICAS` and `STRATEGY` are filled in, and a route comes with them.
+/// Services and Rollout; what is in capitals is filled in, and a route comes with them.
 const SHOP: &str = r#"
 apiVersion: v1
 kind: Service
@@ -28,7 +28,7 @@ spec: {selector: {app: shop}, ports: [{port: 80, targetPort: 8080}]}
 ---
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout
-metadata: {name: shop}
+metadata: {name: shop, labels: LABELS}
 spec:
   replicas: REPLICAS
   selector: {matchLabels: {app: shop}}
@@ -68,6 +68,8 @@ pub(super) struct Shop {
     pub(super) scene: Arc<Scene>,
     pub(super) host: String,
     pub(super) router: Router,
+    /// The controller that its Rollout belongs to, where that is not the one for all tests.
+    instance: Option<&'static str>,
 }
 
 impl Shop {
@@ -94,10 +96,16 @@ impl Shop {
     /// The same, behind a router.
     pub(super) fn behind(scene: &Arc<Scene>, router: Router) -> Self {
         let host = format!("{}.example.com", scene.namespace());
-        Self { scene: Arc::clone(scene), host, router }
+        Self { scene: Arc::clone(scene), host, router, instance: None }
     }
 
-    async fn opened(self, replicas: i32, strategy: &Value) -> Result<Self> {
+    /// The same for the controller of this instance.
+    pub(super) fn of_instance(self, instance: Option<&'static str>) -> Self {
+        Self { instance, ..self }
+    }
+
+    /// Applies it at version v1 and waits until it is healthy.
+    pub(super) async fn opened(self, replicas: i32, strategy: &Value) -> Result<Self> {
         self.router.until_known(&self.scene).await?;
         self.scene.apply(&self.manifest("v1", replicas, strategy)).await?;
         self.until_phase("Healthy").await?;
@@ -112,7 +120,9 @@ impl Shop {
 
     /// All but the route.
     pub(super) fn without_route(&self, version: &str, replicas: i32, strategy: &Value) -> String {
-        SHOP.replace("IMAGE", &format!("tidegate.dev/app:{version}"))
+        let labels = self.instance.map(|id| json!({"argo-rollouts.argoproj.io/controller-instance-id": id}));
+        SHOP.replace("LABELS", &labels.unwrap_or_else(|| json!({})).to_string())
+            .replace("IMAGE", &format!("tidegate.dev/app:{version}"))
             .replace("REPLICAS", &replicas.to_string())
             .replace("STRATEGY", &strategy.to_string())
     }

@@ -8,8 +8,10 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
+use super::figures::Figures;
 use super::router::Router;
 use super::shop::{Shop, ensure_none_lost, ensure_share};
+use super::watched::Watched;
 use crate::scene::Scene;
 
 /// The shop before anybody heard of Rollouts.
@@ -74,13 +76,17 @@ async fn set_image(scene: &Scene, version: &str) -> Result<()> {
 }
 
 pub(super) async fn takes_over_from_a_deployment_and_loses_nothing(scene: Arc<Scene>) -> Result<()> {
+    taken_over(&scene, 100).await?.ensure_clean()
+}
+
+/// From a Deployment to a Rollout that refers to it, and on to a new version, under a load.
+pub(super) async fn taken_over(scene: &Arc<Scene>, per_second: u32) -> Result<Figures> {
     scene.given("a shop of three pods of a Deployment, under load");
-    let shop = Shop::of(&scene);
+    let shop = Shop::of(scene);
     scene.apply(BEFORE).await?;
     scene.apply(&Router::Nginx.manifest(&shop.host, "one")).await?;
     scene.until_deployed("shop").await?;
-    let load = shop.load(100).await?;
-    let running = load.start();
+    let mut watched = Watched::start(&shop, per_second, "v1").await?;
 
     scene.when("a Rollout refers to the Deployment");
     scene.apply(ROLLOUT).await?;
@@ -97,9 +103,10 @@ pub(super) async fn takes_over_from_a_deployment_and_loses_nothing(scene: Arc<Sc
     ensure!(rollout["spec"].get("selector").is_none_or(Value::is_null), "the selector was written back");
 
     scene.when("the Deployment gets another image");
-    set_image(&scene, "v2").await?;
+    watched.allow(&["v1", "v2"]);
+    set_image(scene, "v2").await?;
     shop.until_paused_at(1).await?;
-    load.until_answers(|answers| answers.share_percent("v2") > 0.0).await?;
+    watched.until_answered_by("v2").await?;
     scene.then("it is a canary with 20 % of the requests");
     let answers = shop.fast(400)?.send(2000).await?;
     ensure_none_lost(&answers)?;
@@ -110,11 +117,11 @@ pub(super) async fn takes_over_from_a_deployment_and_loses_nothing(scene: Arc<Sc
         status["phase"] == "Healthy" && status["stableRS"] == status["currentPodHash"]
     })
     .await?;
-    load.until_answers(|answers| answers.share_percent("v2") > 99.9).await?;
+    watched.settle(&["v2"]).await?;
     scene.then("no request was lost on the way, and the Deployment stays without pods");
     let deployment: Deployment = scene.api().get("shop").await.context("cannot read the Deployment")?;
     ensure!(replicas(&deployment) == 0, "the Deployment has {} pods again", replicas(&deployment));
-    ensure_none_lost(&running.stop().await?)
+    watched.stop().await
 }
 
 pub(super) async fn says_which_workload_is_missing(scene: Arc<Scene>) -> Result<()> {
