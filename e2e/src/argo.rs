@@ -2,11 +2,14 @@
 //! in `e2e/tools/upstream-crds`. Nothing is built of these modules, and nothing of them is kept here.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use kube::Client;
 use serde_json::Value;
 
 use crate::command::{command, exists, output};
+use crate::{manifest, scene};
 
 const ROLLOUTS: &str = "github.com/argoproj/argo-rollouts";
 const CD: &str = "github.com/argoproj/argo-cd/v3";
@@ -39,4 +42,27 @@ pub(crate) fn kinds() -> Result<Kinds> {
             .with_context(|| format!("Go has no directory of {path}"))
     };
     Ok(Kinds { rollouts: inside(ROLLOUTS)?, cd: inside(CD)? })
+}
+
+/// Applies the CRDs of Argo Rollouts, and waits until objects of them are served.
+pub(crate) async fn apply_rollouts(client: &Client) -> Result<()> {
+    let directory = tokio::task::spawn_blocking(kinds).await??.rollouts;
+    for entry in
+        std::fs::read_dir(&directory).with_context(|| format!("cannot list {}", directory.display()))?
+    {
+        let path = entry?.path();
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        for document in manifest::parse(&text)? {
+            if document["kind"] == "CustomResourceDefinition" {
+                manifest::apply_value(client, document, "").await?;
+            }
+        }
+    }
+    for kind in ["Rollout", "AnalysisTemplate", "ClusterAnalysisTemplate", "AnalysisRun", "Experiment"] {
+        while scene::resource(client, "argoproj.io/v1alpha1", kind).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    Ok(())
 }

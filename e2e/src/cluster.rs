@@ -48,8 +48,7 @@ pub(crate) struct Cluster {
 /// What is known of a cluster that the harness runs itself.
 struct Own {
     place: Place,
-    /// None for a cluster that another process has started.
-    processes: Option<Processes>,
+    processes: Processes,
     /// Dropping it removes the cluster.
     guard: Option<Guard>,
 }
@@ -58,9 +57,7 @@ impl Drop for Own {
     fn drop(&mut self) {
         let Some(guard) = self.guard.take() else { return };
         drop(guard);
-        if let Some(processes) = &self.processes {
-            processes.collect();
-        }
+        self.processes.collect();
     }
 }
 
@@ -118,7 +115,7 @@ impl Cluster {
         removal.done = true;
         say(format!("cluster {name} is up after {:.1} s", start.elapsed().as_secs_f64()));
         let kubeconfig = place.kubeconfig(pki::ADMIN);
-        Ok(Self { client, kubeconfig, own: Some(Own { place, processes: Some(processes), guard }) })
+        Ok(Self { client, kubeconfig, own: Some(Own { place, processes, guard }) })
     }
 
     /// Uses a cluster that `cluster up` has started.
@@ -128,7 +125,8 @@ impl Cluster {
         })?;
         let kubeconfig = place.kubeconfig(pki::ADMIN);
         let client = connect(&kubeconfig).await?;
-        Ok(Self { client, kubeconfig, own: Some(Own { place, processes: None, guard: None }) })
+        let processes = Processes::new(&place);
+        Ok(Self { client, kubeconfig, own: Some(Own { place, processes, guard: None }) })
     }
 
     /// Uses a cluster that somebody else runs.
@@ -240,9 +238,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts a program inside the cluster's network, which goes with the cluster; its output goes to a log of that name.
+    pub(crate) fn start_program(&self, name: &str, program: &Path, args: &[String]) -> Result<()> {
+        self.own()?.processes.start(name, program, args, &[])
+    }
+
+    /// Asks a program that this process started to end, and waits until it has.
+    pub(crate) async fn stop_program(&self, name: &str) -> Result<()> {
+        self.own()?.processes.stop(name).await
+    }
+
     /// Fails, with the end of its log, when a program of the cluster has ended by itself.
     pub(crate) fn check(&self) -> Result<()> {
-        self.own.as_ref().and_then(|own| own.processes.as_ref()).map_or(Ok(()), Processes::check)
+        self.own.as_ref().map_or(Ok(()), |own| own.processes.check())
     }
 
     fn own(&self) -> Result<&Own> {

@@ -75,6 +75,14 @@ enum Action {
         #[arg(long, env = "KUBECONFIG", conflicts_with = "cluster")]
         kubeconfig: Option<PathBuf>,
     },
+    /// Lets Tidegate take over from upstream's controller in every state that is served, and upstream's from Tidegate.
+    UpstreamTakeOver {
+        #[command(flatten)]
+        options: tests::handover::Options,
+        /// A cluster that `cluster up` has started and on which nothing is installed; without it, one is started and removed.
+        #[arg(long)]
+        cluster: Option<String>,
+    },
     /// Serves the bare repositories below a directory over HTTP.
     GitServer {
         root: PathBuf,
@@ -156,6 +164,16 @@ async fn act(action: Action) -> Result<()> {
                 }
             };
             verify::summary(&tests::run(Arc::new(cluster), &filter).await?)
+        }
+        Action::UpstreamTakeOver { options, cluster } => {
+            let cluster = match cluster {
+                Some(name) => Cluster::attach(&name).await?,
+                None => {
+                    let parts = tokio::task::spawn_blocking(Parts::build).await??;
+                    Cluster::start(&format!("handover-{}", std::process::id()), Life::Process, &parts).await?
+                }
+            };
+            tests::handover::run(Arc::new(cluster), &options).await
         }
         Action::GitServer { root, listen, credentials } => git::serve(root, listen, credentials).await,
         Action::ScrapeTargets { kubeconfig, targets } => {

@@ -244,9 +244,14 @@ impl Scene {
         Ok(Load::new(self.cluster.ingress()?, host, per_second))
     }
 
+    /// What was said so far, and when.
+    pub(crate) fn story(&self) -> String {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
     /// Everything that helps to see why a test failed.
     pub(crate) async fn report(&self) -> String {
-        let mut text = self.steps.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+        let mut text = self.story();
         for (api_version, kind) in [
             ("argoproj.io/v1alpha1", "Rollout"),
             ("argoproj.io/v1alpha1", "AnalysisRun"),

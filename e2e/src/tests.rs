@@ -29,6 +29,7 @@ mod dashboard;
 mod delivery;
 mod experiment;
 mod figures;
+pub(crate) mod handover;
 mod httproute;
 mod kills;
 mod kinds;
@@ -43,6 +44,8 @@ mod sync_differences;
 mod sync_waves;
 pub(crate) mod takeover;
 mod together;
+mod upstream_blue_green;
+mod upstream_experiment;
 mod upstream_plugin;
 mod watched;
 mod witness;
@@ -157,7 +160,10 @@ fn all() -> Vec<Case> {
         upstream_plugin::takes_a_canary_back [Tidegate, Ingress],
         upstream_plugin::pauses_and_restarts [Tidegate, Ingress],
         upstream_plugin::lints_creates_and_ends [Tidegate, OwnCluster],
+        upstream_blue_green::shows_promotes_and_goes_back [Tidegate, Ingress, OwnCluster],
+        upstream_experiment::shows_ends_and_tries_again [Tidegate, OwnCluster],
         dashboard::shows_and_moves_a_rollout [Tidegate, Ingress],
+        dashboard::shows_and_switches_a_blue_green [Tidegate, Ingress],
         sync::follows_the_repository [Sync, OwnCluster],
         sync::prunes_nothing_that_git_did_not_take_away [Sync, OwnCluster],
         sync::reads_a_private_repository_with_its_secret [Sync, OwnCluster],

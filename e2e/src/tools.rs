@@ -83,11 +83,14 @@ const HELM: Module = Module {
     ],
 };
 
-/// Upstream's kubectl plugin, the client that Tidegate is tested with. The module has no files of its dashboard's pages: the
-/// dashboard answers its API all the same.
-const ARGO_PLUGIN: Module = Module {
-    dir: "argo-plugin",
-    packages: &["github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts"],
+/// Upstream's kubectl plugin, the client that Tidegate is tested with, and its controller, whose place Tidegate takes. The
+/// module has no files of its dashboard's pages: the dashboard answers its API all the same.
+const ARGO_ROLLOUTS: Module = Module {
+    dir: "argo-rollouts",
+    packages: &[
+        "github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts",
+        "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+    ],
     rename: None,
     stamps: &[(
         "github.com/argoproj/argo-rollouts/utils/version.version",
@@ -187,7 +190,12 @@ pub(crate) fn build_all() -> Result<()> {
 
 /// Builds upstream's kubectl plugin, which some tests need.
 pub(crate) fn argo_plugin() -> Result<PathBuf> {
-    Ok(ARGO_PLUGIN.build()?.join("kubectl-argo-rollouts"))
+    Ok(ARGO_ROLLOUTS.build()?.join("kubectl-argo-rollouts"))
+}
+
+/// Builds upstream's controller with its plugin.
+pub(crate) fn argo_controller() -> Result<PathBuf> {
+    Ok(ARGO_ROLLOUTS.build()?.join("rollouts-controller"))
 }
 
 /// Builds Helm, which `verify` and the demo need but the cluster does not.

@@ -205,8 +205,23 @@ pub struct AnalysisTemplateRef {
     /// Name of the template.
     pub template_name: String,
     /// Looks for a ClusterAnalysisTemplate.
-    #[serde(skip_serializing_if = "empty")]
-    pub cluster_scope: bool,
+    // Absent and false mean the same, but are two texts to the hash of a canary's steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_scope: Option<bool>,
+}
+
+impl AnalysisTemplateRef {
+    /// Names a template by scope, as little as is needed.
+    #[must_use]
+    pub fn new(template_name: &str, cluster: bool) -> Self {
+        Self { template_name: template_name.to_owned(), cluster_scope: cluster.then_some(true) }
+    }
+
+    /// Tells whether a ClusterAnalysisTemplate is meant.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        self.cluster_scope == Some(true)
+    }
 }
 
 /// Labels and annotations of an AnalysisRun.

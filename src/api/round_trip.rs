@@ -142,7 +142,7 @@ fn steps_are_written_in_the_order_and_form_of_go() {
     let want = concat!(
         r#"[{"setWeight":0,"pause":{}},"#,
         r#"{"pause":{"duration":"1h"}},"#,
-        r#"{"analysis":{"templates":[{"templateName":"t"}],"args":[{"name":"a","value":"x"}],"analysisRunMetadata":{}}},"#,
+        r#"{"analysis":{"templates":[{"templateName":"t","clusterScope":false}],"args":[{"name":"a","value":"x"}]}},"#,
         r#"{"experiment":{"templates":[{"name":"new","specRef":"canary","metadata":{},"weight":5}],"duration":"5m","#,
         r#""analysisRunMetadata":{}}},"#,
         r#"{"setCanaryScale":{"weight":25}},"#,
@@ -155,7 +155,10 @@ fn steps_are_written_in_the_order_and_form_of_go() {
 #[test]
 fn zero_values_of_the_status_are_left_out() {
     assert_eq!(serde_json::to_value(rollout::RolloutStatus::default()).unwrap(), json!({}));
-    assert_eq!(serde_json::to_value(analysis::AnalysisRunStatus::default()).unwrap(), json!({"phase": ""}));
+    assert_eq!(
+        serde_json::to_value(analysis::AnalysisRunStatus::default()).unwrap(),
+        json!({"phase": "", "runSummary": {}})
+    );
     assert_eq!(serde_json::to_value(experiment::ExperimentStatus::default()).unwrap(), json!({}));
 }
 

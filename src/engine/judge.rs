@@ -15,7 +15,6 @@ pub mod harm;
 pub mod latency;
 pub mod ledger;
 pub mod promise;
-pub mod source;
 
 use serde::{Deserialize, Serialize};
 

@@ -18,6 +18,9 @@ use crate::cluster::cgroup;
 use crate::cluster::place::Place;
 use crate::command::last_lines_of;
 
+/// A program that was asked to end and has not by then is ended.
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+
 /// A process id together with the time the process started, which tells it
 /// from a later process with the same id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +86,27 @@ impl Processes {
             .process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         self.children.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), child));
+        Ok(())
+    }
+
+    /// Asks a program to end, and waits until it has. One that was never started has ended.
+    pub(crate) async fn stop(&self, name: &str) -> Result<()> {
+        let found = {
+            let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = children.iter().position(|(known, _)| known == name);
+            place.map(|place| children.remove(place).1)
+        };
+        let Some(mut child) = found else { return Ok(()) };
+        if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            kill_process(pid, Signal::TERM).with_context(|| format!("cannot stop {name}"))?;
+        }
+        let deadline = Instant::now() + STOPPED_WITHIN;
+        while child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                child.kill().with_context(|| format!("cannot end {name}"))?;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
+use super::blue_green;
 use super::client::Client;
 use super::shop::{Shop, routed};
 use crate::scene::Scene;
@@ -155,4 +156,40 @@ pub(super) async fn shows_and_moves_a_rollout(scene: Arc<Scene>) -> Result<()> {
         .await?;
     let all = |event: &Value| event["rolloutInfo"]["objectMeta"]["name"] == "shop";
     dashboard.until("info/watch", "with the shop", all).await.map(drop)
+}
+
+/// The one set of a Rollout's page that has a role.
+fn set_of<'a>(info: &'a Value, role: &str) -> &'a Value {
+    let sets = info["replicaSets"].as_array();
+    sets.into_iter().flatten().find(|set| set[role] == true).unwrap_or(&Value::Null)
+}
+
+pub(super) async fn shows_and_switches_a_blue_green(scene: Arc<Scene>) -> Result<()> {
+    scene.given("a healthy blue-green shop, and the dashboard");
+    let shop = blue_green::open(&scene, &json!({"autoPromotionEnabled": false})).await?;
+    let dashboard = Dashboard::start(&scene).await?;
+    let info = dashboard.get("shop/info").await?;
+    ensure!(info["strategy"] == "BlueGreen" && info["status"] == "Healthy", "it shows {info}");
+    let set = set_of(&info, "active");
+    ensure!(set["stable"] == true && set["pods"].as_array().map(Vec::len) == Some(3), "active is {set}");
+    scene.when("somebody sets an image on its page");
+    dashboard.press("shop/set/app/tidegate.dev/app/v2");
+    let previewed = |info: &Value| {
+        info["status"] == "Paused"
+            && set_of(info, "preview")["images"][0] == "tidegate.dev/app:v2"
+            && set_of(info, "active")["images"][0] == "tidegate.dev/app:v1"
+    };
+    dashboard.until("shop/info/watch", "paused with a preview", previewed).await?;
+    scene.when("somebody aborts, tries again and promotes");
+    dashboard.put("shop/abort", json!({})).await?;
+    dashboard.until("shop/info/watch", "Degraded", |info| info["status"] == "Degraded").await?;
+    dashboard.put("shop/retry", json!({})).await?;
+    dashboard.until("shop/info/watch", "paused with a preview", previewed).await?;
+    dashboard.put("shop/promote", json!({"full": false})).await?;
+    shop.until_promoted("v2").await?;
+    let switched = |info: &Value| {
+        let set = set_of(info, "active");
+        info["status"] == "Healthy" && set["stable"] == true && set["images"][0] == "tidegate.dev/app:v2"
+    };
+    dashboard.until("shop/info/watch", "switched", switched).await.map(drop)
 }

@@ -26,7 +26,7 @@ pub struct AnalysisRunStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
     /// How many metrics ended how.
-    #[serde(skip_serializing_if = "empty")]
+    // Go never leaves a struct out.
     pub run_summary: RunSummary,
     /// How many metrics without effect ended how.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,8 @@
 //! Steps of a canary, and the analyses that a Rollout refers to.
 //!
 //! The hash of the steps is taken over their JSON, so fields stand in Go's order and are left
-//! out by Go's rules; structs that Go never leaves out (`analysisRunMetadata`, an experiment
-//! template's `metadata`) are always written.
+//! out by Go's rules: structs that Go never leaves out (an experiment's `analysisRunMetadata`, its
+//! templates' `metadata`) are always written, and what is a pointer in Go is written if it was there.
 
 pub use crate::analysis::AnalysisTemplateRef;
 
@@ -219,8 +219,9 @@ pub struct RolloutExperimentStepAnalysisTemplateRef {
     /// Name of the template.
     pub template_name: String,
     /// Looks for a ClusterAnalysisTemplate.
-    #[serde(skip_serializing_if = "empty")]
-    pub cluster_scope: bool,
+    // Absent and false mean the same, but are two texts to the hash of the steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_scope: Option<bool>,
     /// Arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<AnalysisRunArgument>,
@@ -246,7 +247,8 @@ pub struct RolloutAnalysis {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measurement_retention: Vec<MeasurementRetention>,
     /// Metadata of the AnalysisRun.
-    pub analysis_run_metadata: AnalysisRunMetadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub analysis_run_metadata: Option<AnalysisRunMetadata>,
 }
 
 /// Analysis that runs beside the steps.
@@ -281,7 +283,8 @@ struct BackgroundFields {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     measurement_retention: Vec<MeasurementRetention>,
     /// Metadata of the AnalysisRun.
-    analysis_run_metadata: AnalysisRunMetadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    analysis_run_metadata: Option<AnalysisRunMetadata>,
     /// Step at which it starts; the first when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     starting_step: Option<i32>,

@@ -146,7 +146,8 @@ fn assess_once(run: &AnalysisRun, resolved: &Resolved, status: &mut AnalysisRunS
         }
     }
     status.run_summary = summary;
-    status.dry_run_summary = (dry_summary.count > 0).then_some(dry_summary);
+    // Upstream writes it of every run, and an unchanged status is what a take-over must leave.
+    status.dry_run_summary = Some(dry_summary);
     let (phase, message) = verdict.of_run(terminating, all_completed);
     if status.phase != Some(phase) {
         status.phase = Some(phase);

@@ -85,8 +85,9 @@ pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
     let spec = assemble(template, &given, &analysis.dry_run, &analysis.measurement_retention)?;
     let mut run = AnalysisRun::new(&request.name, spec);
     run.metadata.namespace.clone_from(&request.rollout.metadata.namespace);
-    run.metadata.labels = Some(labels(request));
-    let mut annotations = analysis.analysis_run_metadata.annotations.clone();
+    let metadata = analysis.analysis_run_metadata.clone().unwrap_or_default();
+    run.metadata.labels = Some(labels(request, metadata.labels));
+    let mut annotations = metadata.annotations;
     annotations.insert(REVISION.to_owned(), request.revision.to_string());
     run.metadata.annotations = Some(annotations);
     run.metadata.owner_references =
@@ -152,8 +153,7 @@ pub fn new_experiment_run(request: &ExperimentRunRequest<'_>) -> Result<Analysis
 
 /// The user's labels, then the Rollout's selector, then those that identify the run: a label of the user's must
 /// not make it look like a run of another revision.
-fn labels(request: &RunRequest<'_>) -> BTreeMap<String, String> {
-    let mut labels = request.analysis.analysis_run_metadata.labels.clone();
+fn labels(request: &RunRequest<'_>, mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let selector = request.rollout.spec.selector.as_ref().and_then(|selector| selector.match_labels.clone());
     labels.extend(selector.unwrap_or_default());
     labels.insert(HASH_LABEL.to_owned(), request.latest_hash.to_owned());
@@ -176,7 +176,7 @@ pub fn run_of(
     templates: &BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
     given: &[Argument],
 ) -> Result<AnalysisRunSpec, String> {
-    let reference = AnalysisTemplateRef { template_name: key.name.clone(), cluster_scope: key.cluster };
+    let reference = AnalysisTemplateRef::new(&key.name, key.cluster);
     let template = template::flatten(&[reference], templates)?;
     // Upstream passes everything on to a template that declares nothing.
     let args = if template.args.is_empty() { given.to_vec() } else { args::merge(given, &template.args)? };

@@ -108,7 +108,7 @@ fn a_metric_is_measured_as_often_as_its_count_says() {
         status(&run),
         json!({
             "phase": "Successful", "startedAt": at(0), "completedAt": at(60),
-            "runSummary": {"count": 1, "successful": 1},
+            "runSummary": {"count": 1, "successful": 1}, "dryRunSummary": {},
             "metricResults": [{
                 "name": "m", "phase": "Successful", "count": 2, "successful": 2, "consecutiveSuccess": 2,
                 "metadata": {"ResolvedPrometheusQuery": "m"},
@@ -239,6 +239,7 @@ fn a_run_of_dry_metrics_only_succeeds() {
     let mut run = run(json!({"metrics": [metric("m", json!({}))], "dryRun": [{"metricName": "m"}]}));
     round(&mut run, 0, &[("m", answer("0"))]);
     assert_eq!(status(&run)["phase"], "Successful");
+    assert_eq!(status(&run)["runSummary"], json!({}), "Go never leaves a struct out");
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn termination_ends_at_once() {
     assert_eq!(
         status(&fresh),
         json!({"phase": "Successful", "message": "Run Terminated", "startedAt": at(0), "completedAt": at(0),
-            "runSummary": {"count": 1}})
+            "runSummary": {"count": 1}, "dryRunSummary": {}})
     );
     let mut running = run(json!({"metrics": [metric("m", json!({"interval": "1m"}))]}));
     round(&mut running, 0, &[("m", answer("1"))]);
@@ -282,7 +283,9 @@ fn delays_begin_with_the_first_look() {
     let mut run = run(json!({"metrics": [metric("m", json!({"initialDelay": "5m"}))]}));
     let plan = round(&mut run, 0, &[]);
     assert_eq!(plan.wake, Some(at(300)));
-    assert_eq!(status(&run), json!({"phase": "Running", "startedAt": at(0), "runSummary": {"count": 1}}));
+    let wanted =
+        json!({"phase": "Running", "startedAt": at(0), "runSummary": {"count": 1}, "dryRunSummary": {}});
+    assert_eq!(status(&run), wanted);
     assert_eq!(round(&mut run, 299, &[]), RunPlan { wake: Some(at(300)), ..RunPlan::default() });
     round(&mut run, 300, &[("m", answer("1"))]);
     assert_eq!(status(&run)["phase"], "Successful");
@@ -304,7 +307,7 @@ fn mistakes_end_the_run_without_a_completion_time() {
         let mut run = run(spec);
         run.spec.ttl_strategy = serde_json::from_value(json!({"secondsAfterCompletion": 0})).unwrap();
         let plan = round(&mut run, 0, &[]);
-        assert_eq!(status(&run), json!({"phase": "Error", "message": message}));
+        assert_eq!(status(&run), json!({"phase": "Error", "message": message, "runSummary": {}}));
         assert_eq!(events(&plan), ["Warning AnalysisRunError: Analysis Completed. Result: Error"]);
         assert_eq!(round(&mut run, 99, &[]), RunPlan::default());
     }

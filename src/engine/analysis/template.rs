@@ -55,7 +55,7 @@ impl Found {
     fn collect(&mut self, reference: &AnalysisTemplateRef, templates: &Templates) -> Result<(), String> {
         let mut open = vec![reference];
         while let Some(reference) = open.pop() {
-            let key = TemplateKey { cluster: reference.cluster_scope, name: reference.template_name.clone() };
+            let key = TemplateKey { cluster: reference.is_cluster(), name: reference.template_name.clone() };
             if self.seen.contains(&key) {
                 continue;
             }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn reference(name: &str, cluster_scope: bool) -> AnalysisTemplateRef {
-        AnalysisTemplateRef { template_name: name.to_owned(), cluster_scope }
+        AnalysisTemplateRef::new(name, cluster_scope)
     }
 
     fn names(template: &AnalysisTemplateSpec) -> Vec<&str> {

@@ -106,7 +106,7 @@ fn spec_of_run(row: &Value) -> Result<Value, String> {
             let spec: AnalysisTemplateSpec = serde_json::from_value(spec.clone()).unwrap();
             let name = format!("t{index}");
             templates.insert(TemplateKey { cluster, name: name.clone() }, Arc::new(spec));
-            references.push(AnalysisTemplateRef { template_name: name, cluster_scope: cluster });
+            references.push(AnalysisTemplateRef::new(&name, cluster));
         }
     }
     let given: Vec<Argument> = serde_json::from_value(row.get("args").cloned().unwrap_or(json!([]))).unwrap();

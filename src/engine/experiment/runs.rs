@@ -120,10 +120,7 @@ fn start(
         new_experiment_run(&ExperimentRunRequest {
             experiment: facts.experiment,
             name,
-            template: AnalysisTemplateRef {
-                template_name: analysis.template_name.clone(),
-                cluster_scope: analysis.cluster_scope,
-            },
+            template: AnalysisTemplateRef::new(&analysis.template_name, analysis.cluster_scope),
             args: &args,
             templates: &facts.world.templates,
         })
@@ -203,17 +200,15 @@ pub(super) fn unserved(facts: &Facts<'_>) -> Option<String> {
         let known = known(facts.before, &analysis.name);
         known.analysis_run.is_empty() && !is_completed(known.phase)
     });
-    open.map(|analysis| AnalysisTemplateRef {
-        template_name: analysis.template_name.clone(),
-        cluster_scope: analysis.cluster_scope,
-    })
-    .find_map(|template| {
-        // What is missing is told as the error of its analysis.
-        let combined = flatten(std::slice::from_ref(&template), &facts.world.templates).ok()?;
-        let refused = unsupported_providers(&combined.metrics).into_iter().next()?;
-        let kind = if template.cluster_scope { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
-        Some(format!("{kind} {}: {refused}", template.template_name))
-    })
+    open.map(|analysis| AnalysisTemplateRef::new(&analysis.template_name, analysis.cluster_scope)).find_map(
+        |template| {
+            // What is missing is told as the error of its analysis.
+            let combined = flatten(std::slice::from_ref(&template), &facts.world.templates).ok()?;
+            let refused = unsupported_providers(&combined.metrics).into_iter().next()?;
+            let kind = if template.is_cluster() { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
+            Some(format!("{kind} {}: {refused}", template.template_name))
+        },
+    )
 }
 
 /// The Event of an analysis that goes from one phase to another.

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn only_the_edges_of_a_histogram_are_remembered() {
-        let counters = Counters { requests: 9, bad: 1, buckets: vec![(0.1, 4), (1.0, 7), (f64::INFINITY, 8)] };
+        let counters =
+            Counters { requests: 9, bad: 1, buckets: vec![(0.1, 4), (1.0, 7), (f64::INFINITY, 8)] };
         assert_eq!(keep(&counters, &[1.0, 2.0]), [9, 1, 8, 7, 8]);
     }
 }

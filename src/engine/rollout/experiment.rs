@@ -168,7 +168,7 @@ fn build(facts: &Facts<'_>, step: &RolloutExperimentStep) -> Result<Experiment, 
         spec.analyses.push(ExperimentAnalysisTemplateRef {
             name: analysis.name.clone(),
             template_name: analysis.template_name.clone(),
-            cluster_scope: analysis.cluster_scope,
+            cluster_scope: analysis.cluster_scope == Some(true),
             args: rollout_args(&object, &analysis.args, &facts.status.stable_rs, &facts.hash)?,
             required_for_completion: analysis.required_for_completion,
         });

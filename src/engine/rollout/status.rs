@@ -440,15 +440,16 @@ fn is_healthy(facts: &Core<'_>, next: &RolloutStatus) -> bool {
     let steps_done = facts.steps.is_empty() || next.current_step_index == step_count(facts);
     let arrived = match facts.blue_green {
         Some(strategy) => blue_green::status::is_arrived(strategy, next),
-        None => next.replicas == facts.replicas,
+        None => {
+            let is_stable = !next.stable_rs.is_empty() && next.stable_rs == next.current_pod_hash;
+            next.replicas == facts.replicas && is_stable
+        }
     };
     next.updated_replicas == facts.replicas
         && next.available_replicas == facts.replicas
         && arrived
         && facts.status.observed_generation == generation(facts)
         && steps_done
-        && !next.stable_rs.is_empty()
-        && next.stable_rs == next.current_pod_hash
 }
 
 /// Whether a status shows progress over the former one.

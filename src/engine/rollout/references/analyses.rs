@@ -106,10 +106,8 @@ pub(crate) fn unserved_metric(world: &World) -> Option<String> {
     let steps = canary.map_or(&[][..], |canary| canary.steps.as_slice());
     let experiments = steps.iter().filter_map(|step| step.experiment.as_ref());
     for analysis in experiments.flat_map(|experiment| &experiment.analyses) {
-        let template = AnalysisTemplateRef {
-            template_name: analysis.template_name.clone(),
-            cluster_scope: analysis.cluster_scope,
-        };
+        let cluster = analysis.cluster_scope == Some(true);
+        let template = AnalysisTemplateRef::new(&analysis.template_name, cluster);
         let _missing = collect(world, &[template], "", &mut found);
     }
     found.iter().find_map(|key| {
@@ -127,7 +125,7 @@ fn collect(
     found: &mut Vec<TemplateKey>,
 ) -> Result<(), FieldError> {
     for reference in wanted {
-        let key = TemplateKey { cluster: reference.cluster_scope, name: reference.template_name.clone() };
+        let key = TemplateKey { cluster: reference.is_cluster(), name: reference.template_name.clone() };
         if found.contains(&key) {
             continue;
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 use tidegate_api::GROUP;
-use tidegate_api::analysis::{AnalysisTemplate, AnalysisTemplateRef, AnalysisTemplateSpec, Argument};
+use tidegate_api::analysis::{AnalysisTemplate, AnalysisTemplateSpec, Argument};
 use tidegate_engine::analysis::run_of;
 use tidegate_engine::rollout::world::{INSTANCE_ID, TemplateKey};
 
@@ -113,8 +113,9 @@ async fn included(
 ) -> Result<BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>> {
     let mut open = spec.templates.clone();
     let mut templates = BTreeMap::from([(key, Arc::new(spec))]);
-    while let Some(AnalysisTemplateRef { template_name: name, cluster_scope: cluster }) = open.pop() {
-        let key = TemplateKey { cluster, name };
+    while let Some(reference) = open.pop() {
+        let cluster = reference.is_cluster();
+        let key = TemplateKey { cluster, name: reference.template_name };
         if templates.contains_key(&key) {
             continue;
         }

@@ -1,0 +1,194 @@
+//! From upstream's own controller to Tidegate and back: one stops, the other starts, and nothing changes by that.
+//!
+//! One controller brings objects into every state of a list, and stops. The other starts, looks at everything, and must
+//! leave it as it is: the same pods, templates, sizes, selectors, weights. Then it goes on from there to the end.
+//! Both own the same kinds, so this runs on a cluster of its own.
+
+mod controller;
+mod snapshot;
+mod states;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use futures::future::{join_all, try_join_all};
+use kube::api::{Patch, PatchParams};
+
+use self::controller::{Side, ensure_no_writes};
+use self::snapshot::{Difference, Snapshot, lines};
+use self::states::{Move, State, filled};
+use super::client::Client;
+use crate::cluster::Cluster;
+use crate::scene::Scene;
+use crate::{argo, manifest, say};
+
+/// What is looked at.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Only the states whose name contains this
+    #[arg(default_value = "")]
+    filter: String,
+    /// Only a few states, those that matter most
+    #[arg(long)]
+    short: bool,
+    /// Only one way: `to` Tidegate or `back` to upstream
+    #[arg(long)]
+    only: Option<String>,
+    /// Keeps what the objects were before and after, as files in this directory
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+impl Options {
+    fn states(&self) -> Vec<State> {
+        let chosen = |state: &State| state.name.contains(&self.filter) && (state.short || !self.short);
+        states::all().into_iter().filter(chosen).collect()
+    }
+}
+
+/// Both ways, on a cluster on which neither controller runs.
+pub(crate) async fn run(cluster: Arc<Cluster>, options: &Options) -> Result<()> {
+    ensure!(!options.states().is_empty(), "no state has {:?} in its name", options.filter);
+    argo::apply_rollouts(cluster.client()).await?;
+    let ways = [("to", Side::Upstream, Side::Tidegate), ("back", Side::Tidegate, Side::Upstream)];
+    let mut failed = Vec::new();
+    for (way, from, to) in ways {
+        if options.only.as_ref().is_some_and(|only| only != way) {
+            continue;
+        }
+        let unique = jiff::Timestamp::now().as_millisecond() % 1_000_000_000;
+        let scene = Arc::new(Scene::open(Arc::clone(&cluster), &format!("handover-{way}-{unique}")).await?);
+        let handover = Handover { scene: Arc::clone(&scene), options, way, from, to };
+        let result = handover.run().await;
+        for side in [from, to] {
+            side.stop(&scene).await?;
+        }
+        scene.close().await?;
+        if let Err(error) = result {
+            failed.push(format!("from {} to {}: {error:#}\n{}", from.name(), to.name(), scene.story()));
+        }
+    }
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+/// One way.
+struct Handover<'a> {
+    scene: Arc<Scene>,
+    options: &'a Options,
+    way: &'static str,
+    from: Side,
+    to: Side,
+}
+
+impl Handover<'_> {
+    async fn run(&self) -> Result<()> {
+        let (scene, states) = (&self.scene, self.options.states());
+        scene.given(&format!("{} with objects in {} states", self.from.name(), states.len()));
+        self.from.start(scene).await?;
+        self.apply(states::shared().iter().chain(states.iter().flat_map(|state| &state.objects))).await?;
+        self.each(&states, |state| &state.way).await?;
+        let restless: Vec<String> = states
+            .iter()
+            .filter(|state| state.is_restless)
+            .map(|state| format!("{}-canary", state.name))
+            .collect();
+        let left = Snapshot::until_quiet(scene, &restless).await?;
+        self.keep("before", &left)?;
+        self.from.stop(scene).await?;
+
+        scene.when(&format!("{} starts in its place", self.to.name()));
+        self.to.start(scene).await?;
+        self.to.until_it_has_seen(scene, &left).await?;
+        let found = Snapshot::until_quiet(scene, &restless).await?;
+        self.keep("after", &found)?;
+        scene.then("everything is as it was");
+        let differences: Vec<Difference> =
+            left.differences(&found).into_iter().filter(|one| !self.may_differ(one)).collect();
+        let unchanged = if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(anyhow!("{} changed:\n{}", self.to.name(), lines(&differences)))
+        };
+        let unwritten = if self.to == Side::Tidegate {
+            ensure_no_writes(self.to, scene, &restless).await
+        } else {
+            Ok(())
+        };
+
+        scene.when("it goes on from there");
+        let ended = self.each(&states, |state| &state.onward).await;
+        let problems: Vec<String> = [unchanged, unwritten, ended]
+            .into_iter()
+            .filter_map(|one| Some(format!("{:#}", one.err()?)))
+            .collect();
+        ensure!(problems.is_empty(), "{}", problems.join("\n"));
+        say(format!(
+            "   {} -> {}: {} states as they were, and all at their ends",
+            self.from.name(),
+            self.to.name(),
+            states.len()
+        ));
+        Ok(())
+    }
+
+    /// What may differ: nothing that upstream left, when Tidegate looks at it. Upstream for its part writes some things on
+    /// every look, whoever was there before: these are times and versions, and what it says in Events.
+    fn may_differ(&self, one: &Difference) -> bool {
+        const OF_ITS_OWN: [&str; 3] =
+            [".metadata.resourceVersion", ".metadata.generation", ".lastTransitionTime"];
+        self.to == Side::Upstream
+            && (one.object.starts_with("Event ") || OF_ITS_OWN.iter().any(|end| one.path.ends_with(end)))
+    }
+
+    async fn apply<'v>(&self, objects: impl Iterator<Item = &'v serde_json::Value>) -> Result<()> {
+        let prometheus = self.scene.cluster().prometheus_url()?;
+        let objects: Vec<_> = objects.map(|object| filled(object, states::PROMETHEUS, &prometheus)).collect();
+        let apply = objects.into_iter().map(|object| {
+            manifest::apply_value(self.scene.cluster().client(), object, self.scene.namespace())
+        });
+        try_join_all(apply).await.map(drop)
+    }
+
+    /// Goes these ways, all at once, and names every state that does not get there.
+    async fn each(&self, states: &[State], way: impl Fn(&State) -> &Vec<Move>) -> Result<()> {
+        let argo = Client::upstream(&self.scene).await?;
+        let gone = join_all(states.iter().map(|state| {
+            let (way, argo) = (way(state), &argo);
+            async move {
+                for one in way {
+                    self.go(argo, state.name, one).await.with_context(|| state.name.to_owned())?;
+                }
+                anyhow::Ok(())
+            }
+        }));
+        let lost: Vec<String> =
+            gone.await.into_iter().filter_map(|one| Some(format!("    {:#}", one.err()?))).collect();
+        ensure!(lost.is_empty(), "these did not get there:\n{}", lost.join("\n"));
+        Ok(())
+    }
+
+    async fn go(&self, argo: &Client, name: &str, one: &Move) -> Result<()> {
+        match one {
+            Move::Type(line) => argo.expect(&line.replace("{}", name), 0, &[]).await.map(drop),
+            Move::Merge((api_version, kind), name, patch) => {
+                let api = self.scene.api_of(api_version, kind).await?;
+                api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+                    .await
+                    .with_context(|| format!("cannot patch the {kind} {name}"))?;
+                Ok(())
+            }
+            Move::Until(kind, name, what, holds) => {
+                self.scene.until_json(*kind, name, what, holds).await.map(drop)
+            }
+        }
+    }
+
+    fn keep(&self, when: &str, snapshot: &Snapshot) -> Result<()> {
+        match &self.options.keep {
+            Some(directory) => snapshot.keep(&directory.join(format!("{}-{when}.json", self.way))),
+            None => Ok(()),
+        }
+    }
+}
