@@ -53,7 +53,7 @@ impl Calibration {
         }
         for (span, length) in self.spans.iter_mut().zip(SPANS) {
             span.add(&groups);
-            if self.looks % length == 0 {
+            if self.looks.is_multiple_of(length) {
                 span.end();
             }
         }

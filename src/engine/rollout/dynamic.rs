@@ -136,12 +136,18 @@ pub(super) fn regrow(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) 
     }
 }
 
-/// Whether an abort would count on stable pods whose ReplicaSet has been written to since: it may have fewer by now.
+/// Whether an abort would count on stable pods that have been evicted since, or whose ReplicaSet has been written to: there
+/// may be fewer by now.
 pub(super) fn rests_on_unseen(world: &World, fence: &Fence) -> bool {
     let is_dynamic = world.rollout.spec.strategy.canary.as_ref().is_some_and(is_on);
     let hash = world.rollout.status.as_ref().map_or("", |status| status.stable_rs.as_str());
     let mut stable = revision::owned(world).into_iter().filter(|set| set.hash() == hash);
-    is_dynamic && stable.any(|set| fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name)))
+    let is_unseen = |set: &Set| {
+        let mut pods = world.pods.iter().filter(|pod| pod.set == set.name);
+        fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name))
+            || pods.any(|pod| fence.waits_for(&Reference::new("v1", "Pod", &pod.name)))
+    };
+    is_dynamic && stable.any(is_unseen)
 }
 
 /// What still brings requests to a revision that no Service of the Rollout selects any more, if anything: routers learn of

@@ -237,7 +237,10 @@ pub(super) fn resized_for(set: &Set, want: i32, replicas: i32, plan: &mut Plan) 
         patch.annotations.insert(DESIRED_REPLICAS.to_owned(), Some(replicas.to_string()));
     }
     if want == set.replicas {
-        if !patch.annotations.is_empty() {
+        let is_noted = plan
+            .set_patches()
+            .any(|noted| noted.name == set.name && noted.annotations.contains_key(DESIRED_REPLICAS));
+        if !patch.annotations.is_empty() && !is_noted {
             plan.push(Write::PatchSet(patch), Because::Bookkeeping);
         }
         return false;
