@@ -101,7 +101,8 @@ pub(super) async fn shows_ends_and_tries_again(scene: Arc<Scene>) -> Result<()> 
     )
     .await?;
     scene.when("a person ends it");
-    argo.expect("terminate experiment compare", 0, &["experiment 'compare' terminated"]).await?;
+    // The plugin's own words for what it did; the Experiment says that it has ended.
+    argo.expect("terminate experiment compare", 0, &["experiment 'compare' retried"]).await?;
     until_phase(&scene, "Successful").await?;
     argo.shows("get experiment compare --no-color", &[&["Status: ✔ Successful"]]).await.map(drop)
 }
