@@ -314,19 +314,14 @@ async fn install_over_argo(verification: &Verification) -> Result<()> {
         say("   left out: needs root and a cluster of one's own");
         return Ok(());
     }
-    let parts = blocking(Parts::build).await?;
-    let cluster = Cluster::start(&format!("over-argo-{}", std::process::id()), Life::Process, &parts).await?;
-    tests::takeover::run(Arc::new(cluster)).await
+    tests::takeover::run(Arc::new(Cluster::start_own("over-argo").await?)).await
 }
 
 /// The tests on a real cluster.
 async fn cluster_tests(verification: &Verification) -> Result<()> {
     let cluster = match &verification.options.kubeconfig {
         Some(kubeconfig) => use_given(kubeconfig).await?,
-        None => {
-            let parts = blocking(Parts::build).await?;
-            Cluster::start(&format!("verify-{}", std::process::id()), Life::Process, &parts).await?
-        }
+        None => Cluster::start_own("verify").await?,
     };
     summary(&tests::run(Arc::new(cluster), "").await?)
 }

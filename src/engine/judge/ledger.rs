@@ -48,8 +48,7 @@ impl Ledger {
     #[must_use]
     pub fn verdict(&self, errors: &Settings, slow: &Settings) -> Verdict {
         let settings = std::iter::once(errors).chain(std::iter::repeat(slow));
-        let all: Vec<(Comparison, Settings)> =
-            self.comparisons.iter().cloned().zip(settings.copied()).collect();
+        let all: Vec<(&Comparison, Settings)> = self.comparisons.iter().zip(settings.copied()).collect();
         judge(&all)
     }
 

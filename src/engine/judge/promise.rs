@@ -33,7 +33,7 @@ impl Promise {
         if canary.requests == 0 || stable.requests == 0 {
             return;
         }
-        self.canary = [self.canary, canary].into_iter().sum();
+        self.canary += canary;
         let (own, other) = (canary.requests as f64, stable.requests as f64);
         self.expected += own * stable.rate();
         self.variance += own * own * stable.rate() * (1.0 - stable.rate()) / other;

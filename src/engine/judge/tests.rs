@@ -18,7 +18,7 @@ fn compared(looks: impl IntoIterator<Item = (Share, Share)>) -> Comparison {
 }
 
 fn verdict(comparison: &Comparison) -> Verdict {
-    judge(&[(comparison.clone(), Settings::default())])
+    judge(&[(comparison, Settings::default())])
 }
 
 fn log_choose(all: u64, some: u64) -> f64 {
@@ -150,15 +150,11 @@ fn a_rise_of_the_variance_of_latency_is_seen() {
         .collect();
     let canary: Vec<f64> = (1..=9).map(f64::from).chain((100..=106).map(f64::from)).collect();
     let (stable, canary) = (histogram(&stable, &bounds), histogram(&canary, &bounds));
-    let comparisons: Vec<(Comparison, Settings)> = stable
-        .edges()
-        .into_iter()
-        .map(|edge| {
-            let looks = (0..3).map(|_| (canary.slower_than(edge), stable.slower_than(edge)));
-            (compared(looks), Settings::default())
-        })
-        .collect();
-    assert_eq!(judge(&comparisons), Verdict::Bad);
+    let at_edge = |edge| compared((0..3).map(|_| (canary.slower_than(edge), stable.slower_than(edge))));
+    let comparisons: Vec<Comparison> = stable.edges().into_iter().map(at_edge).collect();
+    let all: Vec<(&Comparison, Settings)> =
+        comparisons.iter().map(|comparison| (comparison, Settings::default())).collect();
+    assert_eq!(judge(&all), Verdict::Bad);
 }
 
 #[test]
