@@ -97,6 +97,20 @@ impl Cluster {
         Self::start_by(name, life, async |place, processes| raise(place, parts, processes).await).await
     }
 
+    /// Builds what is missing and starts a cluster that goes with this process.
+    pub(crate) async fn start_own(purpose: &str) -> Result<Self> {
+        let parts = tokio::task::spawn_blocking(Parts::build).await??;
+        Self::start(&format!("{purpose}-{}", std::process::id()), Life::Process, &parts).await
+    }
+
+    /// The cluster of that name, or without a name one that goes with this process.
+    pub(crate) async fn attach_or_start(name: Option<&str>, purpose: &str) -> Result<Self> {
+        match name {
+            Some(name) => Self::attach(name).await,
+            None => Self::start_own(purpose).await,
+        }
+    }
+
     /// Starts a cluster in one way or another.
     async fn start_by(
         name: &str,

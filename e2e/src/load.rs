@@ -380,6 +380,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_connection_and_a_cut_answer_are_told_apart() {
+        // Another test may have been first.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let load = Load::new(address, "shop.test", 100);

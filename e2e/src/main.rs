@@ -158,21 +158,12 @@ async fn act(action: Action) -> Result<()> {
             let cluster = match (cluster, kubeconfig) {
                 (Some(name), _) => Cluster::attach(&name).await?,
                 (None, Some(kubeconfig)) => verify::use_given(&kubeconfig).await?,
-                (None, None) => {
-                    let parts = tokio::task::spawn_blocking(Parts::build).await??;
-                    Cluster::start(&format!("test-{}", std::process::id()), Life::Process, &parts).await?
-                }
+                (None, None) => Cluster::start_own("test").await?,
             };
             verify::summary(&tests::run(Arc::new(cluster), &filter).await?)
         }
         Action::UpstreamTakeOver { options, cluster } => {
-            let cluster = match cluster {
-                Some(name) => Cluster::attach(&name).await?,
-                None => {
-                    let parts = tokio::task::spawn_blocking(Parts::build).await??;
-                    Cluster::start(&format!("handover-{}", std::process::id()), Life::Process, &parts).await?
-                }
-            };
+            let cluster = Cluster::attach_or_start(cluster.as_deref(), "handover").await?;
             tests::handover::run(Arc::new(cluster), &options).await
         }
         Action::GitServer { root, listen, credentials } => git::serve(root, listen, credentials).await,

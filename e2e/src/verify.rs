@@ -45,7 +45,7 @@ struct Part {
 /// In order: what fails quickly comes first, the simulation has the machine for
 /// itself, and Rust is compiled before Go, whose builds then run beside the
 /// parts that leave a processor idle.
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 11] = [
     Part { name: "format", run: |_| async { cargo(&["fmt", "--all", "--check"]) }.boxed_local() },
     Part { name: "clippy", run: |_| async { clippy() }.boxed_local() },
     Part { name: "engine fence", run: |_| async { engine_fence() }.boxed_local() },
@@ -56,7 +56,6 @@ const PARTS: [Part; 12] = [
     Part { name: "Go tools", run: |v| go_tools(v).boxed_local() },
     Part { name: "cluster after a crash", run: |v| cluster_after_a_crash(v).boxed_local() },
     Part { name: "install over Argo", run: |v| install_over_argo(v).boxed_local() },
-    Part { name: "upstream's controller", run: |v| upstreams_controller(v).boxed_local() },
     Part { name: "cluster tests", run: |v| cluster_tests(v).boxed_local() },
 ];
 
@@ -315,31 +314,14 @@ async fn install_over_argo(verification: &Verification) -> Result<()> {
         say("   left out: needs root and a cluster of one's own");
         return Ok(());
     }
-    let parts = blocking(Parts::build).await?;
-    let cluster = Cluster::start(&format!("over-argo-{}", std::process::id()), Life::Process, &parts).await?;
-    tests::takeover::run(Arc::new(cluster)).await
-}
-
-/// Tidegate in the place of upstream's own controller, and back, in the states that matter most. Both own the same kinds,
-/// so this has a cluster of its own.
-async fn upstreams_controller(verification: &Verification) -> Result<()> {
-    if !verification.has_own_clusters() {
-        say("   left out: needs root and a cluster of one's own");
-        return Ok(());
-    }
-    let parts = blocking(Parts::build).await?;
-    let cluster = Cluster::start(&format!("upstream-{}", std::process::id()), Life::Process, &parts).await?;
-    tests::handover::run(Arc::new(cluster), &tests::handover::Options::short()).await
+    tests::takeover::run(Arc::new(Cluster::start_own("over-argo").await?)).await
 }
 
 /// The tests on a real cluster.
 async fn cluster_tests(verification: &Verification) -> Result<()> {
     let cluster = match &verification.options.kubeconfig {
         Some(kubeconfig) => use_given(kubeconfig).await?,
-        None => {
-            let parts = blocking(Parts::build).await?;
-            Cluster::start(&format!("verify-{}", std::process::id()), Life::Process, &parts).await?
-        }
+        None => Cluster::start_own("verify").await?,
     };
     summary(&tests::run(Arc::new(cluster), "").await?)
 }

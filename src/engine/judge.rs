@@ -15,7 +15,6 @@ pub mod harm;
 pub mod latency;
 pub mod ledger;
 pub mod promise;
-pub mod source;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,11 +45,18 @@ impl Share {
     }
 }
 
-impl std::iter::Sum for Share {
-    fn sum<I: Iterator<Item = Self>>(shares: I) -> Self {
-        shares.fold(Self::default(), |sum, share| Self {
-            requests: sum.requests + share.requests,
-            bad: sum.bad + share.bad,
+impl std::ops::AddAssign for Share {
+    fn add_assign(&mut self, more: Self) {
+        self.requests += more.requests;
+        self.bad += more.bad;
+    }
+}
+
+impl<'a> std::iter::Sum<&'a Self> for Share {
+    fn sum<I: Iterator<Item = &'a Self>>(shares: I) -> Self {
+        shares.fold(Self::default(), |mut sum, share| {
+            sum += *share;
+            sum
         })
     }
 }
@@ -61,6 +67,14 @@ pub struct Look {
     pub canary: Vec<Share>,
     /// In the same order at every look: a pod that is gone has no requests.
     pub stable: Vec<Share>,
+}
+
+impl Look {
+    /// All pods of the canary together, and all of the stable version.
+    #[must_use]
+    pub fn sides(&self) -> (Share, Share) {
+        (self.canary.iter().sum(), self.stable.iter().sum())
+    }
 }
 
 /// What a user may choose.
@@ -104,12 +118,11 @@ impl Comparison {
     pub fn look(&mut self, look: &Look, settings: &Settings) {
         self.calibration.look(&look.stable);
         self.calibration.exposure(&look.canary, &look.stable);
-        let (canary, stable): (Share, Share) =
-            (look.canary.iter().copied().sum(), look.stable.iter().copied().sum());
+        let (canary, stable) = look.sides();
         self.harm.look(canary, stable, settings.tolerance);
         self.promise.look(canary, stable);
-        self.canary = [self.canary, canary].into_iter().sum();
-        self.stable = [self.stable, stable].into_iter().sum();
+        self.canary += canary;
+        self.stable += stable;
     }
 
     /// Natural logarithm of the evidence that the canary is worse.
@@ -139,7 +152,7 @@ pub enum Verdict {
 
 /// Judges all comparisons together: evidence of harm is their average, goodness must hold for each.
 #[must_use]
-pub fn judge(comparisons: &[(Comparison, Settings)]) -> Verdict {
+pub fn judge(comparisons: &[(&Comparison, Settings)]) -> Verdict {
     let Some((_, first)) = comparisons.first() else { return Verdict::Undecided { missing: None } };
     let logs: Vec<f64> = comparisons.iter().map(|(comparison, _)| comparison.log_harm()).collect();
     if log_mean(&logs) >= -first.false_abort.ln() {

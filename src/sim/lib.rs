@@ -25,6 +25,7 @@ mod users;
 
 pub use campaign::{Campaign, Effort, Failure, Report, run, run_watched, story};
 pub use controller::Sabotage;
+pub use random::Random;
 pub use simulation::Settings;
 
 #[cfg(test)]

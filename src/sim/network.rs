@@ -194,9 +194,11 @@ pub(crate) fn weights(cluster: &Cluster, ways: &[Way], max: i32) -> (i32, i32) {
 
 /// What the objects ask for, as whoever serves them takes it up.
 pub(crate) fn taken_up(cluster: &Cluster, ways: &[Way], max: i32) -> InEffect {
-    let weights = ways.iter().map(|way| weight_of(cluster, &weighted(*way), max));
-    let (least, most) =
-        weights.fold((i32::MAX, 0), |(least, most), weight| (least.min(weight), most.max(weight)));
+    // A route that does not exist brings no request to either side; an Ingress without a canary brings all to one.
+    let is_there =
+        |way: &&Way| matches!(way, Way::Ingress(_)) || cluster.routes.object(&weighted(**way)).is_some();
+    let weights = ways.iter().filter(is_there).map(|way| weight_of(cluster, &weighted(*way), max));
+    let (least, most) = (weights.clone().min().unwrap_or(0), weights.max().unwrap_or(0));
     let by_steps = ways.iter().filter_map(|way| cluster.routes.object(&weighted(*way))).any(has_step_rule);
     InEffect { turn: turn(cluster), least, most, by_steps }
 }

@@ -4,14 +4,16 @@
 
 /// A stream of numbers that depends on its seed only.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// Any number.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,8 +22,8 @@ impl Random {
     }
 
     /// A number below `bound`; 0 for a bound of 0.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.draw() % bound.max(1)
     }
 
     /// A number between two others, both included.
@@ -54,9 +56,9 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_numbers() {
         let (mut one, mut other) = (Random::new(7), Random::new(7));
-        let numbers: Vec<u64> = (0..50).map(|_| one.next()).collect();
-        assert!(numbers.iter().all(|number| *number == other.next()));
-        assert_ne!(Random::new(8).next(), numbers[0]);
+        let numbers: Vec<u64> = (0..50).map(|_| one.draw()).collect();
+        assert!(numbers.iter().all(|number| *number == other.draw()));
+        assert_ne!(Random::new(8).draw(), numbers[0]);
     }
 
     #[test]

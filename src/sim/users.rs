@@ -51,7 +51,7 @@ impl Act {
             25..=30 => Self::Image(random.pick::<&str>(&BAD_IMAGES)),
             31..=41 => Self::Replicas(random.int(0, 12)),
             42 => Self::Autoscale(random.int(0, 12)),
-            43..=45 => Self::Steps(random.next()),
+            43..=45 => Self::Steps(random.draw()),
             46..=62 => Self::Promote,
             63..=66 => Self::PromoteFull,
             67..=74 => Self::Abort,
@@ -64,9 +64,9 @@ impl Act {
             }
             92 if shape.routed => Self::DeleteWay(way),
             93 if shape.routed => Self::Tamper(way, random.int(0, 100)),
-            94 => Self::ScaleSet(random.next(), random.int(0, 12)),
-            95 => Self::DeleteSet(random.next()),
-            96 => Self::RoleMetadata(random.next()),
+            94 => Self::ScaleSet(random.draw(), random.int(0, 12)),
+            95 => Self::DeleteSet(random.draw()),
+            96 => Self::RoleMetadata(random.draw()),
             97 => Self::KillPods(random.below(4) + 1),
             _ => Self::Restart(i64::from(random.int(-20, 40))),
         }

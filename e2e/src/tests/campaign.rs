@@ -19,7 +19,7 @@ use self::stories::{STORIES, Setting, Story};
 use super::chance::Chance;
 use super::figures::Figures;
 use super::namespace_of;
-use crate::cluster::{Cluster, Life, Parts};
+use crate::cluster::Cluster;
 use crate::scene::Scene;
 use crate::{demo, install, say};
 
@@ -45,6 +45,13 @@ pub(crate) struct Lossless {
     /// What the moments of the kills follow from.
     #[arg(long)]
     seed: Option<u64>,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Where a campaign runs, and where its figures go.
+#[derive(clap::Args)]
+struct Where {
     /// Where the figures go.
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
@@ -53,9 +60,23 @@ pub(crate) struct Lossless {
     cluster: Option<String>,
 }
 
+impl Where {
+    /// A cluster with Tidegate on it.
+    async fn cluster(&self, purpose: &str) -> Result<Arc<Cluster>> {
+        let cluster = Cluster::attach_or_start(self.cluster.as_deref(), purpose).await?;
+        install::with_values(&cluster, &VALUES).await?;
+        Ok(Arc::new(cluster))
+    }
+
+    /// The file of the figures, which is named after the campaign unless somebody says otherwise.
+    fn file(&self, name: &str) -> PathBuf {
+        self.keep.clone().unwrap_or_else(|| demo::target_dir().join(name))
+    }
+}
+
 /// Plays every story, one after the other, and fails when a request was lost.
 pub(crate) async fn lossless(options: Lossless) -> Result<()> {
-    let cluster = cluster(options.cluster.as_deref(), "lossless").await?;
+    let cluster = options.place.cluster("lossless").await?;
     let setting = Setting {
         per_second: options.rate,
         kills: options.kills,
@@ -67,7 +88,7 @@ pub(crate) async fn lossless(options: Lossless) -> Result<()> {
         let figures = play(&cluster, name, *story, setting).await?;
         say(row(&figures));
         all.push(figures);
-        let path = options.keep.clone().unwrap_or_else(|| demo::target_dir().join("lossless.json"));
+        let path = options.place.file("lossless.json");
         // After each story, so that an end in the middle loses none of them.
         keep(&path, setting, &all)?;
     }
@@ -80,19 +101,6 @@ pub(crate) async fn lossless(options: Lossless) -> Result<()> {
     let bad: Vec<&str> = all.iter().filter(|one| !one.is_clean()).map(|one| one.scenario.as_str()).collect();
     ensure!(bad.is_empty(), "not without a loss: {}", bad.join(", "));
     Ok(())
-}
-
-/// A cluster with Tidegate on it.
-async fn cluster(name: Option<&str>, purpose: &str) -> Result<Arc<Cluster>> {
-    let cluster = match name {
-        Some(name) => Cluster::attach(name).await?,
-        None => {
-            let parts = tokio::task::spawn_blocking(Parts::build).await??;
-            Cluster::start(&format!("{purpose}-{}", std::process::id()), Life::Process, &parts).await?
-        }
-    };
-    install::with_values(&cluster, &VALUES).await?;
-    Ok(Arc::new(cluster))
 }
 
 async fn play(cluster: &Arc<Cluster>, name: &str, story: Story, setting: Setting) -> Result<Figures> {

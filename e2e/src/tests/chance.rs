@@ -1,12 +1,14 @@
 //! Chance that can be had again: everything follows from a seed, which is printed.
 
-/// A stream of numbers (SplitMix64).
+use tidegate_sim::Random;
+
+/// A stream of numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
+pub(super) struct Chance(Random);
 
 impl Chance {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Random::new(seed))
     }
 
     /// A seed that nobody chose.
@@ -16,11 +18,7 @@ impl Chance {
 
     /// A number from 0 up to, but not including, `end`.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end.max(1)
+        self.0.below(end)
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::shop::Shop;
 use crate::scene::Scene;
 
-const EXPERIMENT: (&str, &str) = ("argoproj.io/v1alpha1", "Experiment");
+pub(super) const EXPERIMENT: (&str, &str) = ("argoproj.io/v1alpha1", "Experiment");
 const SET: (&str, &str) = ("apps/v1", "ReplicaSet");
 
 /// A metric of Prometheus that is `VALUE` and is measured twice; only 1 is good.
@@ -54,8 +54,13 @@ spec:
 "#;
 
 async fn metric(scene: &Scene, value: &str) -> Result<()> {
+    apply_metric(scene, METRIC, value).await
+}
+
+/// Applies a template whose metric asks the cluster's Prometheus for a number.
+pub(super) async fn apply_metric(scene: &Scene, template: &str, value: &str) -> Result<()> {
     let address = scene.cluster().prometheus_url()?;
-    scene.apply(&METRIC.replace("ADDRESS", &address).replace("VALUE", value)).await
+    scene.apply(&template.replace("ADDRESS", &address).replace("VALUE", value)).await
 }
 
 pub(super) async fn compares_two_versions_and_leaves_nothing(scene: Arc<Scene>) -> Result<()> {

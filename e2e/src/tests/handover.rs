@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// Only the states whose name contains this
     #[arg(default_value = "")]
     filter: String,
-    /// Only the states that `verify` looks at
+    /// Only a few states, those that matter most
     #[arg(long)]
     short: bool,
     /// Only one way: `to` Tidegate or `back` to upstream
@@ -41,11 +41,6 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What `verify` asks for.
-    pub(crate) fn short() -> Self {
-        Self { short: true, ..Self::default() }
-    }
-
     fn states(&self) -> Vec<State> {
         let chosen = |state: &State| state.name.contains(&self.filter) && (state.short || !self.short);
         states::all().into_iter().filter(chosen).collect()

@@ -192,10 +192,10 @@ impl Moment {
             Self::Change { nth, then } => {
                 let mut count = changes.count.clone();
                 let enough = *count.borrow() + nth;
-                // Where so many changes do not come, any moment will do.
-                let _late =
-                    tokio::time::timeout(Duration::from_secs(3), count.wait_for(|count| *count >= enough))
-                        .await;
+                // Where so many changes do not come, any moment will do. What is answered locks the count, and whoever counts on
+                // would block its thread: it is let go before the pause.
+                let wait = count.wait_for(|count| *count >= enough);
+                drop(tokio::time::timeout(Duration::from_secs(3), wait).await);
                 tokio::time::sleep(*then).await;
             }
         }

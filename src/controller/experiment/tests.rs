@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_api::experiment::Experiment;
 use tidegate_engine::fence::Seen;
 
 use super::Experiments;
@@ -147,23 +146,21 @@ async fn a_name_that_somebody_else_has_is_remembered() {
 /// A ReplicaSet that a former attempt has made is taken up, and the plan goes on.
 #[tokio::test]
 async fn a_replica_set_of_a_lost_answer_is_taken_up() {
-    let mut bench = bench();
-    put(&bench.scene.stores.experiments, experiment(Value::Null, false));
-    let kept = Experiment::keep(experiment(Value::Null, false), None).unwrap();
-    let (mut live, hash) = (set(0, None), tidegate_hash(&kept));
+    let mut former = bench();
+    put(&former.scene.stores.experiments, experiment(Value::Null, false));
+    let (_, lost) = former.round(vec![refusal(403, "Forbidden"), (200, written("e", "9"))]).await;
+    let mut live = set(0, None);
     live["apiVersion"] = "apps/v1".into();
     live["kind"] = "ReplicaSet".into();
-    live["metadata"]["labels"]["rollouts-pod-template-hash"] = hash.into();
+    live["metadata"]["labels"]["rollouts-pod-template-hash"] =
+        lost[0].1["metadata"]["labels"]["rollouts-pod-template-hash"].clone();
+    let mut bench = bench();
+    put(&bench.scene.stores.experiments, experiment(Value::Null, false));
     let answers = vec![refusal(409, "AlreadyExists"), (200, live), (200, written("e", "9"))];
     let (next, asked) = bench.round(answers).await;
     assert!(matches!(next, Next::After(_)), "{next:?}");
     assert_eq!(asked[1].0, format!("GET {SETS}/e-a"));
     assert_eq!(asked[2].0, STATUS);
-}
-
-fn tidegate_hash(experiment: &Experiment) -> String {
-    use tidegate_engine::rollout::hash::{canonical, pod_template_hash};
-    pod_template_hash(&canonical(&experiment.spec.templates[0].template.0), None)
 }
 
 #[tokio::test]

@@ -48,12 +48,11 @@ impl Calibration {
         self.looks += 1;
         let mut groups = vec![Share::default(); pods.len().min(GROUPS)];
         for (at, pod) in pods.iter().enumerate() {
-            let group = &mut groups[at % GROUPS];
-            *group = [*group, *pod].into_iter().sum();
+            groups[at % GROUPS] += *pod;
         }
         for (span, length) in self.spans.iter_mut().zip(SPANS) {
             span.add(&groups);
-            if self.looks % length == 0 {
+            if self.looks.is_multiple_of(length) {
                 span.end();
             }
         }
@@ -90,14 +89,14 @@ impl Span {
             self.open.resize(groups.len(), Share::default());
         }
         for (sum, group) in self.open.iter_mut().zip(groups) {
-            *sum = [*sum, *group].into_iter().sum();
+            *sum += *group;
         }
     }
 
     /// Compares the groups with one another: Pearson's statistic, weighted by the bad requests.
     fn end(&mut self) {
         let groups = std::mem::take(&mut self.open);
-        let all: Share = groups.iter().copied().sum();
+        let all: Share = groups.iter().sum();
         let (mut count, mut squares) = (0.0_f64, 0.0);
         for group in groups.iter().filter(|group| group.requests > 0) {
             let part = group.requests as f64 / all.requests as f64;

@@ -33,7 +33,7 @@ impl Promise {
         if canary.requests == 0 || stable.requests == 0 {
             return;
         }
-        self.canary = [self.canary, canary].into_iter().sum();
+        self.canary += canary;
         let (own, other) = (canary.requests as f64, stable.requests as f64);
         self.expected += own * stable.rate();
         self.variance += own * own * stable.rate() * (1.0 - stable.rate()) / other;
@@ -50,14 +50,18 @@ impl Promise {
         log_mean(&logs)
     }
 
-    /// Requests that the canary still needs at its present rate until the evidence reaches `target`.
+    /// Requests that the canary still needs at its present rate until the evidence surely reaches `target`.
     #[must_use]
     pub fn missing(&self, margin: f64, dispersion: f64, target: f64) -> Option<u64> {
         let limit = self.limit(margin, dispersion);
         let rate = self.canary.rate();
-        let gain = PARTS.map(|part| per_request(rate, part * limit, limit)).into_iter().fold(0.0, f64::max);
-        let more = (target - self.log_evidence(margin, dispersion)).max(0.0);
-        (gain > 0.0).then(|| (more * dispersion / gain).ceil() as u64)
+        let needed = PARTS.into_iter().filter_map(|part| {
+            let gain = per_request(rate, part * limit, limit) / dispersion;
+            // Alone, one of the alternatives has to make up for all others.
+            let more = target + (PARTS.len() as f64).ln() - self.log_ratio(part * limit, limit) / dispersion;
+            (gain > 0.0).then(|| (more.max(0.0) / gain).ceil())
+        });
+        needed.reduce(f64::min).map(|requests| requests as u64)
     }
 
     /// The rate from which on a canary would do harm.

@@ -10,8 +10,12 @@ use crate::route::Acceptance;
 impl Judge<'_> {
     /// Ready pods of the stable revision behind its Service, as far as its ReplicaSet keeps them.
     fn stable_carriers(&self) -> i32 {
-        let set = set_of(&self.live, &self.facts.status.stable_rs);
-        self.ready_of_stable().min(set.map_or(0, |set| set.replicas.min(set.status.ready)))
+        // Pods that the plan itself asks for are not there yet.
+        let kept = [self.seen, &self.live].map(|world| {
+            let set = set_of(world, &self.facts.status.stable_rs);
+            set.map_or(0, |set| set.replicas.min(set.status.ready))
+        });
+        self.ready_of_stable().min(kept[0]).min(kept[1])
     }
 
     /// Ready pods of other revisions behind the canary Service.
@@ -87,7 +91,8 @@ impl Judge<'_> {
     pub(super) fn is_regrowth(&self, patch: &SetPatch) -> bool {
         let stable = set_of(&self.live, &self.facts.status.stable_rs);
         let grows = patch.replicas.is_some_and(|(from, to)| to > from && to <= self.facts.replicas);
-        self.facts.dynamic && self.aborting && grows && stable.is_some_and(|set| set.name == patch.name)
+        let asked = self.aborting || self.facts.status.abort;
+        self.facts.dynamic && asked && grows && stable.is_some_and(|set| set.name == patch.name)
     }
 
     /// After the plan of an abort the stable revision has all its pods, or they are on their way.

@@ -152,7 +152,9 @@ impl Judge<'_> {
             );
             self.blame(Rule::PointedAtNothing, why);
         }
-        let replicas = set_of(&self.live, to).map_or(0, |set| set.replicas);
+        // Pods that this very plan asks for are not there yet.
+        let size = |world| set_of(world, to).map_or(0, |set| set.replicas);
+        let replicas = size(&self.live).min(size(self.seen));
         if stable && !known.annotations.contains_key(MANAGED_BY) && available < replicas {
             let why = format!(
                 "Service {service} is adopted while {to} has {available} of {replicas} pods available"

@@ -53,6 +53,10 @@ impl Ready {
     /// Of ten replicas four stable pods carry 40 of 100. Where both sides together have fewer pods than the replicas,
     /// each pod gets the same: two stable pods beside two canary pods carry half, and beside none everything.
     fn least_weight(self) -> i32 {
+        // With no replicas wanted the side that still has pods keeps the traffic.
+        if self.stable == 0 {
+            return if self.canary > 0 { self.max_weight } else { 0 };
+        }
         let whole = self.replicas.min(self.stable.saturating_add(self.canary));
         if whole <= 0 {
             return 0;
@@ -105,6 +109,14 @@ pub(super) fn stable_pods(facts: &Facts<'_>, aborted: bool) -> i32 {
     step::at_least_minimum(facts, share_ceil(max - away, facts.replicas, max))
 }
 
+/// The fewest pods that the stable revision keeps while it shrinks: its share by what may still be in effect. The stable
+/// Service may select every revision, so that it does not matter whether it selects this one.
+pub(super) fn floor(facts: &Facts<'_>) -> i32 {
+    let max = facts.limits.max_weight;
+    let (least, _) = traffic::in_effect(facts.world, max);
+    share_ceil(max - least, facts.replicas, max)
+}
+
 /// Weight for a full promotion: as much as the available pods of the new revision carry, and never less than it has.
 pub(super) fn promoting_weight(facts: &Facts<'_>, recorded: i32) -> i32 {
     let max = facts.limits.max_weight;
@@ -124,12 +136,18 @@ pub(super) fn regrow(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) 
     }
 }
 
-/// Whether an abort would count on stable pods whose ReplicaSet has been written to since: it may have fewer by now.
+/// Whether an abort would count on stable pods that have been evicted since, or whose ReplicaSet has been written to: there
+/// may be fewer by now.
 pub(super) fn rests_on_unseen(world: &World, fence: &Fence) -> bool {
     let is_dynamic = world.rollout.spec.strategy.canary.as_ref().is_some_and(is_on);
     let hash = world.rollout.status.as_ref().map_or("", |status| status.stable_rs.as_str());
     let mut stable = revision::owned(world).into_iter().filter(|set| set.hash() == hash);
-    is_dynamic && stable.any(|set| fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name)))
+    let is_unseen = |set: &Set| {
+        let mut pods = world.pods.iter().filter(|pod| pod.set == set.name);
+        fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name))
+            || pods.any(|pod| fence.waits_for(&Reference::new("v1", "Pod", &pod.name)))
+    };
+    is_dynamic && stable.any(is_unseen)
 }
 
 /// What still brings requests to a revision that no Service of the Rollout selects any more, if anything: routers learn of
@@ -187,5 +205,6 @@ mod tests {
         assert_eq!(least(1, 2, 3, 100), 67, "33 of 100 are a third, 34 would be more");
         assert_eq!(least(1, 2, 3, 1000), 667);
         assert_eq!(least(1, 1, 0, 100), 0, "no replicas are wanted");
+        assert_eq!(least(0, 1, 0, 100), 100, "nor here, but one pod is left");
     }
 }

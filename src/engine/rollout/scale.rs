@@ -74,11 +74,12 @@ fn basic_counts(facts: &Facts<'_>, aborted: bool) -> replicas::Counts {
 fn scale_stable(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> bool {
     let Some(stable) = facts.distinct_stable() else { return false };
     // An abort brings the stable pods back before anything else.
-    if plan.set_patches().any(|patch| patch.name == stable.name && patch.replicas.is_some()) {
+    if patches_of(plan, &stable.name).any(|patch| patch.replicas.is_some()) {
         return true;
     }
     let want = if facts.routed() {
-        step::desired_counts(facts, aborted).stable
+        let want = step::desired_counts(facts, aborted).stable;
+        if facts.canary.is_dynamic() { want.max(stable.replicas.min(dynamic::floor(facts))) } else { want }
     } else {
         basic_counts(facts, aborted).stable
     };
@@ -237,7 +238,9 @@ pub(super) fn resized_for(set: &Set, want: i32, replicas: i32, plan: &mut Plan) 
         patch.annotations.insert(DESIRED_REPLICAS.to_owned(), Some(replicas.to_string()));
     }
     if want == set.replicas {
-        if !patch.annotations.is_empty() {
+        let is_noted =
+            patches_of(plan, &set.name).any(|noted| noted.annotations.contains_key(DESIRED_REPLICAS));
+        if !patch.annotations.is_empty() && !is_noted {
             plan.push(Write::PatchSet(patch), Because::Bookkeeping);
         }
         return false;
@@ -260,7 +263,12 @@ pub(super) fn resized_for(set: &Set, want: i32, replicas: i32, plan: &mut Plan) 
 
 /// Whether the plan already removes the deadline of a ReplicaSet.
 fn clears_deadline(plan: &Plan, name: &str) -> bool {
-    plan.set_patches().any(|patch| patch.name == name && patch.annotations.contains_key(SCALE_DOWN_DEADLINE))
+    patches_of(plan, name).any(|patch| patch.annotations.contains_key(SCALE_DOWN_DEADLINE))
+}
+
+/// What a plan already does to a ReplicaSet.
+fn patches_of<'p>(plan: &'p Plan, name: &'p str) -> impl Iterator<Item = &'p SetPatch> {
+    plan.set_patches().filter(move |patch| patch.name == name)
 }
 
 /// Deletes the oldest empty ReplicaSets beyond revisionHistoryLimit.

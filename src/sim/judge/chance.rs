@@ -1,26 +1,20 @@
 //! Counts by chance: requests that arrive, and those of them that fail.
 
-/// A stream of numbers that depends on its seed only (splitmix64).
-pub(crate) struct Chance(u64);
+use tidegate_sim::Random;
+
+/// A stream of counts that depends on its seed only.
+pub(crate) struct Chance(Random);
 
 impl Chance {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut chance = Self(seed);
-        chance.next();
-        chance
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        let mut random = Random::new(seed);
+        random.draw();
+        Self(random)
     }
 
     /// Between 0 and 1, never 0.
     pub(crate) fn unit(&mut self) -> f64 {
-        ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        ((self.0.draw() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
 
     /// Arrivals (Poisson): counted one by one where they are few, rounded from the normal law where they are many.

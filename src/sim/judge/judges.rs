@@ -37,13 +37,12 @@ impl Judge for Evidence {
 
     fn look(&mut self, look: &Look, _minute: bool) -> bool {
         if !self.calibrated {
-            let (canary, stable): (Share, Share) =
-                (look.canary.iter().copied().sum(), look.stable.iter().copied().sum());
+            let (canary, stable) = look.sides();
             self.comparison.harm.look(canary, stable, self.settings.tolerance);
             return self.comparison.harm.log_evidence(1.0) >= -self.settings.false_abort.ln();
         }
         self.comparison.look(look, &self.settings);
-        match judge(&[(self.comparison.clone(), self.settings)]) {
+        match judge(&[(&self.comparison, self.settings)]) {
             Verdict::Bad => true,
             Verdict::Good => {
                 self.good = true;
@@ -77,7 +76,7 @@ impl Threshold {
 
 impl Judge for Threshold {
     fn look(&mut self, look: &Look, minute: bool) -> bool {
-        self.minute = look.canary.iter().copied().chain([self.minute]).sum();
+        self.minute += look.sides().0;
         if !minute {
             return false;
         }
@@ -97,10 +96,11 @@ pub(crate) struct Peeked {
 
 impl Judge for Peeked {
     fn look(&mut self, look: &Look, minute: bool) -> bool {
-        self.canary = look.canary.iter().copied().chain([self.canary]).sum();
-        self.stable = look.stable.iter().copied().chain([self.stable]).sum();
+        let (canary, stable) = look.sides();
+        self.canary += canary;
+        self.stable += stable;
         let (own, other) = (self.canary.requests as f64, self.stable.requests as f64);
-        let pooled = [self.canary, self.stable].into_iter().sum::<Share>().rate();
+        let pooled = [self.canary, self.stable].iter().sum::<Share>().rate();
         let error = (pooled * (1.0 - pooled) * (1.0 / own + 1.0 / other)).sqrt();
         minute && error > 0.0 && (self.canary.rate() - self.stable.rate()) / error > 1.645
     }

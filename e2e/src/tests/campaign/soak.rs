@@ -6,7 +6,6 @@ mod leftovers;
 mod observer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,12 +36,8 @@ pub(crate) struct Soak {
     /// What the order of the acts and the moments of the kills follow from.
     #[arg(long)]
     seed: Option<u64>,
-    /// Where the figures go.
-    #[arg(long, value_name = "FILE")]
-    keep: Option<PathBuf>,
-    /// A cluster that `cluster up` has started; without it, one is started and removed.
-    #[arg(long)]
-    cluster: Option<String>,
+    #[command(flatten)]
+    place: super::Where,
 }
 
 /// What became of one shop.
@@ -54,7 +49,7 @@ struct Played {
 
 /// Soaks, and fails when something was lost, left behind, or grew.
 pub(crate) async fn soak(options: Soak) -> Result<()> {
-    let cluster = super::cluster(options.cluster.as_deref(), "soak").await?;
+    let cluster = options.place.cluster("soak").await?;
     let seed = options.seed.unwrap_or_else(Chance::fresh_seed);
     say(format!("seed {seed}, {} minutes", options.minutes));
     let end = Instant::now() + Duration::from_secs(options.minutes * 60);
@@ -77,7 +72,7 @@ pub(crate) async fn soak(options: Soak) -> Result<()> {
         "controller": observed,
         "faults": faults,
     });
-    let path = options.keep.unwrap_or_else(|| demo::target_dir().join("soak.json"));
+    let path = options.place.file("soak.json");
     demo::write(&path, &format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     for one in &played {
         say(super::row(&one.figures));

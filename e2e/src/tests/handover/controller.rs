@@ -46,7 +46,7 @@ impl Side {
     async fn program(self) -> Result<PathBuf> {
         tokio::task::spawn_blocking(move || match self {
             Self::Upstream => tools::argo_controller(),
-            Self::Tidegate => Ok(images::tidegate()?.program),
+            Self::Tidegate => images::tidegate_program(),
         })
         .await?
     }

@@ -23,7 +23,11 @@ fn asked(name: &'static str, more: Value) -> State {
 }
 
 pub(super) fn states() -> Vec<State> {
-    let twice = json!({"templates": [{"templateName": "twice"}]});
+    switches().into_iter().chain(verdicts()).collect()
+}
+
+/// Before, at and after a switch.
+fn switches() -> Vec<State> {
     vec![
         blue("blue-first", json!({})).onward(&[]),
         asked("blue-paused", json!({})).short().paused_for(PAUSE).onward(&["promote {}"]),
@@ -76,6 +80,13 @@ pub(super) fn states() -> Vec<State> {
         )
         .paused_for(PAUSE)
         .onward(&["promote {}"]),
+    ]
+}
+
+/// What an analysis or a deadline says.
+fn verdicts() -> Vec<State> {
+    let twice = json!({"templates": [{"templateName": "twice"}]});
+    vec![
         blue("blue-before", json!({"prePromotionAnalysis": twice}))
             .short()
             .ships()

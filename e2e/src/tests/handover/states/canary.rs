@@ -18,6 +18,11 @@ fn half() -> Value {
 }
 
 pub(super) fn states() -> Vec<State> {
+    updates().into_iter().chain(specs()).collect()
+}
+
+/// An update in each of its states.
+fn updates() -> Vec<State> {
     let pause = "CanaryPauseStep";
     vec![
         canary("first", 2, half()).onward(&[]),
@@ -32,12 +37,20 @@ pub(super) fn states() -> Vec<State> {
         canary("paused-for-long", 2, json!({"steps": [{"setWeight": 50}, {"pause": {"duration": LONG}}]}))
             .paused_for(pause)
             .onward(&["promote {}"]),
-        canary("surge", 4, json!({"maxSurge": 1, "maxUnavailable": 0, "steps": [{"setWeight": 25}, {"pause": {}}]}))
-            .paused_for(pause)
-            .onward(&["promote {}"]),
-        canary("tight", 4, json!({"maxSurge": 0, "maxUnavailable": 1, "steps": [{"setWeight": 30}, {"pause": {}}]}))
-            .paused_for(pause)
-            .onward(&["promote {}"]),
+        canary(
+            "surge",
+            4,
+            json!({"maxSurge": 1, "maxUnavailable": 0, "steps": [{"setWeight": 25}, {"pause": {}}]}),
+        )
+        .paused_for(pause)
+        .onward(&["promote {}"]),
+        canary(
+            "tight",
+            4,
+            json!({"maxSurge": 0, "maxUnavailable": 1, "steps": [{"setWeight": 30}, {"pause": {}}]}),
+        )
+        .paused_for(pause)
+        .onward(&["promote {}"]),
         canary("third", 2, half())
             .paused_for(pause)
             .types("set image {} app=tidegate.dev/app:v3")
@@ -56,7 +69,10 @@ pub(super) fn states() -> Vec<State> {
             .types("abort {}")
             .until("aborted", |rollout| degraded(rollout, ABORTED))
             .onward(&["retry rollout {}", "promote {} --full"]),
-        canary("rolling", 2, json!({})).ships().until("at its second version", |rollout| healthy(rollout) && is_v2(rollout)).onward(&[]),
+        canary("rolling", 2, json!({}))
+            .ships()
+            .until("at its second version", |rollout| healthy(rollout) && is_v2(rollout))
+            .onward(&[]),
         late("late", json!({})).short().until("late", |rollout| degraded(rollout, LATE)).onward(REPAIR),
         late("late-aborts", json!({"progressDeadlineAbort": true}))
             .until("aborted", |rollout| degraded(rollout, ABORTED))
@@ -72,6 +88,13 @@ pub(super) fn states() -> Vec<State> {
             .types("pause {}")
             .until("held", held)
             .onward(&["promote {}", "promote {} --full"]),
+    ]
+}
+
+/// What a spec may hold besides the steps.
+fn specs() -> Vec<State> {
+    let pause = "CanaryPauseStep";
+    vec![
         canary("restarted", 2, half()).types("restart {}").until("restarted", restarted).onward(&[]),
         canary("none", 0, half()).onward(&[]),
         canary("slow", 2, half()).spec(json!({"minReadySeconds": 3})).paused_for(pause).onward(&["promote {} --full"]),
