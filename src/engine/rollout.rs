@@ -180,8 +180,12 @@ fn canary_round(
     }
     if scale::scaling_event(&facts) && !scale::halted(&facts) {
         scale::scale(&facts, pause::abort_asked(status), plan);
+        // No size is decided while pods that a restart sent away are still counted.
+        let restart = restart::look(&facts, &[], false);
+        let counted = || restart.because().filter(|_| restart::counts_evicted(&facts));
+        plan.because = counted().unwrap_or(Because::ScalingEvent { replicas: facts.replicas });
         status::sizes_only(&facts, plan);
-        plan.because = Because::ScalingEvent { replicas: facts.replicas };
+        restart.write(&facts, plan);
         return;
     }
     proceed(&facts, plan);
@@ -387,17 +391,18 @@ fn reason(
             until: pause::until(facts.status, length.duration_seconds)
                 .or(plan.wake.filter(|_| length.duration_seconds.is_some())),
         },
-        Some(Step::Analysis(_)) => runs.because(runs.step.as_ref()),
         Some(Step::Experiment(_)) => runs.experiments.because(),
         Some(
-            Step::SetWeight(_)
+            Step::Analysis(_)
+            | Step::SetWeight(_)
             | Step::SetCanaryScale(_)
             | Step::SetHeaderRoute(_)
             | Step::SetMirrorRoute(_)
             | Step::Plugin(_),
         )
         | None => {
-            let waits = restart.because().or_else(|| delayed_set(facts));
+            let run = facts.step().and_then(|_| runs.because(runs.step.as_ref()));
+            let waits = run.or_else(|| restart.because()).or_else(|| delayed_set(facts));
             let waits = waits.or_else(|| dynamic::stays_reached(facts)).or_else(|| sizes_to_come(facts));
             waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved })
         }

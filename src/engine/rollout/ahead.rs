@@ -74,9 +74,7 @@ mod tests {
     }
 
     fn world() -> World {
-        let mut rollout: Rollout =
-            serde_json::from_value(serde_json::json!({ "spec": { "strategy": { "canary": {} } } })).unwrap();
-        rollout.status = Some(status(0, "zero"));
+        let rollout = Rollout { status: Some(status(0, "zero")), ..Rollout::default() };
         World::of(rollout, Timestamp::UNIX_EPOCH)
     }
 

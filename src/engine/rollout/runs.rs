@@ -42,12 +42,10 @@ impl Runs {
         self.step.as_ref().is_some_and(|run| run.status == Some(AnalysisPhase::Successful))
     }
 
-    /// What an update waits for that needs this run, or one that is still to be made.
-    pub(crate) fn because(&self, run: Option<&RolloutAnalysisRunStatus>) -> Because {
-        match (run, &self.refused) {
-            (None, Some(why)) => Because::RunRefused { why: why.clone() },
-            (run, _) => Because::WaitingForRun { run: run.map(|run| run.name.clone()).unwrap_or_default() },
-        }
+    /// What an update waits for that needs this run; nothing when the run itself waits for something else.
+    pub(crate) fn because(&self, run: Option<&RolloutAnalysisRunStatus>) -> Option<Because> {
+        let refused = || self.refused.clone().map(|why| Because::RunRefused { why });
+        run.map(|run| Because::WaitingForRun { run: run.name.clone() }).or_else(refused)
     }
 
     /// Adds the writes that the judgement calls for.

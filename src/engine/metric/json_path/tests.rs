@@ -72,15 +72,15 @@ fn members_come_in_the_order_of_their_names() {
 #[test]
 fn what_costs_too_much_is_refused() {
     let wide = Value::Array(vec![json!([1, 2, 3]); 1000]);
-    let greedy = "{..[*]..*..*}";
+    let greedy = "{..[*]..[*]..[*]}";
     let deep = (0..60).fold(json!(1), |inner, _| json!([inner]));
     for document in [wide, deep, json!("x".repeat(2_000_000))] {
         let _never_for_long = found(greedy, &document);
-        let _never_for_long = found("{..*}", &document);
+        let _never_for_long = found("{..[*]}", &document);
     }
     let error = "the JSONPath looks at too many values";
-    assert_eq!(found("{..*}", &json!("x".repeat(2_000_000))), Err(error.to_owned()));
-    let every = format!("{{{}}}", "[*,*]".repeat(30));
+    assert_eq!(found("{..[*]}", &json!("x".repeat(2_000_000))), Err(error.to_owned()));
+    let every = format!("{{{}}}", "[0,0]".repeat(30));
     let tower = (0..31).fold(json!(1), |inner, _| json!([inner]));
     assert_eq!(found(&every, &tower), Err(error.to_owned()));
     assert!(found(&"x".repeat(5000), &json!(1)).is_err());

@@ -137,5 +137,5 @@ pub(super) fn awaited(view: &View<'_>, runs: &Runs) -> Option<Because> {
     } else {
         (passed_before(view, runs), &runs.pre)
     };
-    (!passed).then(|| runs.because(run.as_ref()))
+    if passed { None } else { runs.because(run.as_ref()) }
 }
