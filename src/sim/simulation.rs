@@ -23,7 +23,7 @@ use crate::users::{self, Act};
 /// More events than this within one seed mean that something runs in circles.
 const EVENTS_LIMIT: u32 = 400_000;
 /// More rounds than this without faults and users mean that the Rollout never comes to rest.
-const CALM_ROUNDS_LIMIT: u32 = 400;
+const CALM_ROUNDS_LIMIT: u32 = 600;
 
 /// What a simulation may be told to do wrong.
 #[derive(Clone, Copy, Debug)]

@@ -98,6 +98,8 @@ impl Judge<'_> {
     /// After the plan of an abort the stable revision has all its pods, or they are on their way.
     pub(super) fn abort_brings_stable_back(&mut self) {
         let stable = set_of(&self.live, &self.facts.status.stable_rs);
+        // One that this very plan creates, because somebody deleted it, gets its pods by the next.
+        let stable = stable.filter(|set| set_of(self.seen, set.hash()).is_some());
         let owner = self.seen.rollout.metadata.uid.as_ref();
         let stable = stable.filter(|set| set.owner.as_ref() == owner && !set.deleting);
         if let Some(set) = stable.filter(|_| self.facts.dynamic && self.aborting)

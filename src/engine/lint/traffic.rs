@@ -112,8 +112,11 @@ impl Judge<'_> {
         if self.facts.pair().is_some() && promoted {
             let pods = set_of(&self.live, &self.facts.status.stable_rs).map_or(0, kept);
             let need = pods.min(self.facts.replicas).min(canary.map_or(0, total));
+            // Pods by their share take over part by part.
+            let (given, max) = (i64::from(self.facts.max_weight - weight), i64::from(self.facts.max_weight));
+            let need = (i64::from(need) * given + max - 1).div_euclid(max.max(1));
             let ready = self.ready_of_stable();
-            if ready < need {
+            if i64::from(ready) < need {
                 let why = format!("{ready} ready endpoints take over from {need}");
                 self.blame(Rule::LoweredOntoNothing, why);
             }

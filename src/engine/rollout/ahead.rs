@@ -19,6 +19,10 @@ pub(super) fn ahead(world: &World, round: impl Fn(&World) -> Plan) -> Plan {
     let mut after: Option<World> = None;
     for _ in 1..ROUNDS {
         let Some(status) = only_status(&plan) else { break };
+        // What comes after an abort is decided on a status that does not know of it any more.
+        if status.from.abort && !status.to.abort {
+            break;
+        }
         let after = after.get_or_insert_with(|| world.clone());
         Arc::make_mut(&mut after.rollout).status = Some(status.to.clone());
         let next = round(after);

@@ -24,7 +24,8 @@ pub(super) fn is_on(strategy: &CanaryStrategy) -> bool {
 struct Ready {
     /// Endpoints of the stable Service that are of the stable revision, and that its ReplicaSet keeps.
     stable: i32,
-    /// Endpoints of the canary Service that are of any other revision.
+    /// Endpoints of the canary Service that are of any other revision; of whichever, once the update is done: then the
+    /// Service may select every one.
     canary: i32,
     /// `spec.replicas`: the pods that carry everything.
     replicas: i32,
@@ -38,8 +39,10 @@ impl Ready {
         let set = world.sets.iter().find(|set| set.hash() == stable_hash);
         // Endpoints may still show pods that the ReplicaSet was told to give up.
         let kept = set.map_or(0, |set| set.replicas.min(set.status.ready));
+        let is_over =
+            world.rollout.status.as_ref().is_some_and(|status| status.current_pod_hash == stable_hash);
         let others = endpoints(canary_service).into_iter().flat_map(|known| &known.ready);
-        let others = others.filter(|(hash, _)| *hash != stable_hash).map(|(_, ready)| *ready);
+        let others = others.filter(|(hash, _)| is_over || *hash != stable_hash).map(|(_, ready)| *ready);
         Self {
             stable: endpoints(stable_service).map_or(0, |known| known.of(stable_hash)).min(kept),
             canary: total(others),

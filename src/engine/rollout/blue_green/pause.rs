@@ -122,6 +122,9 @@ pub(super) fn because(view: &View<'_>, wishes: &Wishes) -> Option<Because> {
             until: ends(view, super::super::condition::time(view.now).0),
         });
     }
-    let runs_on = find(view.status, BLUE_GREEN).is_some() && !is_removed(wishes);
-    runs_on.then(|| Because::Paused { step: None, until: until(view) })
+    let until = until(view);
+    // What comes after its end may have to wait for something else.
+    let is_over = is_removed(wishes) || until.is_some_and(|until| view.now >= until);
+    let runs_on = find(view.status, BLUE_GREEN).is_some() && !is_over;
+    runs_on.then_some(Because::Paused { step: None, until })
 }

@@ -8,6 +8,7 @@ use tidegate_api::rollout::{RolloutAnalysis, RolloutAnalysisRunStatus};
 
 use super::super::pause::{INCONCLUSIVE, Wishes, find};
 use super::super::runs::{Runs, current, forget, heed, name, needs_another, start, state, unfinished};
+use super::sizes;
 use super::view::View;
 use crate::analysis::RunKind;
 use crate::plan::Because;
@@ -90,10 +91,7 @@ fn forget_verdict(runs: &mut Runs, kind: RunKind) {
 
 fn is_due(view: &View<'_>, kind: RunKind) -> bool {
     match kind {
-        RunKind::PrePromotion => match view.spec.preview_replica_count {
-            Some(count) => view.has_all(count),
-            None => view.is_saturated(),
-        },
+        RunKind::PrePromotion => view.has_all(sizes::wanted(view)),
         RunKind::PostPromotion => view.is_saturated(),
         RunKind::Step { .. } | RunKind::Background => false,
     }

@@ -59,6 +59,9 @@ pub(super) fn scale(view: &View<'_>, runs: &Runs, aborted: bool, inconclusive: b
 fn clear_deadlines(view: &View<'_>, aborted: bool, plan: &mut Plan) {
     let new =
         view.new.filter(|new| view.promoted() || view.is_switched() || !aborted && !view.is_in_delay(new));
+    if let Some(end) = view.new.filter(|set| new.is_none() && view.is_in_delay(set)).and_then(Set::deadline) {
+        plan.wake_at(end);
+    }
     let mut cleared: Vec<&str> = Vec::new();
     for set in [new, view.distinct_stable(), view.active()].into_iter().flatten() {
         if set.has_deadline() && !cleared.contains(&set.name.as_str()) {
