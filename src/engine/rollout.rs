@@ -258,7 +258,9 @@ fn create(facts: &Core<'_>, plan: &mut Plan) {
 fn start_over(facts: &Core<'_>, created: bool, plan: &mut Plan) {
     let held = Memory::of(facts).and_then(|memory| memory.hold(plan));
     if let Some(why) = &held {
-        plan.because = abort_first(facts, plan).unwrap_or_else(|| Because::Held { why: why.clone() });
+        // Of an update that is aborted already the traffic has been given back.
+        let kept = if pause::abort_asked(facts.status) { None } else { abort_first(facts, plan) };
+        plan.because = kept.unwrap_or_else(|| Because::Held { why: why.clone() });
     }
     status::reset(facts, created, held, plan);
 }

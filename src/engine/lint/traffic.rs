@@ -1,5 +1,7 @@
 //! Rules on weights and Services: weight only where endpoints are ready, and an abort before anything else.
 
+use tidegate_api::rollout::RolloutStatus;
+
 use super::facts::{kept, set_of};
 use super::{Judge, Rule};
 use crate::plan::{Plan, RouteWrite, Write};
@@ -11,9 +13,14 @@ impl Judge<'_> {
     /// Not while the stable revision has no ready endpoint: then the better side keeps the traffic.
     pub(super) fn abort_comes_first(&mut self, plan: &Plan) {
         let status = &self.facts.status;
-        let updating = !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash;
-        let by_plan = plan.status().is_some_and(|to| to.abort && !status.abort);
-        self.aborting = updating && (status.abort && !status.promote_full || by_plan);
+        let updating = |status: &RolloutStatus| {
+            !status.stable_rs.is_empty() && status.stable_rs != status.current_pod_hash
+        };
+        let by_plan =
+            plan.status().is_some_and(|to| to.abort && !status.abort && (updating(status) || updating(to)));
+        // A full promotion ends an abort that came before it, and none that comes after it.
+        let overruled = status.promote_full && status.aborted_at.is_some();
+        self.aborting = updating(status) && status.abort && !overruled || by_plan;
         let weight = self.facts.weight(&self.seen.routes);
         let by_steps = self.facts.step_rules(&self.seen.routes);
         let kept = self.weight_to_keep();

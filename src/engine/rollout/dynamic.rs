@@ -84,6 +84,15 @@ fn short(ready: Ready, strategy: &CanaryStrategy, target: i32) -> Because {
     Because::WaitingForEndpoints { service, ready: ready.stable, need }
 }
 
+/// Whether the canary Service leads to the stable revision alone; routers forget the endpoints of others somewhat later.
+pub(super) fn canary_is_stable(facts: &Facts<'_>) -> bool {
+    let (_, canary) = traffic::services(facts.strategy);
+    let stable = facts.status.stable_rs.as_str();
+    let selected = facts.world.services.get(canary).and_then(|service| service.hash());
+    let listed = facts.world.endpoints.get(canary).into_iter().flat_map(|endpoints| &endpoints.ready);
+    selected == Some(stable) && !listed.into_iter().any(|(hash, ready)| hash != stable && *ready > 0)
+}
+
 /// How far the weight may go down from `observed` to `target`, and what holds the rest.
 pub(super) fn lower(facts: &Facts<'_>, observed: i32, target: i32) -> (i32, Option<Because>) {
     if let Some(stable) = facts.stable

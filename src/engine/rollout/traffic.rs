@@ -349,10 +349,8 @@ fn not_ready_for(facts: &Facts<'_>, weight: i32) -> Option<Because> {
 
 /// How far the weight may go from `observed` to `target` now, and what holds the rest.
 fn reach(facts: &Facts<'_>, observed: i32, target: i32) -> (i32, Option<Because>) {
-    let (_, canary_service) = services(facts.strategy);
-    let canary = facts.world.services.get(canary_service).and_then(|service| service.hash());
-    // Once both Services select the stable revision, the weight changes nothing about who answers.
-    if target < observed && facts.canary.is_dynamic() && canary != Some(&facts.status.stable_rs) {
+    // Once both Services lead to the stable revision, the weight changes nothing about who answers.
+    if target < observed && facts.canary.is_dynamic() && !dynamic::canary_is_stable(facts) {
         return dynamic::lower(facts, observed, target);
     }
     let held = hold(facts, observed, target);

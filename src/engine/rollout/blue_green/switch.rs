@@ -32,8 +32,9 @@ pub(crate) fn abort(world: &World, strategy: &BlueGreenStrategy, plan: &mut Plan
     let listed = served.is_some_and(|endpoints| endpoints.ready.values().any(|ready| *ready > 0));
     let selected = |set: &&Set| service.hash().is_none_or(|hash| set.hash() == hash);
     let others = listed || sets.iter().copied().filter(selected).any(|set| set.status.ready > 0);
+    let is_empty = world.rollout.spec.replicas == Some(0);
     // A Service that selects every revision reaches the stable one as well: it is left until that one has pods.
-    if set.status.ready.min(set.replicas) == 0 && (others || service.hash().is_none()) {
+    if set.status.ready.min(set.replicas) == 0 && (others || service.hash().is_none() || !is_empty) {
         return Some(Because::StableHasNoPods { service: strategy.active_service.clone() });
     }
     point(world, &strategy.active_service, stable, plan);
