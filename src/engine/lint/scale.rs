@@ -118,7 +118,14 @@ impl Judge<'_> {
             self.blame(Rule::DelayIgnored, format!("{} goes to {to} without a scale-down delay", set.name));
         }
         let keep_forever = canary.is_some_and(|canary| canary.abort_scale_down_delay_seconds == Some(0));
-        if self.aborting && keep_forever && set.hash() == status.current_pod_hash && to < set.replicas {
+        // With the stable revision gone it becomes the stable one, and is no aborted canary any more.
+        let remains = set_of(self.seen, &status.stable_rs).is_some();
+        if self.aborting
+            && remains
+            && keep_forever
+            && set.hash() == status.current_pod_hash
+            && to < set.replicas
+        {
             let why = format!(
                 "{} goes to {to}, but abortScaleDownDelaySeconds 0 keeps an aborted canary",
                 set.name
