@@ -181,11 +181,10 @@ fn canary_round(
     if scale::scaling_event(&facts) && !scale::halted(&facts) {
         scale::scale(&facts, pause::abort_asked(status), plan);
         // No size is decided while pods that a restart sent away are still counted.
-        let restart = restart::look(&facts, &[], false);
-        let counted = || restart.because().filter(|_| restart::counts_evicted(&facts));
-        plan.because = counted().unwrap_or(Because::ScalingEvent { replicas: facts.replicas });
+        let event = Because::ScalingEvent { replicas: facts.replicas };
+        plan.because = restart::leaving(&facts).unwrap_or(event);
         status::sizes_only(&facts, plan);
-        restart.write(&facts, plan);
+        restart::look(&facts, &[], false).write(&facts, plan);
         return;
     }
     proceed(&facts, plan);
@@ -419,14 +418,15 @@ fn sizes_to_come(facts: &Core<'_>) -> Option<Because> {
             pods: set.status.replicas - set.replicas,
         });
     }
-    let unseen = facts.all.iter().find(|set| set.status.observed_generation < set.generation)?;
-    Some(Because::SizeNotYetSeen { set: unseen.name.clone() })
+    let unseen = facts.all.iter().find(|set| set.status.observed_generation < set.generation);
+    let unseen = unseen.map(|set| Because::SizeNotYetSeen { set: set.name.clone() });
+    unseen.or_else(|| restart::leaving(facts))
 }
 
 /// An old ReplicaSet that is kept for a while.
 fn delayed_set(facts: &Core<'_>) -> Option<Because> {
     facts.others.iter().filter(|set| set.replicas > 0).find_map(|set| {
-        let until = set.deadline()?;
+        let until = set.deadline().filter(|until| *until > facts.now)?;
         Some(Because::ScaleDownDelay { set: set.name.clone(), until })
     })
 }

@@ -285,16 +285,12 @@ impl Simulation {
             let canary = strategy.canary.as_ref();
             canary.is_some_and(|canary| canary.canary_metadata.is_some() || canary.stable_metadata.is_some())
         });
-        has_roles || self.restart_is_due()
+        has_roles || self.is_restarted()
     }
 
-    fn restart_is_due(&self) -> bool {
-        let held = self.cluster.rollout();
-        held.is_some_and(|held| {
-            let done = held.object.rollout.status.as_ref().and_then(|status| status.restarted_at.as_ref());
-            held.object.rollout.spec.restart_at.is_some()
-                && held.object.rollout.spec.restart_at.as_ref() != done
-        })
+    /// Whether somebody has asked for new pods: what was sent away is looked for, also after the restart.
+    fn is_restarted(&self) -> bool {
+        self.cluster.rollout().is_some_and(|held| held.object.rollout.spec.restart_at.is_some())
     }
 
     fn flap(&mut self) {

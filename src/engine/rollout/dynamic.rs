@@ -95,12 +95,8 @@ pub(super) fn canary_is_stable(facts: &Facts<'_>) -> bool {
 
 /// How far the weight may go down from `observed` to `target`, and what holds the rest.
 pub(super) fn lower(facts: &Facts<'_>, observed: i32, target: i32) -> (i32, Option<Because>) {
-    if let Some(stable) = facts.stable
-        && restart::counts_evicted(facts)
-    {
-        let leaving = facts.world.pods.iter().filter(|pod| pod.leaving && pod.set == stable.name).count();
-        let pods = i32::try_from(leaving).unwrap_or(i32::MAX);
-        return (observed, Some(Because::PodsLeaving { set: stable.name.clone(), pods }));
+    if let Some(leaving) = restart::leaving(facts) {
+        return (observed, Some(leaving));
     }
     let ready = Ready::of(facts.world, facts.strategy, &facts.status.stable_rs);
     let (_, canary) = traffic::services(facts.strategy);

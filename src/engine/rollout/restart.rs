@@ -39,10 +39,16 @@ pub(crate) fn asked(rollout: &Rollout, status: &RolloutStatus) -> Option<Timesta
 }
 
 /// Whether a ReplicaSet still counts pods as available that a restart has sent away: no size may be changed on that. It
-/// lasts until Kubernetes has looked again.
+/// lasts until Kubernetes has looked again, also when a new template has ended the restart meanwhile.
 pub(crate) fn counts_evicted(facts: &Core<'_>) -> bool {
-    let is_running = asked(facts.rollout, facts.status).is_some_and(|at| at <= facts.now);
-    is_running && facts.all.iter().any(|set| !is_counted(facts, set))
+    let has_begun = facts.rollout.spec.restart_at.as_ref().is_some_and(|at| time(at.0).0 <= facts.now);
+    has_begun && facts.all.iter().any(|set| !is_counted(facts, set))
+}
+
+/// The ReplicaSet that still counts such pods.
+pub(crate) fn leaving(facts: &Core<'_>) -> Option<Because> {
+    let set = facts.all.iter().find(|set| counts_evicted(facts) && !is_counted(facts, set))?;
+    Some(Because::PodsLeaving { set: set.name.clone(), pods: kept(set) - available(facts, set) })
 }
 
 /// Whether a ReplicaSet's status counts no pod as available that is not.
@@ -88,6 +94,11 @@ impl Restart {
     /// Wakes the Rollout when there is something to do, and adds the evictions to a plan that changes nothing else.
     pub(crate) fn write(self, facts: &Core<'_>, plan: &mut Plan) {
         let because = self.because();
+        if counts_evicted(facts) {
+            // No size is decided now: what a round without these pods would have been woken for still comes.
+            let deadlines = facts.all.iter().filter_map(|set| set.deadline()).filter(|at| *at > facts.now);
+            deadlines.chain(next_available(facts, &facts.all)).for_each(|at| plan.wake_at(at));
+        }
         match self {
             Self::NotAsked | Self::Done { .. } => {}
             Self::Later { at } => plan.wake_at(at),

@@ -330,13 +330,9 @@ pub(crate) fn target(facts: &Facts<'_>, aborted: bool) -> i32 {
 fn not_ready_for(facts: &Facts<'_>, weight: i32) -> Option<Because> {
     let (_, service) = services(facts.strategy);
     let need = required(facts, weight);
-    if restart::counts_evicted(facts)
-        && let Some(new) = facts.new
-    {
-        // Endpoints and ReplicaSets may still show what a restart has just sent away.
-        let leaving = facts.world.pods.iter().filter(|pod| pod.leaving && pod.set == new.name).count();
-        let pods = i32::try_from(leaving).unwrap_or(i32::MAX);
-        return Some(Because::PodsLeaving { set: new.name.clone(), pods });
+    // Endpoints and ReplicaSets may still show what a restart has just sent away.
+    if let Some(leaving) = restart::leaving(facts) {
+        return Some(leaving);
     }
     // A Service that is not adopted yet reaches the pods of every revision.
     let selected = facts.world.services.get(service).and_then(|service| service.hash());
