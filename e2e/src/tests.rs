@@ -117,7 +117,12 @@ macro_rules! cases {
 
 /// Every test there is.
 fn all() -> Vec<Case> {
-    use Need::{Ingress, OwnCluster, Route, Sync, Tidegate};
+    [of_the_cluster(), of_rollouts(), of_clients(), of_git()].into_iter().flatten().collect()
+}
+
+/// The cluster itself, what users write, and what the API server refuses.
+fn of_the_cluster() -> Vec<Case> {
+    use Need::{Ingress, OwnCluster, Tidegate};
     cases![
         smoke::a_deployment_becomes_ready [],
         smoke::a_service_answers_through_kube_proxy [OwnCluster],
@@ -129,6 +134,13 @@ fn all() -> Vec<Case> {
         kinds::take_the_manifests_of_users_verbatim [Tidegate],
         admission::refuses_what_the_controller_would_call_invalid [Tidegate],
         admission::leaves_the_controller_and_old_rollouts_alone [Tidegate],
+    ]
+}
+
+/// Rollouts, Experiments and AnalysisRuns under way.
+fn of_rollouts() -> Vec<Case> {
+    use Need::{Ingress, OwnCluster, Route, Tidegate};
+    cases![
         canary::gets_its_share_and_loses_nothing [Tidegate, Ingress],
         canary::gives_the_traffic_back_when_aborted [Tidegate, Ingress],
         canary::aborts_by_itself_when_prometheus_says_so [Tidegate, Ingress, OwnCluster],
@@ -161,14 +173,16 @@ fn all() -> Vec<Case> {
         openshift::is_served_once_its_kind_is_there [Tidegate, Route],
         openshift::gets_its_share_and_loses_nothing [Tidegate, Route],
         openshift::gives_the_traffic_back_when_aborted [Tidegate, Route],
-        together::git_and_a_canary_share_an_ingress [Sync, OwnCluster, Ingress],
-        together::git_and_a_canary_share_an_httproute [Sync, OwnCluster],
-        together::git_and_a_canary_share_a_route [Sync, OwnCluster, Route],
+    ]
+}
+
+/// What people drive it with: our plugin, upstream's, the dashboard.
+fn of_clients() -> Vec<Case> {
+    use Need::{Ingress, OwnCluster, Tidegate};
+    cases![
         plugin::moves_a_rollout_and_ends_as_a_job_expects [Tidegate],
         plugin::takes_a_version_back [Tidegate],
         plugin::explains_a_canary_and_remembers_its_revisions [Tidegate, Ingress],
-        plugin_git::syncs_compares_and_rolls_back [Sync, OwnCluster],
-        plugin_git::waits_for_what_automation_does [Sync, OwnCluster],
         upstream_plugin::shows_a_canary_and_promotes_it [Tidegate, Ingress, OwnCluster],
         upstream_plugin::takes_a_canary_back [Tidegate, Ingress],
         upstream_plugin::pauses_and_restarts [Tidegate, Ingress],
@@ -177,6 +191,18 @@ fn all() -> Vec<Case> {
         upstream_experiment::shows_ends_and_tries_again [Tidegate, OwnCluster],
         dashboard::shows_and_moves_a_rollout [Tidegate, Ingress],
         dashboard::shows_and_switches_a_blue_green [Tidegate, Ingress],
+    ]
+}
+
+/// The Git half, alone and together with canaries.
+fn of_git() -> Vec<Case> {
+    use Need::{Ingress, OwnCluster, Route, Sync};
+    cases![
+        together::git_and_a_canary_share_an_ingress [Sync, OwnCluster, Ingress],
+        together::git_and_a_canary_share_an_httproute [Sync, OwnCluster],
+        together::git_and_a_canary_share_a_route [Sync, OwnCluster, Route],
+        plugin_git::syncs_compares_and_rolls_back [Sync, OwnCluster],
+        plugin_git::waits_for_what_automation_does [Sync, OwnCluster],
         sync::follows_the_repository [Sync, OwnCluster],
         sync::prunes_nothing_that_git_did_not_take_away [Sync, OwnCluster],
         sync::reads_a_private_repository_with_its_secret [Sync, OwnCluster],

@@ -141,7 +141,10 @@ impl Runs {
             }
         }
         // What nobody has answered is asked again.
-        unanswered.map_or_else(|| Ok(next(&plan)), Err)
+        match unanswered {
+            Some(failed) => Err(failed),
+            None => Ok(next(&plan)),
+        }
     }
 
     /// Reads the Secrets that a due measurement needs. What cannot be read by rights is told in the run; a server that

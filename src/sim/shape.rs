@@ -131,6 +131,32 @@ impl Temper {
     }
 }
 
+/// Routers of a canary, its delays, and routes of its steps.
+fn traffic(ways: &[Way], follows: bool, random: &mut Random, canary: &mut Value) {
+    canary["trafficRouting"] = routing(ways, random);
+    delays(random, canary);
+    if *ways == HTTP_ROUTES[..1] && random.chance(600) {
+        step_routes(random, canary);
+    } else if *ways == INGRESSES[..1] && random.clone().below(5) < 2 {
+        header_routes(random, canary);
+    }
+    if follows && let Some(fields) = canary.as_object_mut() {
+        fields.insert("dynamicStableScale".to_owned(), json!(true));
+        fields.remove("scaleDownDelaySeconds");
+    }
+}
+
+fn anti_affinity(random: &mut Random, canary: &mut Value) {
+    match random.below(10) {
+        0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),
+        1 => {
+            let weight = json!({ "weight": 1 });
+            canary["antiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": weight });
+        }
+        _ => {}
+    }
+}
+
 impl Shape {
     /// The shape that a seed stands for.
     pub(crate) fn random(random: &mut Random) -> Self {
@@ -150,19 +176,7 @@ impl Shape {
             canary["stableService"] = json!(STABLE_SERVICE);
         }
         if routed {
-            canary["trafficRouting"] = routing(&ways, random);
-            delays(random, &mut canary);
-            if ways == HTTP_ROUTES[..1] && random.chance(600) {
-                step_routes(random, &mut canary);
-            } else if ways == INGRESSES[..1] && random.clone().below(5) < 2 {
-                header_routes(random, &mut canary);
-            }
-        }
-        if routed && follows {
-            canary["dynamicStableScale"] = json!(true);
-            if let Some(fields) = canary.as_object_mut() {
-                fields.remove("scaleDownDelaySeconds");
-            }
+            traffic(&ways, follows, random, &mut canary);
         }
         let only_http = ways.iter().all(|way| matches!(way, Way::HttpRoute(_)));
         // Looks ahead as well.
@@ -171,14 +185,7 @@ impl Shape {
             ping_pong(&mut canary);
         }
         limits(random, &mut canary);
-        match random.below(10) {
-            0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),
-            1 => {
-                let weight = json!({ "weight": 1 });
-                canary["antiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": weight });
-            }
-            _ => {}
-        }
+        anti_affinity(random, &mut canary);
         if random.chance(300) {
             let [canary_metadata, stable_metadata] = role_metadata(random);
             canary["canaryMetadata"] = canary_metadata;

@@ -93,7 +93,9 @@ async fn testers_come_first(scene: Arc<Scene>, router: Router) -> Result<()> {
     scene.when("somebody goes on to a weight");
     shop.promote().await?;
     shop.until_paused_at(5).await?;
-    tester(&load, "yes").until_answers(|answers| answers.share_percent("v1") > 20.0).await?;
+    // The router takes up the end of the header rule first, and the weight somewhat later.
+    let is_half = |share: f64| (40.0..60.0).contains(&share);
+    tester(&load, "yes").until_answers(|answers| is_half(answers.share_percent("v2"))).await?;
     scene.then("the header means nothing any more");
     ensure_share(&tester(&fast, "yes").send(1000).await?, "v2", 50.0)?;
     scene.when("the new version is promoted");

@@ -15,7 +15,7 @@ type Found<'a> = Vec<Cow<'a, Value>>;
 /// Finds the first value of the first part that finds any.
 pub(super) fn first(parts: &[Part], document: &Value) -> Result<Option<Value>, String> {
     let mut search = Search { left: MOST_VALUES, first: None, depth: 0 };
-    search.run(parts, 0, &Cow::Borrowed(document))?;
+    search.run(parts, 0, document)?;
     Ok(search.first)
 }
 
@@ -29,12 +29,7 @@ struct Search {
 
 impl Search {
     /// Goes through the parts up to the end of the present range; where that end is, if there is one.
-    fn run(
-        &mut self,
-        parts: &[Part],
-        mut at: usize,
-        current: &Cow<'_, Value>,
-    ) -> Result<Option<usize>, String> {
+    fn run(&mut self, parts: &[Part], mut at: usize, current: &Value) -> Result<Option<usize>, String> {
         while let Some(part) = parts.get(at) {
             let (found, range) = match part {
                 Part::Text(text) => (vec![Cow::Owned(text.as_str().into())], None),
@@ -70,11 +65,7 @@ impl Search {
     }
 
     /// One pair of braces, and whether a range begins or ends with it.
-    fn part<'a>(
-        &mut self,
-        nodes: &[Node],
-        current: &Cow<'a, Value>,
-    ) -> Result<(Found<'a>, Option<Bound>), String> {
+    fn part<'a>(&mut self, nodes: &[Node], current: &'a Value) -> Result<(Found<'a>, Option<Bound>), String> {
         if nodes.contains(&Node::End) {
             let inside = self.depth > 0;
             return if inside {
@@ -84,7 +75,7 @@ impl Search {
             };
         }
         let bound = nodes.contains(&Node::Range).then_some(Bound::Begin);
-        Ok((self.list(nodes, vec![current.clone()])?, bound))
+        Ok((self.list(nodes, vec![Cow::Borrowed(current)])?, bound))
     }
 
     fn list<'a>(&mut self, nodes: &[Node], mut found: Found<'a>) -> Result<Found<'a>, String> {
@@ -163,20 +154,20 @@ impl Search {
         Ok(kept)
     }
 
-    fn passes(&mut self, element: &Cow<'_, Value>, filter: &Filter) -> Result<bool, String> {
+    fn passes(&mut self, element: &Value, filter: &Filter) -> Result<bool, String> {
         match filter {
             // What cannot be found does not exist.
             Filter::Exists(nodes) => {
-                let found = self.list(nodes, vec![element.clone()]);
+                let found = self.list(nodes, vec![Cow::Borrowed(element)]);
                 if self.left == 0 {
                     return found.map(|_| false);
                 }
                 Ok(found.is_ok_and(|found| !found.is_empty()))
             }
             Filter::Compare { left, operator, right } => {
-                let left = self.list(left, vec![element.clone()])?;
+                let left = self.list(left, vec![Cow::Borrowed(element)])?;
                 let Some(left) = alone(&left)? else { return Ok(false) };
-                let right = self.list(right, vec![element.clone()])?;
+                let right = self.list(right, vec![Cow::Borrowed(element)])?;
                 let Some(right) = alone(&right)? else { return Ok(false) };
                 compare(left, operator, right)
             }

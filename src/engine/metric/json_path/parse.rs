@@ -222,7 +222,7 @@ fn slice(text: &str) -> Result<Slice, String> {
     let is_whole =
         |part: &&str| part.strip_prefix('-').unwrap_or(part).bytes().all(|letter| letter.is_ascii_digit());
     let parts: Vec<&str> = text.split(':').collect();
-    if parts.len() > 3 || !parts.iter().all(|part| is_whole(part)) {
+    if parts.len() > 3 || !parts.iter().all(is_whole) {
         return Err(format!("invalid array index {text}"));
     }
     let index = |at: usize| match parts.get(at) {
