@@ -72,17 +72,17 @@ fn chosen(cluster: &Cluster, which: u64) -> String {
     cluster.experiments.all().nth(index).map(|(name, _)| name.clone()).unwrap_or_default()
 }
 
-/// Puts steps that run Experiments among the others.
-pub(crate) fn among(random: &mut Random, canary: &mut Value) {
+/// Puts steps that run Experiments among the others; where routers can, their templates may have shares of the traffic.
+pub(crate) fn among(random: &mut Random, canary: &mut Value, shares: bool) {
     let Some(steps) = canary["steps"].as_array_mut() else { return };
     for _ in 0..random.int(1, 2) {
         let at = usize::try_from(random.below(steps.len() as u64 + 1)).unwrap_or(0);
-        steps.insert(at, json!({ "experiment": step(random) }));
+        steps.insert(at, json!({ "experiment": step(random, shares) }));
     }
 }
 
 /// What a step asks for.
-fn step(random: &mut Random) -> Value {
+fn step(random: &mut Random, shares: bool) -> Value {
     let mut experiment = json!({});
     let templates = (0..random.int(1, 2)).map(|index| {
         let mut template = json!({
@@ -90,6 +90,9 @@ fn step(random: &mut Random) -> Value {
             "specRef": *random.pick(&["stable", "canary"]),
         });
         shared(random, &mut template);
+        if shares && random.chance(500) {
+            template["weight"] = json!(*random.pick(&[1, 5, 20, 60]));
+        }
         if random.chance(300) {
             template["metadata"] = json!({ "labels": { "side": "experiment" } });
         }

@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidegate_api::experiment::Experiment;
 use tidegate_engine::experiment::{self, Because, ExperimentWorld, Planned, Taken, Write};
 use tidegate_engine::fence::Fence;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::experiment_services_in_use;
 
-use crate::cluster::{Refusal, milliseconds, time};
+use crate::cluster::{ROLLOUT_UID, Refusal, milliseconds, time};
 use crate::controller::{is_fresh, trouble};
 use crate::laws_of_experiments::Beside;
 use crate::shelf::Shelf;
@@ -64,10 +66,20 @@ fn observe(simulation: &Simulation, name: &str) -> Option<(ExperimentWorld, Stri
         services,
         runs,
         taken: Taken { sets: taken_sets, services: taken_services, runs: taken_runs },
+        in_use: in_use(simulation, &held.object),
         templates: simulation.controller.templates.clone(),
         troubles,
     };
     Some((world, uid.to_owned(), held.version))
+}
+
+/// Services that routes of the Rollout may still send requests to, for an Experiment of the Rollout.
+fn in_use(simulation: &Simulation, experiment: &Experiment) -> BTreeSet<String> {
+    if !controls(ROLLOUT_UID, &experiment.metadata) {
+        return BTreeSet::new();
+    }
+    let seen = simulation.controller.observe(&simulation.cluster);
+    seen.map(|(world, _)| experiment_services_in_use(&world)).unwrap_or_default()
 }
 
 impl Simulation {

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use tidegate_api::experiment::{Experiment, ExperimentStatus};
-use tidegate_api::phase::AnalysisPhase;
+use tidegate_api::phase::{AnalysisPhase, TemplateStatusCode};
 use tidegate_engine::experiment::{ExperimentWorld, StatusWrite, TEMPLATE_NAME, Write};
 use tidegate_engine::plan::{SetPatch, StatusWrite as RolloutStatusWrite};
 use tidegate_engine::rollout::world::{Service, Set};
@@ -12,6 +12,7 @@ use tidegate_engine::rollout::world::{Service, Set};
 use crate::cluster::{Cluster, ROLLOUT_UID, is_of_rollout, time};
 use crate::experiments::controls;
 use crate::laws::Truth;
+use crate::network;
 use crate::simulation::Simulation;
 
 /// The true state at one write about an Experiment.
@@ -59,6 +60,11 @@ impl Beside<'_> {
         let delay = self.world.experiment.spec.scale_down_delay_seconds.unwrap_or(30);
         let passed = set.deadline().is_some_and(|until| until < time(self.cluster.now));
         let surplus = to > 0;
+        let reached = network::reached(self.cluster);
+        let mut services = self.world.services.iter().filter(|service| selects(service, set));
+        if let Some(service) = services.find(|service| !surplus && reached.contains(&service.name)) {
+            return Some(format!("pods of {} go while routes lead to Service {}", set.name, service.name));
+        }
         (delay > 0 && !passed && !surplus).then(|| format!("pods of {} go before their delay", patch.name))
     }
 
@@ -112,6 +118,15 @@ impl Truth<'_> {
         ))
     }
 
+    /// Whether the update goes to an older revision within a window in which nothing has to be proved again.
+    fn goes_back(&self, new: &str, stable: &str) -> bool {
+        let created = |hash: &str| {
+            let set = self.world.sets.iter().find(|set| set.hash() == hash);
+            set.map(|set| set.created)
+        };
+        self.world.rollout.spec.rollback_window.is_some() && created(new) < created(stable)
+    }
+
     /// A step that runs an Experiment ends when that has succeeded, and not before.
     pub(crate) fn ends_a_step(&self, status: &RolloutStatusWrite) -> Option<String> {
         let (from, to) = (&status.from, &status.to);
@@ -124,6 +139,7 @@ impl Truth<'_> {
             || to.current_step_index != Some(index + 1)
             || to.promote_full
             || to.stable_rs == to.current_pod_hash
+            || self.goes_back(&to.current_pod_hash, &to.stable_rs)
         {
             return None;
         }
@@ -143,6 +159,17 @@ pub(crate) fn at_rest(simulation: &Simulation) -> Option<String> {
         Some(format!("Experiment {name} at rest: {why}"))
     })
     .or_else(|| step_at_rest(simulation))
+    .or_else(|| led_to_nothing(simulation))
+}
+
+/// No route leads to a Service that is not there, besides those that users wrote themselves.
+fn led_to_nothing(simulation: &Simulation) -> Option<String> {
+    let mut reached = network::reached(&simulation.cluster).into_iter();
+    let is_users = |name: &String| ["third", "docs"].contains(&name.as_str());
+    let lost = |name: &String| simulation.cluster.services.object(name).is_none() && !is_users(name);
+    let kept = |name: &String| simulation.shape.services.contains(&name.as_str());
+    let name = reached.find(|name| lost(name) && !kept(name))?;
+    Some(format!("a route leads to Service {name}, which is not there"))
 }
 
 fn of_one(simulation: &Simulation, experiment: &Experiment, uid: &str) -> Option<String> {
@@ -184,7 +211,11 @@ fn of_one(simulation: &Simulation, experiment: &Experiment, uid: &str) -> Option
         let set = sets.iter().find(|set| set.name == name);
         let available = set.map_or(0, |set| set.status.available);
         let wanted = template.replicas.unwrap_or(1);
-        (available != wanted).then(|| format!("{name} has {available} pods of {wanted}"))
+        // One that ended by a duration that the spec had before stays as it ended.
+        let mut told = status.template_statuses.iter();
+        let over = told
+            .any(|told| told.name == template.name && told.status == Some(TemplateStatusCode::Successful));
+        (available != wanted && !over).then(|| format!("{name} has {available} pods of {wanted}"))
     })
 }
 

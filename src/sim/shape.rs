@@ -179,7 +179,7 @@ impl Shape {
         }
         limits(random, &mut canary);
         if experiments {
-            experiment_acts::among(&mut aside, &mut canary);
+            experiment_acts::among(&mut aside, &mut canary, routed && only_http);
         }
         match random.below(10) {
             0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),

@@ -377,9 +377,12 @@ impl Simulation {
     }
 
     fn endpoints_follow(&mut self) {
-        for service in self.shape.services {
+        let of_rollout = self.shape.services.iter().map(|service| (*service).to_owned());
+        let others = self.cluster.services.all().map(|(name, _)| name.clone());
+        let others = others.filter(|name| !self.shape.services.contains(&name.as_str()));
+        for service in of_rollout.chain(others).collect::<Vec<_>>() {
             let lag = self.lag(self.shape.temper.endpoints_lag);
-            self.schedule(lag + 1, Event::Endpoints((*service).to_owned()));
+            self.schedule(lag + 1, Event::Endpoints(service));
         }
     }
 

@@ -24,6 +24,16 @@ fn canary(experiment: Value) -> Value {
     })
 }
 
+/// The same with an HTTPRoute.
+fn behind_a_route(mut spec: Value) -> Value {
+    let canary = &mut spec["strategy"]["canary"];
+    canary["canaryService"] = json!(CANARY_SERVICE);
+    canary["stableService"] = json!(STABLE_SERVICE);
+    canary["trafficRouting"] =
+        json!({ "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } } });
+    spec
+}
+
 fn compared(more: Value) -> Value {
     let mut experiment = json!({
         "templates": [template("baseline", "stable"), template("candidate", "canary")],
@@ -119,11 +129,21 @@ fn an_experiment_without_an_end_is_terminated_and_runs_again() {
 
 #[test]
 fn an_experiment_of_the_very_pods_of_the_rollout_gets_none_of_its_requests() {
-    let mut spec = canary(compared(json!({})));
-    spec["strategy"]["canary"]["canaryService"] = json!(CANARY_SERVICE);
-    spec["strategy"]["canary"]["stableService"] = json!(STABLE_SERVICE);
-    spec["strategy"]["canary"]["trafficRouting"] =
-        json!({ "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } } });
+    let spec = behind_a_route(canary(compared(json!({}))));
     let acts = [(10, standalone(json!({ "duration": "30s" }))), (20, Act::Image("v2"))];
     tells("experiment-of-the-same-pods", spec, &acts, &[Successful]);
+}
+
+#[test]
+fn an_experiment_has_its_shares_of_the_traffic_for_as_long_as_it_runs() {
+    let share = |name: &str, reference: &str, weight: i32| {
+        let mut template = template(name, reference);
+        template["weight"] = json!(weight);
+        template
+    };
+    let templates = json!([share("baseline", "stable", 5), share("candidate", "canary", 10)]);
+    // Without a delay only the routes keep the pods.
+    let experiment = compared(json!({ "templates": templates, "scaleDownDelaySeconds": 0 }));
+    let acts = [(20, Act::Image("v2"))];
+    tells("experiment-shares", behind_a_route(canary(experiment)), &acts, &[Successful]);
 }
