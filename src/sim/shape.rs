@@ -181,19 +181,7 @@ impl Shape {
         if experiments {
             experiment_acts::among(&mut aside, &mut canary, routed && only_http);
         }
-        match random.below(10) {
-            0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),
-            1 => {
-                let weight = json!({ "weight": 1 });
-                canary["antiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": weight });
-            }
-            _ => {}
-        }
-        if random.chance(300) {
-            let [canary_metadata, stable_metadata] = role_metadata(random);
-            canary["canaryMetadata"] = canary_metadata;
-            canary["stableMetadata"] = stable_metadata;
-        }
+        pods_by_role(random, &mut canary);
         if random.chance(200) {
             canary["analysis"] =
                 json!({ "templates": [{ "templateName": TEMPLATE }], "startingStep": random.int(0, 2) });
@@ -274,6 +262,23 @@ impl Shape {
         let holds = random.chance(300);
         let rollout = rollout(spec, GOOD_IMAGES[0]);
         Self { rollout, routed: false, ways: Vec::new(), services, holds, experiments: false, temper }
+    }
+}
+
+/// What pods have for their role, and whom they keep away from.
+fn pods_by_role(random: &mut Random, canary: &mut Value) {
+    match random.below(10) {
+        0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),
+        1 => {
+            let weight = json!({ "weight": 1 });
+            canary["antiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": weight });
+        }
+        _ => {}
+    }
+    if random.chance(300) {
+        let [canary_metadata, stable_metadata] = role_metadata(random);
+        canary["canaryMetadata"] = canary_metadata;
+        canary["stableMetadata"] = stable_metadata;
     }
 }
 
