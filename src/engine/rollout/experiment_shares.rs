@@ -101,11 +101,24 @@ fn port(template: &TemplateSpec) -> Option<i64> {
 pub(crate) fn in_use(world: &World) -> BTreeSet<String> {
     let routers = Routers::of(&world.rollout, &world.spec);
     let mut services: BTreeSet<String> = routers.extras(&world.routes).into_keys().collect();
-    if matches!(routers.acceptance(&world.routes), Acceptance::Behind(_)) {
-        // What was taken out may not be taken up yet.
-        let statuses = world.experiments.own.iter().filter_map(|one| one.status.as_ref());
-        let told = statuses.flat_map(|status| &status.template_statuses).map(|one| &one.service_name);
-        services.extend(told.filter(|name| !name.is_empty()).cloned());
-    }
+    // What was taken out may not be taken up yet.
+    let behind = matches!(routers.acceptance(&world.routes), Acceptance::Behind(_));
+    let may = may_get_shares(world);
+    let own = world.experiments.own.iter();
+    let held = own.filter(|one| behind || may.is_some() && may == one.metadata.name.as_deref());
+    let statuses = held.filter_map(|one| one.status.as_ref());
+    let told = statuses.flat_map(|status| &status.template_statuses).map(|one| &one.service_name);
+    services.extend(told.filter(|name| !name.is_empty()).cloned());
     services
+}
+
+/// The Experiment whose Services the Rollout may still give a share, because it has not reacted to the end yet: whoever
+/// does that may look at a cache in which the Experiment runs.
+fn may_get_shares(world: &World) -> Option<&str> {
+    let status = world.rollout.status.as_ref()?;
+    let canary = world.rollout.spec.strategy.canary.as_ref()?;
+    let step = canary.steps.get(usize::try_from(status.current_step_index?).ok()?)?.experiment.as_ref()?;
+    let asks = step.templates.iter().any(|template| template.weight.is_some_and(|weight| weight > 0));
+    let waits = !world.rollout.spec.paused && status.pause_conditions.is_empty();
+    (asks && waits).then_some(status.canary.current_experiment.as_str()).filter(|name| !name.is_empty())
 }
