@@ -32,6 +32,8 @@ pub(crate) use template::flatten;
 #[cfg(test)]
 mod job_tests;
 #[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
 mod ready_tests;
 #[cfg(test)]
 mod upstream;
