@@ -12,6 +12,7 @@ use crate::judge::counters::Counters;
 use crate::judge::judgement::{Judgement, Ruling};
 use crate::judge::source::{KIND, SIDE};
 use crate::metric::{Answer, Defaults, Request, Response, judge, prometheus};
+use crate::view::{Paint, RunPage, render_run};
 
 const START: i64 = 1_800_000_000;
 
@@ -501,4 +502,61 @@ fn secrets_are_in_the_request_and_nowhere_else() {
     let recorded = record(&world, &[Outcome { metric: "judge".into(), answer }], at(0));
     let status = serde_json::to_string(&recorded.status).unwrap();
     assert!(!status.contains("hush") && status.contains("no answer: 401: *****"), "{status}");
+}
+
+/// The page about a run, without the parts of it that a terminal colours.
+fn page(stage: &Stage) -> String {
+    render_run(&RunPage::new(&stage.run), Paint::Plain)
+}
+
+#[test]
+fn the_evidence_is_told_and_drawn() {
+    let mut good = stage(json!({}), good);
+    good.play(0, 600);
+    insta::assert_snapshot!("judge_page_good", page(&good));
+    // A rise that shows only in time.
+    let slow: Traffic = |side, pod, seconds| of_rates(side, pod, seconds, 12, 2);
+    let mut bad = stage(json!({"falseAdvance": 0.01}), slow);
+    bad.play(0, 900);
+    insta::assert_snapshot!("judge_page_bad", page(&bad));
+    let empty = stage(json!({}), |_, _, _| None);
+    assert!(page(&empty).ends_with("nothing was measured yet\n"));
+}
+
+#[test]
+fn a_run_can_be_judged_again() {
+    let mut stage = stage(json!({}), bad);
+    stage.play(0, 300);
+    let own = replay(&stage.run, None).unwrap();
+    let again = &own[0].measurements[0];
+    assert!(own[0].is_judge && again.is_same() && !again.is_approximate);
+    assert_eq!((again.replayed.as_str(), again.said.as_str()), ("Failed", stage.judged().message.as_str()));
+
+    // Other terms, under another name of the metric: what it tolerates there is no harm.
+    let mut other = stage.run.spec.clone();
+    let judge = json!({"preset": "app", "tolerance": 1000, "harm": "30%", "latencyHarm": "30%"});
+    other.metrics[0] = serde_json::from_value(
+        json!({"name": "another", "provider": {"plugin": {"tidegate.dev/judge": judge}}}),
+    )
+    .unwrap();
+    let again = replay(&stage.run, Some(&other)).unwrap();
+    assert_eq!(again[0].measurements[0].replayed.as_str(), "Successful", "{again:?}");
+    assert!(!again[0].measurements[0].is_same());
+    other.metrics[0].provider.plugin.clear();
+    other.metrics[0].provider.web = serde_json::from_value(json!({"url": "u"})).unwrap();
+    assert_eq!(
+        replay(&stage.run, Some(&other)).unwrap()[0].trouble.as_deref(),
+        Some("there is no such metric")
+    );
+}
+
+#[test]
+fn what_was_cut_short_has_no_other_verdict() {
+    let mut stage = stage(json!({}), good);
+    stage.play(0, 20);
+    stage.run.spec.terminate = true;
+    stage.round(23);
+    let again = replay(&stage.run, None).unwrap();
+    let again = &again[0].measurements[0];
+    assert!(again.was_cut_short && again.is_same(), "{again:?}");
 }

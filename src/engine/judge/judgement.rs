@@ -183,7 +183,7 @@ impl Judgement {
 
 impl Terms {
     /// The settings of a comparison.
-    fn of(&self, comparison: usize) -> Settings {
+    pub(crate) fn of(&self, comparison: usize) -> Settings {
         if comparison == 0 { self.errors } else { self.slow }
     }
 }
