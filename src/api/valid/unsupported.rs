@@ -3,7 +3,7 @@
 use super::field::{Field, FieldError};
 use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
 use super::plugins;
-use crate::analysis::{Metric, MetricProvider};
+use crate::analysis::{JUDGE_PLUGIN, Metric, MetricProvider};
 use crate::rollout::{Rollout, RolloutTrafficRouting, RouteMatch};
 
 /// Says which parts of a valid Rollout nobody would act on.
@@ -135,7 +135,10 @@ pub fn unsupported_providers(metrics: &[Metric]) -> Vec<FieldError> {
     for (index, metric) in metrics.iter().enumerate() {
         let path = Field::new("spec").child("metrics").index(index).child("provider");
         if let Some(provider) = foreign_provider(&metric.provider) {
-            errors.push(refusal(&path.child(provider), "use provider prometheus, web or job"));
+            errors.push(refusal(
+                &path.child(provider),
+                "use provider prometheus, web, job or plugin tidegate.dev/judge",
+            ));
         }
     }
     errors
@@ -151,7 +154,7 @@ fn foreign_provider(provider: &MetricProvider) -> Option<&'static str> {
         ("graphite", provider.graphite.is_some()),
         ("influxdb", provider.influxdb.is_some()),
         ("skywalking", provider.skywalking.is_some()),
-        ("plugin", !provider.plugin.is_empty()),
+        ("plugin", provider.plugin.keys().any(|plugin| plugin != JUDGE_PLUGIN)),
     ];
     providers.into_iter().find_map(|(name, set)| set.then_some(name))
 }
