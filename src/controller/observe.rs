@@ -56,6 +56,8 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     add_services(stores, key, &facts, &mut world, &mut seen);
     add_runs(stores, key, &facts, &mut world);
     add_experiments(stores, key, &mut world);
+    let of_experiments = services_of_experiments(&world);
+    add_endpoints(stores, key, &of_experiments, &mut world);
     add_pods(stores, key, &mut world);
     add_routes(stores, key, &facts, &mut world);
     Some(Observed { world, seen })
@@ -150,9 +152,22 @@ fn add_services(
             world.services.insert(name.clone(), kept.value);
         }
     }
+    add_endpoints(stores, key, &facts.uses.services, world);
+}
+
+/// The Services of the Rollout's Experiments, which may have a share of its traffic.
+fn services_of_experiments(world: &World) -> BTreeSet<String> {
+    let statuses = world.experiments.own.iter().filter_map(|experiment| experiment.status.as_ref());
+    let templates = statuses.flat_map(|status| &status.template_statuses);
+    let named = templates.map(|template| &template.service_name).filter(|name| !name.is_empty());
+    named.filter(|name| !world.endpoints.contains_key(*name)).cloned().collect()
+}
+
+/// The ready endpoints of Services, by the revision of their pods.
+fn add_endpoints(stores: &Stores, key: &Key, services: &BTreeSet<String>, world: &mut World) {
     // A pod with two addresses is in two slices, and still is one endpoint.
     let mut ready: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for service in &facts.uses.services {
+    for service in services {
         stores.slices.visit_found(&key.namespace, service, |_, slice| {
             ready.entry(service.clone()).or_default().extend(slice.value.ready.iter().cloned());
         });

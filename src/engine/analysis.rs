@@ -12,6 +12,7 @@ mod expression;
 mod functions;
 mod limits;
 mod measure;
+mod replay;
 mod resolve;
 mod run;
 mod schedule;
@@ -26,11 +27,15 @@ pub use build::{
 pub use check::template_faults;
 pub(crate) use condition::evaluate_time;
 pub(crate) use limits::is_counted;
+pub use replay::{Again, Replayed, replay};
+pub(crate) use resolve::metrics_of;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};
 pub(crate) use template::flatten;
 
 #[cfg(test)]
 mod job_tests;
+#[cfg(test)]
+mod judge_tests;
 #[cfg(test)]
 mod ready_tests;
 #[cfg(test)]

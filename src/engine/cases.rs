@@ -37,6 +37,9 @@ pub(crate) struct Header {
     digests: BTreeMap<String, BTreeMap<String, String>>,
     #[serde(default)]
     holds: bool,
+    /// Services of an Experiment that routes of its Rollout lead to.
+    #[serde(default)]
+    pub(crate) in_use: BTreeSet<String>,
 }
 
 /// Kinds of routing objects.

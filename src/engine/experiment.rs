@@ -28,6 +28,7 @@ use crate::plan::Notice;
 
 pub use plan::{Because, Plan, Planned, StatusWrite, Write};
 pub use status::refused;
+pub use valid::{Fault, faults};
 pub use world::{EXPERIMENT_NAME, ExperimentWorld, TEMPLATE_NAME, Taken, owner_reference};
 
 /// Decides what to do for one Experiment, in which order, and why.
@@ -39,12 +40,12 @@ pub fn plan(world: &ExperimentWorld) -> Plan {
     let none = ExperimentStatus::default();
     let facts = Facts::new(world, world.experiment.status.as_ref().unwrap_or(&none));
     let mut round = Round::new(&facts);
-    if let Some(message) = valid::fault(&world.experiment) {
+    if let Some(fault) = valid::faults(&world.experiment).into_iter().next() {
         if facts.ending {
             // Whoever asks to stop is obeyed, whatever else is wrong.
             templates::shrink_all(&facts, &mut round);
         }
-        return status::invalid(&facts, &message, round);
+        return status::invalid(&facts, &fault.message, round);
     }
     if let Some(what) = runs::unserved(&facts) {
         return Plan { because: Because::Unserved { what }, ..Plan::default() };
@@ -53,6 +54,7 @@ pub fn plan(world: &ExperimentWorld) -> Plan {
         templates::look(&facts, template, &mut round);
     }
     templates::shrink_strangers(&facts, &mut round);
+    services::remove_strangers(&facts, &mut round);
     for analysis in &world.experiment.spec.analyses {
         runs::look(&facts, analysis, &mut round);
     }

@@ -7,14 +7,25 @@
 //! - [`harm`]: the evidence that the canary is worse (an e-process on the odds ratio).
 //! - [`calibration`]: how much more pods of one version differ than chance explains, from the stable pods alone.
 //! - [`promise`]: the evidence that the canary is good enough (within a margin of the stable version).
-//! - [`counters`] and [`latency`]: from counters and histograms to requests and bad requests.
+//! - [`rail`]: the evidence that the canary is beyond a limit that its user has set, whatever the stable version does.
+//! - [`counters`] and [`latency`]: from counters and histograms to requests and bad requests; [`ledger`] keeps them.
+//! - [`judgement`]: all of it for one canary, as it is kept from look to look; [`timeline`] is what people see of it, and
+//!   [`words`] say it.
+//! - [`source`]: where the counters come from, and what a user may choose.
 
 pub mod calibration;
 pub mod counters;
 pub mod harm;
+pub mod judgement;
 pub mod latency;
 pub mod ledger;
+mod preset;
 pub mod promise;
+pub mod rail;
+mod settings;
+pub mod source;
+pub mod timeline;
+pub mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +33,9 @@ use calibration::Calibration;
 use harm::Harm;
 use promise::Promise;
 
-/// Requests, and how many of them were bad.
+/// Requests, and how many of them were bad. Written down as two numbers: there are many of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub struct Share {
     /// Requests.
     pub requests: u64,
@@ -42,6 +54,18 @@ impl Share {
     #[must_use]
     pub fn rate(&self) -> f64 {
         if self.requests == 0 { 0.0 } else { self.bad as f64 / self.requests as f64 }
+    }
+}
+
+impl From<(u64, u64)> for Share {
+    fn from((requests, bad): (u64, u64)) -> Self {
+        Self::new(requests, bad)
+    }
+}
+
+impl From<Share> for (u64, u64) {
+    fn from(share: Share) -> Self {
+        (share.requests, share.bad)
     }
 }
 
@@ -136,6 +160,27 @@ impl Comparison {
     pub fn log_promise(&self, settings: &Settings) -> f64 {
         self.promise.log_evidence(settings.harm, self.calibration.dispersion())
     }
+
+    /// The comparison as it stands.
+    fn evidence(&self, settings: Settings) -> Evidence<'_> {
+        let dispersion = self.calibration.dispersion();
+        Evidence { harm: &self.harm, promise: &self.promise, dispersion, settings }
+    }
+}
+
+/// One comparison as it stands at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Evidence<'a> {
+    harm: &'a Harm,
+    promise: &'a Promise,
+    dispersion: f64,
+    settings: Settings,
+}
+
+impl Evidence<'_> {
+    fn log_promise(&self) -> f64 {
+        self.promise.log_evidence(self.settings.harm, self.dispersion)
+    }
 }
 
 /// What the judge says.
@@ -153,17 +198,21 @@ pub enum Verdict {
 /// Judges all comparisons together: evidence of harm is their average, goodness must hold for each.
 #[must_use]
 pub fn judge(comparisons: &[(&Comparison, Settings)]) -> Verdict {
-    let Some((_, first)) = comparisons.first() else { return Verdict::Undecided { missing: None } };
-    let logs: Vec<f64> = comparisons.iter().map(|(comparison, _)| comparison.log_harm()).collect();
-    if log_mean(&logs) >= -first.false_abort.ln() {
+    let all: Vec<Evidence<'_>> =
+        comparisons.iter().map(|(comparison, settings)| comparison.evidence(*settings)).collect();
+    weigh(&all)
+}
+
+fn weigh(all: &[Evidence<'_>]) -> Verdict {
+    let Some(first) = all.first() else { return Verdict::Undecided { missing: None } };
+    if log_harm(all) >= -first.settings.false_abort.ln() {
         return Verdict::Bad;
     }
     let mut longest = Some(0);
-    for (comparison, settings) in comparisons {
-        let target = -settings.false_advance.ln();
-        if comparison.log_promise(settings) < target {
-            let dispersion = comparison.calibration.dispersion();
-            let missing = comparison.promise.missing(settings.harm, dispersion, target);
+    for evidence in all {
+        let target = -evidence.settings.false_advance.ln();
+        if evidence.log_promise() < target {
+            let missing = evidence.promise.missing(evidence.settings.harm, evidence.dispersion, target);
             longest = longest.zip(missing).map(|(one, other)| one.max(other));
         }
     }
@@ -171,6 +220,20 @@ pub fn judge(comparisons: &[(&Comparison, Settings)]) -> Verdict {
         Some(0) => Verdict::Good,
         missing => Verdict::Undecided { missing },
     }
+}
+
+/// Natural logarithm of the evidence of harm, over all comparisons; 0 of none.
+fn log_harm(all: &[Evidence<'_>]) -> f64 {
+    if all.is_empty() {
+        return 0.0;
+    }
+    let logs: Vec<f64> = all.iter().map(|evidence| evidence.harm.log_evidence(evidence.dispersion)).collect();
+    log_mean(&logs)
+}
+
+/// Natural logarithm of the evidence of goodness: that of the comparison that has least.
+fn log_promise(all: &[Evidence<'_>]) -> f64 {
+    all.iter().map(Evidence::log_promise).reduce(f64::min).unwrap_or(0.0)
 }
 
 /// Logarithm of the mean of numbers that are given by their logarithms.

@@ -1,12 +1,13 @@
 //! Metric providers: from a metric to the request for it, and from the answer to a value.
 //!
 //! One file per provider. Input: a metric with its arguments filled in, then the raw answer. Output: a request
-//! that somebody else makes, then the value. A provider never decides whether a value is good. A Job is the exception:
-//! its end is the verdict, and it takes its time.
+//! that somebody else makes, then the value. A provider never decides whether a value is good. A Job and the judge are the
+//! exceptions: what they come to is the verdict, and they take their time.
 
 pub mod http;
 pub mod job;
 mod json_path;
+pub mod judge;
 pub mod prometheus;
 mod web;
 
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tidegate_api::analysis::{Metric, MetricProvider};
+use tidegate_api::analysis::{AnalysisRun, Metric, MetricProvider};
 
 /// What a provider measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +102,9 @@ pub fn unserved(metric: &Metric, defaults: &Defaults) -> Option<&'static str> {
     if let Some(query) = &metric.provider.prometheus {
         return prometheus::unserved(query, defaults);
     }
+    if metric.provider.judge().is_some() {
+        return judge::unserved(metric, defaults);
+    }
     providers(&metric.provider).into_iter().find(|provider| !["web", "job"].contains(provider))
 }
 
@@ -169,10 +173,11 @@ pub fn value(metric: &Metric, response: &Response) -> Result<Measured, String> {
     }
 }
 
-/// Facts about a metric that hold for all its measurements.
+/// Facts about a metric of a run that hold for all its measurements.
 #[must_use]
-pub fn metadata(metric: &Metric) -> BTreeMap<String, String> {
+pub fn metadata(run: &AnalysisRun, metric: &Metric) -> BTreeMap<String, String> {
     let query = metric.provider.prometheus.as_ref().and_then(|query| query.query.clone());
+    let query = query.or_else(|| judge::query(run, metric));
     let query = query.filter(|query| !query.is_empty());
     query.map(|query| ("ResolvedPrometheusQuery".to_owned(), query)).into_iter().collect()
 }

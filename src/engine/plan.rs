@@ -223,6 +223,8 @@ pub enum Because {
     Weight { from: Option<i32>, to: i32, of: i32 },
     /// Requests go to the canary by these routes of steps, and by no others.
     StepRoutes { names: Vec<String> },
+    /// Services of the Experiment get shares of the traffic, each as `service weight`, and no others.
+    ExperimentShares { shares: Vec<String> },
     /// Traffic goes to the revision that the Service stands for.
     PointService { service: String, hash: String },
     /// A pause step: until a time, or until somebody resumes.
@@ -320,6 +322,12 @@ impl fmt::Display for Because {
                 write!(f, "no route of a step is wanted any more")
             }
             Self::StepRoutes { names } => write!(f, "steps ask for the routes {}", names.join(", ")),
+            Self::ExperimentShares { shares } if shares.is_empty() => {
+                write!(f, "no Service of an Experiment gets traffic any more")
+            }
+            Self::ExperimentShares { shares } => {
+                write!(f, "the Experiment asks for the weights {}", shares.join(", "))
+            }
             Self::PointService { service, hash } => write!(f, "Service {service} selects revision {hash}"),
             Self::Paused { step, until } => {
                 match step {

@@ -14,6 +14,7 @@ mod core;
 pub mod duration;
 mod dynamic;
 mod experiment;
+mod experiment_shares;
 mod facts;
 pub mod hash;
 pub mod held;
@@ -41,6 +42,8 @@ pub mod world;
 
 #[cfg(test)]
 mod upstream;
+
+use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use tidegate_api::rollout::{CanaryStrategy, RolloutStatus};
@@ -117,6 +120,12 @@ fn give_back(world: &World, plan: &mut Plan) -> Option<Because> {
         (None, Some(blue_green)) => blue_green::switch::abort(world, blue_green, plan),
         (Some(_), Some(_)) | (None, None) => None,
     }
+}
+
+/// Services of the Rollout's Experiments that requests may still be sent to: their pods are to stay.
+#[must_use]
+pub fn experiment_services_in_use(world: &World) -> BTreeSet<String> {
+    experiment_shares::in_use(world)
 }
 
 /// The weight that the routing objects show for the canary; nothing without a router.

@@ -4,6 +4,7 @@
 //! never fetches anything. A Rollout may name several: the weight is the largest that any of them shows, and it has
 //! arrived when all of them show it.
 
+mod experiment_backends;
 mod gateway;
 mod nginx;
 mod openshift;
@@ -73,6 +74,17 @@ pub struct Weights<'a> {
     pub canary: i32,
     /// What steps send to the canary besides, in the order of precedence.
     pub steps: &'a [StepRoute<'a>],
+    /// Services of an Experiment with a share of their own.
+    pub extras: &'a [Extra],
+}
+
+/// A Service of an Experiment, and the share that it has of the stable side's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    pub service: String,
+    pub port: i64,
+    /// In parts of all traffic, as the canary's weight.
+    pub weight: i32,
 }
 
 /// A route that a step asks for, by its name in managedRoutes.
@@ -190,6 +202,11 @@ trait Router {
         false
     }
 
+    /// The Services of Experiments that the objects lead to, each with the largest weight that it has.
+    fn extras(&self, _now: &Objects, _sides: &Sides<'_>) -> BTreeMap<String, i32> {
+        BTreeMap::new()
+    }
+
     /// What those who serve the objects say about them.
     fn acceptance(&self, _now: &Objects, _sides: &Sides<'_>) -> Acceptance {
         Acceptance::Silent
@@ -281,6 +298,24 @@ impl<'a> Routers<'a> {
         self.all.iter().any(|router| router.has_step_rules(now, &self.sides))
     }
 
+    /// The Services of Experiments that any object leads to, each with the largest weight that it has.
+    #[must_use]
+    pub fn extras(&self, now: &Objects) -> BTreeMap<String, i32> {
+        let mut all = BTreeMap::new();
+        for (service, weight) in self.all.iter().flat_map(|router| router.extras(now, &self.sides)) {
+            let most: &mut i32 = all.entry(service).or_default();
+            *most = (*most).max(weight);
+        }
+        all
+    }
+
+    /// The same for one object.
+    #[must_use]
+    pub fn extras_of(&self, reference: &Reference, object: Option<&Value>) -> BTreeMap<String, i32> {
+        let object = object.map(|object| (reference.clone(), Arc::new(object.clone())));
+        self.extras(&object.into_iter().collect())
+    }
+
     /// The weight that an object alone gives to the canary.
     #[must_use]
     pub fn weight_of(&self, reference: &Reference, object: Option<&Value>) -> i32 {
@@ -298,8 +333,8 @@ impl<'a> Routers<'a> {
     /// The writes that bring all routers to a weight, those that take weight from the canary first. When one router
     /// cannot be brought there, the others only give weight back: an abort must not wait for what is missing.
     #[must_use]
-    pub fn route(&self, now: &Objects, canary: i32, steps: &[StepRoute<'_>]) -> Routing {
-        let want = Weights { sides: self.sides, canary, steps };
+    pub fn route(&self, now: &Objects, canary: i32, steps: &[StepRoute<'_>], extras: &[Extra]) -> Routing {
+        let want = Weights { sides: self.sides, canary, steps, extras };
         let mut routing = Routing::default();
         for router in &self.all {
             let Routed { writes, refusal } = router.route(now, &want);
@@ -313,7 +348,9 @@ impl<'a> Routers<'a> {
             }));
         }
         if !routing.refusals.is_empty() {
-            routing.writes.retain(|(write, _)| self.before(write) > canary || self.had_step_rules(write));
+            routing.writes.retain(|(write, _)| {
+                self.before(write) > canary || self.had_step_rules(write) || self.takes_extras(write)
+            });
         }
         routing.writes.sort_by_key(|(write, _)| self.before(write) <= canary);
         routing
@@ -322,6 +359,13 @@ impl<'a> Routers<'a> {
     fn had_step_rules(&self, write: &RouteWrite) -> bool {
         let from = write.from.as_ref().map(|from| (write.reference.clone(), Arc::new(from.clone())));
         self.has_step_rules(&from.into_iter().collect())
+    }
+
+    /// Whether a write takes its share from a Service of an Experiment.
+    fn takes_extras(&self, write: &RouteWrite) -> bool {
+        let after = self.extras_of(&write.reference, Some(&write.to));
+        let before = self.extras_of(&write.reference, write.from.as_ref());
+        before.keys().any(|service| !after.contains_key(service))
     }
 
     /// The weight that the object of a write shows before it.

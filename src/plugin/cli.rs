@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::verb::{
     abort::Abort, completion::Completion, create::Create, diff::Diff, explain::Explain, get::Get,
     history::History, later::Later, lint::Lint, list::List, pause::Pause, promote::Promote, refresh::Refresh,
-    restart::Restart, retry::Retry, rollback::Rollback, set::Set, status::Status, sync::Sync,
+    replay::Replay, restart::Restart, retry::Retry, rollback::Rollback, set::Set, status::Status, sync::Sync,
     terminate::Terminate, undo::Undo, version::Version,
 };
 
@@ -54,6 +54,7 @@ pub(crate) enum Verb {
     Lint(Lint),
     History(History),
     Explain(Explain),
+    Replay(Replay),
     Diff(Diff),
     Sync(Sync),
     Refresh(Refresh),
@@ -172,6 +173,10 @@ mod tests {
             "terminate-op guestbook",
             "explain rollout guestbook -o json",
             "explain guestbook",
+            "explain analysisrun guestbook-877894d5b-4-success-rate.1 -o yaml",
+            "explain ar x --no-color",
+            "replay analysisrun x",
+            "replay ar x --with other --global -o json",
         ];
         for line in lines {
             for grammar in [Grammar::Tidegate, Grammar::Argo] {
@@ -194,6 +199,8 @@ mod tests {
             "retry",
             "history",
             "explain",
+            "replay x",
+            "replay ar x --global",
             "sync",
             "sync a --resource web",
             "diff a --local x --revision y",

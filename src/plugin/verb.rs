@@ -17,6 +17,7 @@ mod operation;
 pub(crate) mod pause;
 pub(crate) mod promote;
 pub(crate) mod refresh;
+pub(crate) mod replay;
 pub(crate) mod restart;
 pub(crate) mod retry;
 pub(crate) mod rollback;
@@ -61,6 +62,7 @@ pub(crate) async fn run(cli: Cli, grammar: Grammar, terminal: &mut Terminal) -> 
         | Verb::Diff(_)
         | Verb::Sync(_)
         | Verb::Refresh(_)
+        | Verb::Replay(_)
         | Verb::Rollback(_)
         | Verb::TerminateOp(_) => {}
     }
@@ -98,6 +100,7 @@ pub(crate) async fn run_on(verb: &Verb, session: &mut Session<'_>) -> Result<Exi
         Verb::Diff(diff) => diff.run(session).await,
         Verb::Sync(sync) => sync.run(session).await,
         Verb::Refresh(refresh) => refresh.run(session).await,
+        Verb::Replay(replay) => replay.run(session).await,
         Verb::Rollback(rollback) => rollback.run(session).await,
         Verb::TerminateOp(names) => terminate::applications(session, &names.names).await,
         Verb::Version(version) => version.run(session.grammar, session.terminal),

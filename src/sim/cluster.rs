@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
+use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 use tidegate_engine::fence::Seen;
 use tidegate_engine::lint::{patched, pointed, repatched};
-use tidegate_engine::plan::{Reference, RouteWrite, Write};
+use tidegate_engine::plan::{Reference, RouteWrite, SetPatch, Write};
+use tidegate_engine::rollout::workload::Workload;
 use tidegate_engine::rollout::world::{Endpoints, Parsed, Pod, Service, Set};
 
 use crate::patch::whole_seconds;
@@ -20,6 +23,14 @@ use crate::shelf::{Held, Shelf};
 
 /// When virtual time begins, in seconds since 1970.
 const DAWN: i64 = 1_790_000_000;
+
+/// The uid of the Rollout.
+pub(crate) const ROLLOUT_UID: &str = "rollout-1";
+
+/// Whether the Rollout has a ReplicaSet, or may claim it.
+pub(crate) fn is_of_rollout(set: &Set) -> bool {
+    set.owner.as_deref().is_none_or(|owner| owner == ROLLOUT_UID)
+}
 
 /// A Rollout and its parsed spec.
 #[derive(Clone, Debug)]
@@ -46,11 +57,22 @@ pub(crate) enum Kind {
     Endpoints,
     Route,
     Run,
+    Experiment,
+    Workload,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Rollout, Self::Set, Self::Pod, Self::Service, Self::Endpoints, Self::Route, Self::Run];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Rollout,
+        Self::Set,
+        Self::Pod,
+        Self::Service,
+        Self::Endpoints,
+        Self::Route,
+        Self::Run,
+        Self::Experiment,
+        Self::Workload,
+    ];
 }
 
 /// One change of one object.
@@ -74,6 +96,8 @@ pub(crate) struct Cluster {
     pub(crate) endpoints: Shelf<Endpoints>,
     pub(crate) routes: Shelf<Value>,
     pub(crate) runs: Shelf<AnalysisRun>,
+    pub(crate) experiments: Shelf<Experiment>,
+    pub(crate) workloads: Shelf<Workload>,
     /// What changed since somebody last looked.
     changed: Vec<Change>,
 }
@@ -89,13 +113,13 @@ pub(crate) fn milliseconds(time: Timestamp) -> i64 {
 }
 
 impl Cluster {
-    fn next_version(&mut self, kind: Kind, name: &str) -> u64 {
+    pub(crate) fn next_version(&mut self, kind: Kind, name: &str) -> u64 {
         self.version += 1;
         self.changed.push(Change { kind, version: self.version, name: name.to_owned() });
         self.version
     }
 
-    fn held<T>(&mut self, kind: Kind, name: &str, uid: &str, object: Arc<T>) -> Held<T> {
+    pub(crate) fn held<T>(&mut self, kind: Kind, name: &str, uid: &str, object: Arc<T>) -> Held<T> {
         let version = self.next_version(kind, name);
         let uid = if uid.is_empty() { format!("uid-{version}") } else { uid.to_owned() };
         Held { version, since: self.now, uid, object }
@@ -137,7 +161,7 @@ impl Cluster {
         let version = self.version + 1;
         rollout.metadata.resource_version = Some(version.to_string());
         let known = Known { rollout: Arc::new(rollout), spec };
-        let held = self.held(Kind::Rollout, ROLLOUT, "rollout-1", Arc::new(known));
+        let held = self.held(Kind::Rollout, ROLLOUT, ROLLOUT_UID, Arc::new(known));
         self.rollouts.put(ROLLOUT, held);
         version
     }
@@ -229,6 +253,8 @@ impl Cluster {
             Kind::Endpoints => self.endpoints.catch_up(version),
             Kind::Route => self.routes.catch_up(version),
             Kind::Run => self.runs.catch_up(version),
+            Kind::Experiment => self.experiments.catch_up(version),
+            Kind::Workload => self.workloads.catch_up(version),
         }
     }
 
@@ -259,8 +285,7 @@ impl Cluster {
                 Ok(self.put_service(changed))
             }
             Write::Route(route) => self.write_route(route),
-            // No shape refers to a workload.
-            Write::ScaleWorkload { .. } => Err(Refusal::Missing),
+            Write::ScaleWorkload { uid, from, to, .. } => self.scale_deployment(uid, *from, *to),
             Write::RestartPod { name, uid } => {
                 let pod = self.pods.object(name).filter(|pod| pod.uid == *uid).cloned();
                 // What has gone already is as wanted.
@@ -272,10 +297,9 @@ impl Cluster {
                 Ok(self.put_pod(pod))
             }
             Write::CreateRun(_) | Write::StopRun { .. } | Write::DeleteRun { .. } => self.write_run(write),
-            // No shape of this model has a step that asks for one.
-            Write::CreateExperiment(_) | Write::StopExperiment { .. } | Write::DeleteExperiment { .. } => {
-                Err(Refusal::Missing)
-            }
+            Write::CreateExperiment(experiment) => self.create_experiment(experiment),
+            Write::StopExperiment { name } => self.stop_experiment(name),
+            Write::DeleteExperiment { name } => self.remove_experiment(name),
         }
     }
 
@@ -311,24 +335,10 @@ impl Cluster {
 
     fn write_set(&mut self, write: &Write) -> Result<u64, Refusal> {
         if let Write::CreateSet(set) = write {
-            if self.sets.get(&set.name).is_some() {
-                return Err(Refusal::Exists);
-            }
-            let mut set = (**set).clone();
-            set.uid = format!("set-{}", self.version + 1);
-            set.generation = 1;
-            set.created = time(self.now);
-            set.owner = Some("rollout-1".to_owned());
-            return Ok(self.put_set(set));
+            return self.create_set(set, ROLLOUT_UID);
         }
         if let Write::PatchSet(patch) = write {
-            let mut set = self.sets.object(&patch.name).cloned().ok_or(Refusal::Missing)?;
-            // Whoever takes pods away names the version that was read.
-            if patch.replicas.is_some_and(|(from, to)| to < from && set.replicas != from) {
-                return Err(Refusal::Conflict);
-            }
-            patched(&mut set, patch);
-            return Ok(self.put_set(set));
+            return self.patch_set(patch);
         }
         if let Write::DeleteSet { name, uid } = write {
             let version = self.next_version(Kind::Set, name);
@@ -340,6 +350,29 @@ impl Cluster {
             };
         }
         Ok(self.version)
+    }
+
+    /// Creates a ReplicaSet for its owner.
+    pub(crate) fn create_set(&mut self, set: &Set, owner: &str) -> Result<u64, Refusal> {
+        if self.sets.get(&set.name).is_some() {
+            return Err(Refusal::Exists);
+        }
+        let mut set = set.clone();
+        set.uid = format!("set-{}", self.version + 1);
+        set.generation = 1;
+        set.created = time(self.now);
+        set.owner = Some(owner.to_owned());
+        Ok(self.put_set(set))
+    }
+
+    /// Changes a ReplicaSet. Whoever takes pods away names the version that was read.
+    pub(crate) fn patch_set(&mut self, patch: &SetPatch) -> Result<u64, Refusal> {
+        let mut set = self.sets.object(&patch.name).cloned().ok_or(Refusal::Missing)?;
+        if patch.replicas.is_some_and(|(from, to)| to < from && set.replicas != from) {
+            return Err(Refusal::Conflict);
+        }
+        patched(&mut set, patch);
+        Ok(self.put_set(set))
     }
 
     /// Lists are written whole, so a write names the version that it was decided on.
@@ -358,22 +391,8 @@ impl Cluster {
 
     fn write_run(&mut self, write: &Write) -> Result<u64, Refusal> {
         match write {
-            Write::CreateRun(run) => {
-                let name = run.metadata.name.clone().unwrap_or_default();
-                if self.runs.get(&name).is_some() {
-                    return Err(Refusal::Exists);
-                }
-                let mut run = (**run).clone();
-                run.metadata.uid = Some(format!("run-{}", self.version + 1));
-                run.metadata.creation_timestamp =
-                    serde_json::from_value(json!(time(self.now - self.now % 1000).to_string())).ok();
-                Ok(self.put_run(&name, run))
-            }
-            Write::StopRun { name } => {
-                let mut run = self.runs.object(name).cloned().ok_or(Refusal::Missing)?;
-                run.spec.terminate = true;
-                Ok(self.put_run(name, run))
-            }
+            Write::CreateRun(run) => self.create_run(run),
+            Write::StopRun { name } => self.stop_run(name),
             Write::DeleteRun { name } => {
                 let version = self.next_version(Kind::Run, name);
                 if self.runs.remove(name, version) { Ok(version) } else { Err(Refusal::Missing) }
@@ -395,6 +414,33 @@ impl Cluster {
             | Write::DeleteExperiment { .. }
             | Write::Route(_) => Ok(self.version),
         }
+    }
+
+    pub(crate) fn create_run(&mut self, run: &AnalysisRun) -> Result<u64, Refusal> {
+        let name = run.metadata.name.clone().unwrap_or_default();
+        if self.runs.get(&name).is_some() {
+            return Err(Refusal::Exists);
+        }
+        let mut run = run.clone();
+        run.metadata.uid = Some(format!("run-{}", self.version + 1));
+        run.metadata.creation_timestamp = self.creation_time();
+        Ok(self.put_run(&name, run))
+    }
+
+    pub(crate) fn stop_run(&mut self, name: &str) -> Result<u64, Refusal> {
+        let mut run = self.runs.object(name).cloned().ok_or(Refusal::Missing)?;
+        run.spec.terminate = true;
+        Ok(self.put_run(name, run))
+    }
+
+    /// Now, as metadata has it: in whole seconds.
+    pub(crate) fn creation_time<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(json!(time(self.now - self.now % 1000).to_string())).ok()
+    }
+
+    /// ReplicaSets of the Rollout.
+    pub(crate) fn own_sets(&self) -> impl Iterator<Item = (&String, &Held<Set>)> {
+        self.sets.all().filter(|(_, held)| is_of_rollout(&held.object))
     }
 
     /// What the caches show of an object that a fence asks about.
@@ -419,6 +465,8 @@ impl Cluster {
             "Pod" => of(&self.pods, name, cached),
             "Service" => of(&self.services, name, cached),
             "AnalysisRun" => of(&self.runs, name, cached),
+            "Experiment" => of(&self.experiments, name, cached),
+            "Deployment" => of(&self.workloads, name, cached),
             _ => of(&self.routes, name, cached),
         }
     }

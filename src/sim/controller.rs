@@ -11,11 +11,13 @@ use serde_json::Value;
 use tidegate_api::analysis::AnalysisTemplateSpec;
 use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::plan::{Because, Plan, Reference, Write};
-use tidegate_engine::rollout::world::{TemplateKey, World};
+use tidegate_engine::rollout::world::{Experiments, Pod, Set, TemplateKey, World};
 
-use crate::cluster::{Cluster, time};
+use crate::cluster::{Cluster, ROLLOUT_UID, is_of_rollout, time};
+use crate::experiments::{Desk, controls, parted};
 use crate::pods::image;
 use crate::shape::{BAD_IMAGES, ROLLOUT, TEMPLATE};
+use crate::workloads;
 
 /// How plans are spoilt on purpose, to see that it is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,9 @@ pub(crate) struct Controller {
     pub(crate) fence: Fence,
     /// When the next round is due, in milliseconds.
     pub(crate) due: Option<i64>,
-    templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    pub(crate) templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    /// What it remembers of each Experiment.
+    pub(crate) desks: BTreeMap<String, Desk>,
     /// Whether aborted content is held.
     holds: bool,
 }
@@ -55,18 +59,7 @@ impl Controller {
 
     /// Whether the caches have all of our own writes; asks the API server where they cannot tell.
     pub(crate) fn caches_are_fresh(&mut self, cluster: &Cluster) -> bool {
-        let now = time(cluster.now);
-        for _ in 0..100 {
-            match self.fence.check(now, |object| cluster.shown(object)) {
-                Verdict::Fresh => return true,
-                Verdict::Stale { .. } => return false,
-                Verdict::Ask { object } => {
-                    let found = cluster.asked(&object);
-                    self.fence.answered(&object, found.as_ref(), now);
-                }
-            }
-        }
-        false
+        is_fresh(&mut self.fence, cluster)
     }
 
     /// Builds the World from the caches; `None` while the Rollout is not in them.
@@ -74,15 +67,18 @@ impl Controller {
         let held = cluster.rollouts.cached(ROLLOUT)?;
         let routes =
             cluster.routes.all_cached().map(|(name, held)| (route(name, &held.object), held.object.clone()));
-        let sets: Vec<_> = cluster.sets.all_cached().map(|(_, held)| held.object.clone()).collect();
-        let crashing = sets.iter().filter(|set| set.replicas > 0 && BAD_IMAGES.contains(&image(set)));
-        let troubles = crashing
-            .map(|set| (set.hash().to_owned(), "CrashLoopBackOff: back-off 10s".to_owned()))
-            .collect();
+        let sets = cluster.sets.all_cached().map(|(_, held)| held.object.clone());
+        let sets: Vec<_> = sets.filter(|set| is_of_rollout(set)).collect();
+        let troubles = sets.iter().filter_map(|set| Some((set.hash().to_owned(), trouble(set)?))).collect();
+        let of_sets = |pod: &Arc<Pod>| sets.iter().any(|set| set.name == pod.set);
+        let pods = cluster.pods.all_cached().map(|(_, held)| held.object.clone()).filter(of_sets).collect();
+        let (runs, foreign_runs) = parted(&cluster.runs, |run| controls(ROLLOUT_UID, &run.metadata));
+        let (own, foreign) = parted(&cluster.experiments, |one| controls(ROLLOUT_UID, &one.metadata));
+        let (rollout, spec, workload) = workloads::resolved(cluster, &held.object);
         let world = World {
             now: time(cluster.now),
-            rollout: held.object.rollout.clone(),
-            spec: held.object.spec.clone(),
+            rollout,
+            spec,
             services: cluster
                 .services
                 .all_cached()
@@ -95,15 +91,15 @@ impl Controller {
                 .collect(),
             routes: routes.collect(),
             unread: Default::default(),
-            runs: cluster.runs.all_cached().map(|(_, held)| held.object.clone()).collect(),
-            foreign_runs: Default::default(),
-            experiments: Default::default(),
+            runs,
+            foreign_runs,
+            experiments: Experiments { own, foreign },
             templates: self.templates.clone(),
             troubles,
             digests: Default::default(),
             holds: self.holds,
-            workload: None,
-            pods: cluster.pods.all_cached().map(|(_, held)| held.object.clone()).collect(),
+            workload,
+            pods,
             sets,
         };
         Some((world, held.version))
@@ -113,7 +109,9 @@ impl Controller {
     pub(crate) fn wrote(&mut self, write: &Write, version: u64, now: Timestamp) {
         if let Write::DeleteSet { uid, .. } = write {
             self.fence.deleted(object(write), uid, now);
-        } else if let Write::DeleteRun { .. } | Write::RestartPod { .. } = write {
+        } else if let Write::DeleteRun { .. } | Write::DeleteExperiment { .. } | Write::RestartPod { .. } =
+            write
+        {
             self.fence.doubted(object(write));
         } else {
             self.fence.wrote(object(write), &version.to_string(), now);
@@ -124,6 +122,28 @@ impl Controller {
     pub(crate) fn doubt(&mut self, write: &Write) {
         self.fence.doubted(object(write));
     }
+}
+
+/// Whether the caches have all writes that a fence knows of.
+pub(crate) fn is_fresh(fence: &mut Fence, cluster: &Cluster) -> bool {
+    let now = time(cluster.now);
+    for _ in 0..100 {
+        match fence.check(now, |object| cluster.shown(object)) {
+            Verdict::Fresh => return true,
+            Verdict::Stale { .. } => return false,
+            Verdict::Ask { object } => {
+                let found = cluster.asked(&object);
+                fence.answered(&object, found.as_ref(), now);
+            }
+        }
+    }
+    false
+}
+
+/// What is wrong with the pods of a ReplicaSet whose image does not start.
+pub(crate) fn trouble(set: &Set) -> Option<String> {
+    let crashes = set.replicas > 0 && BAD_IMAGES.contains(&image(set));
+    crashes.then(|| "CrashLoopBackOff: back-off 10s".to_owned())
 }
 
 fn route(name: &str, object: &Value) -> Reference {

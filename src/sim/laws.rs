@@ -43,16 +43,18 @@ impl Truth<'_> {
         match write {
             Write::Route(route) => self.raise(route).or_else(|| self.lower(route)),
             Write::PatchSet(patch) => self.resize(patch),
-            Write::PointService { service, to, .. } => self.point(service, to),
+            Write::PointService { service, to, .. } => {
+                self.point(service, to).or_else(|| self.reaches_an_experiment(service, to))
+            }
             Write::DeleteSet { name, .. } => {
                 let pods =
                     self.cluster.sets.object(name).map_or(0, |set| set.status.replicas.max(set.replicas));
                 (pods > 0).then(|| format!("{name} is deleted with {pods} pods"))
             }
             Write::RestartPod { name, .. } => self.restart(name),
+            Write::ScaleWorkload { from, to, .. } => self.makes_room(*from, *to),
             Write::DefaultReplicas { .. }
             | Write::AnnotateRollout { .. }
-            | Write::ScaleWorkload { .. }
             | Write::CreateSet(_)
             | Write::AdoptSet { .. }
             | Write::ReleaseSet { .. }
@@ -62,8 +64,8 @@ impl Truth<'_> {
             | Write::DeleteRun { .. }
             | Write::CreateExperiment(_)
             | Write::StopExperiment { .. }
-            | Write::DeleteExperiment { .. }
-            | Write::Status(_) => None,
+            | Write::DeleteExperiment { .. } => None,
+            Write::Status(status) => self.ends_a_step(status),
         }
     }
 
@@ -266,7 +268,7 @@ impl Truth<'_> {
         if self.routed {
             return None;
         }
-        let total: i32 = self.cluster.sets.all().map(|(_, held)| held.object.replicas).sum();
+        let total: i32 = self.cluster.own_sets().map(|(_, held)| held.object.replicas).sum();
         let total = total - set.replicas + to;
         let replicas = self.replicas(false);
         let limit = replicas + self.percentage(|canary| canary.max_surge.as_ref(), replicas, true);
@@ -310,7 +312,7 @@ impl Truth<'_> {
             let heard = self.cluster.sets.cached(&set.name).map_or(self.cluster.now, |held| held.since);
             self.pods.available_since(self.cluster, set.hash(), heard).min(set.replicas)
         };
-        let before: i32 = self.cluster.sets.all().map(|(_, held)| available(&held.object)).sum();
+        let before: i32 = self.cluster.own_sets().map(|(_, held)| available(&held.object)).sum();
         let after = before - available(set) + available(set).min(to);
         let heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);
         let lost = self.pods.lost_since(heard, None);

@@ -7,10 +7,14 @@ mod analysis;
 mod campaign;
 mod cluster;
 mod controller;
+mod experiment_acts;
+mod experiment_objects;
+mod experiments;
 mod fixed;
 mod laws;
 mod laws_of_blue_green;
 mod laws_of_dynamic;
+mod laws_of_experiments;
 mod network;
 mod patch;
 mod pods;
@@ -22,6 +26,7 @@ mod shelf;
 mod simulation;
 mod tale;
 mod users;
+mod workloads;
 
 pub use campaign::{Campaign, Effort, Failure, Report, run, run_watched, story};
 pub use controller::Sabotage;
@@ -34,5 +39,9 @@ mod stories;
 mod stories_of_blue_green;
 #[cfg(test)]
 mod stories_of_dynamic;
+#[cfg(test)]
+mod stories_of_experiments;
+#[cfg(test)]
+mod stories_of_workloads;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 //! Input: Services, pods, routing objects. Output: ready endpoints by revision, and the data plane's weight. Both
 //! follow late; that is what makes the order of writes matter.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tidegate_api::rollout::Rollout;
 use tidegate_engine::rollout::world::Endpoints;
@@ -174,8 +176,9 @@ fn split<'b>(backends: impl Iterator<Item = &'b Value>, turn: Turn, absent: i64,
         let weight = backend["weight"].as_i64().unwrap_or(absent);
         match backend["name"].as_str() {
             Some(name) if name == turn.canary => canary += weight,
-            Some(name) if name == turn.stable => stable += weight,
-            _ => {}
+            Some("third") | None => {}
+            // Whatever an Experiment has goes off the stable side's share.
+            Some(_) => stable += weight,
         }
     }
     if canary == 0 {
@@ -184,6 +187,15 @@ fn split<'b>(backends: impl Iterator<Item = &'b Value>, turn: Turn, absent: i64,
     let share = (canary * i64::from(max)).div_euclid(canary + stable);
     let exact = share * (canary + stable) == canary * i64::from(max);
     i32::try_from(if exact { share } else { share + 1 }).unwrap_or(max)
+}
+
+/// The Services that HTTPRoutes send requests to.
+pub(crate) fn reached(cluster: &Cluster) -> BTreeSet<String> {
+    let rules =
+        cluster.routes.all().filter_map(|(_, held)| held.object["spec"]["rules"].as_array()).flatten();
+    let backends = rules.filter_map(|rule| rule["backendRefs"].as_array()).flatten();
+    let weighted = backends.filter(|backend| backend["weight"] != 0);
+    weighted.filter_map(|backend| backend["name"].as_str().map(str::to_owned)).collect()
 }
 
 /// The least and the most weight that the objects ask for: a crash may come between two of them.

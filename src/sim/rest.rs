@@ -11,13 +11,17 @@ use crate::pods::image;
 use crate::shape::{ACTIVE_SERVICE, BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES, PING_SERVICE, PONG_SERVICE};
 use crate::simulation::Simulation;
 use crate::users::Act;
-use crate::{laws_of_dynamic, network};
+use crate::workloads::{self, DEPLOYMENT};
+use crate::{laws_of_dynamic, laws_of_experiments, network};
 
 /// What is wrong with a Rollout at rest, if anything.
 pub(crate) fn objection(simulation: &Simulation) -> Option<String> {
     let status = simulation.cluster.status();
     if simulation.because == Because::Settled && status.phase != Some(RolloutPhase::Healthy) {
         return Some(format!("at rest in phase {:?} without a reason", status.phase));
+    }
+    if let Some(why) = laws_of_experiments::at_rest(simulation).or_else(|| workloads::at_rest(simulation)) {
+        return Some(why);
     }
     match status.phase {
         Some(RolloutPhase::Healthy) => healthy(simulation, &status),
@@ -37,7 +41,7 @@ fn replicas(simulation: &Simulation) -> i32 {
 }
 
 fn size(simulation: &Simulation, hash: &str) -> i32 {
-    let sets = simulation.cluster.sets.all().filter(|(_, held)| held.object.hash() == hash);
+    let sets = simulation.cluster.own_sets().filter(|(_, held)| held.object.hash() == hash);
     sets.map(|(_, held)| held.object.replicas).sum()
 }
 
@@ -46,7 +50,7 @@ fn healthy(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
     if status.stable_rs != status.current_pod_hash {
         return Some("Healthy, but the current template is not the stable one".to_owned());
     }
-    let all: i32 = simulation.cluster.sets.all().map(|(_, held)| held.object.replicas).sum();
+    let all: i32 = simulation.cluster.own_sets().map(|(_, held)| held.object.replicas).sum();
     let stable = size(simulation, &status.stable_rs);
     // While pods of the stable revision do not work, others have to stay, and no Service can be pointed at it.
     if !stable_works(simulation, status) {
@@ -68,7 +72,7 @@ fn unlike_role(
     apart: Option<&str>,
 ) -> Option<String> {
     let role = role.cloned().unwrap_or_default();
-    let (name, held) = simulation.cluster.sets.all().find(|(_, held)| held.object.hash() == hash)?;
+    let (name, held) = simulation.cluster.own_sets().find(|(_, held)| held.object.hash() == hash)?;
     let pods = simulation
         .cluster
         .pods
@@ -152,14 +156,14 @@ fn aborted(simulation: &Simulation, status: &RolloutStatus) -> Option<String> {
 
 /// Whether the stable revision has an image that starts.
 fn stable_works(simulation: &Simulation, status: &RolloutStatus) -> bool {
-    let mut sets = simulation.cluster.sets.all();
+    let mut sets = simulation.cluster.own_sets();
     sets.any(|(_, held)| held.object.hash() == status.stable_rs && !BAD_IMAGES.contains(&image(&held.object)))
 }
 
 /// Where everything stands, in one line.
 pub(crate) fn picture(simulation: &Simulation) -> String {
     let status = simulation.cluster.status();
-    let sets = simulation.cluster.sets.all().map(|(name, held)| {
+    let sets = simulation.cluster.own_sets().map(|(name, held)| {
         let set = &held.object;
         format!("{name}({}) {}/{}", image(set), set.status.available, set.replicas)
     });
@@ -185,8 +189,9 @@ pub(crate) fn next_act(simulation: &Simulation) -> Option<Act> {
     let held = simulation.cluster.rollout()?;
     let rollout = &held.object.rollout;
     let status = simulation.cluster.status();
-    let running =
-        rollout.spec.template.0.pointer("/spec/containers/0/image").and_then(|image| image.as_str());
+    let deployment = simulation.cluster.workloads.object(DEPLOYMENT);
+    let template = deployment.map_or(&rollout.spec.template.0, |deployment| &deployment.template);
+    let running = template.pointer("/spec/containers/0/image").and_then(|image| image.as_str());
     if rollout.spec.paused {
         return Some(Act::Pause(false));
     }

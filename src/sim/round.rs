@@ -147,12 +147,15 @@ impl Simulation {
         }
     }
 
-    fn crash(&mut self) {
+    /// The controller, which looks after Rollouts and Experiments, dies and starts again.
+    pub(crate) fn crash(&mut self) {
         self.tale.tell(&self.cluster, || "fault     the controller crashes and starts again".to_owned());
         self.controller.fence = Default::default();
+        self.controller.desks.clear();
         self.cluster.relist();
         let pause = self.random.between(100, 20_000);
         self.controller.due = None;
         self.schedule_round(pause);
+        self.wake_experiments(pause);
     }
 }

@@ -5,7 +5,9 @@
 use serde_json::{Value, json};
 use tidegate_api::rollout::Rollout;
 
+use crate::experiment_acts;
 use crate::random::Random;
+use crate::workloads::DEPLOYMENT;
 
 pub(crate) const ROLLOUT: &str = "shop";
 pub(crate) const CANARY_SERVICE: &str = "shop-canary";
@@ -70,6 +72,8 @@ pub(crate) struct Shape {
     pub(crate) services: &'static [&'static str],
     /// Whether content that was aborted is not to be shipped again.
     pub(crate) holds: bool,
+    /// Whether people make Experiments, too.
+    pub(crate) experiments: bool,
     pub(crate) temper: Temper,
 }
 
@@ -146,23 +150,15 @@ fn traffic(ways: &[Way], follows: bool, random: &mut Random, canary: &mut Value)
     }
 }
 
-fn anti_affinity(random: &mut Random, canary: &mut Value) {
-    match random.below(10) {
-        0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),
-        1 => {
-            let weight = json!({ "weight": 1 });
-            canary["antiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": weight });
-        }
-        _ => {}
-    }
-}
-
 impl Shape {
     /// The shape that a seed stands for.
     pub(crate) fn random(random: &mut Random) -> Self {
+        // Chance of its own, so that seeds without Experiments tell what they always told.
+        let mut aside = Random::new(random.clone().draw());
+        let experiments = aside.chance(250);
         // A look ahead, so that a canary's seed tells the same story whatever other strategies there are.
         if random.clone().below(4) == 0 {
-            return Self::blue_green(random);
+            return Self { experiments, ..Self::blue_green(random) };
         }
         let goes_back = random.clone().below(12) == 7;
         let follows = random.clone().below(5) < 2;
@@ -185,12 +181,10 @@ impl Shape {
             ping_pong(&mut canary);
         }
         limits(random, &mut canary);
-        anti_affinity(random, &mut canary);
-        if random.chance(300) {
-            let [canary_metadata, stable_metadata] = role_metadata(random);
-            canary["canaryMetadata"] = canary_metadata;
-            canary["stableMetadata"] = stable_metadata;
+        if experiments {
+            experiment_acts::among(&mut aside, &mut canary, routed && only_http);
         }
+        pods_by_role(random, &mut canary);
         if random.chance(200) {
             canary["analysis"] =
                 json!({ "templates": [{ "templateName": TEMPLATE }], "startingStep": random.int(0, 2) });
@@ -203,6 +197,9 @@ impl Shape {
             "minReadySeconds": *random.pick(&[0, 0, 0, 2, 10]),
             "revisionHistoryLimit": *random.pick(&[0, 1, 3, 10]),
         });
+        if aside.chance(80) {
+            spec["workloadRef"] = workload(&mut aside);
+        }
         if goes_back {
             spec["rollbackWindow"] = json!({ "revisions": 2 });
         }
@@ -215,7 +212,7 @@ impl Shape {
             (true, false) => &[CANARY_SERVICE, STABLE_SERVICE],
             (false, _) => &[],
         };
-        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ways, services, holds, temper }
+        Self { rollout: rollout(spec, GOOD_IMAGES[0]), routed, ways, services, holds, experiments, temper }
     }
 
     /// A blue-green Rollout with the limits, pauses and analyses that a user may write.
@@ -267,7 +264,24 @@ impl Shape {
         }
         let holds = random.chance(300);
         let rollout = rollout(spec, GOOD_IMAGES[0]);
-        Self { rollout, routed: false, ways: Vec::new(), services, holds, temper }
+        Self { rollout, routed: false, ways: Vec::new(), services, holds, experiments: false, temper }
+    }
+}
+
+/// What pods have for their role, and whom they keep away from.
+fn pods_by_role(random: &mut Random, canary: &mut Value) {
+    match random.below(10) {
+        0 => canary["antiAffinity"] = json!({ "requiredDuringSchedulingIgnoredDuringExecution": {} }),
+        1 => {
+            let weight = json!({ "weight": 1 });
+            canary["antiAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": weight });
+        }
+        _ => {}
+    }
+    if random.chance(300) {
+        let [canary_metadata, stable_metadata] = role_metadata(random);
+        canary["canaryMetadata"] = canary_metadata;
+        canary["stableMetadata"] = stable_metadata;
     }
 }
 
@@ -278,6 +292,17 @@ fn ping_pong(canary: &mut Value) {
         fields.remove("stableService");
     }
     canary["pingPong"] = json!({ "pingService": PING_SERVICE, "pongService": PONG_SERVICE });
+}
+
+/// A Deployment to take over from.
+fn workload(random: &mut Random) -> Value {
+    let mut reference = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": DEPLOYMENT });
+    if let Some(mode) =
+        random.pick(&[None, Some("never"), Some("onsuccess"), Some("progressively"), Some("progressively")])
+    {
+        reference["scaleDown"] = json!(mode);
+    }
+    reference
 }
 
 /// One router or two, each with one object or two.
@@ -325,8 +350,10 @@ fn routing(ways: &[Way], random: &mut Random) -> Value {
 
 /// A Rollout with a spec and the pod template of an image.
 pub(crate) fn rollout(mut spec: Value, image: &str) -> Rollout {
-    spec["selector"] = json!({ "matchLabels": { "app": "shop" } });
-    spec["template"] = template(image);
+    if spec["workloadRef"].is_null() {
+        spec["selector"] = json!({ "matchLabels": { "app": "shop" } });
+        spec["template"] = template(image);
+    }
     if spec["replicas"].is_null()
         && let Some(fields) = spec.as_object_mut()
     {
@@ -345,7 +372,7 @@ pub(crate) fn rollout(mut spec: Value, image: &str) -> Rollout {
 pub(crate) fn template(image: &str) -> Value {
     json!({
         "metadata": { "labels": { "app": "shop" } },
-        "spec": { "containers": [{ "name": "shop", "image": image }] },
+        "spec": { "containers": [{ "name": "shop", "image": image, "ports": [{ "containerPort": 80 }] }] },
     })
 }
 

@@ -3,7 +3,7 @@
 //! Input: a shape and chance. Output: a verdict, and the story when somebody wants it. Time jumps from event to event.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use tidegate_engine::plan::Because;
@@ -16,7 +16,7 @@ use crate::network;
 use crate::pods::Pods;
 use crate::random::Random;
 use crate::rest;
-use crate::shape::{Shape, Temper};
+use crate::shape::{GOOD_IMAGES, Shape, Temper};
 use crate::tale::Tale;
 use crate::users::{self, Act};
 
@@ -44,9 +44,12 @@ pub(crate) enum Event {
     Round(i64),
     Cache(Kind, u64),
     Set(String),
-    Endpoints(&'static str),
+    Endpoints(String),
     Ingress,
+    Deployment,
     Run(String),
+    /// A look at an Experiment, and when it is due.
+    Experiment(String, i64),
     Flap,
     People,
     Act(Act),
@@ -76,6 +79,7 @@ pub(crate) struct Simulation {
     events: u32,
     pub(crate) calm: bool,
     pub(crate) writes: u32,
+    pub(crate) experiment_rounds: u32,
     /// Reasons of the Events so far.
     pub(crate) events_told: Vec<&'static str>,
 }
@@ -100,6 +104,7 @@ impl Simulation {
             events: 0,
             calm: false,
             writes: 0,
+            experiment_rounds: 0,
             events_told: Vec::new(),
             shape,
         };
@@ -117,6 +122,9 @@ impl Simulation {
         let turn = network::first_turn(&rollout);
         for way in self.shape.ways.clone() {
             self.cluster.put_route(way.name(), network::made(way, turn));
+        }
+        if rollout.spec.workload_ref.is_some() {
+            self.cluster.make_deployment(rollout.spec.replicas.unwrap_or(1), GOOD_IMAGES[0]);
         }
         self.cluster.put_rollout(rollout, spec);
         self.cluster.relist();
@@ -150,10 +158,12 @@ impl Simulation {
         }
         self.react();
         self.schedule_round(0);
+        self.wake_experiments(0);
         let limit = self.rounds + CALM_ROUNDS_LIMIT;
+        let experiments_limit = self.experiment_rounds + CALM_ROUNDS_LIMIT * 4;
         while !self.queue.is_empty() && self.broken.is_none() {
             self.step();
-            if self.rounds > limit {
+            if self.rounds > limit || self.experiment_rounds > experiments_limit {
                 self.fail(format!(
                     "no rest after {CALM_ROUNDS_LIMIT} rounds without faults: {}",
                     rest::picture(self)
@@ -162,6 +172,7 @@ impl Simulation {
         }
         let before = self.writes;
         self.schedule_round(900_000);
+        self.wake_experiments(900_000);
         while !self.queue.is_empty() && self.broken.is_none() {
             self.step();
         }
@@ -226,15 +237,20 @@ impl Simulation {
                 if self.cluster.catch_up(kind, version) && (kind != Kind::Pod || self.pods_matter()) {
                     let delay = self.random.between(0, 5);
                     self.schedule_round(delay);
+                    if matches!(kind, Kind::Set | Kind::Service | Kind::Run | Kind::Experiment) {
+                        self.wake_experiments(delay);
+                    }
                 }
             }
+            Event::Experiment(name, due) => self.experiment_round(&name, due),
             Event::Set(name) => {
                 let again = self.pods.sync(&mut self.cluster, &name, &self.shape.temper, &mut self.random);
                 for at in again {
                     self.schedule(at - self.cluster.now, Event::Set(name.clone()));
                 }
             }
-            Event::Endpoints(service) => network::sync_endpoints(&mut self.cluster, &self.pods, service),
+            Event::Endpoints(service) => network::sync_endpoints(&mut self.cluster, &self.pods, &service),
+            Event::Deployment => self.cluster.sync_deployment(),
             Event::Ingress => {
                 let taken_up = network::taken_up(&self.cluster, &self.shape.ways, self.max_weight());
                 self.in_effect = Some(taken_up);
@@ -293,6 +309,16 @@ impl Simulation {
         self.cluster.rollout().is_some_and(|held| held.object.rollout.spec.restart_at.is_some())
     }
 
+    /// Looks at all Experiments soon.
+    pub(crate) fn wake_experiments(&mut self, delay: i64) {
+        let known = self.cluster.experiments.all_cached().map(|(name, _)| name.clone());
+        let remembered = self.controller.desks.keys().cloned();
+        let names: BTreeSet<String> = known.chain(remembered).collect();
+        for name in names {
+            self.schedule_experiment(&name, delay);
+        }
+    }
+
     fn flap(&mut self) {
         let names: Vec<String> = self.cluster.sets.all().map(|(name, _)| name.clone()).collect();
         for name in names {
@@ -337,13 +363,20 @@ impl Simulation {
                     self.schedule(lag + 1, Event::Ingress);
                 }
                 Kind::Run => self.schedule(100, Event::Run(name)),
-                Kind::Rollout | Kind::Endpoints => {}
+                Kind::Workload => {
+                    let lag = self.lag(self.shape.temper.set_lag);
+                    self.schedule(lag + 1, Event::Deployment);
+                }
+                Kind::Rollout | Kind::Endpoints | Kind::Experiment => {}
             }
         }
     }
 
     fn endpoints_follow(&mut self) {
-        for service in self.shape.services {
+        let of_rollout = self.shape.services.iter().map(|service| (*service).to_owned());
+        let others = self.cluster.services.all().map(|(name, _)| name.clone());
+        let others = others.filter(|name| !self.shape.services.contains(&name.as_str()));
+        for service in of_rollout.chain(others).collect::<Vec<_>>() {
             let lag = self.lag(self.shape.temper.endpoints_lag);
             self.schedule(lag + 1, Event::Endpoints(service));
         }

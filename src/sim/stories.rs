@@ -49,7 +49,8 @@ fn play(
         (false, false, _) => &[],
     };
     let rollout = shape::rollout(spec, GOOD_IMAGES[0]);
-    let shape = Shape { rollout, routed, ways, services, holds, temper: Temper::calm() };
+    let (experiments, temper) = (false, Temper::calm());
+    let shape = Shape { rollout, routed, ways, services, holds, experiments, temper };
     let mut simulation = Simulation::new(shape, Random::new(1), Settings::default(), Tale::wanted());
     simulation.verdicts.script = verdicts.to_vec();
     for (second, act) in acts {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use tidegate_engine::experiment;
 use tidegate_engine::plan::{Because, Plan, Planned, Write};
 
 use crate::cluster::{Cluster, milliseconds};
@@ -55,6 +56,32 @@ impl Tale {
         }
         if plan.because != *before {
             self.tell(cluster, || format!("          now: {}", plan.because));
+        }
+    }
+}
+
+impl Tale {
+    /// Adds the writes of a plan about an Experiment, and what it waits for when that is new.
+    pub(crate) fn told_experiment(
+        &mut self,
+        cluster: &Cluster,
+        name: &str,
+        plan: &experiment::Plan,
+        before: &experiment::Because,
+    ) {
+        if !self.wanted {
+            return;
+        }
+        for experiment::Planned { write, because, .. } in &plan.writes {
+            if let experiment::Write::CreateSet(set) = write {
+                self.names.insert(set.hash().to_owned(), set.name.clone());
+            }
+            let deed = write.to_string().replace('\n', "");
+            let deed = deed.split_whitespace().collect::<Vec<_>>().join(" ");
+            self.tell(cluster, || format!("tidegate  {name}: {deed} ({because})"));
+        }
+        if plan.because != *before {
+            self.tell(cluster, || format!("          {name} now: {}", plan.because));
         }
     }
 }

@@ -65,8 +65,10 @@ fn pods_that_are_missing_are_noticed() {
 
 #[test]
 fn endpoints_that_are_only_believed_in_are_noticed() {
-    let report = campaign(100, Settings { fence: true, sabotage: Some(Sabotage::BelievesInEndpoints) });
-    assert!(report.failures.iter().any(|failure| failure.why.contains("RaisedWithoutEndpoints")));
+    let settings = Settings { fence: true, sabotage: Some(Sabotage::BelievesInEndpoints) };
+    let failures = campaign(100, settings).failures;
+    // Some keep pods for endpoints that are not there, which is noticed as well.
+    assert!(failures.iter().any(|failure| failure.why.contains("RaisedWithoutEndpoints")), "{failures:#?}");
 }
 
 #[test]

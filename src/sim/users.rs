@@ -7,9 +7,11 @@ use tidegate_api::rollout::CanaryStep;
 use tidegate_engine::rollout::world::{Pod, Service, Set};
 
 use crate::cluster::{Cluster, time};
+use crate::experiment_acts::ExperimentAct;
 use crate::network;
 use crate::random::Random;
 use crate::shape::{self, BAD_IMAGES, GOOD_IMAGES, Shape, Way};
+use crate::workloads::{DEPLOYMENT, is_of_deployment};
 
 /// Something that a person does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,11 +42,15 @@ pub(crate) enum Act {
     RoleMetadata(u64),
     /// Asks for new pods, so many seconds from now.
     Restart(i64),
+    Experiment(ExperimentAct),
 }
 
 impl Act {
     /// What people do when nobody watches them.
     pub(crate) fn random(random: &mut Random, shape: &Shape) -> Self {
+        if shape.experiments && random.below(5) == 0 {
+            return Self::Experiment(ExperimentAct::random(random));
+        }
         let way = *random.pick(&Way::all());
         match random.below(100) {
             0..=24 => Self::Image(random.pick::<&str>(&GOOD_IMAGES)),
@@ -77,7 +83,12 @@ impl Act {
     pub(crate) fn carry_out(&self, cluster: &mut Cluster) {
         match self {
             Self::Image(image) => {
-                cluster.edit_rollout(|rollout| rollout.spec.template.0 = shape::template(image));
+                let template = shape::template(image);
+                if cluster.workloads.get(DEPLOYMENT).is_some() {
+                    cluster.edit_deployment(|workload| workload.template = template);
+                } else {
+                    cluster.edit_rollout(|rollout| rollout.spec.template.0 = template);
+                }
             }
             Self::Replicas(replicas) => {
                 cluster.edit_rollout(|rollout| rollout.spec.replicas = Some(*replicas));
@@ -144,6 +155,7 @@ impl Act {
                 }
             }
             Self::KillPods(_) => {}
+            Self::Experiment(act) => act.carry_out(cluster),
             Self::Restart(seconds) => {
                 let at = cluster.now - cluster.now % 1000 + seconds * 1000;
                 let at = serde_json::from_value(Value::from(time(at).to_string())).ok();
@@ -192,6 +204,7 @@ impl Act {
             Self::RoleMetadata(_) => "writes other metadata for the roles of pods".to_owned(),
             Self::DeleteSet(_) => "deletes some ReplicaSet".to_owned(),
             Self::Restart(seconds) => format!("asks for new pods in {seconds} seconds"),
+            Self::Experiment(act) => act.told(),
             Self::KillPods(many) => format!("kills up to {many} pods of each ReplicaSet"),
         }
     }
@@ -221,9 +234,10 @@ fn autoscale(cluster: &mut Cluster, load: i32) {
 
 /// Some ReplicaSet.
 fn chosen(cluster: &Cluster, which: u64) -> Option<Set> {
-    let count = cluster.sets.all().count().max(1) as u64;
+    let all = || cluster.sets.all().filter(|(_, held)| !is_of_deployment(&held.object));
+    let count = all().count().max(1) as u64;
     let index = usize::try_from(which % count).unwrap_or(0);
-    cluster.sets.all().nth(index).map(|(_, held)| (*held.object).clone())
+    all().nth(index).map(|(_, held)| (*held.object).clone())
 }
 
 /// A Service as users write it: it selects all pods of the application.

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The metric plugin that the controller itself is: it compares the canary with the stable version.
+pub const JUDGE_PLUGIN: &str = "tidegate.dev/judge";
+
 /// Where results come from; exactly one of its fields is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -54,6 +57,14 @@ pub struct MetricProvider {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "free_object")]
     pub plugin: BTreeMap<String, Value>,
+}
+
+impl MetricProvider {
+    /// The settings of the built-in judge, if it is what a metric asks.
+    #[must_use]
+    pub fn judge(&self) -> Option<&Value> {
+        self.plugin.get(JUDGE_PLUGIN)
+    }
 }
 
 /// Query to Prometheus.

@@ -577,9 +577,11 @@ fn metrics_of_other_providers_are_named() {
         {"name": "a", "provider": {"prometheus": {}}},
         {"name": "b", "provider": {"job": {"spec": {}}}},
         {"name": "c", "provider": {"web": {"url": "u"}}},
-        {"name": "d", "provider": {"datadog": {}}}
+        {"name": "d", "provider": {"datadog": {}}},
+        {"name": "e", "provider": {"plugin": {"tidegate.dev/judge": {}}}},
+        {"name": "f", "provider": {"plugin": {"somebody/else": {}}}}
     ]))
     .unwrap();
     let paths: Vec<String> = unsupported_providers(&metrics).into_iter().map(|error| error.path).collect();
-    assert_eq!(paths, ["spec.metrics[3].provider.datadog"]);
+    assert_eq!(paths, ["spec.metrics[3].provider.datadog", "spec.metrics[5].provider.plugin"]);
 }

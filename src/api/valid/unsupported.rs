@@ -3,7 +3,7 @@
 use super::field::{Field, FieldError};
 use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
 use super::plugins;
-use crate::analysis::{Metric, MetricProvider};
+use crate::analysis::{JUDGE_PLUGIN, Metric, MetricProvider};
 use crate::rollout::{Rollout, RolloutTrafficRouting, RouteMatch};
 
 /// Says which parts of a valid Rollout nobody would act on.
@@ -29,7 +29,7 @@ fn check_canary(rollout: &Rollout, canary: &ValidCanary, path: &Field, errors: &
         check_routers(routing, &path.child("trafficRouting"), errors);
     }
     for (index, step) in canary.steps.iter().enumerate() {
-        check_step(step, &path.child("steps").index(index), errors);
+        check_step(rollout, step, &path.child("steps").index(index), errors);
     }
     for (index, step) in spec.steps.iter().enumerate() {
         let at = path.child("steps").index(index);
@@ -91,7 +91,22 @@ fn is_beyond_gateway(wanted: &RouteMatch) -> bool {
     wanted.method.as_ref().is_some_and(|method| method.exact.as_deref().is_none_or(str::is_empty))
 }
 
-fn check_step(step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
+/// Why a router of the Rollout cannot give an Experiment's pods a share of their own; in words that say what to change.
+fn no_shares(rollout: &Rollout) -> Option<&'static str> {
+    let mend = "name nothing but HTTPRoutes of argoproj-labs/gatewayAPI, or remove it; the pods then get no share of the \
+                traffic";
+    let routing = rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref())?;
+    let gateway = plugins::plugin_routing(rollout).0.gateway;
+    let is_http = |kind: plugins::GatewayKind| kind == plugins::GatewayKind::Http;
+    let only_http = gateway.is_some_and(|gateway| {
+        gateway.named.iter().all(|route| is_http(route.kind))
+            && gateway.selected.iter().all(|routes| is_http(routes.kind))
+    });
+    let others = routing.nginx.is_some() || routing.plugins.contains_key(plugins::OPENSHIFT);
+    (others || !only_http).then_some(mend)
+}
+
+fn check_step(rollout: &Rollout, step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
     let field = match step {
         Step::SetWeight(_)
         | Step::Pause(_)
@@ -100,11 +115,11 @@ fn check_step(step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
         | Step::SetHeaderRoute(_)
         | Step::SetMirrorRoute(_) => return,
         Step::Experiment(experiment) => {
+            let Some(mend) = no_shares(rollout) else { return };
             let templates = path.child("experiment").child("templates");
             for (index, _) in experiment.templates.iter().enumerate().filter(|(_, one)| one.weight.is_some())
             {
-                let weight = templates.index(index).child("weight");
-                errors.push(refusal(&weight, "remove it; the pods then get no share of the traffic"));
+                errors.push(refusal(&templates.index(index).child("weight"), mend));
             }
             return;
         }
@@ -120,7 +135,10 @@ pub fn unsupported_providers(metrics: &[Metric]) -> Vec<FieldError> {
     for (index, metric) in metrics.iter().enumerate() {
         let path = Field::new("spec").child("metrics").index(index).child("provider");
         if let Some(provider) = foreign_provider(&metric.provider) {
-            errors.push(refusal(&path.child(provider), "use provider prometheus, web or job"));
+            errors.push(refusal(
+                &path.child(provider),
+                "use provider prometheus, web, job or plugin tidegate.dev/judge",
+            ));
         }
     }
     errors
@@ -136,7 +154,7 @@ fn foreign_provider(provider: &MetricProvider) -> Option<&'static str> {
         ("graphite", provider.graphite.is_some()),
         ("influxdb", provider.influxdb.is_some()),
         ("skywalking", provider.skywalking.is_some()),
-        ("plugin", !provider.plugin.is_empty()),
+        ("plugin", provider.plugin.keys().any(|plugin| plugin != JUDGE_PLUGIN)),
     ];
     providers.into_iter().find_map(|(name, set)| set.then_some(name))
 }

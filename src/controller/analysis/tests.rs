@@ -217,6 +217,24 @@ async fn a_prometheus_that_is_away_is_an_error_and_tried_again() {
     assert!(measurement["message"].as_str().unwrap().starts_with(&wanted), "{measurement}");
 }
 
+/// The history of the stable version is asked for once; after that each look is a query of its own.
+#[tokio::test]
+async fn the_judge_looks_again_and_writes_all_that_it_knows() {
+    let config = json!({"preset": "app", "stable": "old", "canary": "new"});
+    let metric =
+        json!({"name": "m", "interval": "1h", "provider": {"plugin": {"tidegate.dev/judge": config}}});
+    let mut stage = stage(object(json!({"metrics": [metric]}), json!({})), &prometheus("5").await);
+    let (next, asked) = stage.round(async |server| server.answer(200, written("8")).await).await;
+    assert!(matches!(next, Next::After(delay) if delay <= Duration::from_secs(10)), "{next:?}");
+    let measurement = &asked.body["status"]["metricResults"][0]["measurements"][0];
+    assert_eq!(measurement["phase"], "Running");
+    assert!(
+        measurement["message"].as_str().unwrap().starts_with("undecided: no requests yet"),
+        "{measurement}"
+    );
+    assert!(measurement["metadata"]["tidegate.dev/judge"].as_str().unwrap().contains("\"learned\":true"));
+}
+
 fn job_metric() -> Value {
     json!({"name": "m", "provider": {"job": {"spec": {"template": {"spec": {}}}}}})
 }

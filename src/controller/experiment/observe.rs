@@ -10,6 +10,7 @@ use kube::api::ApiResource;
 use tidegate_engine::experiment::{ExperimentWorld, Taken};
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
+use tidegate_engine::rollout::experiment_services_in_use;
 use tidegate_engine::rollout::trouble::Troubles;
 
 use crate::facts::Facts;
@@ -37,6 +38,7 @@ pub(super) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
         services: Vec::new(),
         runs: Vec::new(),
         taken: Taken::default(),
+        in_use: BTreeSet::new(),
         templates: BTreeMap::new(),
         troubles: BTreeMap::new(),
     };
@@ -55,8 +57,19 @@ pub(super) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     if !world.experiment.spec.analyses.is_empty() {
         world.templates = templates(stores, &key.namespace);
     }
+    world.in_use = in_use(stores, key, &world, now);
     add_troubles(stores, key, &mut world);
     Some(Observed { world, seen })
+}
+
+/// Services that routes of the Rollout may still send requests to, for an Experiment that a Rollout made.
+fn in_use(stores: &Stores, key: &Key, world: &ExperimentWorld, now: Timestamp) -> BTreeSet<String> {
+    let mut owners = world.experiment.metadata.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true) && owner.kind == "Rollout");
+    let has_services = world.experiment.spec.templates.iter().any(|template| template.service.is_some());
+    let Some(owner) = owner.filter(|_| has_services) else { return BTreeSet::new() };
+    let seen = crate::observe::observe(stores, &Key::new(&key.namespace, &owner.name), now);
+    seen.map(|seen| experiment_services_in_use(&seen.world)).unwrap_or_default()
 }
 
 /// Takes objects out of stores, with their versions.

@@ -100,19 +100,27 @@ pub(super) fn assess(run: &AnalysisRun, resolved: &Resolved, status: &mut Analys
     let terminating = is_terminating(run, status);
     assess_once(run, resolved, status, terminating);
     if !terminating && is_terminating(run, status) && !measure::has_open_job(resolved, status) {
-        end_unfinished(status, now);
+        end_unfinished(resolved, status, now);
         assess_once(run, resolved, status, true);
     }
 }
 
-/// Ends measurements that somebody began and nobody will finish.
-pub(super) fn end_unfinished(status: &mut AnalysisRunStatus, now: Timestamp) {
+/// Ends measurements that somebody began and nobody will finish. A judge that was not heard to its end has a say: nobody
+/// passes for want of a verdict.
+pub(super) fn end_unfinished(resolved: &Resolved, status: &mut AnalysisRunStatus, now: Timestamp) {
+    let is_judge = |name: &str| {
+        let mut metrics = resolved.metrics.iter().map(|resolved| &resolved.metric);
+        metrics.any(|metric| metric.name == name && metric.provider.judge().is_some())
+    };
     for result in &mut status.metric_results {
         let Some(last) = result.measurements.last_mut() else { continue };
         if last.finished_at.is_none() && !last.phase.is_some_and(AnalysisPhase::is_completed) {
             last.phase = Some(AnalysisPhase::Inconclusive);
             TERMINATED.clone_into(&mut last.message);
             last.finished_at = Some(Time(now));
+            if is_judge(&result.name) {
+                count(result, AnalysisPhase::Inconclusive);
+            }
         }
     }
 }

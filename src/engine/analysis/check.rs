@@ -8,6 +8,7 @@ use tidegate_api::analysis::{AnalysisTemplateSpec, Metric};
 use tidegate_api::valid::{FieldError, FieldErrorKind, validate_metrics};
 
 use super::{args, condition};
+use crate::judge::source;
 
 /// Says what is wrong with the metrics of a template.
 #[must_use]
@@ -24,6 +25,9 @@ pub fn template_faults(template: &AnalysisTemplateSpec) -> Vec<FieldError> {
         if let Err(why) = validate_metrics(&[known(metric)]) {
             let why = why.trim_start_matches("metrics[0]: ").to_owned();
             faults.push(error(path.clone(), FieldErrorKind::Invalid, why));
+        }
+        if let Some(why) = metric.provider.judge().and_then(source::fault) {
+            faults.push(error(format!("{path}.provider.plugin"), FieldErrorKind::Invalid, why));
         }
         let conditions = [
             ("successCondition", &metric.success_condition),
@@ -102,6 +106,13 @@ mod tests {
             assert!(said.starts_with(want.trim_end_matches("\"\"")), "{metric}: {said}");
         }
         assert!(said(json!({"failureCondition": "unknown > 1"}))[0].contains("unknown"));
+        let judge = |config: Value| json!({"provider": {"plugin": {"tidegate.dev/judge": config}}});
+        let told = said(judge(json!({"preset": "app", "harm": "{{args.limit}}", "threshold": 5})));
+        assert!(
+            told[0]
+                .starts_with("spec.metrics[0].provider.plugin: Invalid value: tidegate.dev/judge: threshold")
+        );
+        assert_eq!(said(judge(json!({"preset": "app", "harm": "{{args.limit}}"}))), [""; 0]);
     }
 
     #[test]

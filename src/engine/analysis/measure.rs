@@ -1,6 +1,7 @@
 //! What is asked for the metrics that are due, and the measurements that the answers make.
 //!
-//! Most measurements are one request. A Job is begun, looked at until it ends, and ended early when its run ends.
+//! Most measurements are one request. A Job is begun, looked at until it ends, and ended early when its run ends. The judge
+//! is begun and looked at in the same way; nothing is left behind when its run ends.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ use super::resolve::Resolved;
 use super::run::{Outcome, RunWorld, whole_seconds};
 use super::schedule::{Due, due, is_terminating, result};
 use super::{assess, condition};
-use crate::metric::{self, Answer, Request, job};
+use crate::metric::{self, Answer, Request, job, judge};
 
 /// Something to do for a metric now.
 #[derive(Debug)]
@@ -48,7 +49,8 @@ pub(super) fn tasks<'a>(
     let task = |(index, resolved): (usize, &'a super::resolve::ResolvedMetric)| {
         let metric = &resolved.metric;
         let is_due = || due(metric, status, terminating, now) == Due::Now;
-        let step = match open_job(metric, status) {
+        let step = match open(metric, status) {
+            Some(_) if terminating && metric.provider.job.is_none() => return None,
             Some(open) if terminating => Step::End(open.clone()),
             Some(open) if is_due() || is_over(world, open) => Step::Resume(open.clone()),
             Some(_) => return None,
@@ -60,9 +62,11 @@ pub(super) fn tasks<'a>(
     all.filter_map(task).collect()
 }
 
-/// The measurement of a metric whose Job was begun and not ended.
-fn open_job<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Measurement> {
-    metric.provider.job.as_ref()?;
+/// The measurement of a metric that takes its time, if it was begun and not ended.
+fn open<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Measurement> {
+    if metric.provider.job.is_none() && metric.provider.judge().is_none() {
+        return None;
+    }
     let result = result(status, &metric.name)?;
     if result.phase.is_some_and(AnalysisPhase::is_completed) {
         return None;
@@ -73,6 +77,10 @@ fn open_job<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Me
 /// Whether a run has a Job that nobody has ended.
 pub(super) fn has_open_job(resolved: &Resolved, status: &AnalysisRunStatus) -> bool {
     resolved.metrics.iter().any(|metric| open_job(&metric.metric, status).is_some())
+}
+
+fn open_job<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Measurement> {
+    open(metric, status).filter(|_| metric.provider.job.is_some())
 }
 
 /// Whether the watch shows that a Job has ended, so that there is nothing to wait for.
@@ -88,6 +96,11 @@ impl Task<'_> {
     /// What to ask; `revealed` are the metrics of the run with the values of Secrets in them.
     pub(super) fn request(&self, world: &RunWorld, revealed: &[Metric]) -> Result<Request, String> {
         let run = &world.run;
+        if self.metric.provider.judge().is_some() {
+            let open = self.open();
+            let query = judge::request(run, &self.revealed(revealed), open, &world.defaults, world.now);
+            return query.map(Request::Prometheus);
+        }
         match &self.step {
             Step::Begin => {
                 let metric = self.revealed(revealed);
@@ -98,6 +111,14 @@ impl Task<'_> {
             }
             Step::Resume(open) => job::of(run, open).map(|job| Request::Job(job::look(run, job))),
             Step::End(open) => job::of(run, open).map(|job| Request::Job(job::Request::End { job })),
+        }
+    }
+
+    /// The measurement that goes on; nothing while it is yet to begin.
+    fn open(&self) -> Option<&Measurement> {
+        match &self.step {
+            Step::Begin => None,
+            Step::Resume(open) | Step::End(open) => Some(open),
         }
     }
 
@@ -119,20 +140,25 @@ impl Task<'_> {
         outcomes: &[Outcome],
         finished: Timestamp,
     ) -> Option<Measurement> {
+        let end = Some(Time(whole_seconds(finished)));
+        let begun =
+            Measurement { started_at: Some(Time(whole_seconds(world.now))), ..Measurement::default() };
         let answer = match self.request(world, revealed) {
             Ok(_) => {
                 let outcome = outcomes.iter().find(|outcome| outcome.metric == self.metric.name)?;
                 outcome.answer.as_ref().map_err(Clone::clone)
             }
+            Err(why) if self.metric.provider.judge().is_some() => {
+                return Some(failed(self.open().cloned().unwrap_or(begun), why, end));
+            }
             Err(why) => Err(why),
         };
-        let end = Some(Time(whole_seconds(finished)));
+        if self.metric.provider.judge().is_some() {
+            let open = self.open().cloned().unwrap_or(begun);
+            return Some(self.judged(world, revealed, answer, open, finished));
+        }
         let measurement = match &self.step {
             Step::Begin => {
-                let begun = Measurement {
-                    started_at: Some(Time(whole_seconds(world.now))),
-                    ..Measurement::default()
-                };
                 let taken =
                     answer.and_then(|answer| self.taken(world, revealed, answer, begun.clone(), finished));
                 taken.unwrap_or_else(|why| failed(begun, why, end))
@@ -153,6 +179,24 @@ impl Task<'_> {
             },
         };
         Some(measurement)
+    }
+
+    /// The judge takes an answer that did not come for what it is.
+    fn judged(
+        &self,
+        world: &RunWorld,
+        revealed: &[Metric],
+        answer: Result<&Answer, String>,
+        open: Measurement,
+        finished: Timestamp,
+    ) -> Measurement {
+        let answer = answer.and_then(|answer| match answer {
+            Answer::Server(response) => Ok(response),
+            Answer::Job(_) => Err("the answer is not of a metric server".to_owned()),
+        });
+        let metric = self.revealed(revealed);
+        let judged = judge::look(&world.run, &metric, &open, answer, finished);
+        judged.unwrap_or_else(|why| failed(open, why, Some(Time(whole_seconds(finished)))))
     }
 
     fn taken(
@@ -228,7 +272,7 @@ pub(super) fn take(
     for task in tasks {
         if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
             assess::redact(&mut measurement, &secrets);
-            add(status, task.metric, task.dry_run, measurement);
+            add(status, &world.run, task.metric, task.dry_run, measurement);
         }
     }
 }
@@ -253,13 +297,19 @@ pub(super) fn take_late(
         let begun =
             Measurement { started_at: Some(Time(whole_seconds(world.now))), ..Measurement::default() };
         if let Ok(begun) = begun_job(world, &metric.name, shown, begun) {
-            add(status, metric, resolved.dry_run, begun);
+            add(status, &world.run, metric, resolved.dry_run, begun);
         }
     }
 }
 
 /// Adds a measurement to its metric; one that was begun and not finished is replaced.
-fn add(status: &mut AnalysisRunStatus, metric: &Metric, dry_run: bool, measurement: Measurement) {
+fn add(
+    status: &mut AnalysisRunStatus,
+    run: &AnalysisRun,
+    metric: &Metric,
+    dry_run: bool,
+    measurement: Measurement,
+) {
     let name = &metric.name;
     let known = status.metric_results.iter().position(|result| result.name == *name);
     let index = known.unwrap_or_else(|| {
@@ -273,7 +323,7 @@ fn add(status: &mut AnalysisRunStatus, metric: &Metric, dry_run: bool, measureme
     });
     let Some(result) = status.metric_results.get_mut(index) else { return };
     // The metadata shows the query with placeholders for Secrets: it is for anybody to read.
-    result.metadata = metric::metadata(metric);
+    result.metadata = metric::metadata(run, metric);
     if result.measurements.last().is_some_and(|last| last.finished_at.is_none()) {
         result.measurements.pop();
     }

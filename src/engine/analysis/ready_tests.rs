@@ -124,14 +124,46 @@ fn verdict(run: &AnalysisRun, sample: &str) -> (String, usize) {
 #[test]
 fn each_template_tells_good_from_bad_and_waits_when_it_is_quiet() {
     let templates = templates();
-    assert!(templates.len() >= 6);
-    for (name, template) in &templates {
+    assert!(templates.len() >= 7);
+    let asks_judge = |template: &&AnalysisTemplate| template.spec.metrics[0].provider.judge().is_some();
+    for (name, template) in templates.iter().filter(|(_, template)| !asks_judge(template)) {
         let (good, bad) = samples(name).unwrap_or_else(|| panic!("{name} has no sample answers"));
         let run = build(name, template);
         for (sample, phase, measured) in
             [(good, "Successful", 5), (bad, "Failed", 2), ("", "Inconclusive", 3), ("NaN", "Inconclusive", 3)]
         {
             assert_eq!(verdict(&run, sample), (phase.to_owned(), measured), "{name} on {sample:?}");
+        }
+    }
+}
+
+#[test]
+fn the_judges_templates_ask_for_the_counters_of_both_versions() {
+    for (name, template) in templates() {
+        assert!(template_faults(&template.spec).is_empty(), "{name}: {:?}", template_faults(&template.spec));
+        if template.spec.metrics[0].provider.judge().is_none() {
+            continue;
+        }
+        let world = RunWorld {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            run: Arc::new(build(&name, &template)),
+            secrets: Secrets::new(),
+            defaults: Defaults {
+                prometheus_address: Some("http://prometheus".to_owned()),
+                ..Defaults::default()
+            },
+            jobs_over: Default::default(),
+        };
+        let planned = plan(&world);
+        let [MeasureRequest { request: Request::Prometheus(query), .. }] = planned.requests.as_slice() else {
+            panic!("{name}: {:?}", record(&world, &[], world.now).status)
+        };
+        for part in ["namespace=\"ns\"", "-new-", "-old-"] {
+            assert!(
+                query.query.contains(part) && query.address == "http://prometheus",
+                "{name}: {}",
+                query.query
+            );
         }
     }
 }

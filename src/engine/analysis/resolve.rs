@@ -60,6 +60,14 @@ pub(super) fn resolve(run: &AnalysisRun) -> Result<Resolved, String> {
     Ok(Resolved { metrics: resolved.collect() })
 }
 
+/// The metrics of a run with the arguments filled in, and placeholders for the values of Secrets.
+///
+/// # Errors
+/// Fails with the message that such a run ends with.
+pub(crate) fn metrics_of(run: &AnalysisRun) -> Result<Vec<Metric>, String> {
+    Ok(resolve(run)?.metrics.into_iter().map(|resolved| resolved.metric).collect())
+}
+
 /// Fills the values of Secrets into the metrics that are about to be measured.
 pub(super) fn reveal(run: &AnalysisRun, secrets: &Secrets) -> Result<Vec<Metric>, String> {
     let values = args::values(&run.spec.args, &SecretValues::Fetched(secrets))?;

@@ -160,7 +160,7 @@ pub fn record(world: &RunWorld, outcomes: &[Outcome], finished: Timestamp) -> Ru
             // A run that is over would leave its Job behind.
             return finish(&before, status, Some(finished));
         }
-        assess::end_unfinished(&mut status, whole_seconds(finished));
+        assess::end_unfinished(&resolved, &mut status, whole_seconds(finished));
     }
     assess::assess(run, &resolved, &mut status, whole_seconds(finished));
     let dropped = assess::retain(&resolved, &mut status);

@@ -39,6 +39,7 @@ fn world(path: &Path) -> ExperimentWorld {
             services: of_kind("Service").filter(theirs).map(|object| name(&object)).collect(),
             runs: of_kind("AnalysisRun").filter(theirs).map(|object| name(&object)).collect(),
         },
+        in_use: header.in_use,
         templates: templates.collect(),
         troubles: header.troubles,
         experiment: Arc::new(experiment),

@@ -112,6 +112,8 @@ pub enum Because {
     RunsUntilTerminated,
     /// Pods stay up until this time.
     ScaleDownDelay { set: String, until: Timestamp },
+    /// Pods stay while routes of the Rollout may send requests to their Service.
+    StillRouted { set: String, service: String },
     /// Pods of a ReplicaSet are on their way out.
     PodsLeaving { set: String, pods: i32 },
     /// The status is brought up to date with what was observed.
@@ -145,6 +147,9 @@ impl fmt::Display for Because {
             Self::RunsUntil { until } => write!(f, "running until {until}"),
             Self::RunsUntilTerminated => write!(f, "running until somebody terminates it"),
             Self::ScaleDownDelay { set, until } => write!(f, "ReplicaSet {set} stays up until {until}"),
+            Self::StillRouted { set, service } => {
+                write!(f, "ReplicaSet {set} stays up while routes lead to Service {service}")
+            }
             Self::PodsLeaving { set, pods } => write!(f, "waiting for {pods} pods of {set} to end"),
             Self::StatusMoved => write!(f, "status follows what was observed"),
         }

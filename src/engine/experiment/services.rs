@@ -78,6 +78,20 @@ pub(super) fn remove(
     next.pod_template_hash.clear();
 }
 
+/// Deletes Services of templates that the spec does not have any more, once no pod is behind them.
+pub(super) fn remove_strangers(facts: &Facts<'_>, round: &mut Round) {
+    for service in &facts.world.services {
+        let Some(template) = service.annotations.get(TEMPLATE_NAME) else { continue };
+        let is_known = facts.experiment.spec.templates.iter().any(|known| known.name == *template);
+        let set = facts.world.set_of(template);
+        let has_pods = set.is_some_and(|set| set.replicas > 0 || set.status.available > 0);
+        if !is_known && !has_pods {
+            let because = Because::ServiceNotNeeded { service: service.name.clone() };
+            round.shrink.push(Planned::new(Write::DeleteService { name: service.name.clone() }, because));
+        }
+    }
+}
+
 /// The name that the template gives its Service, or that of its ReplicaSet.
 fn name(facts: &Facts<'_>, template: &TemplateSpec) -> String {
     let given = template.service.as_ref().and_then(|service| service.name.clone());

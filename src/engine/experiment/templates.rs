@@ -133,6 +133,12 @@ fn resize(facts: &Facts<'_>, set: &Set, want: i32, round: &mut Round) -> bool {
             because = Because::ScaleDownDelay { set: set.name.clone(), until };
             round.wake_after(until);
             round.waits.push(because.clone());
+        } else if let Some(service) = routed(facts, set) {
+            to = set.replicas;
+            because = Because::StillRouted { set: set.name.clone(), service: service.to_owned() };
+            // Nobody tells an Experiment of routes.
+            round.wake_after(facts.now);
+            round.waits.push(because.clone());
         }
     } else if want > 0 && set.has_deadline() {
         patch.annotations.insert(SCALE_DOWN_DEADLINE.to_owned(), None);
@@ -154,6 +160,12 @@ fn resize(facts: &Facts<'_>, set: &Set, want: i32, round: &mut Round) -> bool {
         round.waits.push(Because::PodsLeaving { set: set.name.clone(), pods: set.status.replicas });
     }
     resized
+}
+
+/// The Service of a ReplicaSet's template, while routes may send requests to it.
+fn routed<'f>(facts: &Facts<'f>, set: &Set) -> Option<&'f str> {
+    let service = facts.world.service_of(set.annotations.get(TEMPLATE_NAME)?)?;
+    facts.world.in_use.contains(&service.name).then_some(service.name.as_str())
 }
 
 /// Until when a ReplicaSet keeps the pods that nobody wants any more; sets the deadline when there is none.

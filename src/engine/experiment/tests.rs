@@ -32,6 +32,7 @@ fn world(spec: Value) -> ExperimentWorld {
         services: Vec::new(),
         runs: Vec::new(),
         taken: Taken::default(),
+        in_use: Default::default(),
         templates: [(key, Arc::new(serde_json::from_value(template).unwrap()))].into(),
         troubles: Default::default(),
     }

@@ -30,6 +30,8 @@ pub struct ExperimentWorld {
     pub runs: Vec<Arc<AnalysisRun>>,
     /// Names in the namespace that others have.
     pub taken: Taken,
+    /// Names of Services that routes of the Rollout may still send requests to.
+    pub in_use: BTreeSet<String>,
     /// AnalysisTemplates of the namespace and ClusterAnalysisTemplates, by scope and name.
     pub templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
     /// Troubles that pods report, by the name of their ReplicaSet: the text of the worst one.

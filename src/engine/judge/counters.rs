@@ -13,7 +13,8 @@ pub struct Counters {
     pub buckets: Vec<(f64, u64)>,
 }
 
-/// The counters of all pods of both sides, by the pod's name.
+/// The counters of both sides, by the pod's name and, after a blank, the instance that counts: a router has several,
+/// each of which starts again by itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
     pub canary: BTreeMap<String, Counters>,
@@ -45,6 +46,11 @@ fn since(last: Option<&Kept>, now: &Kept) -> Vec<Share> {
     std::iter::once(errors).chain(slow).collect()
 }
 
+/// The pod of a counter.
+fn pod(counter: &str) -> &str {
+    counter.split_once(' ').map_or(counter, |(pod, _)| pod)
+}
+
 /// The same for all pods of one side: for each comparison the shares of the pods, in the order of their names.
 pub(super) fn shares(
     last: &BTreeMap<String, Kept>,
@@ -52,12 +58,34 @@ pub(super) fn shares(
     comparisons: usize,
 ) -> Vec<Vec<Share>> {
     let mut all = vec![Vec::new(); comparisons];
-    for (pod, counters) in now {
-        for (comparison, share) in all.iter_mut().zip(since(last.get(pod), counters)) {
-            comparison.push(share);
+    let mut before = None;
+    for (name, counters) in now {
+        let is_next = before.replace(pod(name)) != Some(pod(name));
+        for (comparison, share) in all.iter_mut().zip(since(last.get(name), counters)) {
+            match comparison.last_mut() {
+                Some(sum) if !is_next => *sum += share,
+                Some(_) | None => comparison.push(share),
+            }
         }
     }
     all
+}
+
+/// Brings what is remembered up to date in a look that goes on: only counters that are new, or started again.
+pub(super) fn hold(last: &mut BTreeMap<String, Kept>, now: BTreeMap<String, Kept>) {
+    last.retain(|name, _| now.contains_key(name));
+    for (name, counters) in now {
+        match last.get_mut(&name) {
+            Some(known) if known.len() == counters.len() => {
+                if counters.iter().zip(known.iter()).any(|(now, last)| now < last) {
+                    known.fill(0);
+                }
+            }
+            Some(_) | None => {
+                last.insert(name, counters);
+            }
+        }
+    }
 }
 
 /// One look for each comparison.
@@ -81,6 +109,21 @@ mod tests {
         let errors = [(10, 1), (7, 2), (0, 0)].map(|(requests, bad)| Share { requests, bad });
         let slow = [(10, 3), (7, 0), (0, 0)].map(|(requests, bad)| Share { requests, bad });
         assert_eq!(got, [errors.to_vec(), slow.to_vec()]);
+    }
+
+    #[test]
+    fn a_router_counts_in_several_instances_and_is_one_pod() {
+        let last = kept(&[(" one", &[100, 3, 0]), (" two", &[50, 1, 0]), ("p a", &[1, 0, 0])]);
+        let now = kept(&[(" one", &[110, 4, 0]), (" two", &[5, 0, 0]), ("p a", &[2, 1, 0])]);
+        let wanted = [Share { requests: 15, bad: 1 }, Share { requests: 1, bad: 1 }];
+        assert_eq!(shares(&last, &now, 1), [wanted.to_vec()]);
+    }
+
+    #[test]
+    fn a_look_that_goes_on_keeps_where_it_began() {
+        let mut last = kept(&[("a", &[100, 3, 0]), ("b", &[50, 1, 0]), ("gone", &[9, 9, 9])]);
+        hold(&mut last, kept(&[("a", &[110, 4, 0]), ("b", &[7, 0, 0]), ("new", &[5, 5, 5])]));
+        assert_eq!(last, kept(&[("a", &[100, 3, 0]), ("b", &[0, 0, 0]), ("new", &[5, 5, 5])]));
     }
 
     #[test]

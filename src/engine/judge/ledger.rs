@@ -9,13 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use super::counters::{self, Kept, Observation};
 use super::latency::Histogram;
-use super::{Comparison, Settings, Verdict, judge};
+use super::{Comparison, Settings, Share, Verdict, judge};
+
+/// Looks that one may go on for while only one side moves. Pods are scraped at different times: looked at every 10 s,
+/// two that are scraped every minute never move together.
+const LONGEST_LOOK: u32 = 12;
+/// Counters of one side that are compared, by name: what is remembered stays small, and those left out differ from them
+/// by nothing but their name.
+const MOST_COUNTERS: usize = 50;
 
 /// Errors, and how slow requests are at each edge.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Looks so far, those of before the update not counted.
     pub looks: u32,
+    /// Times that the present look was made longer, because one side did not move.
+    held: u32,
     /// The bounds of buckets at which latencies are compared.
     pub edges: Vec<f64>,
     /// First that of errors, then one for each edge.
@@ -35,13 +44,40 @@ impl Ledger {
         }
     }
 
-    /// Takes up one look. The first one only notes where the counters are.
-    pub fn look(&mut self, observation: &Observation, settings: &Settings) {
+    /// Takes up one look. The first one only notes where the counters are, and one in which only one side moved goes
+    /// on. Returns what both sides did, for each comparison; nothing of a look that goes on.
+    pub fn look(&mut self, observation: &Observation, settings: &Settings) -> Vec<(Share, Share)> {
+        if self.goes_on(observation) {
+            self.held += 1;
+            return Vec::new();
+        }
+        self.held = 0;
+        self.looks += 1;
         let (canary, stable) = self.take(observation);
+        let mut sides = Vec::new();
         for (comparison, look) in self.comparisons.iter_mut().zip(counters::looks(canary, stable)) {
             comparison.look(&look, settings);
+            sides.push(look.sides());
         }
-        self.looks += 1;
+        sides
+    }
+
+    /// Whether only one side moved since the last look, which may be a matter of when each is scraped.
+    fn goes_on(&mut self, observation: &Observation) -> bool {
+        if self.held >= LONGEST_LOOK || self.canary.is_empty() || self.stable.is_empty() {
+            return false;
+        }
+        let (canary, stable) = (self.keep(&observation.canary), self.keep(&observation.stable));
+        let moved = |last, now| {
+            let errors = counters::shares(last, now, 1);
+            errors.iter().flatten().any(|share| share.requests > 0)
+        };
+        if moved(&self.canary, &canary) == moved(&self.stable, &stable) {
+            return false;
+        }
+        counters::hold(&mut self.canary, canary);
+        counters::hold(&mut self.stable, stable);
+        true
     }
 
     /// The verdict over all that was seen; `slow` are the settings for latencies.
@@ -53,17 +89,19 @@ impl Ledger {
     }
 
     /// What happened since the last observation, which this one replaces.
-    fn take(&mut self, observation: &Observation) -> (Vec<Vec<super::Share>>, Vec<Vec<super::Share>>) {
+    fn take(&mut self, observation: &Observation) -> (Vec<Vec<Share>>, Vec<Vec<Share>>) {
         self.choose_edges(observation);
-        let keep = |pods: &BTreeMap<String, counters::Counters>| -> BTreeMap<String, Kept> {
-            pods.iter().map(|(pod, counters)| (pod.clone(), counters::keep(counters, &self.edges))).collect()
-        };
-        let (canary, stable) = (keep(&observation.canary), keep(&observation.stable));
+        let (canary, stable) = (self.keep(&observation.canary), self.keep(&observation.stable));
         let count = self.comparisons.len();
         let shares =
             (counters::shares(&self.canary, &canary, count), counters::shares(&self.stable, &stable, count));
         (self.canary, self.stable) = (canary, stable);
         shares
+    }
+
+    fn keep(&self, pods: &BTreeMap<String, counters::Counters>) -> BTreeMap<String, Kept> {
+        let first = pods.iter().take(MOST_COUNTERS);
+        first.map(|(pod, counters)| (pod.clone(), counters::keep(counters, &self.edges))).collect()
     }
 
     /// The stable version's own latencies say where to compare, once, as soon as there are any.
@@ -122,6 +160,32 @@ mod tests {
         assert_ne!(verdict(&ledger(1, 5)), Verdict::Bad);
         let seen = &ledger(1, 5).comparisons[0];
         assert_eq!((seen.canary.requests, seen.stable.requests), (900, 3000));
+    }
+
+    /// Both sides are scraped every 30 s, 10 s apart, and looked at every 10 s.
+    #[test]
+    fn pods_that_are_scraped_at_different_times_are_compared() {
+        let mut ledger = Ledger::default();
+        let at = |look: u64| Observation {
+            canary: pods(&["c"], look / 3, 10, 5),
+            stable: pods(&["s"], (look + 1) / 3, 1, 5),
+        };
+        let taken: Vec<bool> =
+            (3..30).map(|look| !ledger.look(&at(look), &Settings::default()).is_empty()).collect();
+        assert!(taken.iter().filter(|taken| **taken).count() >= 8, "{taken:?}");
+        let seen = &ledger.comparisons[0];
+        assert_eq!((seen.canary.requests, seen.canary.bad), (800, 80));
+        assert!(seen.harm.log_evidence(1.0) > 5.0, "{:?}", seen.harm);
+    }
+
+    #[test]
+    fn a_side_without_requests_holds_no_look_for_ever() {
+        let mut ledger = Ledger::default();
+        for look in 0..40 {
+            let observation = Observation { canary: pods(&["c"], 0, 0, 0), stable: pods(&["s"], look, 1, 5) };
+            ledger.look(&observation, &Settings::default());
+        }
+        assert!((3..=5).contains(&ledger.looks), "{}", ledger.looks);
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Judge<'_> {
                 format!("{by_steps} rules of steps are left at the end of the plan"),
             );
         }
+        let shares = self.facts.routers.extras(&self.live.routes);
+        if self.aborting && !shares.is_empty() && self.ready_of_stable() > 0 {
+            let why = format!("Services of an Experiment still have weight: {shares:?}");
+            self.blame(Rule::AbortIncomplete, why);
+        }
         if self.aborting && weight > self.weight_to_keep() && self.ready_of_stable() > 0 {
             self.blame(
                 Rule::AbortIncomplete,
@@ -80,6 +85,24 @@ impl Judge<'_> {
             self.raised(after);
         } else if after < before {
             self.lowered(after);
+        }
+        self.shares_of_experiments(route);
+    }
+
+    /// A Service of an Experiment gets traffic only while a pod behind it is ready, and none from an abort.
+    fn shares_of_experiments(&mut self, route: &RouteWrite) {
+        let before = self.facts.routers.extras_of(&route.reference, route.from.as_ref());
+        for (service, weight) in self.facts.routers.extras_of(&route.reference, Some(&route.to)) {
+            if weight <= before.get(&service).copied().unwrap_or(0) {
+                continue;
+            }
+            if self.aborting {
+                self.blame(Rule::AbortRaises, format!("an abort gives Service {service} weight {weight}"));
+            }
+            if self.seen.endpoints.get(&service).map_or(0, total) == 0 {
+                let why = format!("Service {service} gets weight {weight} and has no ready endpoint");
+                self.blame(Rule::RaisedWithoutEndpoints, why);
+            }
         }
     }
 

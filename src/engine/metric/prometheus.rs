@@ -147,15 +147,18 @@ struct Answer {
     warnings: Option<Vec<String>>,
 }
 
+/// What an answer holds.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Data {
-    result_type: String,
-    result: Value,
+pub(super) struct Data {
+    pub(super) result_type: String,
+    pub(super) result: Value,
+    #[serde(skip)]
+    warnings: Vec<String>,
 }
 
-/// Reads the numbers out of an answer.
-pub(super) fn value(response: &Response) -> Result<Measured, String> {
+/// Reads an answer as far as all queries have it in common.
+pub(super) fn data(response: &Response) -> Result<Data, String> {
     let answer: Answer = match serde_json::from_slice(&response.body) {
         Ok(answer) => answer,
         Err(_) if !(200..300).contains(&response.status) => {
@@ -170,6 +173,12 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
         return Err(format!("{kind}: {error}"));
     }
     let data = answer.data.ok_or("prometheus answered without data")?;
+    Ok(Data { warnings: answer.warnings.unwrap_or_default(), ..data })
+}
+
+/// Reads the numbers out of an answer.
+pub(super) fn value(response: &Response) -> Result<Measured, String> {
+    let data = data(response)?;
     let malformed = || format!("prometheus answered a malformed {}", data.result_type);
     let value = match data.result_type.as_str() {
         "scalar" => MetricValue::Number(point(&data.result).ok_or_else(malformed)?),
@@ -195,7 +204,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
         }
         MetricValue::Json(json) => json.to_string(),
     };
-    Ok(Measured { value, text, metadata: warnings(&answer.warnings.unwrap_or_default()) })
+    Ok(Measured { value, text, metadata: warnings(&data.warnings) })
 }
 
 /// A point is `[time, "value"]`.

@@ -19,7 +19,7 @@ use super::facts::Facts;
 use super::pause::{self, INCONCLUSIVE, INCONCLUSIVE_EXPERIMENT, Wishes};
 use super::runs::heed_phase;
 use super::world::{HASH_LABEL, REVISION, Set, owner_reference};
-use super::{history, revision};
+use super::{experiment_shares, history, revision};
 use crate::analysis::rollout_args;
 use crate::plan::{Because, Notice, Plan, Write};
 
@@ -203,25 +203,35 @@ fn pods(facts: &Facts<'_>, template: &RolloutExperimentTemplate) -> Result<Templ
     for (key, value) in &template.metadata.annotations {
         pods["metadata"]["annotations"][key] = value.as_str().into();
     }
+    // A share of the traffic comes through a Service.
+    let service = template.service.as_ref().map(|service| TemplateService { name: service.name.clone() });
+    let service = service.or_else(|| template.weight.map(|_| TemplateService::default()));
     Ok(TemplateSpec {
         name: template.name.clone(),
         replicas: template.replicas,
         min_ready_seconds: set.min_ready_seconds,
         selector: Some(selector),
         template: PodTemplate(pods),
-        service: template.service.as_ref().map(|service| TemplateService { name: service.name.clone() }),
+        service,
     })
 }
 
 /// Chooses finished Experiments that history no longer keeps.
 fn forget(facts: &Facts<'_>, found: &mut Experiments) {
+    let in_use = experiment_shares::in_use(facts.world);
+    let is_in_use = |experiment: &Experiment| {
+        let templates = experiment.status.iter().flat_map(|status| &status.template_statuses);
+        templates.into_iter().any(|template| in_use.contains(&template.service_name))
+    };
     let own = facts.world.experiments.own.iter();
-    let ended = own.filter(|experiment| is_ended(experiment) && name(experiment) != found.current);
+    let ended = own.filter(|experiment| {
+        is_ended(experiment) && name(experiment) != found.current && !is_in_use(experiment)
+    });
     found.delete =
         history::forgotten(facts, ended.map(|experiment| (&experiment.metadata, phase(experiment))));
 }
 
-fn find<'w>(facts: &Facts<'w>, wanted: &str) -> Option<&'w Experiment> {
+pub(super) fn find<'w>(facts: &Facts<'w>, wanted: &str) -> Option<&'w Experiment> {
     let own = facts.world.experiments.own.iter().map(AsRef::as_ref);
     own.into_iter().find(|experiment: &&Experiment| name(experiment) == wanted)
 }
@@ -231,7 +241,7 @@ fn unfinished<'w>(facts: &Facts<'w>) -> impl Iterator<Item = &'w Arc<Experiment>
 }
 
 /// Whether it has a verdict, or was told to end.
-fn finished(experiment: &Experiment) -> bool {
+pub(super) fn finished(experiment: &Experiment) -> bool {
     is_ended(experiment) || experiment.spec.terminate
 }
 
@@ -239,7 +249,7 @@ fn is_ended(experiment: &Experiment) -> bool {
     phase(experiment).is_some_and(AnalysisPhase::is_completed)
 }
 
-fn phase(experiment: &Experiment) -> Option<AnalysisPhase> {
+pub(super) fn phase(experiment: &Experiment) -> Option<AnalysisPhase> {
     experiment.status.as_ref().and_then(|status| status.phase)
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn forgotten<'w>(
     facts: &Core<'_>,
     ended: impl Iterator<Item = (&'w ObjectMeta, Option<AnalysisPhase>)>,
 ) -> Vec<String> {
-    let mut ended: Vec<_> = ended.collect();
+    let mut ended: Vec<_> = ended.filter(|(metadata, _)| metadata.deletion_timestamp.is_none()).collect();
     ended.sort_by(|(a, _), (b, _)| {
         b.creation_timestamp.cmp(&a.creation_timestamp).then_with(|| b.name.cmp(&a.name))
     });
@@ -30,8 +30,9 @@ pub(crate) fn forgotten<'w>(
         } else {
             (&mut kept_unsuccessful, unsuccessful)
         };
-        *kept += 1;
-        if (orphan || *kept > limit) && metadata.deletion_timestamp.is_none() {
+        // What goes anyway takes no place from what may stay.
+        *kept += i32::from(!orphan);
+        if orphan || *kept > limit {
             forgotten.push(metadata.name.clone().unwrap_or_default());
         }
     }

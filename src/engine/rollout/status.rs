@@ -423,7 +423,7 @@ fn progressing(facts: &Core<'_>, next: &mut RolloutStatus, healthy: bool, became
     } else if healthy {
         let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
         condition::set(next, condition::new(facts.now, PROGRESSING, "True", NEW_SET_AVAILABLE, message));
-    } else if progressed(facts.status, next) || became_unhealthy {
+    } else if progressed(facts.status, next) || became_unhealthy || goes_on_late(facts) {
         let promoted = next.stable_rs == next.current_pod_hash;
         let moving = if promoted && became_unhealthy {
             let message = "Rollout does not have minimum availability";
@@ -476,6 +476,22 @@ fn waits_without_limit(facts: &Core<'_>) -> bool {
     waiting_step || paused || measuring || facts.others.iter().any(|set| set.has_deadline())
 }
 
+/// Whether somebody has just skipped a step that no deadline applied to, which took longer than the deadline: the status
+/// still names what the step ran. The time starts now, or whoever promotes would abort. Of a full promotion that is news
+/// as well, and what the step ran stays in the status until the end.
+fn goes_on_late(facts: &Core<'_>) -> bool {
+    if facts.promote_full() || facts.in_rollback_window() {
+        return false;
+    }
+    let ran = &facts.status.canary;
+    let experiment = !ran.current_experiment.is_empty() && !matches!(facts.step(), Some(Step::Experiment(_)));
+    let analysis =
+        ran.current_step_analysis_run_status.is_some() && !matches!(facts.step(), Some(Step::Analysis(_)));
+    (experiment || analysis)
+        && !condition::has_reason(facts.status, PROGRESSING, TIMED_OUT)
+        && timed_out(facts, facts.status)
+}
+
 /// Whether the new revision is the stable one with all its pods: what is left is old pods on their way out.
 fn arrived(facts: &Core<'_>) -> bool {
     facts.promoted() && facts.new_available() >= facts.replicas
@@ -515,7 +531,7 @@ pub(crate) fn out_of_time(facts: &Core<'_>) -> Option<String> {
         return None;
     }
     let observed = base(facts, None);
-    let stuck = !progressed(facts.status, &observed) && !waits_without_limit(facts);
+    let stuck = !progressed(facts.status, &observed) && !waits_without_limit(facts) && !goes_on_late(facts);
     let name = facts.new.map_or("", |set| set.name.as_str());
     // Its pods go with the abort, and with them what kept them from running.
     let trouble = wait::troubled(facts).map(|trouble| format!(" {trouble}")).unwrap_or_default();

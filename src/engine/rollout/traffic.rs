@@ -6,17 +6,22 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tidegate_api::rollout::{CanaryStrategy, TrafficWeights, WeightDestination};
 use tidegate_api::valid::ProgressThreshold;
 
 use super::core::kept;
+use super::experiment_shares::Shares;
 use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
-use super::{dynamic, ping_pong, restart, service, step, step_routes};
+use super::{dynamic, ping_pong, restart, service, step, step_routes as routes_of_steps};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
-use crate::route::{Acceptance, Routers, Routing, StepRoute};
+use crate::route::{Acceptance, Objects, Routers, Routing, StepRoute};
+
+/// Seconds until endpoints of an Experiment's Service are looked at again.
+const ENDPOINTS_SECONDS: i64 = 2;
 
 /// What became of the traffic in one round.
 #[derive(Debug, Default)]
@@ -79,7 +84,8 @@ pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
 pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -> (i32, Option<Because>) {
     let routers = routers(world);
     let observed = routers.weight(&world.routes);
-    if observed == 0 && !routers.has_step_rules(&world.routes) {
+    let has_shares = |now: &Objects| !routers.extras(now).is_empty();
+    if observed == 0 && !routers.has_step_rules(&world.routes) && !has_shares(&world.routes) {
         return (0, None);
     }
     let status = world.rollout.status.clone().unwrap_or_default();
@@ -90,16 +96,17 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     }
     let is_dynamic = dynamic::is_on(strategy);
     let weight = if is_dynamic { dynamic::least_weight(world, strategy, &status).min(observed) } else { 0 };
-    let mut routing = routers.route(&world.routes, weight, &[]);
+    let mut routing = routers.route(&world.routes, weight, &[], &[]);
     // Objects that disagree come down to the same weight, none goes up to it.
     routing.writes.retain(|(write, _)| routers.before(write) >= weight);
     let mut left = world.routes.clone();
     for (write, _) in &routing.writes {
         left.insert(write.reference.clone(), Arc::new(write.to.clone()));
     }
-    let stays = routers.weight(&left) > weight || routers.has_step_rules(&left);
+    let stays = routers.weight(&left) > weight || routers.has_step_rules(&left) || has_shares(&left);
     let router = routing.pending.unwrap_or("the router").to_owned();
-    push(routing, (observed, weight, max_weight(strategy)), &[], status.canary.weights.as_ref(), plan);
+    let besides = if has_shares(&world.routes) { Shares::default().because() } else { step_routes(&[]) };
+    push(routing, (observed, weight, max_weight(strategy)), &besides, status.canary.weights.as_ref(), plan);
     if stays {
         return (observed, Some(Because::WeightNotYetSeen { router, want: weight }));
     }
@@ -111,11 +118,17 @@ pub(super) fn max_weight(strategy: &CanaryStrategy) -> i32 {
     strategy.traffic_routing.as_ref().and_then(|routing| routing.max_traffic_weight).unwrap_or(100)
 }
 
-/// Adds the writes of one change of weight, `(from, to, of)`; the last one brings the Event of the weight.
+/// Why routes change that lead to the canary by these routes of steps.
+fn step_routes(steps: &[StepRoute<'_>]) -> Because {
+    Because::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() }
+}
+
+/// Adds the writes of one change of weight, `(from, to, of)`; the last one brings the Event of the weight. `besides` is why
+/// something else in a route changes.
 fn push(
     routing: Routing,
     (from, to, of): (i32, i32, i32),
-    steps: &[StepRoute<'_>],
+    besides: &Because,
     prior: Option<&TrafficWeights>,
     plan: &mut Plan,
 ) {
@@ -127,7 +140,7 @@ fn push(
             object["spec"] != write.to["spec"] || object["kind"] == "Ingress" && annotated
         };
         let because = if from == to && write.from.as_ref().is_some_and(differs) {
-            Because::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() }
+            besides.clone()
         } else {
             Because::Weight { from: Some(from), to, of }
         };
@@ -231,7 +244,7 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
         traffic.wait = traffic.wait.or_else(|| ping_pong::wait(facts));
     }
     let prior = facts.status.canary.weights.as_ref();
-    let mut steps = step_routes::wanted(facts, false);
+    let mut steps = routes_of_steps::wanted(facts, false);
     if !steps.is_empty() && !routers.has_step_rules(now) {
         let unready = not_ready_for(facts, weight);
         if unready.is_some() {
@@ -239,7 +252,14 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
             traffic.wait = traffic.wait.or(unready);
         }
     }
-    let mut routing = routers.route(now, weight, &steps);
+    let shown = routers.extras(now);
+    let mut shares = Shares::wanted(facts, weight, &shown);
+    if let Some(wait) = shares.wait.take() {
+        // Nobody tells a Rollout of these endpoints.
+        plan.wake_at(later(facts.now));
+        traffic.wait = traffic.wait.or(Some(wait));
+    }
+    let mut routing = routers.route(now, weight, &steps, &shares.extras);
     let pending = routing.pending;
     let refused = routing.writes.is_empty() && !routing.refusals.is_empty();
     let taken_up = !matches!(acceptance, Acceptance::Behind(_) | Acceptance::Refused(_));
@@ -249,7 +269,10 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     traffic.weights = if refused {
         prior.cloned()
     } else {
-        Some(weights(facts, weight, verified(&acceptance, routing.writes.is_empty())))
+        let mut weights = weights(facts, weight, verified(&acceptance, routing.writes.is_empty()));
+        weights.stable.weight -= shares.told.iter().map(|share| share.weight).sum::<i32>();
+        weights.additional = std::mem::take(&mut shares.told);
+        Some(weights)
     };
     let not_seen =
         || Because::WeightNotYetSeen { router: pending.unwrap_or("the router").to_owned(), want: target };
@@ -261,11 +284,16 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
         routing.writes.retain(|(write, _)| routers.before(write) >= weight);
     }
     drop_unfounded_raises(facts, &routers, weight, &mut routing, &mut traffic.wait);
-    push(routing, (observed, weight, facts.limits.max_weight), &steps, prior, plan);
+    let besides = if shares.are(&shown) { step_routes(&steps) } else { shares.because() };
+    push(routing, (observed, weight, facts.limits.max_weight), &besides, prior, plan);
     if traffic.wait.is_none() && !traffic.settled {
         traffic.wait = not_accepted(&acceptance).filter(|_| pending.is_none()).or_else(|| Some(not_seen()));
     }
     traffic
+}
+
+fn later(now: Timestamp) -> Timestamp {
+    now.checked_add(SignedDuration::from_secs(ENDPOINTS_SECONDS)).unwrap_or(now)
 }
 
 /// Whether those who serve the routes have taken the weight up; nothing where nobody says.

@@ -105,6 +105,7 @@ fn lasting(because: &Because, message: &str) -> Option<String> {
         | Because::Resize { .. }
         | Because::Weight { .. }
         | Because::StepRoutes { .. }
+        | Because::ExperimentShares { .. }
         | Because::PointService { .. }
         | Because::ExperimentNeeded { .. }
         | Because::ExperimentNotNeeded { .. }
@@ -193,6 +194,7 @@ fn declared(because: &Because) -> Declared {
         | Because::Resize { .. }
         | Because::Weight { .. }
         | Because::StepRoutes { .. }
+        | Because::ExperimentShares { .. }
         | Because::PointService { .. }
         | Because::ExperimentNeeded { .. }
         | Because::ExperimentNotNeeded { .. }

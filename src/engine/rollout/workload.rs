@@ -203,7 +203,8 @@ pub(crate) fn make_room(world: &World, new: Option<&Set>, status: &RolloutStatus
         ScaleDown::Progressively if available == 0 => return,
         ScaleDown::Progressively => rest,
     };
-    if to != workload.replicas {
+    // Never up: whoever has scaled it down by hand wanted that.
+    if to < workload.replicas {
         let (name, uid, from) = (workload.name.clone(), workload.uid.clone(), workload.replicas);
         let because = Because::WorkloadMakesRoom { available, of: wanted };
         plan.push(Write::ScaleWorkload { name, uid, from, to }, because);

@@ -5,11 +5,12 @@
 //! weights too. A rule is this Rollout's by the Services of its own namespace: a route may stand in another one, but
 //! never sends anything to Services that only have the same names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tidegate_api::valid::{GatewayKind, GatewayRouting, ProgressMark, ROUTES_MAX};
 
+use super::experiment_backends;
 use super::step_rules::{self, with_step_rules};
 use super::{Acceptance, Fault, Objects, Routed, Router, Selection, Sides, Weights, share};
 use crate::plan::{Reference, RouteWrite};
@@ -75,6 +76,7 @@ impl<'a> Gateway<'a> {
     /// The route as it should be, and what keeps it from that, if anything.
     fn wanted(&self, route: &Route<'_>, want: &Weights<'_>) -> (Value, Option<String>) {
         let mut object = route.object.clone();
+        experiment_backends::drop_unwanted(&mut object, &want.sides, want.extras);
         // Rules of steps that are not wanted any more go first: once two Services have taken turns, these lead to the stable one alone.
         let rules = object.pointer_mut("/spec/rules").filter(|_| route.takes_steps);
         if let Some(rules) = rules
@@ -88,6 +90,8 @@ impl<'a> Gateway<'a> {
         if let Some(mark) = &self.spec.mark {
             set_mark(&mut object, mark, want);
         }
+        let (key, names) = experiment_backends::note(&object, &want.sides, want.extras);
+        set_text(&mut object, "annotations", key, names.as_deref());
         (object, why)
     }
 }
@@ -119,7 +123,7 @@ impl Router for Gateway<'_> {
             let kind = kind_name(kind);
             world.unread.get(kind).map(|why| format!("{kind} cannot be read: {why}"))
         };
-        let want = Weights { sides: *sides, canary: 0, steps: &[] };
+        let want = Weights { sides: *sides, canary: 0, steps: &[], extras: &[] };
         let routes = self.routes(&world.routes, sides);
         for named in &self.spec.named {
             let reference = self.reference(named.kind, &named.name, sides);
@@ -161,6 +165,17 @@ impl Router for Gateway<'_> {
             let rules = route.object.pointer("/spec/rules").and_then(Value::as_array);
             rules.is_some_and(|rules| step_rules::any(rules, sides, |rule, sides| pair(rule, route, sides)))
         })
+    }
+
+    fn extras(&self, now: &Objects, sides: &Sides<'_>) -> BTreeMap<String, i32> {
+        let mut all = BTreeMap::new();
+        for route in self.routes(now, sides) {
+            for (service, weight) in experiment_backends::weights(route.object, sides) {
+                let most: &mut i32 = all.entry(service).or_default();
+                *most = (*most).max(weight);
+            }
+        }
+        all
     }
 
     fn acceptance(&self, now: &Objects, sides: &Sides<'_>) -> Acceptance {
@@ -278,11 +293,14 @@ fn set_weights(object: &mut Value, route: &Route<'_>, want: &Weights<'_>) -> Opt
             );
             why.get_or_insert(text);
         }
-        for (places, weight) in [(places.stable, sides.max - want.canary), (places.canary, want.canary)] {
+        let given: i32 = want.extras.iter().map(|extra| extra.weight).sum();
+        let stable = (sides.max - want.canary - given).max(0);
+        for (places, weight) in [(places.stable, stable), (places.canary, want.canary)] {
             for (nth, place) in places.into_iter().enumerate() {
                 backends[place]["weight"] = json!(if nth == 0 { weight } else { 0 });
             }
         }
+        experiment_backends::put(backends, want.extras, of, sides);
     }
     if count == 0 && want.canary == 0 {
         take_orphans_out(object, route, sides);
@@ -325,6 +343,7 @@ fn weights_of(route: &Route<'_>, sides: &Sides<'_>) -> Option<(i32, i32)> {
     let backends = meant.filter_map(|rule| rule.get("backendRefs").and_then(Value::as_array));
     let placed: Vec<_> =
         backends.map(|backends| (backends, places(backends, namespace_of(route, sides), sides))).collect();
+    let extras = experiment_backends::known(route.object, sides);
     let is_orphaned = placed.iter().all(|(_, places)| places.stable.is_empty());
     let shares = placed.iter().filter_map(|(backends, places)| {
         let weight = |place: &usize| {
@@ -337,7 +356,9 @@ fn weights_of(route: &Route<'_>, sides: &Sides<'_>) -> Option<(i32, i32)> {
         } else {
             places.stable.clone()
         };
-        (!beside.is_empty()).then(|| share(canary, beside.iter().map(weight).sum(), sides.max))
+        let of_extras = if is_orphaned { 0 } else { experiment_backends::total(backends, &extras) };
+        let rest = beside.iter().map(weight).sum::<i64>() + of_extras;
+        (!beside.is_empty()).then(|| share(canary, rest, sides.max))
     });
     shares.fold(None, |known, share| {
         let (least, most) = known.unwrap_or((share, share));
@@ -451,6 +472,7 @@ mod tests {
     use tidegate_api::rollout::Rollout;
     use tidegate_api::valid::{NamedRoute, SelectedRoutes};
 
+    use super::super::Extra;
     use super::*;
 
     fn rollout(name: &str) -> Rollout {
@@ -480,7 +502,7 @@ mod tests {
     fn weights(rollout: &Rollout, canary: i32, max: i32) -> Weights<'_> {
         let sides =
             Sides { rollout, canary_service: "canary", stable_service: "stable", max, max_named: false };
-        Weights { sides, canary, steps: &[] }
+        Weights { sides, canary, steps: &[], extras: &[] }
     }
 
     fn route(rules: Value) -> Value {
@@ -634,6 +656,74 @@ mod tests {
         let kept = theirs.clone();
         set_mark(&mut theirs, &mark(), &weights(&first, 20, 100));
         assert_eq!(theirs["metadata"]["labels"], kept["metadata"]["labels"]);
+    }
+
+    #[test]
+    fn services_of_an_experiment_come_and_go_at_the_cost_of_the_stable_one() {
+        let rollout = rollout("shop");
+        let pair = rule(&[("stable", Some(80)), ("canary", Some(20))]);
+        let theirs = rule(&[("probe", Some(3))]);
+        let object = Arc::new(route(json!([pair, theirs])));
+        let reference = Reference::new(API_VERSION, "HTTPRoute", "shop");
+        let spec = named(None, None);
+        let gateway = Gateway::new(&spec);
+        let extras = [("probe-a", 10), ("probe-b", 5)];
+        let extras =
+            extras.map(|(service, weight)| Extra { service: service.to_owned(), port: 8080, weight });
+        let want = |extras| Weights { extras, ..weights(&rollout, 20, 100) };
+        let plain = Objects::from([(reference.clone(), object.clone())]);
+        assert_eq!(gateway.route(&plain, &want(&[])), Routed::default(), "there is nothing to do");
+        let to = gateway.route(&plain, &want(&extras)).writes.remove(0).to;
+        assert_eq!(
+            to["spec"]["rules"],
+            json!([{ "backendRefs": [
+                { "name": "stable", "weight": 65 }, { "name": "canary", "weight": 20 },
+                { "name": "probe-a", "port": 8080, "weight": 10 }, { "name": "probe-b", "port": 8080, "weight": 5 },
+            ] }, theirs])
+        );
+        let shared = Objects::from([(reference, Arc::new(to))]);
+        let sides = want(&[]).sides;
+        assert_eq!(
+            gateway.weight(&shared, &sides),
+            20,
+            "what the others have changes nothing for the canary"
+        );
+        let shown = [("probe-a".to_owned(), 10), ("probe-b".to_owned(), 5)];
+        assert_eq!(gateway.extras(&shared, &sides), shown.into());
+        assert_eq!(gateway.route(&shared, &want(&extras)), Routed::default());
+        let back = gateway.route(&shared, &want(&[])).writes.remove(0).to;
+        assert_eq!(back, *object, "all of it goes, and nothing else");
+    }
+
+    #[test]
+    fn backends_of_experiments_are_those_of_this_rollout_in_its_own_namespace() {
+        let (ours, others) = (rollout("a"), rollout("b"));
+        let mut object =
+            route(json!([rule(&[("stable", Some(1)), ("canary", Some(0)), ("probe", Some(1))])]));
+        object["metadata"]["annotations"] = json!({ "tidegate.dev/experiment-backends": "web/b/probe" });
+        let spec = named(Some("edge"), None);
+        let reference = Reference {
+            namespace: Some("edge".to_owned()),
+            ..Reference::new(API_VERSION, "HTTPRoute", "shop")
+        };
+        object["spec"]["rules"][0]["backendRefs"][0]["namespace"] = json!("web");
+        object["spec"]["rules"][0]["backendRefs"][1]["namespace"] = json!("web");
+        let objects = Objects::from([(reference, Arc::new(object))]);
+        let gateway = Gateway::new(&spec);
+        assert_eq!(gateway.extras(&objects, &weights(&ours, 0, 100).sides), Default::default());
+        assert_eq!(
+            gateway.extras(&objects, &weights(&others, 0, 100).sides),
+            [("probe".to_owned(), 1)].into()
+        );
+        let extras = [Extra { service: "mine".to_owned(), port: 80, weight: 7 }];
+        let want = Weights { extras: &extras, ..weights(&ours, 0, 100) };
+        let to = gateway.route(&objects, &want).writes.remove(0).to;
+        assert_eq!(
+            to["metadata"]["annotations"]["tidegate.dev/experiment-backends"],
+            "web/a/mine,web/b/probe"
+        );
+        let backend = &to["spec"]["rules"][0]["backendRefs"][3];
+        assert_eq!(*backend, json!({ "name": "mine", "port": 80, "weight": 7, "namespace": "web" }));
     }
 
     #[test]

@@ -402,7 +402,7 @@ mod tests {
     fn want(rollout: &Rollout, canary: i32) -> Weights<'_> {
         let (canary_service, stable_service) = ("shop-canary", "shop-stable");
         let sides = Sides { rollout, canary_service, stable_service, max: 100, max_named: false };
-        Weights { sides, canary, steps: &[] }
+        Weights { sides, canary, steps: &[], extras: &[] }
     }
 
     fn objects(canary: Option<Value>) -> Objects {

@@ -222,7 +222,10 @@ mod tests {
         let (rollout, spec) = (rollout(), OpenShiftRouting { routes: vec!["shop".to_owned()] });
         let (router, sides) = (OpenShift::new(&spec), sides(&rollout));
         let objects = Objects::from([(route("shop"), Arc::new(now.clone()))]);
-        (router.route(&objects, &Weights { sides, canary, steps: &[] }), router.weight(&objects, &sides))
+        (
+            router.route(&objects, &Weights { sides, canary, steps: &[], extras: &[] }),
+            router.weight(&objects, &sides),
+        )
     }
 
     #[test]

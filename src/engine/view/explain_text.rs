@@ -14,7 +14,7 @@ const LABEL_WIDTH: usize = 16;
 /// Renders the page.
 #[must_use]
 pub fn render_explanation(view: &Explanation, paint: Paint) -> String {
-    let mut page = Page { text: String::new(), paint };
+    let mut page = Page::new(paint);
     let message = if view.message.is_empty() { String::new() } else { format!(" ({})", view.message) };
     let state = Line::default().icon(icon(view.status)).text(format!(" {}{message}", view.status.as_str()));
     page.line("Rollout:", Line::from(format!("{}/{}: ", view.namespace, view.name)).line(state));
@@ -80,19 +80,24 @@ fn at(now: Timestamp, at: Timestamp) -> String {
     }
 }
 
-struct Page {
-    text: String,
+/// Lines with a name in front of them.
+pub(super) struct Page {
+    pub(super) text: String,
     paint: Paint,
 }
 
 impl Page {
-    fn line(&mut self, label: &str, line: Line) {
+    pub(super) fn new(paint: Paint) -> Self {
+        Self { text: String::new(), paint }
+    }
+
+    pub(super) fn line(&mut self, label: &str, line: Line) {
         let text = format!("{label:LABEL_WIDTH$} {}", line.render(self.paint));
         self.text += text.trim_end();
         self.text.push('\n');
     }
 
-    fn say(&mut self, label: &str, text: &str) {
+    pub(super) fn say(&mut self, label: &str, text: &str) {
         self.line(label, Line::from(text));
     }
 
@@ -102,16 +107,16 @@ impl Page {
         }
     }
 
-    fn blank(&mut self) {
+    pub(super) fn blank(&mut self) {
         self.text.push('\n');
     }
 
-    fn heading(&mut self, text: &str) {
+    pub(super) fn heading(&mut self, text: &str) {
         self.text += text;
         self.text.push('\n');
     }
 
-    fn item(&mut self, text: &str) {
+    pub(super) fn item(&mut self, text: &str) {
         self.text += &format!("  {text}\n");
     }
 

@@ -107,6 +107,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         | Because::Resize { .. }
         | Because::Weight { .. }
         | Because::StepRoutes { .. }
+        | Because::ExperimentShares { .. }
         | Because::PointService { .. }
         | Because::ExperimentNeeded { .. }
         | Because::ExperimentNotNeeded { .. }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, MetricResult};
+use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, JUDGE_PLUGIN, MetricResult};
 
 use super::icon::Icon;
 use crate::rollout::world::REVISION;
@@ -26,6 +26,9 @@ pub struct RunView {
     pub failed: i32,
     pub inconclusive: i32,
     pub error: i32,
+    /// What the judge says while it has no verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobView>,
 }
@@ -69,6 +72,7 @@ impl RunView {
             failed: sum(|result| result.failed),
             inconclusive: sum(|result| result.inconclusive),
             error: sum(|result| result.error),
+            undecided: status.metric_results.iter().find_map(undecided),
             jobs: status.metric_results.iter().flat_map(jobs).collect(),
         }
     }
@@ -95,6 +99,12 @@ fn jobs(result: &MetricResult) -> impl Iterator<Item = JobView> {
             icon: icon(measurement.phase),
         })
     })
+}
+
+fn undecided(result: &MetricResult) -> Option<String> {
+    let last = result.measurements.last()?;
+    let is_open = last.finished_at.is_none() && last.metadata.contains_key(JUDGE_PLUGIN);
+    is_open.then(|| last.message.clone())
 }
 
 /// Chooses the icon of an analysis phase.

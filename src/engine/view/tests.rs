@@ -178,6 +178,25 @@ fn the_reason_for_waiting() {
 }
 
 #[test]
+fn an_analysis_by_the_judge_says_what_is_missing() {
+    let mut case = Case::canary();
+    case.sets[0]["status"]["availableReplicas"] = json!(2);
+    let mut case = case.patched(&json!({ "status": { "currentStepIndex": 3, "canary":
+        { "currentStepAnalysisRunStatus": { "name": "web-new-2-1", "status": "Running" } } } }));
+    let named = |run: &&mut AnalysisRun| run.metadata.name.as_deref() == Some("web-new-2-1");
+    let status = case.runs.iter_mut().find(named).unwrap().status.get_or_insert_default();
+    status.metric_results = serde_json::from_value(json!([{ "name": "judge", "phase": "Running", "measurements": [
+        { "phase": "Running", "message": "undecided: 40 are missing", "metadata": { "tidegate.dev/judge": "{}" } },
+    ] }]))
+    .unwrap();
+    let waiting = case.waiting_for();
+    assert!(waiting.ends_with(": undecided: 40 are missing"), "{waiting}");
+    case.runs.iter_mut().find(named).unwrap().status.as_mut().unwrap().metric_results[0].measurements[0]
+        .finished_at = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(case.now));
+    assert!(!case.waiting_for().contains("undecided"));
+}
+
+#[test]
 fn rollouts_in_lines() {
     let canary = Case::canary();
     let rows = [Row::new(&canary.rollout(), canary.now), Row::new(&Case::blue_green().rollout(), canary.now)];

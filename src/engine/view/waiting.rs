@@ -205,9 +205,13 @@ fn place(rollout: &Rollout) -> String {
     format!(" at step {}/{} ({})", index + 1, canary.steps.len(), step::text(current))
 }
 
-/// Prints the measurements of a run so far, such as `: ✔ 3, ✖ 1`.
+/// Prints the measurements of a run so far, such as `: ✔ 3, ✖ 1`, and what the judge says.
 fn counts(name: &str, runs: &[RunView]) -> String {
-    let counts = runs.iter().find(|run| run.name == name).map(RunView::counts).unwrap_or_default();
+    let run = runs.iter().find(|run| run.name == name);
+    let counts = run.map(RunView::counts).unwrap_or_default();
+    if let Some(undecided) = run.and_then(|run| run.undecided.as_ref()) {
+        return format!(": {undecided}");
+    }
     let counts: Vec<String> =
         counts.iter().map(|(icon, count)| format!("{} {count}", icon.as_str())).collect();
     if counts.is_empty() { ": no measurement yet".to_owned() } else { format!(": {}", counts.join(", ")) }

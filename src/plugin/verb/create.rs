@@ -15,6 +15,7 @@ use crate::document::{self, Document};
 use crate::kind::Kind;
 use crate::session::Session;
 use run::CreateRun;
+pub(super) use run::{included, template_kind};
 
 /// Create rollouts, experiments, analysis templates and analysis runs from files, or a run of a template.
 #[derive(Debug, Args)]

@@ -1,6 +1,9 @@
 //! `explain rollout NAME`: one page that says what a Rollout is doing, why, what it waits for, and what an abort would do.
+//! `explain analysisrun NAME`: what the verdict of a run is made of.
 //!
 //! The objects are read with the user's own rights; the page comes from the planner that the controller runs.
+
+mod run;
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
@@ -12,8 +15,10 @@ use crate::Exit;
 use crate::cli::Output;
 use crate::kind::Kind;
 use crate::session::Session;
+use run::OfRun;
 
-/// Say what a rollout is doing, why, what it waits for, what would make it go on, and what an abort would do now.
+/// Say what a rollout is doing, why, what it waits for, what would make it go on, and what an abort would do now; or what
+/// the verdict of an analysis run is made of.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Explain {
@@ -29,6 +34,9 @@ enum ExplainKind {
     /// Explain a rollout.
     #[command(visible_aliases = ["rollouts", "ro"])]
     Rollout(OfRollout),
+    /// Explain an analysis run: its metrics, and the evidence of the judge over time.
+    #[command(visible_aliases = ["analysisruns", "ar"])]
+    Analysisrun(OfRun),
 }
 
 /// Which rollout to explain, and how.
@@ -50,6 +58,7 @@ impl Explain {
     pub(crate) async fn run(&self, session: &mut Session<'_>) -> Result<Exit> {
         match (&self.kind, &self.rollout) {
             (Some(ExplainKind::Rollout(of)), _) | (None, Some(of)) => of.run(session).await,
+            (Some(ExplainKind::Analysisrun(of)), _) => of.run(session).await,
             (None, None) => Err(anyhow!("name a rollout")),
         }
     }

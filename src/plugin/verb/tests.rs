@@ -593,3 +593,71 @@ fn a_revision_is_shown_with_its_template() {
     let ran = run(Grammar::Tidegate, "history web --revision 9", &answers);
     assert_eq!(error(&ran), "rollout \"web\" has no revision 9: there are 3");
 }
+
+/// A run whose judge has seen nothing yet, with that phase on record.
+fn judged(phase: &str) -> Value {
+    let known = json!({
+        "learned": true, "missed": 0, "seconds": 30,
+        "ledger": { "looks": 3, "held": 0, "edges": [], "comparisons": [], "canary": {}, "stable": {} },
+        "rail": { "logs": [0.0, 0.0, 0.0, 0.0, 0.0] },
+        "timeline": { "every": 1, "filled": 0, "entries": [[20, 0.1, 0.2, [[[5, 5], [90, 0], 1.0]]]] },
+    });
+    let config = json!({ "preset": "app", "stable": "old", "canary": "{{args.canary-hash}}" });
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+        "metadata": { "name": "r", "namespace": "shop" },
+        "spec": {
+            "args": [{ "name": "canary-hash", "value": "new" }],
+            "metrics": [{ "name": "judge", "provider": { "plugin": { "tidegate.dev/judge": config } } }],
+        },
+        "status": { "phase": phase, "metricResults": [{ "name": "judge", "phase": phase, "measurements": [
+            { "phase": phase, "metadata": { "tidegate.dev/judge": known.to_string() } },
+        ] }] },
+    })
+}
+
+const RUN: &str = "GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns/r";
+
+#[test]
+fn a_run_is_explained_by_what_it_recorded() {
+    let ran = run(Grammar::Tidegate, "explain analysisrun r", &[(RUN, 200, judged("Running"))]);
+    assert_eq!(ran.exit.as_ref().unwrap(), &Exit::Done);
+    for words in ["shop/r: ", "The judge says:  undecided", "3 times in 30 s", "100 |----------"] {
+        assert!(ran.out.contains(words), "{words:?} is not in\n{}", ran.out);
+    }
+    let ran = run(Grammar::Tidegate, "explain ar r -o json", &[(RUN, 200, judged("Running"))]);
+    let page: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(page["metrics"][0]["judged"]["ruling"], "undecided");
+    let ran = run(Grammar::Tidegate, "explain analysisrun nope", &[]);
+    assert!(error(&ran).contains("analysisrun \"nope\" not found"));
+}
+
+#[test]
+fn a_run_is_judged_again_without_asking_anybody() {
+    let of = |phase: &str| run(Grammar::Tidegate, "replay analysisrun r", &[(RUN, 200, judged(phase))]);
+    let same = of("Running");
+    assert_eq!(same.exit.as_ref().unwrap(), &Exit::Done);
+    assert!(
+        same.out.starts_with("judge: recorded Running, again Running after 30 s: undecided"),
+        "{}",
+        same.out
+    );
+    assert_eq!(same.requests.len(), 1);
+    let other = of("Failed");
+    assert_eq!(other.exit.as_ref().unwrap(), &Exit::Differs, "{}", other.out);
+
+    let template = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+        "metadata": { "name": "strict", "namespace": "shop" },
+        "spec": { "metrics": [{ "name": "any", "provider": { "plugin": { "tidegate.dev/judge": {
+            "preset": "app", "stable": "old", "canary": "new", "mostErrors": "5%",
+        } } } }] },
+    });
+    let get = "GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysistemplates/strict";
+    let answers = [(RUN, 200, judged("Running")), (get, 200, template)];
+    let ran = run(Grammar::Tidegate, "replay analysisrun r --with strict", &answers);
+    assert_eq!(ran.out, "judge: recorded Running, with strict Failed after 20 s: bad\n");
+    assert_eq!(ran.exit.unwrap(), Exit::Differs);
+    let ran = run(Grammar::Tidegate, "replay ar r --with nope", &answers[..1]);
+    assert!(error(&ran).contains("analysistemplate \"nope\" not found"));
+}

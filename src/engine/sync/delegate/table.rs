@@ -130,6 +130,7 @@ fn settle_rules(wanted: &mut Value, live: &Value, shape: &Shape, rules: &str, ro
             if let Some((n, live_rule)) = found {
                 (used[n], *paired) = (true, true);
                 copy_weights(rule, live_rule, shape, routed);
+                copy_experiments(rule, live_rule, live, shape);
             }
         }
     }
@@ -176,6 +177,21 @@ fn copy_weights(wanted: &mut Value, live: &Value, shape: &Shape, routed: &Routed
                 Some(weight) => backend.insert("weight".to_owned(), weight.clone()),
                 None => backend.remove("weight"),
             };
+        }
+    }
+}
+
+/// Puts the backends of Experiments where they are live: an annotation of the route names each as
+/// `namespace/rollout/service`.
+fn copy_experiments(wanted: &mut Value, live_rule: &Value, live: &Value, shape: &Shape) {
+    let listed = text(live, "/metadata/annotations/tidegate.dev~1experiment-backends");
+    let names = listed.split(',').filter_map(|one| one.trim().rsplit_once('/'));
+    let names: BTreeSet<&str> = names.map(|(_, service)| service).collect();
+    let Some(Value::Array(backends)) = wanted.pointer_mut(shape.backends) else { return };
+    for backend in list(live_rule, shape.backends) {
+        let is_there = backends.iter().any(|known| identity(known, shape) == identity(backend, shape));
+        if names.contains(text(backend, "/name")) && !is_there {
+            backends.push(backend.clone());
         }
     }
 }

@@ -458,6 +458,33 @@ fn what_is_left_of_a_hook_is_not_pruned() {
     assert!(model.live.contains_key(&key("ConfigMap", "hook")));
 }
 
+/// Backends of an Experiment stand in that list as well, and in no file of Git.
+#[test]
+fn self_heal_during_an_experiment_leaves_its_backends_and_takes_out_what_somebody_else_put_there() {
+    let backend = |name: &str, weight: i64| json!({ "name": name, "weight": weight });
+    let http = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": { "name": "web" },
+        "spec": { "rules": [{ "backendRefs": [backend("stable", 100), backend("canary", 0)] }] },
+    });
+    let mut model = Model::synced(vec![http]);
+    let plugins = json!({ "argoproj-labs/gatewayAPI": { "httpRoute": "web" } });
+    model.neighbours.push(json!({ "kind": "Rollout", "metadata": { "name": "web", "namespace": "shop" }, "spec": {
+        "strategy": { "canary": { "stableService": "stable", "canaryService": "canary", "trafficRouting": { "plugins": plugins } } } } }));
+    let web = key("HTTPRoute", "web");
+    let live = model.live.get_mut(&web).unwrap();
+    let shared = json!([backend("stable", 90), backend("canary", 0), backend("probe", 10)]);
+    live["spec"]["rules"][0]["backendRefs"] = shared.clone();
+    live["metadata"]["annotations"]["tidegate.dev/experiment-backends"] = json!("shop/web/probe");
+    model.world.prompted = true;
+    let shown = model.settle();
+    assert!(!shown.contains("write:") && !shown.contains("OutOfSync"), "an Experiment is no drift: {shown}");
+    let live = model.live.get_mut(&web).unwrap();
+    live["spec"]["rules"][0]["backendRefs"].as_array_mut().unwrap().push(backend("mine", 5));
+    model.world.prompted = true;
+    model.settle();
+    assert_eq!(model.live[&web]["spec"]["rules"][0]["backendRefs"], shared);
+}
+
 /// The weights of a canary are one atomic list with what Git owns, so only copying keeps them.
 #[test]
 fn self_heal_during_a_canary_leaves_the_weights_of_routes_and_reverts_the_rest() {

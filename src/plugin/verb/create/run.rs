@@ -101,12 +101,12 @@ impl CreateRun {
     }
 }
 
-fn template_kind(cluster: bool) -> Kind {
+pub(in crate::verb) fn template_kind(cluster: bool) -> Kind {
     if cluster { Kind::ClusterAnalysisTemplate } else { Kind::AnalysisTemplate }
 }
 
 /// A template with all those that it includes, which are read from the cluster.
-async fn included(
+pub(in crate::verb) async fn included(
     session: &Session<'_>,
     key: TemplateKey,
     spec: AnalysisTemplateSpec,

@@ -16,6 +16,7 @@ use tidegate_api::strict::Schemas;
 use tidegate_api::valid::{FieldError, FieldErrorKind, unsupported, unsupported_providers, validate};
 use tidegate_api::{GROUP, tolerant};
 use tidegate_engine::analysis::template_faults;
+use tidegate_engine::experiment;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::references::{Sight, faults};
 use tidegate_engine::rollout::world::{Service, TemplateKey, World};
@@ -24,9 +25,6 @@ use crate::document::{Broken, Document, Place, Source};
 
 /// Kinds of routing objects.
 const ROUTES: [&str; 4] = ["Ingress", "HTTPRoute", "GRPCRoute", "Route"];
-
-/// Seconds that an Experiment's pods have to become available when it does not say.
-const EXPERIMENT_DEADLINE_SECONDS_DEFAULT: i32 = 600;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -120,7 +118,7 @@ pub(super) fn all(documents: &[Document], found: &mut BTreeSet<Finding>) -> usiz
                 "AnalysisTemplate" | "ClusterAnalysisTemplate" => {
                     template(document, &mut errors, &mut warnings);
                 }
-                "Experiment" => experiment(document, &mut errors),
+                "Experiment" => of_experiment(document, &mut errors),
                 _ => {}
             }
         }
@@ -217,32 +215,9 @@ fn template(document: &Document, errors: &mut Vec<FieldError>, warnings: &mut Ve
 }
 
 /// The rules that an Experiment's own status would tell of.
-fn experiment(document: &Document, errors: &mut Vec<FieldError>) {
+fn of_experiment(document: &Document, errors: &mut Vec<FieldError>) {
     let Some(experiment) = read::<Experiment>(document, errors) else { return };
-    let mut names = BTreeSet::new();
-    let deadline = experiment.spec.progress_deadline_seconds.unwrap_or(EXPERIMENT_DEADLINE_SECONDS_DEFAULT);
-    for (index, template) in experiment.spec.templates.iter().enumerate() {
-        let path = |field: &str| format!("spec.templates[{index}].{field}");
-        if template.name.is_empty() {
-            errors.push(required(&path("name"), ""));
-        } else if !names.insert(template.name.clone()) {
-            errors.push(FieldError {
-                path: path("name"),
-                kind: FieldErrorKind::Duplicate,
-                value: Some(format!("{:?}", template.name)),
-                detail: String::new(),
-            });
-        }
-        let seconds = template.min_ready_seconds;
-        if seconds > deadline {
-            errors.push(FieldError {
-                path: path("minReadySeconds"),
-                kind: FieldErrorKind::Invalid,
-                value: Some(seconds.to_string()),
-                detail: "must not be greater than progressDeadlineSeconds".to_owned(),
-            });
-        }
-    }
+    errors.extend(experiment::faults(&experiment).into_iter().map(|fault| fault.error));
 }
 
 /// The errors that the Argo Rollouts plugin finds, in its order.

@@ -61,7 +61,7 @@ fn everything_is_told_with_its_place() {
     let sources = [source("rollout.yaml", ROLLOUT), source("around.yaml", AROUND)];
     let want = [
         "around.yaml:17:7: warning: AnalysisTemplate success: spec.metrics[0].provider.datadog: Forbidden: this release \
-         of Tidegate cannot act on this field; use provider prometheus, web or job",
+         of Tidegate cannot act on this field; use provider prometheus, web, job or plugin tidegate.dev/judge",
         "rollout.yaml:6:3: error: Rollout shop: spec.replica: Forbidden: unknown field \"replica\"; did you mean \
          \"replicas\"?",
         "rollout.yaml:18:7: error: Rollout shop: spec.strategy.canary.canaryService: Invalid value: \"shop-canary\": \

@@ -1,0 +1,145 @@
+//! Counters whose names and labels are known: those of meshes, of routers, and of applications by convention.
+//!
+//! Input: the word by which a side is chosen. Output: expressions in PromQL whose series are counters. Meshes and
+//! applications count by pod, and a pod's name holds the hash of its template. Routers count by what they send to.
+
+/// What counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Preset {
+    App,
+    Istio,
+    Linkerd,
+    OpenshiftRouter,
+    Nginx,
+    Traefik,
+    EnvoyGateway,
+}
+
+/// Expressions for one side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Queries {
+    pub(super) requests: String,
+    pub(super) errors: String,
+    /// With the label `le`.
+    pub(super) buckets: Option<String>,
+}
+
+/// By what a preset tells the sides apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// The pod template hash in the name of a pod.
+    Hash,
+    /// The name of a Service, or what the router makes of it.
+    Service,
+    /// One Ingress has both.
+    Ingress,
+}
+
+/// All of them by the name that users write.
+pub(super) const ALL: [(&str, Preset); 7] = [
+    ("app", Preset::App),
+    ("istio", Preset::Istio),
+    ("linkerd", Preset::Linkerd),
+    ("openshift-router", Preset::OpenshiftRouter),
+    ("nginx", Preset::Nginx),
+    ("traefik", Preset::Traefik),
+    ("envoy-gateway", Preset::EnvoyGateway),
+];
+
+impl Preset {
+    pub(super) fn of(name: &str) -> Option<Self> {
+        ALL.iter().find(|(known, _)| *known == name).map(|(_, preset)| *preset)
+    }
+
+    pub(super) fn chosen(self) -> Chosen {
+        match self {
+            Self::App | Self::Istio | Self::Linkerd => Chosen::Hash,
+            Self::OpenshiftRouter | Self::Traefik | Self::EnvoyGateway => Chosen::Service,
+            Self::Nginx => Chosen::Ingress,
+        }
+    }
+
+    /// Labels that tell counters apart; without `pod` nobody knows which pod of a version a counter belongs to.
+    pub(super) fn labels(self) -> &'static str {
+        match self {
+            Self::App | Self::Istio | Self::Linkerd | Self::OpenshiftRouter => "pod, instance",
+            Self::Nginx | Self::Traefik | Self::EnvoyGateway => "instance",
+        }
+    }
+
+    /// Seconds in the unit of the buckets' bounds.
+    pub(super) fn bound_seconds(self) -> f64 {
+        match self {
+            Self::Istio | Self::Linkerd | Self::EnvoyGateway => 0.001,
+            Self::App | Self::OpenshiftRouter | Self::Nginx | Self::Traefik => 1.0,
+        }
+    }
+
+    /// The counters of one side; `word` is of the kind that [`Preset::chosen`] says.
+    pub(super) fn queries(self, namespace: &str, word: &str, is_canary: bool) -> Queries {
+        let pods = format!("namespace=\"{namespace}\",pod=~\".+-{word}-[a-z0-9]+\"");
+        match self {
+            Self::App => counted("http_requests_total", &pods, "code=~\"5..\"")
+                .and_buckets(format!("http_request_duration_seconds_bucket{{{pods}}}")),
+            Self::Istio => {
+                let pods = format!("{pods},reporter=\"destination\"");
+                counted("istio_requests_total", &pods, "response_code=~\"5..\"")
+                    .and_buckets(format!("istio_request_duration_milliseconds_bucket{{{pods}}}"))
+            }
+            Self::Linkerd => {
+                let pods = format!("{pods},direction=\"inbound\"");
+                counted("response_total", &pods, "classification=\"failure\"")
+                    .and_buckets(format!("response_latency_ms_bucket{{{pods}}}"))
+            }
+            Self::OpenshiftRouter => {
+                let service = format!("namespace=\"{namespace}\",service=\"{word}\"");
+                counted("haproxy_server_http_responses_total", &service, "code=\"5xx\"")
+            }
+            Self::Nginx => nginx(namespace, word, is_canary),
+            Self::Traefik => {
+                let service = format!("service=~\"{namespace}-(.+-)?{word}-[a-z0-9]+(-canary)?@.+\"");
+                counted("traefik_service_requests_total", &service, "code=~\"5..\"")
+                    .and_buckets(format!("traefik_service_request_duration_seconds_bucket{{{service}}}"))
+            }
+            Self::EnvoyGateway => {
+                let cluster = format!("envoy_cluster_name=\"httproute/{namespace}/{word}\"");
+                let errors =
+                    format!("envoy_cluster_upstream_rq_xx{{{cluster},envoy_response_code_class=\"5\"}}");
+                Queries { errors, ..counted("envoy_cluster_upstream_rq_total", &cluster, "") }
+                    .and_buckets(format!("envoy_cluster_upstream_rq_time_bucket{{{cluster}}}"))
+            }
+        }
+    }
+}
+
+/// The requests of a counter, and those of them that are errors.
+fn counted(counter: &str, labels: &str, errors: &str) -> Queries {
+    Queries {
+        requests: format!("{counter}{{{labels}}}"),
+        errors: format!("{counter}{{{labels},{errors}}}"),
+        buckets: None,
+    }
+}
+
+impl Queries {
+    fn and_buckets(self, buckets: String) -> Self {
+        Self { buckets: Some(buckets), ..self }
+    }
+}
+
+/// ingress-nginx counts requests for a canary Ingress under the Ingress beside it, with the label `canary` set. Where
+/// Prometheus keeps the labels of its targets, `namespace` is the router's own, and the Ingress's is `exported_namespace`.
+fn nginx(namespace: &str, ingress: &str, is_canary: bool) -> Queries {
+    let side = format!("ingress=\"{ingress}\",canary{}", if is_canary { "!=\"\"" } else { "=\"\"" });
+    let both = |counter: &str, more: &str| {
+        format!(
+            "{counter}{{exported_namespace=\"{namespace}\",{side}{more}}} \
+             or {counter}{{namespace=\"{namespace}\",exported_namespace=\"\",{side}{more}}}"
+        )
+    };
+    Queries {
+        requests: both("nginx_ingress_controller_requests", ""),
+        errors: both("nginx_ingress_controller_requests", ",status=~\"5..\""),
+        buckets: Some(both("nginx_ingress_controller_request_duration_seconds_bucket", "")),
+    }
+}

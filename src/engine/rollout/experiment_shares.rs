@@ -1,0 +1,124 @@
+//! The shares of the traffic that an Experiment's templates ask for, beside the canary's weight.
+//!
+//! Input: facts, the canary's weight and what routes lead to now. Output: the Services that are to have a share. A Service
+//! gets its share once all its pods are seen ready, keeps it while one is, and loses it with the end of the Experiment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tidegate_api::experiment::{Experiment, TemplateSpec};
+use tidegate_api::phase::AnalysisPhase;
+use tidegate_api::rollout::{RolloutExperimentTemplate, WeightDestination};
+use tidegate_api::valid::Step;
+
+use super::experiment::{find, finished, phase};
+use super::facts::Facts;
+use super::world::World;
+use crate::plan::Because;
+use crate::route::{Acceptance, Extra, Routers};
+
+/// What Services of Experiments are to have.
+#[derive(Debug, Default)]
+pub(crate) struct Shares {
+    pub(crate) extras: Vec<Extra>,
+    /// The same for the status.
+    pub(crate) told: Vec<WeightDestination>,
+    /// What one of them waits for.
+    pub(crate) wait: Option<Because>,
+}
+
+impl Shares {
+    /// What this moment calls for beside a canary of this weight; `shown` is what routes lead to now.
+    pub(crate) fn wanted(facts: &Facts<'_>, canary: i32, shown: &BTreeMap<String, i32>) -> Self {
+        let mut shares = Self::default();
+        if facts.promoted() || facts.promote_full() {
+            return shares;
+        }
+        let Some(Step::Experiment(step)) = facts.step() else { return shares };
+        let running = find(facts, &facts.status.canary.current_experiment)
+            .filter(|one| !finished(one) && phase(one) == Some(AnalysisPhase::Running));
+        let Some(experiment) = running else { return shares };
+        let mut left = (facts.limits.max_weight - canary).max(0);
+        for template in &step.templates {
+            let weight = template.weight.unwrap_or(0).clamp(0, left);
+            if weight > 0 && shares.add(facts, experiment, template, weight, shown) {
+                left -= weight;
+            }
+        }
+        shares
+    }
+
+    /// Adds the share of one template, if its pods are there.
+    fn add(
+        &mut self,
+        facts: &Facts<'_>,
+        experiment: &Experiment,
+        template: &RolloutExperimentTemplate,
+        weight: i32,
+        shown: &BTreeMap<String, i32>,
+    ) -> bool {
+        let Some((service, hash, port)) = service_of(experiment, &template.name) else { return false };
+        let ready = facts.endpoints(&service, &hash);
+        let need = if shown.contains_key(&service) { 1 } else { template.replicas.unwrap_or(1).max(1) };
+        if ready < need {
+            self.wait.get_or_insert(Because::WaitingForEndpoints { service, ready, need });
+            return false;
+        }
+        self.extras.push(Extra { service: service.clone(), port, weight });
+        self.told.push(WeightDestination { weight, service_name: service, pod_template_hash: hash });
+        true
+    }
+
+    /// Why routes change that the canary's weight does not change.
+    pub(crate) fn because(&self) -> Because {
+        let shares = self.extras.iter().map(|extra| format!("{} {}", extra.service, extra.weight)).collect();
+        Because::ExperimentShares { shares }
+    }
+
+    /// Whether routes lead to these, and to no others.
+    pub(crate) fn are(&self, shown: &BTreeMap<String, i32>) -> bool {
+        let wanted = self.extras.iter().map(|extra| (extra.service.clone(), extra.weight));
+        *shown == wanted.collect::<BTreeMap<_, _>>()
+    }
+}
+
+/// The Service of a template, the hash of its pods and its first port, once the Experiment has told of it.
+fn service_of(experiment: &Experiment, template: &str) -> Option<(String, String, i64)> {
+    let told = experiment.status.as_ref()?.template_statuses.iter().find(|one| one.name == template)?;
+    let spec = experiment.spec.templates.iter().find(|one| one.name == template)?;
+    let is_told = !told.service_name.is_empty() && !told.pod_template_hash.is_empty();
+    is_told.then(|| Some((told.service_name.clone(), told.pod_template_hash.clone(), port(spec)?)))?
+}
+
+/// The first port of a template's containers: its Service has the same ports.
+fn port(template: &TemplateSpec) -> Option<i64> {
+    let containers = template.template.0.pointer("/spec/containers")?.as_array()?;
+    let mut ports = containers.iter().filter_map(|container| container["ports"].as_array()).flatten();
+    ports.find_map(|port| port.get("containerPort").and_then(Value::as_i64))
+}
+
+/// Services of this Rollout's Experiments that requests may still be sent to, so that their pods must stay.
+pub(crate) fn in_use(world: &World) -> BTreeSet<String> {
+    let routers = Routers::of(&world.rollout, &world.spec);
+    let mut services: BTreeSet<String> = routers.extras(&world.routes).into_keys().collect();
+    // What was taken out may not be taken up yet.
+    let behind = matches!(routers.acceptance(&world.routes), Acceptance::Behind(_));
+    let may = may_get_shares(world);
+    let own = world.experiments.own.iter();
+    let held = own.filter(|one| behind || may.is_some() && may == one.metadata.name.as_deref());
+    let statuses = held.filter_map(|one| one.status.as_ref());
+    let told = statuses.flat_map(|status| &status.template_statuses).map(|one| &one.service_name);
+    services.extend(told.filter(|name| !name.is_empty()).cloned());
+    services
+}
+
+/// The Experiment whose Services the Rollout may still give a share, because it has not reacted to the end yet: whoever
+/// does that may look at a cache in which the Experiment runs.
+fn may_get_shares(world: &World) -> Option<&str> {
+    let status = world.rollout.status.as_ref()?;
+    let canary = world.rollout.spec.strategy.canary.as_ref()?;
+    let step = canary.steps.get(usize::try_from(status.current_step_index?).ok()?)?.experiment.as_ref()?;
+    let asks = step.templates.iter().any(|template| template.weight.is_some_and(|weight| weight > 0));
+    let waits = !world.rollout.spec.paused && status.pause_conditions.is_empty();
+    (asks && waits).then_some(status.canary.current_experiment.as_str()).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,44 @@
+//! `explain analysisrun NAME`: what each metric came to, and the evidence of the judge over time.
+
+use anyhow::Result;
+use clap::Args;
+use tidegate_api::GROUP;
+use tidegate_api::analysis::AnalysisRun;
+use tidegate_engine::view::{RunPage, render_run};
+
+use crate::Exit;
+use crate::cli::Output;
+use crate::kind::Kind;
+use crate::session::{Session, decode};
+
+/// Which run to explain, and how.
+#[derive(Debug, Args)]
+pub(super) struct OfRun {
+    /// Name of the analysis run.
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Form of the output.
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    output: Option<Output>,
+    /// Print without colours; $NO_COLOR does the same.
+    #[arg(long)]
+    no_color: bool,
+}
+
+impl OfRun {
+    pub(super) async fn run(&self, session: &mut Session<'_>) -> Result<Exit> {
+        let name = &self.name;
+        let run: AnalysisRun = decode(session.object(Kind::AnalysisRun, name).await?)?;
+        let page = RunPage::new(&run);
+        match self.output {
+            Some(Output::Json) => session.terminal.print_json(&page)?,
+            Some(Output::Yaml) => session.terminal.print_yaml(&page)?,
+            Some(Output::Name) => session.terminal.say(&format!("analysisrun.{GROUP}/{name}"))?,
+            Some(Output::Wide) | None => {
+                let paint = session.terminal.paint(self.no_color);
+                session.terminal.print(&render_run(&page, paint))?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
