@@ -97,7 +97,7 @@ impl Beside<'_> {
 pub(crate) fn selects(service: &Service, set: &Set) -> bool {
     let labels = &set.template["metadata"]["labels"];
     !service.selector.is_empty()
-        && service.selector.iter().all(|(key, value)| labels[key] == Value::from(value.as_str()))
+        && service.selector.iter().all(|(key, value)| labels[key] == value.as_str())
 }
 
 fn is_over(experiment: &Experiment) -> bool {
@@ -232,7 +232,8 @@ fn step_at_rest(simulation: &Simulation) -> Option<String> {
         simulation.cluster.experiments.all().filter(|(_, held)| controls(ROLLOUT_UID, &held.object.metadata));
     let stray = own.find(|(name, held)| {
         let ended = is_over(&held.object) || held.object.spec.terminate;
-        !ended && !(moving && name.as_str() == current)
+        let is_awaited = moving && name.as_str() == current;
+        !(ended || is_awaited)
     });
     if let Some((name, _)) = stray {
         return Some(format!("at rest, but Experiment {name} goes on for nobody"));

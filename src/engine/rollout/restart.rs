@@ -207,7 +207,8 @@ fn spare(facts: &Core<'_>, set: &Set, serving: &[&str]) -> i32 {
         Some(_) if facts.replicas <= 1 => i32::MAX,
         Some(endpoints) => {
             let seen = pods(facts, set).filter(|pod| pod.ready_since.is_some()).count();
-            endpoints.min(i32::try_from(seen).unwrap_or(i32::MAX)) - 1
+            // Pods beyond the size that the ReplicaSet was told are on their way out.
+            endpoints.min(i32::try_from(seen).unwrap_or(i32::MAX)).min(set.replicas) - 1
         }
         None => i32::MAX,
     }
