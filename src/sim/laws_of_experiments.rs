@@ -2,7 +2,6 @@
 //!
 //! Input: a write that is about to happen or a simulation at rest, and the true state. Output: what is wrong, if anything.
 
-use serde_json::Value;
 use tidegate_api::experiment::{Experiment, ExperimentStatus};
 use tidegate_api::phase::{AnalysisPhase, TemplateStatusCode};
 use tidegate_engine::experiment::{ExperimentWorld, StatusWrite, TEMPLATE_NAME, Write};
@@ -96,8 +95,7 @@ impl Beside<'_> {
 /// Whether a Service sends requests to the pods of a ReplicaSet.
 pub(crate) fn selects(service: &Service, set: &Set) -> bool {
     let labels = &set.template["metadata"]["labels"];
-    !service.selector.is_empty()
-        && service.selector.iter().all(|(key, value)| labels[key] == value.as_str())
+    !service.selector.is_empty() && service.selector.iter().all(|(key, value)| labels[key] == value.as_str())
 }
 
 fn is_over(experiment: &Experiment) -> bool {
