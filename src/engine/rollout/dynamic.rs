@@ -100,9 +100,7 @@ pub(super) fn lower(facts: &Facts<'_>, observed: i32, target: i32) -> (i32, Opti
     }
     let ready = Ready::of(facts.world, facts.strategy, &facts.status.stable_rs);
     let (_, canary) = traffic::services(facts.strategy);
-    if ready.stable == 0
-        && facts.world.endpoints.get(canary).is_some_and(|known| known.ready.values().any(|ready| *ready > 0))
-    {
+    if ready.stable == 0 && facts.world.endpoints.get(canary).is_some_and(|known| traffic::total(known) > 0) {
         return (observed, Some(short(ready, facts.strategy, target)));
     }
     let weight = ready.least_weight().clamp(target, observed);

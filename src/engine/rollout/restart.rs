@@ -41,14 +41,19 @@ pub(crate) fn asked(rollout: &Rollout, status: &RolloutStatus) -> Option<Timesta
 /// Whether a ReplicaSet still counts pods as available that a restart has sent away: no size may be changed on that. It
 /// lasts until Kubernetes has looked again, also when a new template has ended the restart meanwhile.
 pub(crate) fn counts_evicted(facts: &Core<'_>) -> bool {
-    let has_begun = facts.rollout.spec.restart_at.as_ref().is_some_and(|at| time(at.0).0 <= facts.now);
-    has_begun && facts.all.iter().any(|set| !is_counted(facts, set))
+    counting(facts).is_some()
 }
 
-/// The ReplicaSet that still counts such pods.
+/// The wait for a ReplicaSet that counts such pods.
 pub(crate) fn leaving(facts: &Core<'_>) -> Option<Because> {
-    let set = facts.all.iter().find(|set| counts_evicted(facts) && !is_counted(facts, set))?;
+    let set = counting(facts)?;
     Some(Because::PodsLeaving { set: set.name.clone(), pods: kept(set) - available(facts, set) })
+}
+
+/// The first ReplicaSet that counts such pods.
+fn counting<'w>(facts: &Core<'w>) -> Option<&'w Set> {
+    facts.rollout.spec.restart_at.as_ref().filter(|at| time(at.0).0 <= facts.now)?;
+    facts.all.iter().copied().find(|set| !is_counted(facts, set))
 }
 
 /// Whether a ReplicaSet's status counts no pod as available that is not.

@@ -200,7 +200,7 @@ pub(super) fn takes_over(facts: &Facts<'_>, service: &str, set: &Set, weight: i3
     !facts.routed() || kept(set) >= needed.min(now)
 }
 
-fn total(endpoints: &Endpoints) -> i32 {
+pub(super) fn total(endpoints: &Endpoints) -> i32 {
     replicas::total(endpoints.ready.values().copied())
 }
 
@@ -395,16 +395,14 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     }
     let on_canary = facts.world.endpoints.get(canary_service).map_or(0, total);
     let on_stable = facts.endpoints(stable_service, &facts.status.stable_rs);
-    if facts.promoted() && on_canary > 0 && facts.strategy.ping_pong.is_none() {
-        return wait(stable_service, on_stable, facts.endpoints(canary_service, &facts.hash).max(1));
-    }
-    if (facts.promoted() || ping_pong::leads_elsewhere(facts))
-        && on_canary > 0
-        && facts.strategy.ping_pong.is_some()
-    {
-        // The other Service may carry everything that the last revision had: its pods must be seen, not one of them.
-        let pods = facts.stable.map_or(0, kept).min(facts.replicas).min(on_canary);
-        return wait(stable_service, on_stable, pods.max(1));
+    if on_canary > 0 && (facts.promoted() || ping_pong::leads_elsewhere(facts)) {
+        let need = if facts.strategy.ping_pong.is_some() {
+            // The other Service may carry everything that the last revision had: its pods must be seen, not one of them.
+            facts.stable.map_or(0, kept).min(facts.replicas).min(on_canary)
+        } else {
+            facts.endpoints(canary_service, &facts.hash)
+        };
+        return wait(stable_service, on_stable, need.max(1));
     }
     let stable_needs = share_floor(facts.limits.max_weight - target, facts.replicas, facts.limits.max_weight);
     let stable = facts.stable.map_or(0, |set| set.status.available);

@@ -13,6 +13,10 @@ use super::pause::{INCONCLUSIVE, INCONCLUSIVE_EXPERIMENT};
 use super::world::World;
 use crate::plan::{Because, Plan, Write};
 
+/// Messages that say themselves that pods are waited for.
+const ABOUT_PODS: [&str; 2] =
+    ["more replicas need to be updated", "updated replicas are still becoming available"];
+
 /// Adds to the message of a phase what it does not say itself.
 pub(crate) fn told(facts: &Core<'_>, next: &RolloutStatus, message: String, plan: &Plan) -> String {
     let more = match next.phase {
@@ -65,60 +69,11 @@ fn undecided(next: &RolloutStatus) -> Option<String> {
 
 /// A wait in words that stay the same while it lasts; nothing where the message has said it.
 fn lasting(because: &Because, message: &str) -> Option<String> {
-    let is_about_pods = ["more replicas need to be updated", "updated replicas are still becoming available"]
-        .contains(&message);
-    match because {
-        Because::WaitingForPods { set, .. } => (!is_about_pods).then(|| format!("waiting for pods of {set}")),
-        Because::WaitingForEndpoints { service, need, .. } => {
-            Some(format!("waiting for endpoints of Service {service}: {need} must be ready"))
-        }
-        Because::PodsLeaving { set, .. } => (message != "old replicas are pending termination")
-            .then(|| format!("waiting for pods of {set} to end")),
-        Because::SizeNotYetSeen { .. }
-        | Because::WeightNotYetSeen { .. }
-        | Because::WeightNotAccepted { .. }
-        | Because::WaitingForRun { .. }
-        | Because::RunRefused { .. }
-        | Because::WaitingForExperiment { .. }
-        | Because::ExperimentRefused { .. }
-        | Because::StableNotReady { .. }
-        | Because::StableHasNoPods { .. }
-        | Because::StillReached { .. }
-        | Because::ScaleDownDelay { .. }
-        | Because::RestartLater { .. } => Some(because.to_string()),
-        // These have a phase, or words of their own.
-        Because::Paused { .. }
-        | Because::UserPaused
-        | Because::Inconclusive { .. }
-        | Because::InconclusiveExperiment { .. }
-        | Because::Aborted { .. }
-        | Because::Held { .. }
-        | Because::Restarting { .. }
-        | Because::InvalidSpec { .. }
-        | Because::Unserved { .. }
-        | Because::Deleting => None,
-        // These are no waits.
-        Because::Settled
-        | Because::NewTemplate { .. }
-        | Because::UpdateStarted { .. }
-        | Because::ScalingEvent { .. }
-        | Because::Resize { .. }
-        | Because::Weight { .. }
-        | Because::StepRoutes { .. }
-        | Because::ExperimentShares { .. }
-        | Because::PointService { .. }
-        | Because::ExperimentNeeded { .. }
-        | Because::ExperimentNotNeeded { .. }
-        | Because::RunNeeded { .. }
-        | Because::RunNotNeeded { .. }
-        | Because::StepDone { .. }
-        | Because::Promoted { .. }
-        | Because::WorkloadMakesRoom { .. }
-        | Because::History { .. }
-        | Because::PauseNoticed
-        | Because::RoleMetadata { .. }
-        | Because::Bookkeeping
-        | Because::StatusMoved => None,
+    let is_said = |by: &[&str]| by.contains(&message);
+    match wait(because)?.told {
+        Told::Elsewhere => None,
+        Told::Whole => Some(because.to_string()),
+        Told::Unless { said_by, words } => (!is_said(said_by)).then_some(words),
     }
 }
 
@@ -135,58 +90,87 @@ pub fn undeclared(world: &World, plan: &Plan) -> Option<String> {
         return None;
     }
     let stands = |why: &str| Some(format!("nothing is written, {why}: {}", plan.because));
-    match declared(&plan.because) {
-        Declared::No => stands("and this is no wait"),
-        Declared::Untouched => None,
-        Declared::UntilTime if plan.wake.is_none() => stands("and nothing wakes it"),
-        Declared::UntilTime | Declared::UntilEvent => {
+    match wait(&plan.because).and_then(|wait| wait.ends) {
+        None => stands("and this is no wait"),
+        Some(Ends::Untouched) => None,
+        Some(Ends::AtTime) if plan.wake.is_none() => stands("and nothing wakes it"),
+        Some(Ends::AtTime | Ends::ByEvent) => {
             let is_told = status.is_some_and(|status| !status.message.is_empty());
             if is_told { None } else { stands("and the status does not say so") }
         }
     }
 }
 
+/// A reason that is a wait.
+struct Wait {
+    /// Nothing where whoever is waited for has no name.
+    ends: Option<Ends>,
+    told: Told,
+}
+
 /// What ends a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Declared {
-    /// Nobody has said.
-    No,
+enum Ends {
     /// The Rollout is none of ours, or on its way out.
     Untouched,
     /// A time, at which somebody has to look.
-    UntilTime,
+    AtTime,
     /// Something that is watched, or a person.
-    UntilEvent,
+    ByEvent,
 }
 
-fn declared(because: &Because) -> Declared {
-    let named = |name: &str| if name.is_empty() { Declared::No } else { Declared::UntilEvent };
-    match because {
-        Because::Deleting | Because::Unserved { .. } => Declared::Untouched,
-        Because::Paused { until: Some(_), .. }
-        | Because::ScaleDownDelay { .. }
-        | Because::RestartLater { .. } => Declared::UntilTime,
+/// Where the status tells of a wait.
+enum Told {
+    /// By its phase, or in words of its own.
+    Elsewhere,
+    /// Behind the message, as the reason says it.
+    Whole,
+    /// Behind the message, in words without numbers that move, unless it is one of these that say it already.
+    Unless { said_by: &'static [&'static str], words: String },
+}
+
+impl Told {
+    fn always(words: String) -> Self {
+        Self::Unless { said_by: &[], words }
+    }
+}
+
+/// What kind of wait a reason is; nothing for what the controller does at once.
+fn wait(because: &Because) -> Option<Wait> {
+    let (ends, told) = match because {
+        Because::Deleting | Because::Unserved { .. } => (Some(Ends::Untouched), Told::Elsewhere),
+        Because::Paused { until: Some(_), .. } => (Some(Ends::AtTime), Told::Elsewhere),
+        Because::ScaleDownDelay { .. } | Because::RestartLater { .. } => (Some(Ends::AtTime), Told::Whole),
         Because::Paused { until: None, .. }
         | Because::UserPaused
         | Because::Restarting { .. }
         | Because::Aborted { .. }
-        | Because::InvalidSpec { .. } => Declared::UntilEvent,
-        Because::WaitingForPods { set: name, .. }
-        | Because::SizeNotYetSeen { set: name }
-        | Because::PodsLeaving { set: name, .. }
+        | Because::InvalidSpec { .. } => (Some(Ends::ByEvent), Told::Elsewhere),
+        Because::WaitingForPods { set: name, .. } => {
+            let words = format!("waiting for pods of {name}");
+            (named(name), Told::Unless { said_by: &ABOUT_PODS, words })
+        }
+        Because::WaitingForEndpoints { service: name, need, .. } => {
+            let words = format!("waiting for endpoints of Service {name}: {need} must be ready");
+            (named(name), Told::always(words))
+        }
+        Because::PodsLeaving { set: name, .. } => {
+            let words = format!("waiting for pods of {name} to end");
+            (named(name), Told::Unless { said_by: &["old replicas are pending termination"], words })
+        }
+        Because::SizeNotYetSeen { set: name }
         | Because::StillReached { set: name, .. }
-        | Because::WaitingForEndpoints { service: name, .. }
         | Because::StableNotReady { service: name }
         | Because::StableHasNoPods { service: name }
         | Because::WeightNotYetSeen { router: name, .. }
         | Because::WeightNotAccepted { why: name }
         | Because::WaitingForRun { run: name }
         | Because::RunRefused { why: name }
-        | Because::Inconclusive { run: name }
         | Because::WaitingForExperiment { experiment: name }
-        | Because::ExperimentRefused { why: name }
+        | Because::ExperimentRefused { why: name } => (named(name), Told::Whole),
+        Because::Inconclusive { run: name }
         | Because::InconclusiveExperiment { experiment: name }
-        | Because::Held { why: name } => named(name),
+        | Because::Held { why: name } => (named(name), Told::Elsewhere),
         Because::Settled
         | Because::NewTemplate { .. }
         | Because::UpdateStarted { .. }
@@ -207,8 +191,14 @@ fn declared(because: &Because) -> Declared {
         | Because::PauseNoticed
         | Because::RoleMetadata { .. }
         | Because::Bookkeeping
-        | Because::StatusMoved => Declared::No,
-    }
+        | Because::StatusMoved => return None,
+    };
+    Some(Wait { ends, told })
+}
+
+/// A wait for somebody who has a name ends by an event.
+fn named(name: &str) -> Option<Ends> {
+    (!name.is_empty()).then_some(Ends::ByEvent)
 }
 
 #[cfg(test)]
