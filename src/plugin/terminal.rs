@@ -79,6 +79,26 @@ impl Terminal {
         self.print(&text)
     }
 
+    /// Writes one object: in a form for programs, by its name, or drawn for people.
+    pub(crate) fn print_page<P: Serialize>(
+        &mut self,
+        form: Option<Output>,
+        page: &P,
+        name: &str,
+        no_color: bool,
+        draw: impl FnOnce(&P, Paint) -> String,
+    ) -> Result<()> {
+        match form {
+            Some(Output::Json) => self.print_json(page),
+            Some(Output::Yaml) => self.print_yaml(page),
+            Some(Output::Name) => self.say(name),
+            Some(Output::Wide) | None => {
+                let drawn = draw(page, self.paint(no_color));
+                self.print(&drawn)
+            }
+        }
+    }
+
     /// Writes a list in a form for programs, or says that it is empty; false when it is left to be drawn as a table.
     pub(crate) fn print_list<R: Serialize>(
         &mut self,

@@ -84,15 +84,14 @@ impl Experiments {
             return self.watch(session, name).await;
         }
         let page = read(session, name).await?;
-        match self.listing.output {
-            Some(Output::Json) => session.terminal.print_json(&page)?,
-            Some(Output::Yaml) => session.terminal.print_yaml(&page)?,
-            Some(Output::Name) => session.terminal.say(&format!("experiment.argoproj.io/{name}"))?,
-            Some(Output::Wide) | None => {
-                let paint = session.terminal.paint(self.listing.no_color);
-                session.terminal.print(&render_experiment(&page, paint))?;
-            }
-        }
+        let named = format!("experiment.argoproj.io/{name}");
+        session.terminal.print_page(
+            self.listing.output,
+            &page,
+            &named,
+            self.listing.no_color,
+            render_experiment,
+        )?;
         Ok(Exit::Done)
     }
 

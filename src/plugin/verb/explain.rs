@@ -78,15 +78,8 @@ impl OfRollout {
             Err(error) => return Err(session.explain("get", Kind::Rollout, name, error).into()),
         };
         let page = Explanation::new(&seen.world, seen.unknown);
-        match self.output {
-            Some(Output::Json) => session.terminal.print_json(&page)?,
-            Some(Output::Yaml) => session.terminal.print_yaml(&page)?,
-            Some(Output::Name) => session.terminal.say(&format!("rollout.argoproj.io/{name}"))?,
-            Some(Output::Wide) | None => {
-                let paint = session.terminal.paint(self.no_color);
-                session.terminal.print(&render_explanation(&page, paint))?;
-            }
-        }
+        let named = format!("rollout.argoproj.io/{name}");
+        session.terminal.print_page(self.output, &page, &named, self.no_color, render_explanation)?;
         Ok(Exit::Done)
     }
 }

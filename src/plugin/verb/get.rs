@@ -12,7 +12,6 @@ use super::application::Applications;
 use super::experiment::Experiments;
 use super::list::Listing;
 use crate::Exit;
-use crate::cli::Output;
 use crate::kind::Kind;
 use crate::live::Live;
 use crate::objects::Collected;
@@ -79,15 +78,14 @@ impl GetRollout {
             return self.watch(session, name).await;
         }
         let view = Collected::read(session, name).await?.view(Timestamp::now());
-        match self.listing.output {
-            Some(Output::Json) => session.terminal.print_json(&view)?,
-            Some(Output::Yaml) => session.terminal.print_yaml(&view)?,
-            Some(Output::Name) => session.terminal.say(&format!("rollout.argoproj.io/{name}"))?,
-            Some(Output::Wide) | None => {
-                let paint = session.terminal.paint(self.listing.no_color);
-                session.terminal.print(&render_rollout(&view, paint))?;
-            }
-        }
+        let named = format!("rollout.argoproj.io/{name}");
+        session.terminal.print_page(
+            self.listing.output,
+            &view,
+            &named,
+            self.listing.no_color,
+            render_rollout,
+        )?;
         Ok(Exit::Done)
     }
 

@@ -30,15 +30,8 @@ impl OfRun {
         let name = &self.name;
         let run: AnalysisRun = decode(session.object(Kind::AnalysisRun, name).await?)?;
         let page = RunPage::new(&run);
-        match self.output {
-            Some(Output::Json) => session.terminal.print_json(&page)?,
-            Some(Output::Yaml) => session.terminal.print_yaml(&page)?,
-            Some(Output::Name) => session.terminal.say(&format!("analysisrun.{GROUP}/{name}"))?,
-            Some(Output::Wide) | None => {
-                let paint = session.terminal.paint(self.no_color);
-                session.terminal.print(&render_run(&page, paint))?;
-            }
-        }
+        let named = format!("analysisrun.{GROUP}/{name}");
+        session.terminal.print_page(self.output, &page, &named, self.no_color, render_run)?;
         Ok(Exit::Done)
     }
 }
