@@ -117,8 +117,7 @@ fn a_person_aborts_at_forty_percent() {
 fn two_routers_at_once_are_raised_and_aborted_together() {
     let steps = json!([{ "setWeight": 40 }, { "pause": {} }]);
     let mut spec = nginx(5, steps);
-    let route = json!({ "httpRoute": HTTP_ROUTES[0].name() });
-    spec["strategy"]["canary"]["trafficRouting"]["plugins"] = json!({ "argoproj-labs/gatewayAPI": route });
+    spec["strategy"]["canary"]["trafficRouting"]["plugins"] = gateway();
     let acts = [(20, Act::Image("v2")), (60, Act::Abort)];
     tells("two-routers", spec, &acts, &[]);
 }
@@ -228,18 +227,26 @@ fn pods_have_the_metadata_of_their_role_and_keep_apart() {
     tells("roles-of-pods", spec, &[(20, Act::Image("v2"))], &[]);
 }
 
-#[test]
-fn testers_reach_the_canary_by_a_header() {
-    let header = json!({ "headerName": "X-Tester", "headerValue": { "prefix": "ye" } });
-    let steps = json!([
+/// The plugin's settings for one HTTPRoute.
+pub(crate) fn gateway() -> Value {
+    json!({ "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } })
+}
+
+/// Steps of a canary that testers reach by a header before anybody else does.
+fn for_testers(header: &Value) -> Value {
+    json!([
         { "setCanaryScale": { "replicas": 1 } },
         { "setHeaderRoute": { "name": "testers", "match": [header] } }, { "pause": {} },
         { "setHeaderRoute": { "name": "testers" } }, { "setWeight": 50 }, { "pause": {} },
-    ]);
-    let mut spec = nginx(4, steps);
-    let gateway = json!({ "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } });
+    ])
+}
+
+#[test]
+fn testers_reach_the_canary_by_a_header() {
+    let header = json!({ "headerName": "X-Tester", "headerValue": { "prefix": "ye" } });
+    let mut spec = nginx(4, for_testers(&header));
     spec["strategy"]["canary"]["trafficRouting"] =
-        json!({ "plugins": gateway, "managedRoutes": [{ "name": "testers" }] });
+        json!({ "plugins": gateway(), "managedRoutes": [{ "name": "testers" }] });
     let acts = [
         (20, Act::Image("v2")),
         (60, Act::Abort),
@@ -252,12 +259,11 @@ fn testers_reach_the_canary_by_a_header() {
 
 /// Two Services that take turns behind an HTTPRoute.
 fn ping_pong(replicas: i32, steps: Value) -> Value {
-    let gateway = json!({ "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } });
     json!({
         "replicas": replicas,
         "strategy": { "canary": {
             "pingPong": { "pingService": PING_SERVICE, "pongService": PONG_SERVICE },
-            "trafficRouting": { "plugins": gateway },
+            "trafficRouting": { "plugins": gateway() },
             "steps": steps,
         } },
     })
@@ -293,12 +299,7 @@ fn ping_pong_without_steps_and_in_full_moves_users_after_the_turn() {
 #[test]
 fn testers_reach_the_canary_of_an_ingress_by_a_header() {
     let header = json!({ "headerName": "X-Tester", "headerValue": { "exact": "yes" } });
-    let steps = json!([
-        { "setCanaryScale": { "replicas": 1 } },
-        { "setHeaderRoute": { "name": "testers", "match": [header] } }, { "pause": {} },
-        { "setHeaderRoute": { "name": "testers" } }, { "setWeight": 50 }, { "pause": {} },
-    ]);
-    let mut spec = nginx(4, steps);
+    let mut spec = nginx(4, for_testers(&header));
     spec["strategy"]["canary"]["trafficRouting"]["managedRoutes"] = json!([{ "name": "testers" }]);
     let acts = [
         (20, Act::Image("v2")),

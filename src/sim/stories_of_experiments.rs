@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tidegate_api::phase::AnalysisPhase::{Failed, Inconclusive, Successful};
 
 use crate::experiment_acts::ExperimentAct;
-use crate::shape::{self, CANARY_SERVICE, HTTP_ROUTES, STABLE_SERVICE};
-use crate::stories::tells;
+use crate::shape::{self, CANARY_SERVICE, STABLE_SERVICE};
+use crate::stories::{gateway, tells};
 use crate::users::Act;
 
 fn template(name: &str, reference: &str) -> Value {
@@ -29,8 +29,7 @@ fn behind_a_route(mut spec: Value) -> Value {
     let canary = &mut spec["strategy"]["canary"];
     canary["canaryService"] = json!(CANARY_SERVICE);
     canary["stableService"] = json!(STABLE_SERVICE);
-    canary["trafficRouting"] =
-        json!({ "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": HTTP_ROUTES[0].name() } } });
+    canary["trafficRouting"] = json!({ "plugins": gateway() });
     spec
 }
 
