@@ -54,12 +54,7 @@ impl Fetcher {
     }
 
     async fn call(&self, call: &Call) -> Result<Response, String> {
-        let unreachable =
-            |error: &(dyn Error + 'static)| format!("{} cannot be reached: {}", call.server(), root(error));
-        let mut headers = headers(&call.headers)?;
-        if let Some(login) = self.login(&call.login, call.insecure).await? {
-            headers.insert(AUTHORIZATION, login);
-        }
+        let headers = self.headers(&call.headers, &call.login, call.insecure).await?;
         let method = match call.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -74,22 +69,12 @@ impl Fetcher {
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        let answer = request.send().await.map_err(|error| unreachable(&error))?;
-        bounded(answer).await.map_err(|error| match error {
-            Body::Broken(error) => unreachable(&error),
-            Body::TooLong => format!("{} answered more than {MOST_BYTES} bytes", call.server()),
-        })
+        read(call.server(), request.send().await).await
     }
 
     async fn query(&self, query: &Query) -> Result<Response, String> {
-        let unreachable = |error: &(dyn Error + 'static)| {
-            format!("prometheus at {} cannot be reached: {}", query.address, root(error))
-        };
         let client = self.client(&query.address, query.insecure)?;
-        let mut headers = headers(&query.headers)?;
-        if let Some(login) = self.login(&query.login, query.insecure).await? {
-            headers.insert(AUTHORIZATION, login);
-        }
+        let headers = self.headers(&query.headers, &query.login, query.insecure).await?;
         let prometheus = Prometheus::from(client.clone(), &query.address)
             .map_err(|error| format!("prometheus address {:?}: {error}", query.address))?;
         let long = query.query.len() > LONGEST_IN_ADDRESS;
@@ -110,10 +95,7 @@ impl Fetcher {
                 if long { builder.post_raw().await } else { builder.get_raw().await }
             }
         };
-        bounded(answer.map_err(|error| unreachable(&error))?).await.map_err(|error| match error {
-            Body::Broken(error) => unreachable(&error),
-            Body::TooLong => format!("prometheus at {} answered more than {MOST_BYTES} bytes", query.address),
-        })
+        read(&format!("prometheus at {}", query.address), answer).await
     }
 
     fn client(&self, address: &str, insecure: bool) -> Result<&reqwest::Client, String> {
@@ -128,6 +110,20 @@ impl Fetcher {
         let built = cell
             .get_or_init(|| builder().build().map_err(|error| format!("cannot use TLS: {}", root(&error))));
         built.as_ref().map_err(Clone::clone)
+    }
+
+    /// The headers of a request, that of its login among them.
+    async fn headers(
+        &self,
+        pairs: &[(String, String)],
+        login: &Login,
+        insecure: bool,
+    ) -> Result<HeaderMap, String> {
+        let mut headers = headers(pairs)?;
+        if let Some(login) = self.login(login, insecure).await? {
+            headers.insert(AUTHORIZATION, login);
+        }
+        Ok(headers)
     }
 
     /// The Authorization header, if a request needs one.
@@ -194,6 +190,18 @@ fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
         headers.append(parsed_name, parsed_value);
     }
     Ok(headers)
+}
+
+/// Reads what a server answered, or says why there is nothing to read.
+async fn read<E: Error + 'static>(
+    server: &str,
+    answer: Result<reqwest::Response, E>,
+) -> Result<Response, String> {
+    let unreachable = |error: &(dyn Error + 'static)| format!("{server} cannot be reached: {}", root(error));
+    bounded(answer.map_err(|error| unreachable(&error))?).await.map_err(|error| match error {
+        Body::Broken(error) => unreachable(&error),
+        Body::TooLong => format!("{server} answered more than {MOST_BYTES} bytes"),
+    })
 }
 
 /// Why a body was not read to its end.
