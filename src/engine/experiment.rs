@@ -25,6 +25,7 @@ use tidegate_api::go_duration::parse_nanoseconds;
 use tidegate_api::phase::{AnalysisPhase, TemplateStatusCode};
 
 use crate::plan::Notice;
+use crate::time::whole_seconds;
 
 pub use plan::{Because, Plan, Planned, StatusWrite, Write};
 pub use status::refused;
@@ -202,5 +203,5 @@ fn later(at: Timestamp, seconds: i32) -> Timestamp {
 
 /// A point in time as Kubernetes stores it: whole seconds.
 fn time(at: Timestamp) -> Time {
-    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+    Time(whole_seconds(at))
 }

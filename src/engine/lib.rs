@@ -17,6 +17,7 @@ pub mod sync;
 pub mod view;
 
 mod covers;
+mod time;
 
 #[cfg(test)]
 mod cases;

@@ -12,10 +12,11 @@ use tidegate_api::analysis::{
 };
 
 use super::resolve::Resolved;
-use super::run::{Outcome, RunWorld, whole_seconds};
+use super::run::{Outcome, RunWorld};
 use super::schedule::{Due, due, is_terminating, result};
 use super::{assess, condition};
 use crate::metric::{self, Answer, Request, job, judge};
+use crate::time::whole_seconds;
 
 /// Something to do for a metric now.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ use super::resolve::{self, Resolved};
 use super::schedule::{Due, due, is_terminating, later};
 use crate::metric::{self, Answer, Defaults, Request, job};
 use crate::plan::Notice;
+use crate::time::whole_seconds;
 
 /// Everything one decision about a run may know.
 #[derive(Clone, Debug)]
@@ -174,11 +175,6 @@ pub fn record(world: &RunWorld, outcomes: &[Outcome], finished: Timestamp) -> Ru
 /// The metrics with the values of Secrets in them; to end what was begun nobody needs these.
 fn reveal(world: &RunWorld, tasks: &[Task<'_>]) -> Result<Vec<Metric>, String> {
     if tasks.iter().all(Task::is_end) { Ok(Vec::new()) } else { resolve::reveal(&world.run, &world.secrets) }
-}
-
-/// Kubernetes writes times in whole seconds; a fraction would come back as something else.
-pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn is_finished(status: &AnalysisRunStatus) -> bool {

@@ -17,6 +17,7 @@ use super::{Defaults, Response};
 use crate::judge::judgement::{Judgement, Ruling};
 use crate::judge::source::{self, Setting, Source};
 use crate::judge::words;
+use crate::time::whole_seconds;
 
 /// Names what the query needs that this build does not serve.
 pub(super) fn unserved(metric: &Metric, defaults: &Defaults) -> Option<&'static str> {
@@ -141,7 +142,7 @@ fn measurement(
 
 /// Times in a status are whole seconds.
 fn whole(time: Timestamp) -> Time {
-    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+    Time(whole_seconds(time))
 }
 
 /// The phase of a measurement by its ruling.

@@ -4,6 +4,7 @@
 //! exact types, reasons and messages of Argo Rollouts, which `kubectl wait` and dashboards read. Setting a
 //! condition that already has the same status and reason changes nothing, so conditions do not flap.
 
+use crate::time::whole_seconds;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::rollout::{RolloutCondition, RolloutStatus};
@@ -23,7 +24,7 @@ pub(crate) const NEW_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
 
 /// A point in time as Kubernetes stores it: whole seconds.
 pub(crate) fn time(now: Timestamp) -> Time {
-    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
+    Time(whole_seconds(now))
 }
 
 /// Builds a condition that starts now.

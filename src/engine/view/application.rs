@@ -12,6 +12,7 @@ use tidegate_api::source::{
 
 use super::standing::standing;
 use crate::sync::address;
+use crate::time::whole_seconds;
 
 /// An Application as people look at it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -116,7 +117,7 @@ impl ApplicationView {
             name: application.metadata.name.clone().unwrap_or_default(),
             namespace: application.metadata.namespace.clone().unwrap_or_default(),
             created: application.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            now: Timestamp::from_second(now.as_second()).unwrap_or(now),
+            now: whole_seconds(now),
             project: if spec.project.is_empty() { "default".to_owned() } else { spec.project.clone() },
             sources: sources(spec).map(SourceView::new).collect(),
             cluster: destination.name.clone().or(destination.server.clone()).unwrap_or_default(),

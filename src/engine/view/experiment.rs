@@ -14,6 +14,7 @@ use super::run::{self, RunView};
 use super::set::{self, SetView};
 use super::table;
 use crate::rollout::world::REVISION;
+use crate::time::whole_seconds;
 
 /// An Experiment with its ReplicaSets and AnalysisRuns.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -105,7 +106,7 @@ impl ExperimentPage {
         let view = ExperimentView::new(experiment, objects);
         Self {
             namespace: experiment.metadata.namespace.clone().unwrap_or_default(),
-            now: Timestamp::from_second(now.as_second()).unwrap_or(now),
+            now: whole_seconds(now),
             images: images(&[], std::slice::from_ref(&view)),
             runs_until: end(experiment),
             experiment: view,

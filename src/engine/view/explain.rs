@@ -15,6 +15,7 @@ use super::step;
 use crate::plan::{Because, Plan, Write};
 use crate::rollout::world::{Set, World};
 use crate::rollout::{plan, weight_observed};
+use crate::time::whole_seconds;
 
 /// The seconds without progress after which an update counts as stuck, unless the spec says otherwise.
 const PROGRESS_DEADLINE_SECONDS: i64 = 600;
@@ -105,7 +106,7 @@ impl Explanation {
         Self {
             name: rollout.metadata.name.clone().unwrap_or_default(),
             namespace: rollout.metadata.namespace.clone().unwrap_or_default(),
-            now: Timestamp::from_second(world.now.as_second()).unwrap_or(world.now),
+            now: whole_seconds(world.now),
             status,
             message,
             strategy,

@@ -7,6 +7,7 @@ use super::explain::{Explanation, SetCounts};
 use super::forecast::Foreseen;
 use super::icon::{Line, Paint};
 use super::rollout::icon;
+use crate::time::whole_seconds;
 
 /// Width of the names in front of the lines.
 const LABEL_WIDTH: usize = 16;
@@ -72,7 +73,7 @@ fn counts(set: &SetCounts) -> String {
 /// `2026-01-01T12:00:30Z, in 30s`.
 fn at(now: Timestamp, at: Timestamp) -> String {
     let rest = at.duration_since(now);
-    let when = Timestamp::from_second(at.as_second()).unwrap_or(at);
+    let when = whole_seconds(at);
     if rest.is_negative() {
         format!("at {when}, which has passed")
     } else {

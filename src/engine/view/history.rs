@@ -17,6 +17,7 @@ use super::rollout::Objects;
 use super::run::{self, RunView};
 use super::{set, table};
 use crate::rollout::world::{HASH_LABEL, REVISION, REVISION_HISTORY};
+use crate::time::whole_seconds;
 
 /// What people write into an annotation to say why they changed something.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
@@ -75,7 +76,7 @@ impl HistoryView {
         Self {
             name: rollout.metadata.name.clone().unwrap_or_default(),
             namespace: rollout.metadata.namespace.clone().unwrap_or_default(),
-            now: Timestamp::from_second(objects.now.as_second()).unwrap_or(objects.now),
+            now: whole_seconds(objects.now),
             revisions,
         }
     }

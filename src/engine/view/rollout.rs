@@ -15,6 +15,7 @@ use super::phase::client_phase;
 use super::run::{self, RunView};
 use super::set::{self, SetView};
 use super::{step, waiting};
+use crate::time::whole_seconds;
 
 /// The objects to look at, as they were read, and when. Objects of other Rollouts are ignored.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +136,7 @@ impl RolloutView {
             name: rollout.metadata.name.clone().unwrap_or_default(),
             namespace: rollout.metadata.namespace.clone().unwrap_or_default(),
             created: rollout.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            now: Timestamp::from_second(objects.now.as_second()).unwrap_or(objects.now),
+            now: whole_seconds(objects.now),
             status,
             icon: icon(status),
             message,
