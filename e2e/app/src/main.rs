@@ -9,7 +9,7 @@
 //! | `SLOW_PERCENT`   | share of `/` answered late                     | 0         |
 //! | `SLOW_MS`        | how late                                       | 500       |
 //! | `READY_AFTER_MS` | how long `/readyz` says 503 after the start    | 0         |
-//! | `DRAIN_MS`       | how long it goes on serving after SIGTERM      | 3000      |
+//! | `DRAIN_MS`       | how long it goes on serving after SIGTERM      | 5000      |
 //!
 //! Invoked as `app pause` it only waits for SIGTERM, which is all a pod's
 //! sandbox container has to do.
@@ -41,12 +41,13 @@ fn main() -> io::Result<()> {
     }
     let app = Arc::new(App::from_env());
     let listener = TcpListener::bind(env::var("LISTEN").unwrap_or_else(|_| "0.0.0.0:8080".to_owned()))?;
-    let drain = Duration::from_millis(number("DRAIN_MS", 3000));
+    let drain = Duration::from_millis(number("DRAIN_MS", 5000));
     let serving = Arc::clone(&app);
     thread::spawn(move || serve(&listener, &serving));
     signals.forever().next();
     // A pod that ends is taken out of its Service only some time after SIGTERM:
-    // until then requests still arrive and must be answered.
+    // until then requests still arrive and must be answered. Traefik alone puts
+    // off what it hears for up to two seconds.
     thread::sleep(drain);
     Ok(())
 }
