@@ -103,8 +103,6 @@ pub enum Rule {
     DependsOnEarlier,
     /// The referenced Deployment shrinks below the pods that the Rollout lacks.
     WorkloadTooSmall,
-    /// A ReplicaSet is created with pods.
-    CreatedWithPods,
     /// A ReplicaSet is deleted with pods.
     DeletedWithPods,
     /// The step index moves in a way that no step, reset or promotion explains.
@@ -133,6 +131,7 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
                 judge.scale(patch);
                 judge.template(patch);
             }
+            Write::CreateSet(set) => judge.first_size(set),
             Write::Route(route) => judge.route(route),
             Write::PointService { service, to, .. } => judge.point(service, to),
             Write::Status(status) => judge.status(status),
@@ -141,7 +140,6 @@ pub fn lint(world: &World, plan: &Plan) -> Vec<Breach> {
             Write::ScaleWorkload { from, to, .. } => judge.workload(*from, *to),
             Write::DefaultReplicas { .. }
             | Write::AnnotateRollout { .. }
-            | Write::CreateSet(_)
             | Write::AdoptSet { .. }
             | Write::ReleaseSet { .. }
             | Write::DeleteSet { .. }

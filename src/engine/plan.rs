@@ -47,7 +47,7 @@ pub enum Write {
     DefaultReplicas { replicas: i32 },
     /// Sets annotations of the Rollout itself (its revision).
     AnnotateRollout { annotations: BTreeMap<String, String> },
-    /// Creates a ReplicaSet with zero replicas.
+    /// Creates a ReplicaSet with its first size.
     CreateSet(Box<Set>),
     /// Patches a ReplicaSet: its size (seen as `from`), `None` where it stays; annotations (`None` removes one);
     /// its minReadySeconds; additions to its template. All in one request, so that a size never appears without its annotation.

@@ -24,7 +24,7 @@ use crate::scene::Scene;
 use crate::{argo, manifest, say};
 
 /// What is looked at.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only the states whose name contains this
     #[arg(default_value = "")]
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Only one way: `to` Tidegate or `back` to upstream
     #[arg(long)]
     only: Option<String>,
+    /// How many states are looked at together; more take more of the machine, and fewer take longer
+    #[arg(long, default_value_t = 20)]
+    at_once: usize,
     /// Keeps what the objects were before and after, as files in this directory
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -57,38 +60,53 @@ pub(crate) async fn run(cluster: Arc<Cluster>, options: &Options) -> Result<()> 
         if options.only.as_ref().is_some_and(|only| only != way) {
             continue;
         }
-        let unique = jiff::Timestamp::now().as_millisecond() % 1_000_000_000;
-        let scene = Arc::new(Scene::open(Arc::clone(&cluster), &format!("handover-{way}-{unique}")).await?);
-        let handover = Handover { scene: Arc::clone(&scene), options, way, from, to };
-        let result = handover.run().await;
-        for side in [from, to] {
-            side.stop(&scene).await?;
-        }
-        scene.close().await?;
-        if let Err(error) = result {
-            failed.push(format!("from {} to {}: {error:#}\n{}", from.name(), to.name(), scene.story()));
+        let mut states = options.states();
+        for part in 1.. {
+            let rest = states.split_off(states.len().min(options.at_once.max(1)));
+            let handover = Handover { options, name: format!("{way}-{part}"), from, to, states };
+            failed.extend(handover.in_its_own_place(&cluster).await?);
+            if rest.is_empty() {
+                break;
+            }
+            states = rest;
         }
     }
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
 
-/// One way.
+/// One way, for some of the states.
 struct Handover<'a> {
-    scene: Arc<Scene>,
     options: &'a Options,
-    way: &'static str,
+    /// Such as `to-1`.
+    name: String,
     from: Side,
     to: Side,
+    states: Vec<State>,
 }
 
 impl Handover<'_> {
-    async fn run(&self) -> Result<()> {
-        let (scene, states) = (&self.scene, self.options.states());
+    /// In a namespace of its own; what went wrong is told with its story.
+    async fn in_its_own_place(&self, cluster: &Arc<Cluster>) -> Result<Option<String>> {
+        let unique = jiff::Timestamp::now().as_millisecond() % 1_000_000_000;
+        let namespace = format!("handover-{}-{unique}", self.name);
+        let scene = Arc::new(Scene::open(Arc::clone(cluster), &namespace).await?);
+        let result = self.run(&scene).await;
+        for side in [self.from, self.to] {
+            side.stop(&scene).await?;
+        }
+        scene.close().await?;
+        let (from, to) = (self.from.name(), self.to.name());
+        Ok(result.err().map(|error| format!("from {from} to {to}: {error:#}\n{}", scene.story())))
+    }
+
+    async fn run(&self, scene: &Arc<Scene>) -> Result<()> {
+        let states = &self.states;
         scene.given(&format!("{} with objects in {} states", self.from.name(), states.len()));
         self.from.start(scene).await?;
-        self.apply(states::shared().iter().chain(states.iter().flat_map(|state| &state.objects))).await?;
-        self.each(&states, |state| &state.way).await?;
+        self.apply(scene, states::shared().iter().chain(states.iter().flat_map(|state| &state.objects)))
+            .await?;
+        self.each(scene, |state| &state.way).await?;
         let restless: Vec<String> = states
             .iter()
             .filter(|state| state.is_restless)
@@ -118,7 +136,7 @@ impl Handover<'_> {
         };
 
         scene.when("it goes on from there");
-        let ended = self.each(&states, |state| &state.onward).await;
+        let ended = self.each(scene, |state| &state.onward).await;
         let problems: Vec<String> = [unchanged, unwritten, ended]
             .into_iter()
             .filter_map(|one| Some(format!("{:#}", one.err()?)))
@@ -142,23 +160,27 @@ impl Handover<'_> {
             && (one.object.starts_with("Event ") || OF_ITS_OWN.iter().any(|end| one.path.ends_with(end)))
     }
 
-    async fn apply<'v>(&self, objects: impl Iterator<Item = &'v serde_json::Value>) -> Result<()> {
-        let prometheus = self.scene.cluster().prometheus_url()?;
+    async fn apply<'v>(
+        &self,
+        scene: &Scene,
+        objects: impl Iterator<Item = &'v serde_json::Value>,
+    ) -> Result<()> {
+        let prometheus = scene.cluster().prometheus_url()?;
         let objects: Vec<_> = objects.map(|object| filled(object, states::PROMETHEUS, &prometheus)).collect();
-        let apply = objects.into_iter().map(|object| {
-            manifest::apply_value(self.scene.cluster().client(), object, self.scene.namespace())
-        });
+        let apply = objects
+            .into_iter()
+            .map(|object| manifest::apply_value(scene.cluster().client(), object, scene.namespace()));
         try_join_all(apply).await.map(drop)
     }
 
     /// Goes these ways, all at once, and names every state that does not get there.
-    async fn each(&self, states: &[State], way: impl Fn(&State) -> &Vec<Move>) -> Result<()> {
-        let argo = Client::upstream(&self.scene).await?;
-        let gone = join_all(states.iter().map(|state| {
+    async fn each(&self, scene: &Arc<Scene>, way: impl Fn(&State) -> &Vec<Move>) -> Result<()> {
+        let argo = Client::upstream(scene).await?;
+        let gone = join_all(self.states.iter().map(|state| {
             let (way, argo) = (way(state), &argo);
             async move {
                 for one in way {
-                    self.go(argo, state.name, one).await.with_context(|| state.name.to_owned())?;
+                    go(scene, argo, state.name, one).await.with_context(|| state.name.to_owned())?;
                 }
                 anyhow::Ok(())
             }
@@ -169,26 +191,25 @@ impl Handover<'_> {
         Ok(())
     }
 
-    async fn go(&self, argo: &Client, name: &str, one: &Move) -> Result<()> {
-        match one {
-            Move::Type(line) => argo.expect(&line.replace("{}", name), 0, &[]).await.map(drop),
-            Move::Merge((api_version, kind), name, patch) => {
-                let api = self.scene.api_of(api_version, kind).await?;
-                api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
-                    .await
-                    .with_context(|| format!("cannot patch the {kind} {name}"))?;
-                Ok(())
-            }
-            Move::Until(kind, name, what, holds) => {
-                self.scene.until_json(*kind, name, what, holds).await.map(drop)
-            }
-        }
-    }
-
     fn keep(&self, when: &str, snapshot: &Snapshot) -> Result<()> {
         match &self.options.keep {
-            Some(directory) => snapshot.keep(&directory.join(format!("{}-{when}.json", self.way))),
+            Some(directory) => snapshot.keep(&directory.join(format!("{}-{when}.json", self.name))),
             None => Ok(()),
         }
+    }
+}
+
+/// Does one thing that brings a state further.
+async fn go(scene: &Scene, argo: &Client, name: &str, one: &Move) -> Result<()> {
+    match one {
+        Move::Type(line) => argo.expect(&line.replace("{}", name), 0, &[]).await.map(drop),
+        Move::Merge((api_version, kind), name, patch) => {
+            let api = scene.api_of(api_version, kind).await?;
+            api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+                .await
+                .with_context(|| format!("cannot patch the {kind} {name}"))?;
+            Ok(())
+        }
+        Move::Until(kind, name, what, holds) => scene.until_json(*kind, name, what, holds).await.map(drop),
     }
 }

@@ -70,10 +70,6 @@ impl Judge<'_> {
     }
 
     fn created(&mut self, set: &Set) {
-        if set.replicas != 0 {
-            let why = format!("ReplicaSet {} is created with {} replicas", set.name, set.replicas);
-            self.blame(Rule::CreatedWithPods, why);
-        }
         if set_of(&self.live, set.hash()).is_some() {
             self.blame(Rule::ChangesNothing, format!("a ReplicaSet of revision {} exists", set.hash()));
         }

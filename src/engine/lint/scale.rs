@@ -1,13 +1,26 @@
 //! Rules on ReplicaSet sizes: capacity stays while traffic may need it, and within surge and unavailability.
 
 use super::facts::{kept, set_of, total};
-use super::{Judge, Rule};
-use crate::plan::SetPatch;
+use super::{Judge, Rule, apply};
+use crate::plan::{SetPatch, Write};
 use crate::rollout::additions::own_template;
 use crate::rollout::template::equal_ignoring_hash;
 use crate::rollout::world::{SCALE_DOWN_DEADLINE, Set, World};
 
 impl Judge<'_> {
+    /// Judges the size that a ReplicaSet is created with, as if it were created with none and then got it.
+    pub(super) fn first_size(&mut self, set: &Set) {
+        if self.live.sets.iter().any(|known| known.name == set.name) {
+            return;
+        }
+        let mut empty = set.clone();
+        empty.replicas = 0;
+        apply(&mut self.live, &Write::CreateSet(Box::new(empty)));
+        let replicas = Some((0, set.replicas));
+        self.scale(&SetPatch { name: set.name.clone(), replicas, ..SetPatch::default() });
+        self.live.sets.retain(|known| known.name != set.name);
+    }
+
     /// Judges a change to a ReplicaSet's size.
     pub(super) fn scale(&mut self, patch: &SetPatch) {
         let Some((_, to)) = patch.replicas else { return };

@@ -422,12 +422,16 @@ fn a_plan_writes_each_field_once_and_only_to_change_it() {
 }
 
 #[test]
-fn replica_sets_begin_and_end_without_pods() {
+fn replica_sets_begin_with_a_size_they_may_have_and_end_without_pods() {
     let mut world = world();
     let create = |replicas| Write::CreateSet(Box::new((*set("v3", replicas, 0)).clone()));
     assert_eq!(broken(&world, vec![create(0)]), []);
-    assert_eq!(broken(&world, vec![create(2)]), [(Rule::CreatedWithPods, 0)]);
+    assert_eq!(broken(&world, vec![create(2)]), []);
     assert_eq!(broken(&world, vec![create(0), scale("v3", 0, 1)]), [(Rule::DependsOnEarlier, 1)]);
+    let mut paused = world.clone();
+    edit(&mut paused, |rollout| rollout.spec.paused = true);
+    assert_eq!(broken(&paused, vec![create(0)]), []);
+    assert_eq!(broken(&paused, vec![create(2)]), [(Rule::ScaledWhilePaused, 0)]);
     world.sets.push(set("v0", 0, 0));
     let delete = Write::DeleteSet { name: "shop-v0".to_owned(), uid: "uid-v0".to_owned() };
     assert_eq!(broken(&world, vec![delete.clone()]), []);

@@ -1,21 +1,34 @@
-//! Rounds that change nothing but the status, decided together and written as one.
+//! What costs requests and changes nothing: rounds that are decided together and written as one, and sizes that pass.
 //!
-//! Input: a World and the decision of one round. Output: one plan. When a step is done, the next one is a pause, and the
-//! conditions follow it: three rounds, of which each sees only what the one before it wrote. The status is written
-//! under the version that was read, so nobody can have come in between. A pause costs one request instead of three, and its
-//! end one instead of two.
+//! Input: a World and the decision of one round. Output: one plan.
+//!
+//! - When a step is done, the next one is a pause, and the conditions follow it: three rounds, of which each sees only what
+//!   the one before it wrote. The status is written under the version that was read, so nobody can have come in between. A
+//!   pause costs one request instead of three, and its end one instead of two.
+//! - A new ReplicaSet is created with the size that the round after it would give it.
+//! - A status that differs in counted pods only is not written while a ReplicaSet has pods to make or to remove: the counts
+//!   are about to change, and the ReplicaSet that shows them brings the next round.
 
 use std::sync::Arc;
 
-use super::world::World;
-use crate::plan::{Plan, StatusWrite, Write};
+use tidegate_api::rollout::RolloutStatus;
+
+use super::wait::undeclared;
+use super::world::{Set, World};
+use crate::lint::after;
+use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
 
 /// Rounds that are decided together, at most.
 const ROUNDS: usize = 4;
 
 /// The decision of a round, with those that follow from it alone. Each write takes at most one step.
 pub(super) fn ahead(world: &World, round: impl Fn(&World) -> Plan) -> Plan {
-    let mut plan = round(world);
+    let plan = with_first_size(world, round(world), &round);
+    without_passing_counts(world, with_next_status(world, plan, round))
+}
+
+/// The decision together with the rounds after it that change nothing but the status.
+fn with_next_status(world: &World, mut plan: Plan, round: impl Fn(&World) -> Plan) -> Plan {
     let mut after: Option<World> = None;
     for _ in 1..ROUNDS {
         let Some(status) = only_status(&plan) else { break };
@@ -33,6 +46,75 @@ pub(super) fn ahead(world: &World, round: impl Fn(&World) -> Plan) -> Plan {
         plan = joined(plan, next);
     }
     plan
+}
+
+/// A new ReplicaSet comes with its first size, where the round after it does nothing before giving it one.
+fn with_first_size(world: &World, mut plan: Plan, round: impl Fn(&World) -> Plan) -> Plan {
+    let Some(created) = created(&plan) else { return plan };
+    let next = round(&after(world, &plan)).writes.into_iter().next();
+    let Some(Planned { write: Write::PatchSet(patch), notices, .. }) = next else { return plan };
+    let (Some((0, size)), None, None) = (patch.replicas, patch.min_ready_seconds, &patch.template) else {
+        return plan;
+    };
+    if let Write::CreateSet(set) = &mut plan.writes[created].write
+        && set.name == patch.name
+    {
+        set.replicas = size;
+        for (key, value) in patch.annotations {
+            match value {
+                Some(value) => drop(set.annotations.insert(key, value)),
+                None => drop(set.annotations.remove(&key)),
+            }
+        }
+        // As before: after what the status tells of the update.
+        plan.writes.last_mut().into_iter().for_each(|last| last.notices.extend(notices.iter().cloned()));
+    }
+    plan
+}
+
+/// Where a plan creates a ReplicaSet.
+fn created(plan: &Plan) -> Option<usize> {
+    plan.writes.iter().position(|planned| matches!(planned.write, Write::CreateSet(_)))
+}
+
+/// While pods are about to come or go, a status that differs in counted pods only is not written.
+fn without_passing_counts(world: &World, mut plan: Plan) -> Plan {
+    let moving = world.sets.iter().find(|set| is_moving(set));
+    let resizes =
+        |planned: &Planned| matches!(&planned.write, Write::PatchSet(SetPatch { replicas: Some(_), .. }));
+    if (moving.is_some() || plan.writes.iter().any(resizes))
+        && let Some(Planned { write: Write::Status(status), notices, .. }) = plan.writes.last()
+        && notices.is_empty()
+        && counts_only(status)
+    {
+        plan.writes.pop();
+        if let Some(set) = moving.filter(|_| undeclared(world, &plan).is_some()) {
+            plan.because = Because::SizeNotYetSeen { set: set.name.clone() };
+        }
+    }
+    plan
+}
+
+/// Whether a ReplicaSet's status is about to change: its controller has a size before it, and can make the pods for it.
+fn is_moving(set: &Set) -> bool {
+    let is_unseen = set.status.observed_generation < set.generation;
+    set.status.failure.is_none() && !set.deleting && (is_unseen || set.status.replicas != set.replicas)
+}
+
+/// Whether two statuses are the same but for counted pods, and for the time at which they were counted.
+fn counts_only(StatusWrite { from, to }: &StatusWrite) -> bool {
+    let mut counted = RolloutStatus {
+        replicas: to.replicas,
+        updated_replicas: to.updated_replicas,
+        ready_replicas: to.ready_replicas,
+        available_replicas: to.available_replicas,
+        hpa_replicas: to.hpa_replicas,
+        ..from.clone()
+    };
+    for (known, now) in counted.conditions.iter_mut().zip(&to.conditions) {
+        known.last_update_time.clone_from(&now.last_update_time);
+    }
+    counted == *to
 }
 
 /// The status, when a plan writes nothing else.
@@ -56,12 +138,14 @@ fn joined(first: Plan, mut second: Plan) -> Plan {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::collections::BTreeMap;
 
     use jiff::Timestamp;
     use tidegate_api::rollout::{Rollout, RolloutStatus};
 
+    use super::super::world::SetStatus;
     use super::*;
-    use crate::plan::{Because, Notice, Planned};
+    use crate::plan::Notice;
 
     fn status(index: i32, message: &str) -> RolloutStatus {
         RolloutStatus {
@@ -119,6 +203,81 @@ mod tests {
     fn a_status_that_never_rests_is_written_all_the_same() {
         let (message, _, rounds) = end(&[(0, "zero"), (0, "a"), (0, "b"), (0, "c"), (0, "d"), (0, "e")]);
         assert_eq!((message.as_str(), rounds), ("d", 4));
+    }
+
+    fn set(replicas: i32, there: i32) -> Set {
+        let status = SetStatus { replicas: there, observed_generation: 1, ..SetStatus::default() };
+        Set { name: "web-a".to_owned(), replicas, generation: 1, status, ..Set::default() }
+    }
+
+    fn resize(set: &Set, to: i32) -> Planned {
+        let replicas = Some((set.replicas, to));
+        let annotations = BTreeMap::from([("size".to_owned(), Some("noted".to_owned()))]);
+        let patch = SetPatch { name: set.name.clone(), replicas, annotations, ..SetPatch::default() };
+        let notices = vec![Notice::normal("Told", "scaled")];
+        Planned { write: Write::PatchSet(patch), because: Because::Bookkeeping, notices }
+    }
+
+    #[test]
+    fn a_replica_set_comes_with_the_size_that_it_would_get_next() {
+        let create = |world: &World| {
+            let now = world.rollout.status.clone().unwrap();
+            let Some(known) = world.sets.first() else {
+                let create = Write::CreateSet(Box::new(set(0, 0)));
+                let create = Planned { write: create, because: Because::Bookkeeping, notices: Vec::new() };
+                return Plan { writes: vec![create, writes(&now, status(0, "begun"))], ..Plan::default() };
+            };
+            assert_eq!(now.message, "begun", "the size is that for what the status says then");
+            Plan { writes: vec![resize(known, 3)], ..Plan::default() }
+        };
+        let plan = ahead(&world(), create);
+        let Write::CreateSet(created) = &plan.writes[0].write else { panic!("{plan:?}") };
+        assert_eq!((created.replicas, created.annotations["size"].as_str()), (3, "noted"));
+        let told: Vec<&str> = plan.writes[1].notices.iter().map(|notice| notice.message.as_str()).collect();
+        assert_eq!((plan.writes.len(), told), (2, vec!["begun", "scaled"]));
+    }
+
+    #[test]
+    fn a_replica_set_comes_empty_where_something_else_comes_first() {
+        let create = |world: &World| {
+            let first = world.sets.first().map(|known| {
+                let run = Write::DeleteRun { name: "r".to_owned() };
+                let run = Planned { write: run, because: Because::Bookkeeping, notices: Vec::new() };
+                vec![run, resize(known, 3)]
+            });
+            let create = Write::CreateSet(Box::new(set(0, 0)));
+            let create = Planned { write: create, because: Because::Bookkeeping, notices: Vec::new() };
+            Plan { writes: first.unwrap_or_else(|| vec![create]), ..Plan::default() }
+        };
+        let plan = ahead(&world(), create);
+        let Write::CreateSet(created) = &plan.writes[0].write else { panic!("{plan:?}") };
+        assert_eq!((created.replicas, plan.writes.len()), (0, 1));
+    }
+
+    #[test]
+    fn counts_wait_until_the_pods_are_there() {
+        let counts = |to: RolloutStatus| {
+            move |world: &World| {
+                let now = world.rollout.status.clone().unwrap();
+                let mut planned = writes(&now, to.clone());
+                planned.notices.clear();
+                Plan { writes: (now != to).then_some(planned).into_iter().collect(), ..Plan::default() }
+            }
+        };
+        let one_more = RolloutStatus { replicas: 1, available_replicas: 1, ..status(0, "zero") };
+        let told = |set: Set, to: &RolloutStatus| {
+            let world = World { sets: vec![Arc::new(set)], ..world() };
+            let plan = ahead(&world, counts(to.clone()));
+            (plan.writes.len(), plan.because)
+        };
+        let waits = Because::SizeNotYetSeen { set: "web-a".to_owned() };
+        assert_eq!(told(set(1, 1), &one_more), (1, Because::Settled));
+        assert_eq!(told(set(2, 1), &one_more), (0, waits.clone()));
+        assert_eq!(told(Set { generation: 2, ..set(1, 1) }, &one_more), (0, waits));
+        assert_eq!(told(set(2, 1), &RolloutStatus { message: "one".to_owned(), ..one_more.clone() }).0, 1);
+        let mut failed = set(2, 1);
+        failed.status.failure = Some(("FailedCreate".to_owned(), "quota".to_owned()));
+        assert_eq!(told(failed, &one_more).0, 1, "the pods may never come");
     }
 
     #[test]

@@ -156,11 +156,19 @@ impl State {
         self.ships().until("paused", move |rollout| paused(rollout, reason))
     }
 
-    /// The commands that bring it from the state to its healthy end.
+    /// The commands that bring it from the state to its healthy end. What speaks of an update comes after the controller
+    /// has seen it: a promotion before that speaks of the one before.
     fn onward(mut self, lines: &[&'static str]) -> Self {
-        self.onward.extend(lines.iter().map(|line| Move::Type(line)));
-        let name = self.name.to_owned();
-        self.onward.push(Move::Until(ROLLOUT, name, "Healthy in the end", Box::new(healthy)));
+        let until = |name: &str, what, holds: fn(&Value) -> bool| {
+            Move::Until(ROLLOUT, name.to_owned(), what, Box::new(holds))
+        };
+        for line in lines {
+            self.onward.push(Move::Type(line));
+            if line.starts_with("set image") {
+                self.onward.push(until(self.name, "seen with its image", is_current));
+            }
+        }
+        self.onward.push(until(self.name, "Healthy in the end", healthy));
         self
     }
 }
