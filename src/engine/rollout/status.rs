@@ -158,7 +158,7 @@ pub(crate) fn notice_pause(facts: &Core<'_>, plan: &mut Plan) -> bool {
     duration::track(facts, &mut next);
     let (phase, message) = phase::phase(facts.rollout, &next);
     next.phase = Some(phase);
-    next.message = message;
+    next.message = wait::told(facts, &next, message, plan);
     plan.push(write(status, next), Because::PauseNoticed);
     true
 }
