@@ -36,11 +36,11 @@ impl Default for Durations {
 impl Durations {
     /// Adds the histograms to a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let help = "Time of a rollout from its start to its end";
+        let help = "Total wall-clock time for a rollout from start to completion/abort/supersede";
         registry.register("rollout_duration_seconds", help, self.total.clone());
-        let help = "Time of a rollout without its manual pauses";
+        let help = "Active progression time for a rollout (excluding manual pause time)";
         registry.register("rollout_progression_duration_seconds", help, self.progression.clone());
-        let help = "Time that a rollout was paused until a person ended it";
+        let help = "Time spent in manual pause waiting for human intervention";
         registry.register("rollout_manual_pause_duration_seconds", help, self.manual_pause.clone());
     }
 

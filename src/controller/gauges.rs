@@ -30,6 +30,9 @@ const RUN_PHASES: [AnalysisPhase; 6] = [
     AnalysisPhase::Inconclusive,
 ];
 
+const BUILD_INFO: &str =
+    "A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.";
+
 /// Reads the stores at each scrape.
 pub(crate) struct Gauges {
     pub(crate) scene: Arc<Scene>,
@@ -48,9 +51,10 @@ type Series = (Vec<(&'static str, String)>, f64);
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        let version = || ("version", env!("CARGO_PKG_VERSION").to_owned());
         let info = "Running Argo-rollouts version";
-        family(&mut encoder, "argo_rollouts_controller_info", info, vec![(version, 1.0)])?;
+        family(&mut encoder, "argo_rollouts_controller_info", info, vec![(vec![version()], 1.0)])?;
+        family(&mut encoder, "build_info", BUILD_INFO, vec![(build(version()), 1.0)])?;
         let leads = f64::from(u8::from(self.gate.is_open()));
         single(&mut encoder, "tidegate_leader", "Whether this controller holds the lease", leads)?;
         self.rollouts(&mut encoder)?;
@@ -92,23 +96,28 @@ impl Gauges {
                 series.push((named(&key), f64::from(count)));
             }
         }
-        family(encoder, "rollout_info", "Information about rollout", info)?;
-        family(encoder, "rollout_phase", "Information on the state of the rollout (deprecated)", phases)?;
+        family(encoder, "rollout_info", "Information about rollout.", info)?;
+        family(
+            encoder,
+            "rollout_phase",
+            "Information on the state of the rollout (DEPRECATED - use rollout_info)",
+            phases,
+        )?;
         let [available, unavailable, desired, updated] = replicas;
-        let help = "The number of available replicas per rollout";
+        let help = "The number of available replicas per rollout.";
         family(encoder, "rollout_info_replicas_available", help, available)?;
-        let help = "The number of unavailable replicas per rollout";
+        let help = "The number of unavailable replicas per rollout.";
         family(encoder, "rollout_info_replicas_unavailable", help, unavailable)?;
         family(
             encoder,
             "rollout_info_replicas_desired",
-            "The number of desired replicas per rollout",
+            "The number of desired replicas per rollout.",
             desired,
         )?;
         family(
             encoder,
             "rollout_info_replicas_updated",
-            "The number of updated replicas per rollout",
+            "The number of updated replicas per rollout.",
             updated,
         )
     }
@@ -133,11 +142,11 @@ impl Gauges {
             }
             metric_phases.extend(of_metrics(&key, &run));
         }
-        family(encoder, "analysis_run_info", "Information about analysis run", info)?;
+        family(encoder, "analysis_run_info", "Information about analysis run.", info)?;
         family(
             encoder,
             "analysis_run_phase",
-            "Information on the state of the Analysis Run (deprecated)",
+            "Information on the state of the Analysis Run (DEPRECATED - use analysis_run_info)",
             phases,
         )?;
         let help = "Information on the type of a specific metric in the Analysis Runs";
@@ -160,8 +169,13 @@ impl Gauges {
                 phases.push((labels, f64::from(u8::from(known == phase))));
             }
         }
-        family(encoder, "experiment_info", "Information about Experiment", info)?;
-        family(encoder, "experiment_phase", "Information on the state of the experiment (deprecated)", phases)
+        family(encoder, "experiment_info", "Information about Experiment.", info)?;
+        family(
+            encoder,
+            "experiment_phase",
+            "Information on the state of the experiment (DEPRECATED - use experiment_info)",
+            phases,
+        )
     }
 
     fn templates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -175,11 +189,11 @@ impl Gauges {
                 metrics.push((labels, 1.0));
             }
         }
-        family(encoder, "analysis_template_info", "Information about analysis templates", info)?;
+        family(encoder, "analysis_template_info", "Information about analysis templates.", info)?;
         family(
             encoder,
             "analysis_template_metric_info",
-            "Information on metrics in analysis templates",
+            "Information on metrics in analysis templates.",
             metrics,
         )
     }
@@ -224,15 +238,35 @@ fn named(key: &Key) -> Vec<(&'static str, String)> {
     vec![("namespace", key.namespace.clone()), ("name", key.name.clone())]
 }
 
+/// What upstream tells of a build. There is no Go in this one, and a build from a package knows no commit: empty labels.
+fn build(version: (&'static str, String)) -> Vec<(&'static str, String)> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let commit = option_env!("TIDEGATE_COMMIT").unwrap_or_default();
+    vec![
+        version,
+        ("goversion", String::new()),
+        ("goarch", architecture.to_owned()),
+        ("commit", commit.to_owned()),
+    ]
+}
+
+/// The phase of each metric of a run; one that has not begun is pending.
 fn of_metrics(key: &Key, run: &AnalysisRun) -> Vec<Series> {
     let mut series = Vec::new();
-    for result in run.status.iter().flat_map(|status| &status.metric_results) {
-        let of = run.spec.metrics.iter().find(|metric| metric.name == result.name);
+    let results = || run.status.iter().flat_map(|status| &status.metric_results);
+    for metric in &run.spec.metrics {
+        let result = results().find(|result| result.name == metric.name);
+        let phase = result.and_then(|result| result.phase).unwrap_or(AnalysisPhase::Pending);
+        let dry_run = result.is_some_and(|result| result.dry_run);
         for known in RUN_PHASES {
             let mut labels = named(key);
-            labels.extend([("metric", result.name.clone()), ("type", of.map_or("", provider).to_owned())]);
-            labels.extend([("dry_run", result.dry_run.to_string()), ("phase", known.as_str().to_owned())]);
-            series.push((labels, f64::from(u8::from(result.phase == Some(known)))));
+            labels.extend([("metric", metric.name.clone()), ("type", provider(metric).to_owned())]);
+            labels.extend([("dry_run", dry_run.to_string()), ("phase", known.as_str().to_owned())]);
+            series.push((labels, f64::from(u8::from(phase == known))));
         }
     }
     series
@@ -332,6 +366,7 @@ mod tests {
     use prometheus_client::encoding::text::encode;
     use prometheus_client::registry::Registry;
     use serde_json::json;
+    use tidegate_api::analysis::AnalysisTemplateSpec;
     use tidegate_api::experiment::Experiment;
     use tidegate_engine::fence::Seen;
 
@@ -357,6 +392,21 @@ mod tests {
         let seen = Seen { version: "2".to_owned(), uid: "e".to_owned() };
         let experiment = Experiment::keep(object, None).unwrap();
         scene.stores.experiments.apply(Key::new("ns", "compare"), seen, experiment);
+        let object = json!({
+            "metadata": {"name": "check", "namespace": "ns"},
+            "spec": {"metrics": [
+                {"name": "errors", "provider": {"prometheus": {"query": "up"}}},
+                {"name": "smoke", "provider": {"job": {"spec": {}}}},
+            ]},
+            "status": {"phase": "Running", "metricResults": [{"name": "errors", "phase": "Running", "dryRun": true}]},
+        });
+        let seen = Seen { version: "3".to_owned(), uid: "a".to_owned() };
+        scene.stores.runs.apply(Key::new("ns", "check"), seen, AnalysisRun::keep(object, None).unwrap());
+        let object =
+            json!({"spec": {"metrics": [{"name": "errors", "provider": {"web": {"url": "http://x"}}}]}});
+        let seen = Seen { version: "4".to_owned(), uid: "t".to_owned() };
+        let template = AnalysisTemplateSpec::keep(object, None).unwrap();
+        scene.stores.templates.apply(Key::new("ns", "errors"), seen, template);
         let mut registry = Registry::default();
         let metrics = Arc::new(Metrics::default());
         registry.register_collector(Box::new(Gauges { scene, metrics, gate: Gate::always_open() }));
@@ -370,6 +420,21 @@ mod tests {
             r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Abort"} 0.0"#,
             r#"experiment_info{namespace="ns",name="compare",phase="Running"} 1.0"#,
             r#"experiment_phase{namespace="ns",name="compare",phase="Failed"} 0.0"#,
+            r#"analysis_run_info{namespace="ns",name="check",phase="Running"} 1.0"#,
+            r#"analysis_run_phase{namespace="ns",name="check",phase="Error"} 0.0"#,
+            r#"analysis_run_metric_type{namespace="ns",name="check",metric="smoke",type="Job"} 1.0"#,
+            r#"analysis_run_metric_phase{namespace="ns",name="check",metric="errors",type="Prometheus",dry_run="true",phase="Running"} 1.0"#,
+            r#"analysis_run_metric_phase{namespace="ns",name="check",metric="smoke",type="Job",dry_run="false",phase="Pending"} 1.0"#,
+            r#"analysis_template_info{namespace="ns",name="errors"} 1.0"#,
+            r#"analysis_template_metric_info{namespace="ns",name="errors",type="WebMetric",metric="errors"} 1.0"#,
+            concat!(r#"argo_rollouts_controller_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1.0"#),
+            concat!(r#"build_info{version=""#, env!("CARGO_PKG_VERSION"), r#"",goversion="",goarch=""#),
+            "# HELP build_info A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.\n",
+            "# HELP rollout_info Information about rollout.\n",
+            "# HELP rollout_info_replicas_updated The number of updated replicas per rollout.\n",
+            "# HELP rollout_phase Information on the state of the rollout (DEPRECATED - use rollout_info)\n",
+            "# HELP experiment_info Information about Experiment.\n",
+            "# HELP analysis_run_metric_phase Information on the duration of a specific metric in the Analysis Run\n",
             "tidegate_leader 1.0",
             r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
             "process_resident_memory_bytes ",
