@@ -17,7 +17,6 @@ use tracing::{debug, error, info, warn};
 
 use crate::apply::{Failed, Hand, kind_of};
 use crate::events::{Recorder, Subject};
-use crate::failure::{Class, was_refused};
 use crate::metrics::{Decided, Loop, Metrics};
 use crate::observe::{Observed, observe};
 use crate::options::HoldAborted;
@@ -99,7 +98,7 @@ impl Rollouts {
             Err(failed) => {
                 memory.taken.extend(failed.taken.clone());
                 self.metrics.round_ended(&key, took, Err(failed.class.name()));
-                tell_failure(&key, &failed);
+                failed.tell("Rollout", &key);
                 failed.class.next()
             }
         }
@@ -205,22 +204,6 @@ impl Rollouts {
 fn reason(because: &Because) -> String {
     let text = format!("{because:?}");
     text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
-}
-
-fn tell_failure(key: &Key, failed: &Failed) {
-    match failed.class {
-        Class::Unreachable if was_refused(&failed.source) => {
-            debug!(rollout = %key, error = %failed, "stopped")
-        }
-        // Somebody was faster; the next round sees what they did.
-        Class::Gone | Class::Conflict => debug!(rollout = %key, error = %failed, "planning again"),
-        Class::Throttled(_) | Class::Denied | Class::Unreachable => {
-            warn!(rollout = %key, class = failed.class.name(), error = %failed, "round failed");
-        }
-        Class::Bug => {
-            error!(rollout = %key, error = %failed, "round failed: this is a bug, please report it")
-        }
-    }
 }
 
 #[cfg(test)]
