@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tidegate_api::rollout::{CanaryStrategy, TrafficWeights, WeightDestination};
 use tidegate_api::valid::ProgressThreshold;
@@ -19,9 +18,6 @@ use super::world::{Endpoints, MANAGED_BY, Set, World};
 use super::{dynamic, ping_pong, restart, service, step, step_routes as routes_of_steps};
 use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Objects, Routers, Routing, StepRoute};
-
-/// Seconds until endpoints of an Experiment's Service are looked at again.
-const ENDPOINTS_SECONDS: i64 = 2;
 
 /// What became of the traffic in one round.
 #[derive(Debug, Default)]
@@ -255,11 +251,7 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     }
     let shown = routers.extras(now);
     let mut shares = Shares::wanted(facts, weight, &shown);
-    if let Some(wait) = shares.wait.take() {
-        // Nobody tells a Rollout of these endpoints.
-        plan.wake_at(later(facts.now));
-        traffic.wait = traffic.wait.or(Some(wait));
-    }
+    traffic.wait = traffic.wait.or_else(|| shares.wait.take());
     let told = weight_notice(prior, weight, &shares.told);
     let mut routing = routers.route(now, weight, &steps, &shares.extras);
     let pending = routing.pending;
@@ -292,10 +284,6 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
         traffic.wait = not_accepted(&acceptance).filter(|_| pending.is_none()).or_else(|| Some(not_seen()));
     }
     traffic
-}
-
-fn later(now: Timestamp) -> Timestamp {
-    now.checked_add(SignedDuration::from_secs(ENDPOINTS_SECONDS)).unwrap_or(now)
 }
 
 /// Whether those who serve the routes have taken the weight up; nothing where nobody says.
