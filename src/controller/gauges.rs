@@ -333,32 +333,73 @@ fn provider(metric: &Metric) -> &'static str {
     known.into_iter().find(|(named, _)| *named).map_or("", |(_, name)| name)
 }
 
-/// Memory and processor time of this process, from /proc; left out where there is none.
+/// Memory, files and processor time of this process, from /proc; left out where there is none.
 fn process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    if let Some(kibibytes) = resident(&status) {
-        let help = "Resident memory size in bytes";
-        single(encoder, "process_resident_memory_bytes", help, kibibytes * 1024.0)?;
-    }
-    if let Some(ticks) = processor_ticks(&stat) {
-        // Linux shows a hundred ticks per second to user space, whatever it counts itself.
-        let help = "Total user and system CPU time spent in seconds";
-        single(encoder, "process_cpu_seconds_total", help, ticks / 100.0)?;
-    }
-    Ok(())
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let (status, stat) = (read("/proc/self/status"), read("/proc/self/stat"));
+    let files = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+    let files = files.and_then(|count| u32::try_from(count).ok()).map(f64::from);
+    // Linux shows a hundred ticks per second to user space, whatever it counts itself.
+    let seconds = |ticks: f64| ticks / 100.0;
+    let start = start_ticks(&stat).zip(boot_seconds(&read("/proc/stat")));
+    let bytes = |field: &str| memory(&status, field).map(|kibibytes| kibibytes * 1024.0);
+    let known = [
+        ("process_resident_memory_bytes", "Resident memory size in bytes.", bytes("VmRSS:")),
+        ("process_virtual_memory_bytes", "Virtual memory size in bytes.", bytes("VmSize:")),
+        ("process_open_fds", "Number of open file descriptors.", files),
+        (
+            "process_max_fds",
+            "Maximum number of open file descriptors.",
+            max_files(&read("/proc/self/limits")),
+        ),
+        (
+            "process_cpu_seconds_total",
+            "Total user and system CPU time spent in seconds.",
+            processor_ticks(&stat).map(seconds),
+        ),
+        (
+            "process_start_time_seconds",
+            "Start time of the process since unix epoch in seconds.",
+            start.map(|(ticks, boot)| boot + seconds(ticks)),
+        ),
+    ];
+    known.into_iter().try_for_each(|(name, help, value)| match value {
+        Some(value) => single(encoder, name, help, value),
+        None => Ok(()),
+    })
 }
 
-fn resident(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// A line such as `VmRSS:  2048 kB` in kibibytes.
+fn memory(status: &str, field: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// User and system time are the 14th and 15th field; the second is the program's name and may hold blanks.
-fn processor_ticks(stat: &str) -> Option<f64> {
+/// A field of `stat` by its number; the second is the program's name and may hold blanks.
+fn stat_field(stat: &str, number: usize) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    Some(fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?)
+    after_name.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+}
+
+/// User and system time together.
+fn processor_ticks(stat: &str) -> Option<f64> {
+    Some(stat_field(stat, 14)? + stat_field(stat, 15)?)
+}
+
+/// When the process began, in ticks since the machine did.
+fn start_ticks(stat: &str) -> Option<f64> {
+    stat_field(stat, 22)
+}
+
+/// When the machine began, in seconds since 1970.
+fn boot_seconds(of_machine: &str) -> Option<f64> {
+    of_machine.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+/// The soft limit of open files.
+fn max_files(limits: &str) -> Option<f64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -438,6 +479,11 @@ mod tests {
             "tidegate_leader 1.0",
             r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
             "process_resident_memory_bytes ",
+            "process_virtual_memory_bytes ",
+            "process_open_fds ",
+            "process_max_fds ",
+            "process_cpu_seconds_total ",
+            "process_start_time_seconds ",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
@@ -447,6 +493,10 @@ mod tests {
     fn processor_time_is_read_past_a_name_with_blanks() {
         let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 4 0 100 1 2";
         assert_eq!(processor_ticks(stat), Some(300.0));
-        assert_eq!(resident("VmPeak: 9 kB\nVmRSS:\t  2048 kB\n"), Some(2048.0));
+        assert_eq!(start_ticks(stat), Some(100.0));
+        assert_eq!(memory("VmPeak: 9 kB\nVmRSS:\t  2048 kB\n", "VmRSS:"), Some(2048.0));
+        assert_eq!(boot_seconds("ctxt 7\nbtime 1700000000\n"), Some(1_700_000_000.0));
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024    4096   files\n";
+        assert_eq!(max_files(limits), Some(1024.0));
     }
 }

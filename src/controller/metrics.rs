@@ -25,6 +25,9 @@ use crate::store::Key;
 const STUCK_FAILING: Duration = Duration::from_secs(300);
 const STUCK_BUSY: Duration = Duration::from_secs(60);
 
+/// What is counted about an object that is gone stays for a scrape of each minute, as with upstream.
+const SCRAPED_WITHIN: Duration = Duration::from_secs(65);
+
 /// Series of requests that name an object, at most; requests about others beyond that count without their names.
 const NAMED_MAX: usize = 10_000;
 /// What stands for a name that is not told, as upstream has it.
@@ -251,15 +254,26 @@ impl Metrics {
         });
     }
 
-    /// Forgets the series of an object that is gone.
-    pub(crate) fn forget(&self, which: Loop, key: &Key) {
+    /// Forgets an object that is gone, and its series once they have been scraped a last time.
+    pub(crate) fn forget(self: &Arc<Self>, which: Loop, key: &Key) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = if which == Loop::Rollout { standings.remove(key) } else { None };
+        drop(standings);
+        let events = standing.map(|standing| standing.events).unwrap_or_default();
+        let (metrics, key) = (Arc::clone(self), key.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(SCRAPED_WITHIN).await;
+            metrics.forget_series(which, &key, events);
+        });
+    }
+
+    fn forget_series(&self, which: Loop, key: &Key, events: BTreeSet<[String; 2]>) {
         let labels = labels(key);
         match which {
             Loop::Rollout => {
                 self.rollout_reconcile.remove(&labels);
                 self.rollout_reconcile_error.remove(&labels);
-                let standing = self.standings.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-                for event in standing.into_iter().flat_map(|standing| standing.events) {
+                for event in events {
                     self.rollout_events.remove(&event_labels(key, event));
                 }
                 self.forget_requests("rollouts", key);
@@ -420,7 +434,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn names_are_those_that_dashboards_know() {
-        let metrics = Metrics::default();
+        let metrics = Arc::new(Metrics::default());
         let key = Key::new("ns", "shop");
         metrics.round_begins(&key);
         metrics.round_ended(&key, Duration::from_millis(2), Err("conflict"));
@@ -458,6 +472,10 @@ mod tests {
         for which in [Loop::Rollout, Loop::Run, Loop::Experiment] {
             metrics.forget(which, &key);
         }
+        assert_eq!(metrics.standings().len(), 0);
+        tokio::time::sleep(SCRAPED_WITHIN - Duration::from_secs(1)).await;
+        assert!(text(&metrics).contains("rollout_reconcile_error{"), "a last scrape is to come");
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let written = text(&metrics);
         assert!(!written.contains("rollout_reconcile_error{") && !written.contains("rollout_events_total{"));
         assert!(!written.contains(r#"name="shop""#), "{written}");
