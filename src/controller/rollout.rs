@@ -202,7 +202,8 @@ impl Rollouts {
 
 /// The name of a reason's variant: few values, so that it can be a label.
 fn reason(because: &Because) -> String {
-    let text = format!("{because:?}");
+    let text =
+        if let Because::Moves(moves) = because { format!("{moves:?}") } else { format!("{because:?}") };
     text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
@@ -210,6 +211,7 @@ fn reason(because: &Because) -> String {
 mod tests {
     use serde_json::json;
     use tidegate_engine::fence::Seen;
+    use tidegate_engine::plan::Move;
 
     use super::*;
     use crate::events::{self, Writer};
@@ -286,6 +288,7 @@ mod tests {
     fn a_reason_is_the_name_of_its_variant() {
         assert_eq!(reason(&Because::Settled), "Settled");
         assert_eq!(reason(&Because::UserPaused), "UserPaused");
+        assert_eq!(reason(&Because::Moves(Move::History { name: "x".to_owned() })), "History");
         assert_eq!(reason(&Because::WaitingForRun { run: "x y".to_owned() }), "WaitingForRun");
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     use tidegate_api::rollout::{Rollout, RolloutStatus};
 
     use super::*;
-    use crate::plan::{Because, Notice, Planned};
+    use crate::plan::{Because, Move, Notice, Planned};
 
     fn status(index: i32, message: &str) -> RolloutStatus {
         RolloutStatus {
@@ -74,7 +74,7 @@ mod tests {
     fn writes(from: &RolloutStatus, to: RolloutStatus) -> Planned {
         let notices = vec![Notice::normal("Told", to.message.clone())];
         let write = Write::Status(Box::new(StatusWrite { from: from.clone(), to }));
-        Planned { write, because: Because::StatusMoved, notices }
+        Planned { write, because: Because::Moves(Move::StatusMoved), notices }
     }
 
     fn world() -> World {
@@ -126,7 +126,8 @@ mod tests {
         let round = |world: &World| {
             let now = world.rollout.status.clone().unwrap();
             let delete = Write::DeleteRun { name: "r".to_owned() };
-            let delete = Planned { write: delete, because: Because::Bookkeeping, notices: Vec::new() };
+            let delete =
+                Planned { write: delete, because: Because::Moves(Move::Bookkeeping), notices: Vec::new() };
             let moved = writes(&now, status(0, "moved"));
             let writes = if now.message == "zero" { vec![moved] } else { vec![delete, moved] };
             Plan { writes, ..Plan::default() }

@@ -17,7 +17,7 @@ use tidegate_api::valid::Step;
 use super::experiment::{find, finished, phase};
 use super::facts::Facts;
 use super::world::World;
-use crate::plan::Because;
+use crate::plan::{Because, Move};
 use crate::route::{Acceptance, Extra, Routers};
 
 /// What Services of Experiments are to have.
@@ -79,7 +79,7 @@ impl Shares {
     /// Why routes change that the canary's weight does not change.
     pub(crate) fn because(&self) -> Because {
         let shares = self.extras.iter().map(|extra| format!("{} {}", extra.service, extra.weight)).collect();
-        Because::ExperimentShares { shares }
+        Because::Moves(Move::ExperimentShares { shares })
     }
 
     /// Whether routes lead to these, and to no others.

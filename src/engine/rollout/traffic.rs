@@ -16,7 +16,7 @@ use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
 use super::{dynamic, ping_pong, restart, service, step, step_routes as routes_of_steps};
-use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
+use crate::plan::{Because, Move, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Objects, Routers, Routing, StepRoute};
 
 /// What became of the traffic in one round.
@@ -117,7 +117,7 @@ pub(super) fn max_weight(strategy: &CanaryStrategy) -> i32 {
 
 /// Why routes change that lead to the canary by these routes of steps.
 fn step_routes(steps: &[StepRoute<'_>]) -> Because {
-    Because::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() }
+    Because::Moves(Move::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() })
 }
 
 /// Adds the writes of one change of weight, `(from, to, of)`; the last one brings its Event. `besides` is why something
@@ -139,7 +139,7 @@ fn push(
         let because = if from == to && write.from.as_ref().is_some_and(differs) {
             besides.clone()
         } else {
-            Because::Weight { from: Some(from), to, of }
+            Because::Moves(Move::Weight { from: Some(from), to, of })
         };
         if index + 1 == last {
             notices.extend(told.clone());
