@@ -277,7 +277,7 @@ fn strategy(rollout: &Rollout) -> &'static str {
     match (&strategy.canary, &strategy.blue_green) {
         (_, Some(_)) => "blueGreen",
         (Some(_), None) => "canary",
-        (None, None) => "none",
+        (None, None) => "No Strategy listed",
     }
 }
 
@@ -414,9 +414,21 @@ mod tests {
     use super::*;
     use crate::facts::{Facts, RolloutFacts};
 
+    /// What somebody reads who scrapes; all of these lines must be in it.
+    fn shows(scene: Scene, lines: &[&str]) {
+        let mut registry = Registry::default();
+        let (scene, metrics) = (Arc::new(scene), Arc::new(Metrics::default()));
+        registry.register_collector(Box::new(Gauges { scene, metrics, gate: Gate::always_open() }));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in lines {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
     #[test]
     fn a_scrape_shows_rollouts_as_upstream_does() {
-        let scene = Arc::new(Scene::default());
+        let scene = Scene::default();
         let object = json!({
             "metadata": {"name": "shop", "namespace": "ns"},
             "spec": {"replicas": 5, "strategy": {"canary": {"trafficRouting": {"nginx": {"stableIngress": "shop"}}}}},
@@ -426,6 +438,44 @@ mod tests {
         });
         let seen = Seen { version: "1".to_owned(), uid: "u".to_owned() };
         scene.stores.rollouts.apply(Key::new("ns", "shop"), seen, RolloutFacts::keep(object, None).unwrap());
+        let object = json!({
+            "metadata": {"name": "wrong", "namespace": "ns"}, "spec": {"strategy": {}},
+            "status": {"conditions": [
+                {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated", "message": ""},
+                {"type": "InvalidSpec", "status": "True", "reason": "InvalidSpec", "message": ""},
+            ]},
+        });
+        let seen = Seen { version: "5".to_owned(), uid: "w".to_owned() };
+        scene.stores.rollouts.apply(Key::new("ns", "wrong"), seen, RolloutFacts::keep(object, None).unwrap());
+        shows(
+            scene,
+            &[
+                r#"rollout_info{namespace="ns",name="shop",strategy="canary",traffic_router="Nginx",phase="Paused"} 1.0"#,
+                r#"rollout_info{namespace="ns",name="wrong",strategy="No Strategy listed",traffic_router="",phase="InvalidSpec"} 1.0"#,
+                r#"rollout_info_replicas_available{namespace="ns",name="shop"} 3.0"#,
+                r#"rollout_info_replicas_unavailable{namespace="ns",name="shop"} 1.0"#,
+                r#"rollout_info_replicas_desired{namespace="ns",name="shop"} 5.0"#,
+                r#"rollout_info_replicas_updated{namespace="ns",name="shop"} 1.0"#,
+                r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Abort"} 0.0"#,
+                r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Paused"} 1.0"#,
+                "# HELP rollout_info Information about rollout.\n",
+                "# HELP rollout_info_replicas_updated The number of updated replicas per rollout.\n",
+                "# HELP rollout_phase Information on the state of the rollout (DEPRECATED - use rollout_info)\n",
+                "tidegate_leader 1.0",
+                r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
+                "process_resident_memory_bytes ",
+                "process_virtual_memory_bytes ",
+                "process_open_fds ",
+                "process_max_fds ",
+                "process_cpu_seconds_total ",
+                "process_start_time_seconds ",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_scrape_shows_analyses_and_experiments_as_upstream_does() {
+        let scene = Scene::default();
         let object = json!({
             "metadata": {"name": "compare", "namespace": "ns"}, "spec": {"templates": []},
             "status": {"phase": "Running"},
@@ -448,44 +498,45 @@ mod tests {
         let seen = Seen { version: "4".to_owned(), uid: "t".to_owned() };
         let template = AnalysisTemplateSpec::keep(object, None).unwrap();
         scene.stores.templates.apply(Key::new("ns", "errors"), seen, template);
-        let mut registry = Registry::default();
-        let metrics = Arc::new(Metrics::default());
-        registry.register_collector(Box::new(Gauges { scene, metrics, gate: Gate::always_open() }));
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
-        for line in [
-            r#"rollout_info{namespace="ns",name="shop",strategy="canary",traffic_router="Nginx",phase="Paused"} 1.0"#,
-            r#"rollout_info_replicas_available{namespace="ns",name="shop"} 3.0"#,
-            r#"rollout_info_replicas_unavailable{namespace="ns",name="shop"} 1.0"#,
-            r#"rollout_info_replicas_desired{namespace="ns",name="shop"} 5.0"#,
-            r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Abort"} 0.0"#,
-            r#"experiment_info{namespace="ns",name="compare",phase="Running"} 1.0"#,
-            r#"experiment_phase{namespace="ns",name="compare",phase="Failed"} 0.0"#,
-            r#"analysis_run_info{namespace="ns",name="check",phase="Running"} 1.0"#,
-            r#"analysis_run_phase{namespace="ns",name="check",phase="Error"} 0.0"#,
-            r#"analysis_run_metric_type{namespace="ns",name="check",metric="smoke",type="Job"} 1.0"#,
-            r#"analysis_run_metric_phase{namespace="ns",name="check",metric="errors",type="Prometheus",dry_run="true",phase="Running"} 1.0"#,
-            r#"analysis_run_metric_phase{namespace="ns",name="check",metric="smoke",type="Job",dry_run="false",phase="Pending"} 1.0"#,
-            r#"analysis_template_info{namespace="ns",name="errors"} 1.0"#,
-            r#"analysis_template_metric_info{namespace="ns",name="errors",type="WebMetric",metric="errors"} 1.0"#,
-            concat!(r#"argo_rollouts_controller_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1.0"#),
-            concat!(r#"build_info{version=""#, env!("CARGO_PKG_VERSION"), r#"",goversion="",goarch=""#),
-            "# HELP build_info A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.\n",
-            "# HELP rollout_info Information about rollout.\n",
-            "# HELP rollout_info_replicas_updated The number of updated replicas per rollout.\n",
-            "# HELP rollout_phase Information on the state of the rollout (DEPRECATED - use rollout_info)\n",
-            "# HELP experiment_info Information about Experiment.\n",
-            "# HELP analysis_run_metric_phase Information on the duration of a specific metric in the Analysis Run\n",
-            "tidegate_leader 1.0",
-            r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
-            "process_resident_memory_bytes ",
-            "process_virtual_memory_bytes ",
-            "process_open_fds ",
-            "process_max_fds ",
-            "process_cpu_seconds_total ",
-            "process_start_time_seconds ",
-        ] {
-            assert!(text.contains(line), "{line} is missing in\n{text}");
+        shows(
+            scene,
+            &[
+                r#"experiment_info{namespace="ns",name="compare",phase="Running"} 1.0"#,
+                r#"experiment_phase{namespace="ns",name="compare",phase="Failed"} 0.0"#,
+                r#"analysis_run_info{namespace="ns",name="check",phase="Running"} 1.0"#,
+                r#"analysis_run_phase{namespace="ns",name="check",phase="Error"} 0.0"#,
+                r#"analysis_run_metric_type{namespace="ns",name="check",metric="smoke",type="Job"} 1.0"#,
+                r#"analysis_run_metric_phase{namespace="ns",name="check",metric="errors",type="Prometheus",dry_run="true",phase="Running"} 1.0"#,
+                r#"analysis_run_metric_phase{namespace="ns",name="check",metric="smoke",type="Job",dry_run="false",phase="Pending"} 1.0"#,
+                r#"analysis_template_info{namespace="ns",name="errors"} 1.0"#,
+                r#"analysis_template_metric_info{namespace="ns",name="errors",type="WebMetric",metric="errors"} 1.0"#,
+                concat!(r#"argo_rollouts_controller_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1.0"#),
+                concat!(r#"build_info{version=""#, env!("CARGO_PKG_VERSION"), r#"",goversion="",goarch=""#),
+                "# HELP build_info A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.\n",
+                "# HELP experiment_info Information about Experiment.\n",
+                "# HELP analysis_run_metric_phase Information on the duration of a specific metric in the Analysis Run\n",
+            ],
+        );
+    }
+
+    /// Upstream's metric has phases of its own.
+    #[test]
+    fn phases_follow_the_reason_of_progressing() {
+        let rows = [
+            ("NewReplicaSetAvailable", "Completed"),
+            ("RolloutPaused", "Paused"),
+            ("ReplicaSetCreateError", "Error"),
+            ("ProgressDeadlineExceeded", "Timeout"),
+            ("RolloutAborted", "Abort"),
+            ("ReplicaSetUpdated", "Progressing"),
+        ];
+        for (reason, wanted) in rows {
+            let condition = json!({"type": "Progressing", "status": "True", "reason": reason, "message": ""});
+            let rollout = json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
+                "spec": {}, "status": {"conditions": [condition]},
+            });
+            assert_eq!(phase(&serde_json::from_value(rollout).unwrap()), wanted);
         }
     }
 
