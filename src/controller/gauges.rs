@@ -9,6 +9,7 @@ use std::sync::Arc;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, Metric};
 use tidegate_api::rollout::{Rollout, RolloutCondition};
@@ -62,6 +63,7 @@ impl Collector for Gauges {
         self.experiments(&mut encoder)?;
         self.templates(&mut encoder)?;
         self.standings(&mut encoder)?;
+        self.queues(&mut encoder)?;
         process(&mut encoder)
     }
 }
@@ -198,6 +200,30 @@ impl Gauges {
         )
     }
 
+    /// The queues of the loops, under the names that those of upstream have.
+    fn queues(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let scene = &self.scene;
+        let queues = [
+            ("Rollouts", &scene.rollouts),
+            ("Experiments", &scene.experiments),
+            ("AnalysisRuns", &scene.runs),
+        ];
+        let counts = queues.map(|(name, queue)| (vec![("name", name.to_owned())], queue.counts()));
+        let depth = counts.iter().map(|(labels, count)| {
+            (labels.clone(), f64::from(u32::try_from(count.depth).unwrap_or(u32::MAX)))
+        });
+        family(encoder, "workqueue_depth", "Current depth of workqueue", depth.collect())?;
+        let adds = counts.iter().map(|(labels, count)| (labels.clone(), count.adds));
+        counters(encoder, "workqueue_adds", "Total number of adds handled by workqueue", adds.collect())?;
+        let retries = counts.iter().map(|(labels, count)| (labels.clone(), count.retries));
+        counters(
+            encoder,
+            "workqueue_retries",
+            "Total number of retries handled by workqueue",
+            retries.collect(),
+        )
+    }
+
     fn standings(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut reasons: BTreeMap<String, f64> = BTreeMap::new();
         let mut stuck: BTreeMap<Stuck, f64> = Stuck::ALL.map(|why| (why, 0.0)).into();
@@ -225,6 +251,20 @@ fn family(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, series: V
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in series {
         ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// A family of counters, whose series get the ending `_total`.
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: Vec<(Vec<(&'static str, String)>, u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in series {
+        ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
     }
     Ok(())
 }
@@ -462,6 +502,10 @@ mod tests {
                 "# HELP rollout_info_replicas_updated The number of updated replicas per rollout.\n",
                 "# HELP rollout_phase Information on the state of the rollout (DEPRECATED - use rollout_info)\n",
                 "tidegate_leader 1.0",
+                r#"workqueue_depth{name="Rollouts"} 0.0"#,
+                r#"workqueue_adds_total{name="Experiments"} 0"#,
+                r#"workqueue_retries_total{name="AnalysisRuns"} 0"#,
+                "# HELP workqueue_adds Total number of adds handled by workqueue\n",
                 r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
                 "process_resident_memory_bytes ",
                 "process_virtual_memory_bytes ",
