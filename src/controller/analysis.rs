@@ -20,7 +20,7 @@ use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::metric::{Answer, Defaults, Request, job};
 use tidegate_engine::plan::Notice;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::apply::{Failed, Hand, kind_of};
 use crate::difference::merge_patch;
@@ -93,7 +93,7 @@ impl Runs {
         self.metrics.took(Loop::Run, &key, begun.elapsed());
         outcome.unwrap_or_else(|failed| {
             self.metrics.failed(Loop::Run, &key);
-            tell_failure(&key, &failed);
+            failed.tell("AnalysisRun", &key);
             failed.class.next()
         })
     }
@@ -297,16 +297,6 @@ fn next(plan: &RunPlan) -> Next {
 
 fn failed(doing: String, source: kube::Error) -> Failed {
     Failed { doing, class: Class::of(&source), source, taken: None }
-}
-
-fn tell_failure(key: &Key, failed: &Failed) {
-    match failed.class {
-        Class::Gone | Class::Conflict => debug!(run = %key, error = %failed, "planning again"),
-        Class::Unreachable if was_refused(&failed.source) => debug!(run = %key, error = %failed, "stopped"),
-        Class::Throttled(_) | Class::Denied | Class::Unreachable | Class::Bug => {
-            warn!(run = %key, class = failed.class.name(), error = %failed, "round failed");
-        }
-    }
 }
 
 #[cfg(test)]

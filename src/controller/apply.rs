@@ -21,7 +21,7 @@ use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPat
 use tidegate_engine::rollout::duration;
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
 use tidegate_engine::rollout::{additions, template};
-use tracing::info;
+use tracing::{debug, error, info, warn};
 
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
@@ -40,6 +40,25 @@ pub(crate) struct Failed {
     pub(crate) source: kube::Error,
     /// The name of an AnalysisRun or Experiment that somebody else has, or that is there but invisible to this controller.
     pub(crate) taken: Option<String>,
+}
+
+impl Failed {
+    /// Says in the log why a round about an object of a kind ended early, as loudly as it matters.
+    pub(crate) fn tell(&self, kind: &str, key: &Key) {
+        match self.class {
+            Class::Unreachable if was_refused(&self.source) => {
+                debug!(kind, object = %key, error = %self, "stopped");
+            }
+            // Somebody was faster; the next round sees what they did.
+            Class::Gone | Class::Conflict => debug!(kind, object = %key, error = %self, "planning again"),
+            Class::Throttled(_) | Class::Denied | Class::Unreachable => {
+                warn!(kind, object = %key, class = self.class.name(), error = %self, "round failed");
+            }
+            Class::Bug => {
+                error!(kind, object = %key, error = %self, "round failed: this is a bug, please report it");
+            }
+        }
+    }
 }
 
 /// Carries out plans.

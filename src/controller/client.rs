@@ -165,7 +165,7 @@ where
             if writes && !door.gate.is_open() {
                 return Err(BoxError::from(Refused));
             }
-            let (verb, kind) = (verb(&request), kind(request.uri().path()).to_owned());
+            let (verb, uri) = (verb(&request), request.uri().clone());
             let response = {
                 let mut inner = inner.lock().await;
                 std::future::poll_fn(|context| inner.poll_ready(context)).await?;
@@ -176,7 +176,8 @@ where
             let answer =
                 answer.unwrap_or_else(|_| Err(BoxError::from(NoAnswer { seconds: within.as_secs() })));
             let status = answer.as_ref().map_or(0, |response| response.status().as_u16());
-            door.metrics.requested(&kind, verb, status);
+            let target = Target::of(uri.path());
+            door.metrics.requested(target.kind, target.namespace, target.told_name(verb), verb, status);
             answer
         })
     }
@@ -185,7 +186,7 @@ where
 /// The verb as upstream's metric names it.
 fn verb(request: &Request<Body>) -> &'static str {
     let watching = request.uri().query().is_some_and(|query| query.contains("watch=true"));
-    let named = named(request.uri().path());
+    let named = Target::of(request.uri().path()).name.is_some();
     match request.method().as_str() {
         "GET" if watching => "Watch",
         "GET" if named => "Get",
@@ -198,23 +199,37 @@ fn verb(request: &Request<Body>) -> &'static str {
     }
 }
 
-/// The parts of an API path after its group, version and namespace: `/apis/apps/v1/namespaces/a/pods/x` has `pods, x`.
-fn parts(path: &str) -> Vec<&str> {
-    let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let root = if parts.first() == Some(&"api") { 2 } else { 3 };
-    parts.drain(..root.min(parts.len()));
-    if parts.first() == Some(&"namespaces") && parts.len() > 2 {
-        parts.drain(..2);
+/// Kinds whose objects come and go with every update: their names are not told, which keeps the number of series down.
+const UNNAMED: [&str; 6] = ["events", "replicasets", "analysisruns", "jobs", "experiments", "pods"];
+
+/// What a request is about, by its path: `/apis/apps/v1/namespaces/a/deployments/x` is Deployment x of namespace a.
+#[derive(Debug, PartialEq, Eq)]
+struct Target<'p> {
+    /// In the plural.
+    kind: &'p str,
+    /// Empty for all namespaces, and for what has none.
+    namespace: &'p str,
+    name: Option<&'p str>,
+}
+
+impl<'p> Target<'p> {
+    fn of(path: &'p str) -> Self {
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        let root = if parts.next() == Some("api") { 1 } else { 2 };
+        let rest: Vec<&str> = parts.skip(root).collect();
+        match rest.as_slice() {
+            ["namespaces", namespace, kind, more @ ..] => {
+                Self { kind, namespace, name: more.first().copied() }
+            }
+            [kind, more @ ..] => Self { kind, namespace: "", name: more.first().copied() },
+            [] => Self { kind: "Unknown", namespace: "", name: None },
+        }
     }
-    parts
-}
 
-fn kind(path: &str) -> &str {
-    parts(path).first().copied().unwrap_or("Unknown")
-}
-
-fn named(path: &str) -> bool {
-    parts(path).len() > 1
+    /// The name, where a metric tells it.
+    fn told_name(&self, verb: &str) -> Option<&'p str> {
+        self.name.filter(|_| verb != "List" && !UNNAMED.contains(&self.kind))
+    }
 }
 
 #[cfg(test)]
@@ -246,10 +261,18 @@ mod tests {
 
     #[test]
     fn paths_tell_kind_and_verb() {
-        assert_eq!(kind("/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web/status"), "rollouts");
-        assert_eq!(kind("/api/v1/namespaces/shop/services"), "services");
-        assert_eq!(kind("/api/v1/namespaces/shop"), "namespaces");
-        assert_eq!(kind("/apis/apps/v1/replicasets"), "replicasets");
+        let target = |path| {
+            let Target { kind, namespace, name } = Target::of(path);
+            (kind, namespace, name)
+        };
+        let status = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web/status";
+        assert_eq!(target(status), ("rollouts", "shop", Some("web")));
+        assert_eq!(target("/api/v1/namespaces/shop/services"), ("services", "shop", None));
+        assert_eq!(target("/api/v1/namespaces/shop"), ("namespaces", "", Some("shop")));
+        assert_eq!(target("/apis/apps/v1/replicasets"), ("replicasets", "", None));
+        assert_eq!(target("/apis/apps/v1"), ("Unknown", "", None));
+        assert_eq!(Target::of(status).told_name("Patch"), Some("web"));
+        assert_eq!(Target::of("/api/v1/namespaces/a/pods/b").told_name("Patch"), None, "pods come and go");
         let get = |uri: &str| verb(&Request::get(uri).body(Body::empty()).unwrap());
         assert_eq!(get("/api/v1/pods?watch=true&x=1"), "Watch");
         assert_eq!(get("/api/v1/pods?limit=5"), "List");

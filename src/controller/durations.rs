@@ -8,9 +8,13 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tidegate_engine::rollout::duration::Ended;
 
-/// From half a minute to eight hours, in seconds.
-const BUCKETS: [f64; 11] =
+/// All of the time: from half a minute to eight hours, in seconds.
+const TOTAL: [f64; 11] =
     [30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0];
+/// Without the pauses: up to an hour.
+const PROGRESSION: [f64; 8] = [30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0];
+/// The pauses: many an update has none.
+const MANUAL_PAUSE: [f64; 9] = [0.0, 60.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0];
 
 type ByEnd = Family<[(&'static str, String); 1], Histogram>;
 
@@ -24,11 +28,11 @@ pub(crate) struct Durations {
 
 impl Default for Durations {
     fn default() -> Self {
-        let buckets = || Histogram::new(BUCKETS);
+        let family = |histogram: fn() -> Histogram| Family::new_with_constructor(histogram);
         Self {
-            total: Family::new_with_constructor(buckets as fn() -> Histogram),
-            progression: Family::new_with_constructor(buckets as fn() -> Histogram),
-            manual_pause: Family::new_with_constructor(buckets as fn() -> Histogram),
+            total: family(|| Histogram::new(TOTAL)),
+            progression: family(|| Histogram::new(PROGRESSION)),
+            manual_pause: family(|| Histogram::new(MANUAL_PAUSE)),
         }
     }
 }
@@ -36,11 +40,11 @@ impl Default for Durations {
 impl Durations {
     /// Adds the histograms to a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let help = "Time of a rollout from its start to its end";
+        let help = "Total wall-clock time for a rollout from start to completion/abort/supersede";
         registry.register("rollout_duration_seconds", help, self.total.clone());
-        let help = "Time of a rollout without its manual pauses";
+        let help = "Active progression time for a rollout (excluding manual pause time)";
         registry.register("rollout_progression_duration_seconds", help, self.progression.clone());
-        let help = "Time that a rollout was paused until a person ended it";
+        let help = "Time spent in manual pause waiting for human intervention";
         registry.register("rollout_manual_pause_duration_seconds", help, self.manual_pause.clone());
     }
 
@@ -73,7 +77,13 @@ mod tests {
             r#"rollout_duration_seconds_bucket{le="60.0",status="Promoted"} 0"#,
             r#"rollout_duration_seconds_bucket{le="120.0",status="Promoted"} 1"#,
             r#"rollout_progression_duration_seconds_sum{status="Promoted"} 50.0"#,
+            r#"rollout_progression_duration_seconds_bucket{le="900.0",status="Promoted"} 1"#,
             r#"rollout_manual_pause_duration_seconds_sum{status="Promoted"} 40.0"#,
+            r#"rollout_manual_pause_duration_seconds_bucket{le="0.0",status="Promoted"} 0"#,
+            r#"rollout_manual_pause_duration_seconds_bucket{le="60.0",status="Promoted"} 1"#,
+            "# HELP rollout_duration_seconds Total wall-clock time for a rollout from start to completion/abort/supersede.",
+            "# HELP rollout_progression_duration_seconds Active progression time for a rollout (excluding manual pause time).",
+            "# HELP rollout_manual_pause_duration_seconds Time spent in manual pause waiting for human intervention.",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

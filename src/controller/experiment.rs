@@ -17,13 +17,12 @@ use tidegate_engine::experiment::{Because, Plan, Taken, plan};
 use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::plan::{Notice, Reference};
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
 use self::apply::{Stopped, apply};
 use self::observe::{Observed, observe};
 use crate::apply::{Failed, Hand, kind_of};
 use crate::events::{Recorder, Subject};
-use crate::failure::{Class, was_refused};
 use crate::kinds;
 use crate::metrics::{Loop, Metrics};
 use crate::store::Key;
@@ -88,7 +87,7 @@ impl Experiments {
         self.metrics.took(Loop::Experiment, &key, begun.elapsed());
         outcome.unwrap_or_else(|failed| {
             self.metrics.failed(Loop::Experiment, &key);
-            tell_failure(&key, &failed);
+            failed.tell("Experiment", &key);
             failed.class.next()
         })
     }
@@ -160,20 +159,4 @@ fn note_taken(taken: &mut Taken, object: &Reference) {
         &mut taken.runs
     };
     names.insert(object.name.clone());
-}
-
-fn tell_failure(key: &Key, failed: &Failed) {
-    match failed.class {
-        Class::Unreachable if was_refused(&failed.source) => {
-            debug!(experiment = %key, error = %failed, "stopped");
-        }
-        // Somebody was faster; the next round sees what they did.
-        Class::Gone | Class::Conflict => debug!(experiment = %key, error = %failed, "planning again"),
-        Class::Throttled(_) | Class::Denied | Class::Unreachable => {
-            warn!(experiment = %key, class = failed.class.name(), error = %failed, "round failed");
-        }
-        Class::Bug => {
-            error!(experiment = %key, error = %failed, "round failed: this is a bug, please report it");
-        }
-    }
 }

@@ -42,7 +42,7 @@ pub(crate) trait Facts: Sized + Send + Sync + 'static {
 /// What a ReplicaSet is found by that nobody controls.
 pub(crate) const ORPHAN: &str = "";
 
-/// What a Rollout is found by that uses a Service: no uid has a slash.
+/// What a Rollout or an Experiment is found by that uses a Service: no uid has a slash.
 pub(crate) fn user_of(service: &str) -> String {
     format!("service/{service}")
 }
@@ -363,7 +363,10 @@ impl Facts for Experiment {
     }
 
     fn found_by(&self) -> BTreeSet<String> {
-        controllers(&self.metadata)
+        let statuses = self.status.iter().flat_map(|status| &status.template_statuses);
+        let services = statuses.filter(|template| !template.service_name.is_empty());
+        let services = services.map(|template| user_of(&template.service_name));
+        controllers(&self.metadata).into_iter().chain(services).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, Metric};
 use tidegate_api::rollout::{Rollout, RolloutCondition};
@@ -30,6 +31,9 @@ const RUN_PHASES: [AnalysisPhase; 6] = [
     AnalysisPhase::Inconclusive,
 ];
 
+const BUILD_INFO: &str =
+    "A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.";
+
 /// Reads the stores at each scrape.
 pub(crate) struct Gauges {
     pub(crate) scene: Arc<Scene>,
@@ -48,9 +52,10 @@ type Series = (Vec<(&'static str, String)>, f64);
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        let version = || ("version", env!("CARGO_PKG_VERSION").to_owned());
         let info = "Running Argo-rollouts version";
-        family(&mut encoder, "argo_rollouts_controller_info", info, vec![(version, 1.0)])?;
+        family(&mut encoder, "argo_rollouts_controller_info", info, vec![(vec![version()], 1.0)])?;
+        family(&mut encoder, "build_info", BUILD_INFO, vec![(build(version()), 1.0)])?;
         let leads = f64::from(u8::from(self.gate.is_open()));
         single(&mut encoder, "tidegate_leader", "Whether this controller holds the lease", leads)?;
         self.rollouts(&mut encoder)?;
@@ -58,6 +63,7 @@ impl Collector for Gauges {
         self.experiments(&mut encoder)?;
         self.templates(&mut encoder)?;
         self.standings(&mut encoder)?;
+        self.queues(&mut encoder)?;
         process(&mut encoder)
     }
 }
@@ -92,23 +98,28 @@ impl Gauges {
                 series.push((named(&key), f64::from(count)));
             }
         }
-        family(encoder, "rollout_info", "Information about rollout", info)?;
-        family(encoder, "rollout_phase", "Information on the state of the rollout (deprecated)", phases)?;
+        family(encoder, "rollout_info", "Information about rollout.", info)?;
+        family(
+            encoder,
+            "rollout_phase",
+            "Information on the state of the rollout (DEPRECATED - use rollout_info)",
+            phases,
+        )?;
         let [available, unavailable, desired, updated] = replicas;
-        let help = "The number of available replicas per rollout";
+        let help = "The number of available replicas per rollout.";
         family(encoder, "rollout_info_replicas_available", help, available)?;
-        let help = "The number of unavailable replicas per rollout";
+        let help = "The number of unavailable replicas per rollout.";
         family(encoder, "rollout_info_replicas_unavailable", help, unavailable)?;
         family(
             encoder,
             "rollout_info_replicas_desired",
-            "The number of desired replicas per rollout",
+            "The number of desired replicas per rollout.",
             desired,
         )?;
         family(
             encoder,
             "rollout_info_replicas_updated",
-            "The number of updated replicas per rollout",
+            "The number of updated replicas per rollout.",
             updated,
         )
     }
@@ -133,11 +144,11 @@ impl Gauges {
             }
             metric_phases.extend(of_metrics(&key, &run));
         }
-        family(encoder, "analysis_run_info", "Information about analysis run", info)?;
+        family(encoder, "analysis_run_info", "Information about analysis run.", info)?;
         family(
             encoder,
             "analysis_run_phase",
-            "Information on the state of the Analysis Run (deprecated)",
+            "Information on the state of the Analysis Run (DEPRECATED - use analysis_run_info)",
             phases,
         )?;
         let help = "Information on the type of a specific metric in the Analysis Runs";
@@ -160,8 +171,13 @@ impl Gauges {
                 phases.push((labels, f64::from(u8::from(known == phase))));
             }
         }
-        family(encoder, "experiment_info", "Information about Experiment", info)?;
-        family(encoder, "experiment_phase", "Information on the state of the experiment (deprecated)", phases)
+        family(encoder, "experiment_info", "Information about Experiment.", info)?;
+        family(
+            encoder,
+            "experiment_phase",
+            "Information on the state of the experiment (DEPRECATED - use experiment_info)",
+            phases,
+        )
     }
 
     fn templates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -175,12 +191,36 @@ impl Gauges {
                 metrics.push((labels, 1.0));
             }
         }
-        family(encoder, "analysis_template_info", "Information about analysis templates", info)?;
+        family(encoder, "analysis_template_info", "Information about analysis templates.", info)?;
         family(
             encoder,
             "analysis_template_metric_info",
-            "Information on metrics in analysis templates",
+            "Information on metrics in analysis templates.",
             metrics,
+        )
+    }
+
+    /// The queues of the loops, under the names that those of upstream have.
+    fn queues(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let scene = &self.scene;
+        let queues = [
+            ("Rollouts", &scene.rollouts),
+            ("Experiments", &scene.experiments),
+            ("AnalysisRuns", &scene.runs),
+        ];
+        let counts = queues.map(|(name, queue)| (vec![("name", name.to_owned())], queue.counts()));
+        let depth = counts.iter().map(|(labels, count)| {
+            (labels.clone(), f64::from(u32::try_from(count.depth).unwrap_or(u32::MAX)))
+        });
+        family(encoder, "workqueue_depth", "Current depth of workqueue", depth.collect())?;
+        let adds = counts.iter().map(|(labels, count)| (labels.clone(), count.adds));
+        counters(encoder, "workqueue_adds", "Total number of adds handled by workqueue", adds.collect())?;
+        let retries = counts.iter().map(|(labels, count)| (labels.clone(), count.retries));
+        counters(
+            encoder,
+            "workqueue_retries",
+            "Total number of retries handled by workqueue",
+            retries.collect(),
         )
     }
 
@@ -215,6 +255,20 @@ fn family(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, series: V
     Ok(())
 }
 
+/// A family of counters, whose series get the ending `_total`.
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: Vec<(Vec<(&'static str, String)>, u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in series {
+        ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
 /// A family of one series without labels.
 fn single(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
@@ -224,15 +278,35 @@ fn named(key: &Key) -> Vec<(&'static str, String)> {
     vec![("namespace", key.namespace.clone()), ("name", key.name.clone())]
 }
 
+/// What upstream tells of a build. There is no Go in this one, and a build from a package knows no commit: empty labels.
+fn build(version: (&'static str, String)) -> Vec<(&'static str, String)> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let commit = option_env!("TIDEGATE_COMMIT").unwrap_or_default();
+    vec![
+        version,
+        ("goversion", String::new()),
+        ("goarch", architecture.to_owned()),
+        ("commit", commit.to_owned()),
+    ]
+}
+
+/// The phase of each metric of a run; one that has not begun is pending.
 fn of_metrics(key: &Key, run: &AnalysisRun) -> Vec<Series> {
     let mut series = Vec::new();
-    for result in run.status.iter().flat_map(|status| &status.metric_results) {
-        let of = run.spec.metrics.iter().find(|metric| metric.name == result.name);
+    let results = || run.status.iter().flat_map(|status| &status.metric_results);
+    for metric in &run.spec.metrics {
+        let result = results().find(|result| result.name == metric.name);
+        let phase = result.and_then(|result| result.phase).unwrap_or(AnalysisPhase::Pending);
+        let dry_run = result.is_some_and(|result| result.dry_run);
         for known in RUN_PHASES {
             let mut labels = named(key);
-            labels.extend([("metric", result.name.clone()), ("type", of.map_or("", provider).to_owned())]);
-            labels.extend([("dry_run", result.dry_run.to_string()), ("phase", known.as_str().to_owned())]);
-            series.push((labels, f64::from(u8::from(result.phase == Some(known)))));
+            labels.extend([("metric", metric.name.clone()), ("type", provider(metric).to_owned())]);
+            labels.extend([("dry_run", dry_run.to_string()), ("phase", known.as_str().to_owned())]);
+            series.push((labels, f64::from(u8::from(phase == known))));
         }
     }
     series
@@ -243,7 +317,7 @@ fn strategy(rollout: &Rollout) -> &'static str {
     match (&strategy.canary, &strategy.blue_green) {
         (_, Some(_)) => "blueGreen",
         (Some(_), None) => "canary",
-        (None, None) => "none",
+        (None, None) => "No Strategy listed",
     }
 }
 
@@ -299,32 +373,73 @@ fn provider(metric: &Metric) -> &'static str {
     known.into_iter().find(|(named, _)| *named).map_or("", |(_, name)| name)
 }
 
-/// Memory and processor time of this process, from /proc; left out where there is none.
+/// Memory, files and processor time of this process, from /proc; left out where there is none.
 fn process(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    if let Some(kibibytes) = resident(&status) {
-        let help = "Resident memory size in bytes";
-        single(encoder, "process_resident_memory_bytes", help, kibibytes * 1024.0)?;
-    }
-    if let Some(ticks) = processor_ticks(&stat) {
-        // Linux shows a hundred ticks per second to user space, whatever it counts itself.
-        let help = "Total user and system CPU time spent in seconds";
-        single(encoder, "process_cpu_seconds_total", help, ticks / 100.0)?;
-    }
-    Ok(())
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let (status, stat) = (read("/proc/self/status"), read("/proc/self/stat"));
+    let files = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+    let files = files.and_then(|count| u32::try_from(count).ok()).map(f64::from);
+    // Linux shows a hundred ticks per second to user space, whatever it counts itself.
+    let seconds = |ticks: f64| ticks / 100.0;
+    let start = start_ticks(&stat).zip(boot_seconds(&read("/proc/stat")));
+    let bytes = |field: &str| memory(&status, field).map(|kibibytes| kibibytes * 1024.0);
+    let known = [
+        ("process_resident_memory_bytes", "Resident memory size in bytes.", bytes("VmRSS:")),
+        ("process_virtual_memory_bytes", "Virtual memory size in bytes.", bytes("VmSize:")),
+        ("process_open_fds", "Number of open file descriptors.", files),
+        (
+            "process_max_fds",
+            "Maximum number of open file descriptors.",
+            max_files(&read("/proc/self/limits")),
+        ),
+        (
+            "process_cpu_seconds_total",
+            "Total user and system CPU time spent in seconds.",
+            processor_ticks(&stat).map(seconds),
+        ),
+        (
+            "process_start_time_seconds",
+            "Start time of the process since unix epoch in seconds.",
+            start.map(|(ticks, boot)| boot + seconds(ticks)),
+        ),
+    ];
+    known.into_iter().try_for_each(|(name, help, value)| match value {
+        Some(value) => single(encoder, name, help, value),
+        None => Ok(()),
+    })
 }
 
-fn resident(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// A line such as `VmRSS:  2048 kB` in kibibytes.
+fn memory(status: &str, field: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// User and system time are the 14th and 15th field; the second is the program's name and may hold blanks.
-fn processor_ticks(stat: &str) -> Option<f64> {
+/// A field of `stat` by its number; the second is the program's name and may hold blanks.
+fn stat_field(stat: &str, number: usize) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    Some(fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?)
+    after_name.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+}
+
+/// User and system time together.
+fn processor_ticks(stat: &str) -> Option<f64> {
+    Some(stat_field(stat, 14)? + stat_field(stat, 15)?)
+}
+
+/// When the process began, in ticks since the machine did.
+fn start_ticks(stat: &str) -> Option<f64> {
+    stat_field(stat, 22)
+}
+
+/// When the machine began, in seconds since 1970.
+fn boot_seconds(of_machine: &str) -> Option<f64> {
+    of_machine.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+/// The soft limit of open files.
+fn max_files(limits: &str) -> Option<f64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -332,15 +447,28 @@ mod tests {
     use prometheus_client::encoding::text::encode;
     use prometheus_client::registry::Registry;
     use serde_json::json;
+    use tidegate_api::analysis::AnalysisTemplateSpec;
     use tidegate_api::experiment::Experiment;
     use tidegate_engine::fence::Seen;
 
     use super::*;
     use crate::facts::{Facts, RolloutFacts};
 
+    /// What somebody reads who scrapes; all of these lines must be in it.
+    fn shows(scene: Scene, lines: &[&str]) {
+        let mut registry = Registry::default();
+        let (scene, metrics) = (Arc::new(scene), Arc::new(Metrics::default()));
+        registry.register_collector(Box::new(Gauges { scene, metrics, gate: Gate::always_open() }));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in lines {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
     #[test]
     fn a_scrape_shows_rollouts_as_upstream_does() {
-        let scene = Arc::new(Scene::default());
+        let scene = Scene::default();
         let object = json!({
             "metadata": {"name": "shop", "namespace": "ns"},
             "spec": {"replicas": 5, "strategy": {"canary": {"trafficRouting": {"nginx": {"stableIngress": "shop"}}}}},
@@ -351,30 +479,108 @@ mod tests {
         let seen = Seen { version: "1".to_owned(), uid: "u".to_owned() };
         scene.stores.rollouts.apply(Key::new("ns", "shop"), seen, RolloutFacts::keep(object, None).unwrap());
         let object = json!({
+            "metadata": {"name": "wrong", "namespace": "ns"}, "spec": {"strategy": {}},
+            "status": {"conditions": [
+                {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated", "message": ""},
+                {"type": "InvalidSpec", "status": "True", "reason": "InvalidSpec", "message": ""},
+            ]},
+        });
+        let seen = Seen { version: "5".to_owned(), uid: "w".to_owned() };
+        scene.stores.rollouts.apply(Key::new("ns", "wrong"), seen, RolloutFacts::keep(object, None).unwrap());
+        shows(
+            scene,
+            &[
+                r#"rollout_info{namespace="ns",name="shop",strategy="canary",traffic_router="Nginx",phase="Paused"} 1.0"#,
+                r#"rollout_info{namespace="ns",name="wrong",strategy="No Strategy listed",traffic_router="",phase="InvalidSpec"} 1.0"#,
+                r#"rollout_info_replicas_available{namespace="ns",name="shop"} 3.0"#,
+                r#"rollout_info_replicas_unavailable{namespace="ns",name="shop"} 1.0"#,
+                r#"rollout_info_replicas_desired{namespace="ns",name="shop"} 5.0"#,
+                r#"rollout_info_replicas_updated{namespace="ns",name="shop"} 1.0"#,
+                r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Abort"} 0.0"#,
+                r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Paused"} 1.0"#,
+                "# HELP rollout_info Information about rollout.\n",
+                "# HELP rollout_info_replicas_updated The number of updated replicas per rollout.\n",
+                "# HELP rollout_phase Information on the state of the rollout (DEPRECATED - use rollout_info)\n",
+                "tidegate_leader 1.0",
+                r#"workqueue_depth{name="Rollouts"} 0.0"#,
+                r#"workqueue_adds_total{name="Experiments"} 0"#,
+                r#"workqueue_retries_total{name="AnalysisRuns"} 0"#,
+                "# HELP workqueue_adds Total number of adds handled by workqueue\n",
+                r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
+                "process_resident_memory_bytes ",
+                "process_virtual_memory_bytes ",
+                "process_open_fds ",
+                "process_max_fds ",
+                "process_cpu_seconds_total ",
+                "process_start_time_seconds ",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_scrape_shows_analyses_and_experiments_as_upstream_does() {
+        let scene = Scene::default();
+        let object = json!({
             "metadata": {"name": "compare", "namespace": "ns"}, "spec": {"templates": []},
             "status": {"phase": "Running"},
         });
         let seen = Seen { version: "2".to_owned(), uid: "e".to_owned() };
         let experiment = Experiment::keep(object, None).unwrap();
         scene.stores.experiments.apply(Key::new("ns", "compare"), seen, experiment);
-        let mut registry = Registry::default();
-        let metrics = Arc::new(Metrics::default());
-        registry.register_collector(Box::new(Gauges { scene, metrics, gate: Gate::always_open() }));
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
-        for line in [
-            r#"rollout_info{namespace="ns",name="shop",strategy="canary",traffic_router="Nginx",phase="Paused"} 1.0"#,
-            r#"rollout_info_replicas_available{namespace="ns",name="shop"} 3.0"#,
-            r#"rollout_info_replicas_unavailable{namespace="ns",name="shop"} 1.0"#,
-            r#"rollout_info_replicas_desired{namespace="ns",name="shop"} 5.0"#,
-            r#"rollout_phase{namespace="ns",name="shop",strategy="canary",phase="Abort"} 0.0"#,
-            r#"experiment_info{namespace="ns",name="compare",phase="Running"} 1.0"#,
-            r#"experiment_phase{namespace="ns",name="compare",phase="Failed"} 0.0"#,
-            "tidegate_leader 1.0",
-            r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
-            "process_resident_memory_bytes ",
-        ] {
-            assert!(text.contains(line), "{line} is missing in\n{text}");
+        let object = json!({
+            "metadata": {"name": "check", "namespace": "ns"},
+            "spec": {"metrics": [
+                {"name": "errors", "provider": {"prometheus": {"query": "up"}}},
+                {"name": "smoke", "provider": {"job": {"spec": {}}}},
+            ]},
+            "status": {"phase": "Running", "metricResults": [{"name": "errors", "phase": "Running", "dryRun": true}]},
+        });
+        let seen = Seen { version: "3".to_owned(), uid: "a".to_owned() };
+        scene.stores.runs.apply(Key::new("ns", "check"), seen, AnalysisRun::keep(object, None).unwrap());
+        let object =
+            json!({"spec": {"metrics": [{"name": "errors", "provider": {"web": {"url": "http://x"}}}]}});
+        let seen = Seen { version: "4".to_owned(), uid: "t".to_owned() };
+        let template = AnalysisTemplateSpec::keep(object, None).unwrap();
+        scene.stores.templates.apply(Key::new("ns", "errors"), seen, template);
+        shows(
+            scene,
+            &[
+                r#"experiment_info{namespace="ns",name="compare",phase="Running"} 1.0"#,
+                r#"experiment_phase{namespace="ns",name="compare",phase="Failed"} 0.0"#,
+                r#"analysis_run_info{namespace="ns",name="check",phase="Running"} 1.0"#,
+                r#"analysis_run_phase{namespace="ns",name="check",phase="Error"} 0.0"#,
+                r#"analysis_run_metric_type{namespace="ns",name="check",metric="smoke",type="Job"} 1.0"#,
+                r#"analysis_run_metric_phase{namespace="ns",name="check",metric="errors",type="Prometheus",dry_run="true",phase="Running"} 1.0"#,
+                r#"analysis_run_metric_phase{namespace="ns",name="check",metric="smoke",type="Job",dry_run="false",phase="Pending"} 1.0"#,
+                r#"analysis_template_info{namespace="ns",name="errors"} 1.0"#,
+                r#"analysis_template_metric_info{namespace="ns",name="errors",type="WebMetric",metric="errors"} 1.0"#,
+                concat!(r#"argo_rollouts_controller_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1.0"#),
+                concat!(r#"build_info{version=""#, env!("CARGO_PKG_VERSION"), r#"",goversion="",goarch=""#),
+                "# HELP build_info A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.\n",
+                "# HELP experiment_info Information about Experiment.\n",
+                "# HELP analysis_run_metric_phase Information on the duration of a specific metric in the Analysis Run\n",
+            ],
+        );
+    }
+
+    /// Upstream's metric has phases of its own.
+    #[test]
+    fn phases_follow_the_reason_of_progressing() {
+        let rows = [
+            ("NewReplicaSetAvailable", "Completed"),
+            ("RolloutPaused", "Paused"),
+            ("ReplicaSetCreateError", "Error"),
+            ("ProgressDeadlineExceeded", "Timeout"),
+            ("RolloutAborted", "Abort"),
+            ("ReplicaSetUpdated", "Progressing"),
+        ];
+        for (reason, wanted) in rows {
+            let condition = json!({"type": "Progressing", "status": "True", "reason": reason, "message": ""});
+            let rollout = json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
+                "spec": {}, "status": {"conditions": [condition]},
+            });
+            assert_eq!(phase(&serde_json::from_value(rollout).unwrap()), wanted);
         }
     }
 
@@ -382,6 +588,10 @@ mod tests {
     fn processor_time_is_read_past_a_name_with_blanks() {
         let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 4 0 100 1 2";
         assert_eq!(processor_ticks(stat), Some(300.0));
-        assert_eq!(resident("VmPeak: 9 kB\nVmRSS:\t  2048 kB\n"), Some(2048.0));
+        assert_eq!(start_ticks(stat), Some(100.0));
+        assert_eq!(memory("VmPeak: 9 kB\nVmRSS:\t  2048 kB\n", "VmRSS:"), Some(2048.0));
+        assert_eq!(boot_seconds("ctxt 7\nbtime 1700000000\n"), Some(1_700_000_000.0));
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024    4096   files\n";
+        assert_eq!(max_files(limits), Some(1024.0));
     }
 }

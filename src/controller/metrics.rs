@@ -25,6 +25,14 @@ use crate::store::Key;
 const STUCK_FAILING: Duration = Duration::from_secs(300);
 const STUCK_BUSY: Duration = Duration::from_secs(60);
 
+/// What is counted about an object that is gone stays for a scrape of each minute, as with upstream.
+const SCRAPED_WITHIN: Duration = Duration::from_secs(65);
+
+/// Series of requests that name an object, at most; requests about others beyond that count without their names.
+const NAMED_MAX: usize = 10_000;
+/// What stands for a name that is not told, as upstream has it.
+const NO_NAME: &str = "N/A";
+
 type Labels<const N: usize> = [(&'static str, String); N];
 
 /// A count whose name must not get the ending `_total`, because upstream's has none.
@@ -122,7 +130,9 @@ pub(crate) struct Metrics {
     experiment_reconcile: Family<Labels<2>, Histogram>,
     experiment_reconcile_error: Family<Labels<2>, Tally>,
     rollout_events: Family<Labels<4>, Counter>,
-    requests: Family<Labels<3>, Counter>,
+    requests: Family<Labels<5>, Counter>,
+    /// The series of requests that name an object, so that they can be bounded and forgotten with it.
+    named_requests: Mutex<BTreeSet<Labels<5>>>,
     failures: Family<Labels<1>, Counter>,
     panics: Counter,
     breaches: Family<Labels<1>, Counter>,
@@ -147,6 +157,7 @@ impl Default for Metrics {
             experiment_reconcile_error: Family::default(),
             rollout_events: Family::default(),
             requests: Family::default(),
+            named_requests: Mutex::default(),
             failures: Family::default(),
             panics: Counter::default(),
             breaches: Family::default(),
@@ -169,24 +180,24 @@ impl Metrics {
             "Rollout reconciliation performance",
             self.rollout_reconcile.clone(),
         );
-        let errors = "Errors occurring during the rollout";
+        let errors = "Error occurring during the rollout";
         registry.register("rollout_reconcile_error", errors, self.rollout_reconcile_error.clone());
         registry.register(
             "analysis_run_reconcile",
             "Analysis Run reconciliation performance",
             self.run_reconcile.clone(),
         );
-        let errors = "Errors occurring during the analysis run";
+        let errors = "Error occurring during the analysis run";
         registry.register("analysis_run_reconcile_error", errors, self.run_reconcile_error.clone());
         registry.register(
             "experiment_reconcile",
             "Experiments reconciliation performance",
             self.experiment_reconcile.clone(),
         );
-        let errors = "Errors occurring during the experiment";
+        let errors = "Error occurring during the experiment";
         registry.register("experiment_reconcile_error", errors, self.experiment_reconcile_error.clone());
         registry.register("rollout_events", "Count of rollout events", self.rollout_events.clone());
-        let requests = "Number of kubernetes requests executed by the controller";
+        let requests = "Number of kubernetes requests executed during application reconciliation";
         registry.register("controller_clientset_k8s_request", requests, self.requests.clone());
         registry.register(
             "tidegate_rollout_failures",
@@ -243,17 +254,29 @@ impl Metrics {
         });
     }
 
-    /// Forgets the series of an object that is gone.
-    pub(crate) fn forget(&self, which: Loop, key: &Key) {
+    /// Forgets an object that is gone, and its series once they have been scraped a last time.
+    pub(crate) fn forget(self: &Arc<Self>, which: Loop, key: &Key) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = if which == Loop::Rollout { standings.remove(key) } else { None };
+        drop(standings);
+        let events = standing.map(|standing| standing.events).unwrap_or_default();
+        let (metrics, key) = (Arc::clone(self), key.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(SCRAPED_WITHIN).await;
+            metrics.forget_series(which, &key, events);
+        });
+    }
+
+    fn forget_series(&self, which: Loop, key: &Key, events: BTreeSet<[String; 2]>) {
         let labels = labels(key);
         match which {
             Loop::Rollout => {
                 self.rollout_reconcile.remove(&labels);
                 self.rollout_reconcile_error.remove(&labels);
-                let standing = self.standings.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-                for event in standing.into_iter().flat_map(|standing| standing.events) {
+                for event in events {
                     self.rollout_events.remove(&event_labels(key, event));
                 }
+                self.forget_requests("rollouts", key);
             }
             Loop::Run => {
                 self.run_reconcile.remove(&labels);
@@ -320,11 +343,44 @@ impl Metrics {
         self.events_dropped.inc();
     }
 
-    /// Notes a request to the API server; status 0 means that there was no answer.
-    pub(crate) fn requested(&self, kind: &str, verb: &'static str, status: u16) {
+    /// Notes a request to the API server; status 0 means that there was no answer. `name` is the object's, if it is told.
+    pub(crate) fn requested(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: Option<&str>,
+        verb: &'static str,
+        status: u16,
+    ) {
+        let labels = |name: &str| {
+            [
+                ("kind", kind.to_owned()),
+                ("namespace", namespace.to_owned()),
+                ("name", name.to_owned()),
+                ("verb", verb.to_owned()),
+                ("status_code", status.to_string()),
+            ]
+        };
         let labels =
-            [("kind", kind.to_owned()), ("verb", verb.to_owned()), ("status_code", status.to_string())];
+            name.map(labels).filter(|labels| self.may_name(labels)).unwrap_or_else(|| labels(NO_NAME));
         self.requests.get_or_create(&labels).inc();
+    }
+
+    fn may_name(&self, labels: &Labels<5>) -> bool {
+        let mut named = self.named_requests.lock().unwrap_or_else(PoisonError::into_inner);
+        named.contains(labels) || named.len() < NAMED_MAX && named.insert(labels.clone())
+    }
+
+    fn forget_requests(&self, of: &str, key: &Key) {
+        let mut named = self.named_requests.lock().unwrap_or_else(PoisonError::into_inner);
+        named.retain(|labels| {
+            let [(_, kind), (_, namespace), (_, name), _, _] = labels;
+            let is_gone = kind == of && *namespace == key.namespace && *name == key.name;
+            if is_gone {
+                self.requests.remove(labels);
+            }
+            !is_gone
+        });
     }
 
     /// Notes that a watch failed.
@@ -378,27 +434,67 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn names_are_those_that_dashboards_know() {
-        let metrics = Metrics::default();
+        let metrics = Arc::new(Metrics::default());
         let key = Key::new("ns", "shop");
         metrics.round_begins(&key);
         metrics.round_ended(&key, Duration::from_millis(2), Err("conflict"));
+        for which in [Loop::Run, Loop::Experiment] {
+            metrics.took(which, &key, Duration::from_millis(200));
+            metrics.failed(which, &key);
+        }
         metrics.event("Rollout", &key, "Normal", "RolloutUpdated");
         metrics.event("AnalysisRun", &key, "Normal", "MetricSuccessful");
-        metrics.requested("rollouts", "Patch", 200);
+        metrics.requested("rollouts", "ns", Some("shop"), "Patch", 200);
+        metrics.requested("replicasets", "ns", None, "Patch", 409);
         let written = text(&metrics);
         for line in [
             r#"rollout_reconcile_error{namespace="ns",name="shop"} 1"#,
             r#"rollout_reconcile_bucket{le="0.01",namespace="ns",name="shop"} 1"#,
             r#"rollout_events_total{namespace="ns",name="shop",type="Normal",reason="RolloutUpdated"} 1"#,
-            r#"controller_clientset_k8s_request_total{kind="rollouts",verb="Patch",status_code="200"} 1"#,
+            r#"controller_clientset_k8s_request_total{kind="rollouts",namespace="ns",name="shop",verb="Patch",status_code="200"} 1"#,
+            r#"controller_clientset_k8s_request_total{kind="replicasets",namespace="ns",name="N/A",verb="Patch",status_code="409"} 1"#,
+            r#"analysis_run_reconcile_bucket{le="0.25",namespace="ns",name="shop"} 1"#,
+            r#"experiment_reconcile_bucket{le="0.15",namespace="ns",name="shop"} 0"#,
+            r#"experiment_reconcile_error{namespace="ns",name="shop"} 1"#,
+            "# HELP controller_clientset_k8s_request Number of kubernetes requests executed during application reconciliation.",
+            "# HELP rollout_reconcile Rollout reconciliation performance.",
+            "# HELP rollout_reconcile_error Error occurring during the rollout.",
+            "# HELP analysis_run_reconcile Analysis Run reconciliation performance.",
+            "# HELP analysis_run_reconcile_error Error occurring during the analysis run.",
+            "# HELP experiment_reconcile Experiments reconciliation performance.",
+            "# HELP experiment_reconcile_error Error occurring during the experiment.",
+            "# HELP rollout_events Count of rollout events.",
             r#"tidegate_rollout_failures_total{class="conflict"} 1"#,
         ] {
             assert!(written.contains(line), "{line} is missing in\n{written}");
         }
         assert!(!written.contains("MetricSuccessful"));
-        metrics.forget(Loop::Rollout, &key);
+        for which in [Loop::Rollout, Loop::Run, Loop::Experiment] {
+            metrics.forget(which, &key);
+        }
+        assert_eq!(metrics.standings().len(), 0);
+        tokio::time::sleep(SCRAPED_WITHIN - Duration::from_secs(1)).await;
+        assert!(text(&metrics).contains("rollout_reconcile_error{"), "a last scrape is to come");
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let written = text(&metrics);
         assert!(!written.contains("rollout_reconcile_error{") && !written.contains("rollout_events_total{"));
+        assert!(!written.contains(r#"name="shop""#), "{written}");
+        assert!(written.contains(r#"kind="replicasets""#));
+    }
+
+    #[test]
+    fn requests_that_name_objects_are_bounded() {
+        let metrics = Metrics::default();
+        for number in 0..=NAMED_MAX {
+            metrics.requested("services", "ns", Some(&format!("s{number}")), "Patch", 200);
+        }
+        let written = text(&metrics);
+        assert!(written.contains(&format!(r#"name="s{}""#, NAMED_MAX - 1)));
+        assert!(!written.contains(&format!(r#"name="s{NAMED_MAX}""#)));
+        assert!(
+            written
+                .contains(r#"{kind="services",namespace="ns",name="N/A",verb="Patch",status_code="200"} 1"#)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,6 @@ use tracing::{debug, error, info, warn};
 
 use crate::apply::{Failed, Hand, kind_of};
 use crate::events::{Recorder, Subject};
-use crate::failure::{Class, was_refused};
 use crate::metrics::{Decided, Loop, Metrics};
 use crate::observe::{Observed, observe};
 use crate::options::HoldAborted;
@@ -99,7 +98,7 @@ impl Rollouts {
             Err(failed) => {
                 memory.taken.extend(failed.taken.clone());
                 self.metrics.round_ended(&key, took, Err(failed.class.name()));
-                tell_failure(&key, &failed);
+                failed.tell("Rollout", &key);
                 failed.class.next()
             }
         }
@@ -203,30 +202,16 @@ impl Rollouts {
 
 /// The name of a reason's variant: few values, so that it can be a label.
 fn reason(because: &Because) -> String {
-    let text = format!("{because:?}");
+    let text =
+        if let Because::Moves(moves) = because { format!("{moves:?}") } else { format!("{because:?}") };
     text.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
-}
-
-fn tell_failure(key: &Key, failed: &Failed) {
-    match failed.class {
-        Class::Unreachable if was_refused(&failed.source) => {
-            debug!(rollout = %key, error = %failed, "stopped")
-        }
-        // Somebody was faster; the next round sees what they did.
-        Class::Gone | Class::Conflict => debug!(rollout = %key, error = %failed, "planning again"),
-        Class::Throttled(_) | Class::Denied | Class::Unreachable => {
-            warn!(rollout = %key, class = failed.class.name(), error = %failed, "round failed");
-        }
-        Class::Bug => {
-            error!(rollout = %key, error = %failed, "round failed: this is a bug, please report it")
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
     use tidegate_engine::fence::Seen;
+    use tidegate_engine::plan::Move;
 
     use super::*;
     use crate::events::{self, Writer};
@@ -303,6 +288,7 @@ mod tests {
     fn a_reason_is_the_name_of_its_variant() {
         assert_eq!(reason(&Because::Settled), "Settled");
         assert_eq!(reason(&Because::UserPaused), "UserPaused");
+        assert_eq!(reason(&Because::Moves(Move::History { name: "x".to_owned() })), "History");
         assert_eq!(reason(&Because::WaitingForRun { run: "x y".to_owned() }), "WaitingForRun");
     }
 }

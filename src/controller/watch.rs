@@ -4,6 +4,7 @@
 //! Input: watch streams. Output: stores, and keys in the queues. One malformed object is left out and told;
 //! the others go on. It must never decide anything.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -410,11 +411,19 @@ impl Backoff for Delay {
     fn reset(&mut self) {}
 }
 
+/// Wakes a Rollout, and the Experiments that it made: their pods go by what it gives them and has noticed.
 fn wake_by_rollout(scene: &Scene, change: &Change<RolloutFacts>) {
     if let Some((kind, _)) = change.new.as_ref().and_then(|facts| facts.uses.workload.as_ref()) {
         scene.stores.workloads.of(*kind).want();
     }
     scene.rollouts.push(change.key.clone());
+    let uids: BTreeSet<_> = change
+        .old
+        .iter()
+        .chain(&change.new)
+        .filter_map(|facts| facts.rollout.metadata.uid.as_ref())
+        .collect();
+    uids.into_iter().for_each(|uid| wake_experiments_of(scene, &change.key.namespace, uid));
 }
 
 /// Wakes the Rollout or Experiment that controls a ReplicaSet, those that could claim it, and those that wait for its
@@ -441,9 +450,17 @@ fn wake_by_service(scene: &Scene, change: &Change<Service>) {
     wake_found(scene, &change.key.namespace, &user_of(&change.key.name));
 }
 
+/// Wakes the Rollouts that use a Service, and those whose Experiments have it: they give it a share of the traffic.
 fn wake_by_slice(scene: &Scene, change: &Change<Slice>) {
+    let namespace = &change.key.namespace;
     for slice in change.old.iter().chain(&change.new) {
-        wake_found(scene, &change.key.namespace, &user_of(&slice.service));
+        let by = user_of(&slice.service);
+        wake_found(scene, namespace, &by);
+        scene.stores.experiments.visit_found(namespace, &by, |_, experiment| {
+            if let Some(rollout) = rollout_of(&experiment.value) {
+                scene.rollouts.push_soon(Key::new(namespace, rollout));
+            }
+        });
     }
 }
 
@@ -467,6 +484,7 @@ pub(crate) fn wake_by_route(scene: &Scene, kind: &str, change: &Change<Value>) {
             |object: Option<&Value>| facts.uses.routes_through(namespace, kind, &change.key, object);
         if sides.into_iter().any(through) {
             scene.rollouts.push(Key::new(namespace, name));
+            wake_experiments_by(scene, namespace, facts);
         }
     });
 }
@@ -476,6 +494,7 @@ pub(crate) fn wake_by_kind(scene: &Scene, kind: &str) {
     scene.stores.rollouts.visit_all(|namespace, name, facts| {
         if facts.uses.routes_by(kind) {
             scene.rollouts.push(Key::new(namespace, name));
+            wake_experiments_by(scene, namespace, facts);
         }
     });
 }
@@ -500,11 +519,29 @@ fn wake_by_run(scene: &Scene, change: &Change<AnalysisRun>) {
 fn wake_by_experiment(scene: &Scene, change: &Change<Experiment>) {
     scene.experiments.push(change.key.clone());
     let Some(experiment) = change.new.as_ref().or(change.old.as_ref()) else { return };
-    let mut owners = experiment.metadata.owner_references.iter().flatten();
-    let owner = owners.find(|owner| owner.controller == Some(true) && owner.kind == "Rollout");
-    if let Some(owner) = owner {
-        scene.rollouts.push(Key::new(&change.key.namespace, &owner.name));
+    if let Some(rollout) = rollout_of(experiment) {
+        scene.rollouts.push(Key::new(&change.key.namespace, rollout));
     }
+}
+
+/// The Rollout that made an Experiment for one of its steps.
+pub(crate) fn rollout_of(experiment: &Experiment) -> Option<&str> {
+    let mut owners = experiment.metadata.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true) && owner.kind == "Rollout")?;
+    Some(&owner.name)
+}
+
+fn wake_experiments_by(scene: &Scene, namespace: &str, facts: &RolloutFacts) {
+    let uid = facts.rollout.metadata.uid.as_ref();
+    uid.into_iter().for_each(|uid| wake_experiments_of(scene, namespace, uid));
+}
+
+/// Wakes the Experiments that a Rollout made, by its uid.
+fn wake_experiments_of(scene: &Scene, namespace: &str, rollout: &str) {
+    let experiments = &scene.experiments;
+    scene.stores.experiments.visit_found(namespace, rollout, |name, _| {
+        experiments.push(Key::new(namespace, name));
+    });
 }
 
 fn wake_experiments(scene: &Scene, namespace: &str, concerned: impl Fn(&str, &Experiment) -> bool) {
@@ -550,7 +587,115 @@ fn wake_where(scene: &Scene, namespace: &str, concerned: impl Fn(&RolloutFacts) 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::json;
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::work::Next;
+
+    /// A Rollout behind an HTTPRoute, the Experiment of its step, and another Experiment.
+    fn scene() -> Scene {
+        let scene = Scene::default();
+        let gateway = json!({"argoproj-labs/gatewayAPI": {"httpRoute": "shop"}});
+        apply(
+            &scene.stores.rollouts,
+            "shop",
+            json!({
+                "metadata": {"name": "shop", "namespace": "ns", "uid": "r1"},
+                "spec": {
+                    "selector": {"matchLabels": {"app": "shop"}}, "template": {},
+                    "strategy": {"canary": {
+                        "stableService": "stable", "canaryService": "canary", "trafficRouting": {"plugins": gateway},
+                    }},
+                },
+            }),
+        );
+        let owner =
+            json!([{"apiVersion": "x", "kind": "Rollout", "name": "shop", "uid": "r1", "controller": true}]);
+        apply(
+            &scene.stores.experiments,
+            "compare",
+            json!({
+                "metadata": {"name": "compare", "namespace": "ns", "ownerReferences": owner},
+                "spec": {"templates": []},
+                "status": {"templateStatuses": [{"name": "old", "serviceName": "compare-old"}]},
+            }),
+        );
+        let other = json!({"metadata": {"name": "other", "namespace": "ns"}, "spec": {"templates": []}});
+        apply(&scene.stores.experiments, "other", other);
+        scene
+    }
+
+    fn apply<T: Facts>(store: &Store<T>, name: &str, object: Value) -> Change<T> {
+        let facts = T::keep(object, None).unwrap();
+        store.apply(Key::new("ns", name), Seen { version: "1".to_owned(), uid: "u".to_owned() }, facts)
+    }
+
+    /// The Rollouts and Experiments that something wakes.
+    async fn woken(scene: &Scene, wake: impl FnOnce(&Scene)) -> (Vec<String>, Vec<String>) {
+        let (rollouts, experiments) = (Mutex::default(), Mutex::default());
+        let note = |names: &'static str, into: &Mutex<Vec<String>>, key: &Key| {
+            assert_eq!(key.namespace, "ns", "{names}");
+            into.lock().unwrap().push(key.name.clone());
+        };
+        let (end_rollouts, rollouts_end) = oneshot::channel::<()>();
+        let (end_experiments, experiments_end) = oneshot::channel::<()>();
+        let look = |key: Key| {
+            note("rollouts", &rollouts, &key);
+            std::future::ready(Next::Idle)
+        };
+        let work = scene.rollouts.work(Vec::new(), 4, async { drop(rollouts_end.await) }, look, |_| {});
+        let look = |key: Key| {
+            note("experiments", &experiments, &key);
+            std::future::ready(Next::Idle)
+        };
+        let beside =
+            scene.experiments.work(Vec::new(), 4, async { drop(experiments_end.await) }, look, |_| {});
+        let tell = async {
+            tokio::task::yield_now().await;
+            wake(scene);
+            // Virtual time: long enough for what is gathered.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            end_rollouts.send(()).unwrap();
+            end_experiments.send(()).unwrap();
+        };
+        tokio::join!(work, beside, tell);
+        (rollouts.into_inner().unwrap(), experiments.into_inner().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endpoints_of_an_experiment_wake_the_rollout_that_gives_it_a_share() {
+        let scene = scene();
+        let slice = |service: &str| {
+            json!({
+                "metadata": {"name": "s", "namespace": "ns", "labels": {"kubernetes.io/service-name": service}},
+                "endpoints": [],
+            })
+        };
+        let change = apply(&scene.stores.slices, "s", slice("compare-old"));
+        let (rollouts, experiments) = woken(&scene, |scene| wake_by_slice(scene, &change)).await;
+        assert_eq!((rollouts, experiments), (vec!["shop".to_owned()], Vec::new()));
+        let change = apply(&scene.stores.slices, "t", slice("elsewhere"));
+        let (rollouts, _) = woken(&scene, |scene| wake_by_slice(scene, &change)).await;
+        assert_eq!(rollouts, Vec::<String>::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rollout_and_its_routes_wake_its_experiments() {
+        let scene = scene();
+        let both = (vec!["shop".to_owned()], vec!["compare".to_owned()]);
+        let rollout = scene.stores.rollouts.value("ns", "shop");
+        let change = Change { key: Key::new("ns", "shop"), old: None, new: rollout };
+        assert_eq!(woken(&scene, |scene| wake_by_rollout(scene, &change)).await, both);
+        let route = json!({"metadata": {"name": "shop", "namespace": "ns"}, "spec": {}});
+        let change = apply(&scene.stores.http_routes.store, "shop", route);
+        assert_eq!(woken(&scene, |scene| wake_by_route(scene, "HTTPRoute", &change)).await, both);
+        assert_eq!(woken(&scene, |scene| wake_by_kind(scene, "HTTPRoute")).await, both);
+        let none = (Vec::new(), Vec::new());
+        assert_eq!(woken(&scene, |scene| wake_by_kind(scene, "GRPCRoute")).await, none);
+    }
 
     #[test]
     fn instances_see_their_own_objects_only() {

@@ -56,23 +56,83 @@ impl Next {
 #[derive(Debug)]
 pub(crate) struct Queue<K> {
     sender: Mutex<Option<UnboundedSender<ScheduleRequest<K>>>>,
+    load: Mutex<Load<K>>,
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self { sender: Mutex::new(None) }
+        Self { sender: Mutex::new(None), load: Mutex::default() }
     }
 }
 
+/// What a queue has had to do.
+#[derive(Debug)]
+struct Load<K> {
+    /// Keys that somebody pushed and that nobody has looked at since.
+    waiting: BTreeSet<K>,
+    adds: u64,
+    retries: u64,
+}
+
+impl<K> Default for Load<K> {
+    fn default() -> Self {
+        Self { waiting: BTreeSet::new(), adds: 0, retries: 0 }
+    }
+}
+
+/// The load of a queue in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Keys that wait for a look.
+    pub(crate) depth: usize,
+    /// Looks that somebody, or the time, asked for.
+    pub(crate) adds: u64,
+    /// Failures, each of which asks for another look.
+    pub(crate) retries: u64,
+}
+
 impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
+    /// Tells the load so far.
+    pub(crate) fn counts(&self) -> Counts {
+        let is_worked_off = self.is_worked_off();
+        let load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        let depth = if is_worked_off { load.waiting.len() } else { 0 };
+        Counts { depth, adds: load.adds, retries: load.retries }
+    }
+
     /// Asks for a key to be looked at as soon as there is room.
     pub(crate) fn push(&self, key: K) {
+        self.wait(&key);
         self.push_at(key, Instant::now());
     }
 
     /// Asks for a key to be looked at when more news of the kind will have come in, unless it is looked at earlier.
     pub(crate) fn push_soon(&self, key: K) {
+        self.wait(&key);
         self.push_at(key, Instant::now() + GATHER);
+    }
+
+    fn is_worked_off(&self) -> bool {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.as_ref().is_some_and(|sender| !sender.is_closed())
+    }
+
+    /// Notes that a key waits, unless nobody works the queue off, which drops it.
+    fn wait(&self, key: &K) {
+        if self.is_worked_off() {
+            let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+            if load.waiting.insert(key.clone()) {
+                load.adds += 1;
+            }
+        }
+    }
+
+    /// Notes that a key is looked at; one that does not wait is due by its time.
+    fn begin(&self, key: &K) {
+        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        if !load.waiting.remove(key) {
+            load.adds += 1;
+        }
     }
 
     fn push_at(&self, key: K, run_at: Instant) {
@@ -97,6 +157,7 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
         F: Future<Output = Next> + Send + 'static,
     {
         let (sender, requests) = mpsc::unbounded();
+        self.load.lock().unwrap_or_else(PoisonError::into_inner).waiting.clear();
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         for key in first {
             self.push(key);
@@ -121,6 +182,7 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
                     self.later(key, next.unwrap_or(Next::Failed { at_least: BACKOFF_LONGEST }), &mut failures);
                 }
                 Some(key) = free.next() => {
+                    self.begin(&key);
                     busy.insert(key.clone());
                     let attempt = AssertUnwindSafe(attend(key.clone())).catch_unwind();
                     tasks.spawn(async move { (key, attempt.await.ok()) });
@@ -142,6 +204,7 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
                 return;
             }
             Next::Failed { at_least } => {
+                self.load.lock().unwrap_or_else(PoisonError::into_inner).retries += 1;
                 let in_a_row = failures.entry(key.clone()).or_default();
                 *in_a_row += 1;
                 backoff(*in_a_row).max(at_least)
@@ -197,13 +260,18 @@ mod tests {
             worker.work(vec!["a".to_owned()], 4, async { drop(stopped.await) }, attend, |_| {}).await;
         });
         let first = called.recv().await.unwrap();
+        assert_eq!(queue.counts(), Counts { depth: 0, adds: 1, retries: 0 });
         queue.push("a".to_owned());
         queue.push("a".to_owned());
+        assert_eq!(queue.counts(), Counts { depth: 1, adds: 2, retries: 0 });
         first.send(()).unwrap();
         let second = called.recv().await.unwrap();
+        assert_eq!(queue.counts().depth, 0);
         second.send(()).unwrap();
         stop.send(()).unwrap();
         loop_task.await.unwrap();
+        queue.push("a".to_owned());
+        assert_eq!(queue.counts(), Counts { depth: 0, adds: 2, retries: 0 }, "nobody works it off");
         assert!(called.try_recv().is_err(), "two pushes while in progress make one more look");
     }
 
@@ -265,5 +333,6 @@ mod tests {
         };
         queue.work(vec!["a".to_owned()], 1, async { drop(finished.await) }, attend, count).await;
         assert_eq!((attempts.load(Ordering::SeqCst), panics.load(Ordering::SeqCst)), (2, 1));
+        assert_eq!(queue.counts(), Counts { depth: 0, adds: 2, retries: 1 });
     }
 }

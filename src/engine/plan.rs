@@ -2,8 +2,10 @@
 //!
 //! Input: none. Output: types only. A plan is complete: whoever applies it has no choice left to make.
 
+mod moves;
 mod text;
 
+pub use moves::Move;
 pub(crate) use text::{ending_text, notices_text, patch_text};
 
 use std::collections::BTreeMap;
@@ -192,6 +194,8 @@ pub enum Because {
     /// Everything is as the Rollout wants it.
     #[default]
     Settled,
+    /// The controller moves something, at once: no wait.
+    Moves(Move),
     /// The Rollout is being deleted; Kubernetes collects what it owns.
     Deleting,
     /// The spec cannot be acted on; the message says what to change.
@@ -199,14 +203,6 @@ pub enum Because {
     /// The spec asks for something that this version does not serve. The Rollout is left exactly as it is; the
     /// shell tells once per generation, by an Event, a metric and a line in the log.
     Unserved { what: String },
-    /// A ReplicaSet for the current template was missing.
-    NewTemplate { hash: String },
-    /// The template or the steps changed, so the update starts over.
-    UpdateStarted { hash: String },
-    /// `spec.replicas` changed; only ReplicaSets are resized in this round.
-    ScalingEvent { replicas: i32 },
-    /// A ReplicaSet gets the size that the current weight asks for.
-    Resize { set: String, from: i32, to: i32 },
     /// A ReplicaSet needs more available pods; `trouble` is what the pods themselves report.
     WaitingForPods { set: String, ready: i32, need: i32, trouble: Option<String> },
     /// Kubernetes has not yet acted on the new size of a ReplicaSet.
@@ -219,14 +215,6 @@ pub enum Because {
     WeightNotYetSeen { router: String, want: i32 },
     /// A route shows its weight, but those who serve it have not taken it up.
     WeightNotAccepted { why: String },
-    /// The weight of the canary changes.
-    Weight { from: Option<i32>, to: i32, of: i32 },
-    /// Requests go to the canary by these routes of steps, and by no others.
-    StepRoutes { names: Vec<String> },
-    /// Services of the Experiment get shares of the traffic, each as `service weight`, and no others.
-    ExperimentShares { shares: Vec<String> },
-    /// Traffic goes to the revision that the Service stands for.
-    PointService { service: String, hash: String },
     /// A pause step: until a time, or until somebody resumes.
     Paused { step: Option<i32>, until: Option<Timestamp> },
     /// `spec.paused` is set.
@@ -239,18 +227,10 @@ pub enum Because {
     WaitingForExperiment { experiment: String },
     /// The Experiment of the current step cannot be made; the message says why.
     ExperimentRefused { why: String },
-    /// The current step has no Experiment yet.
-    ExperimentNeeded { experiment: String },
-    /// An Experiment of another step or update.
-    ExperimentNotNeeded { experiment: String },
     /// An AnalysisRun must come to a verdict first.
     WaitingForRun { run: String },
     /// The AnalysisRun that the update needs cannot be made; the message says why.
     RunRefused { why: String },
-    /// A run that the current step or the background analysis needs.
-    RunNeeded { run: String },
-    /// A run that is no longer needed.
-    RunNotNeeded { run: String },
     /// The update is aborted; traffic belongs to the stable revision.
     Aborted { why: String },
     /// The update brings content that was aborted before, so it has not begun.
@@ -267,40 +247,18 @@ pub enum Because {
     Restarting { at: Timestamp, left: usize },
     /// A restart that begins at a later time.
     RestartLater { at: Timestamp },
-    /// The current step is done.
-    StepDone { step: i32, of: i32 },
-    /// The update is complete: the new revision is the stable one.
-    Promoted { why: String },
-    /// The Rollout's own pods take over from those of the workload that it refers to.
-    WorkloadMakesRoom { available: i32, of: i32 },
-    /// Old ReplicaSets, AnalysisRuns beyond the history limits.
-    History { name: String },
-    /// Conditions are brought in line with a pause or a resume that somebody asked for.
-    PauseNoticed,
-    /// Pods of a ReplicaSet get the labels and annotations of their role.
-    RoleMetadata { set: String },
-    /// The revision number or other bookkeeping on a ReplicaSet or Rollout.
-    Bookkeeping,
-    /// The status is brought up to date with what was observed.
-    StatusMoved,
 }
 
 impl fmt::Display for Because {
-    #[expect(clippy::too_many_lines, reason = "one sentence for each reason")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Moves(moves) => moves.fmt(f),
             Self::Settled => write!(f, "everything is as wanted"),
             Self::Deleting => write!(f, "the Rollout is being deleted"),
             Self::InvalidSpec { message } => write!(f, "the spec must be changed: {message}"),
             Self::Unserved { what } => {
                 write!(f, "left untouched, because this version does not serve it: {what}")
             }
-            Self::NewTemplate { hash } => write!(f, "no ReplicaSet has the template {hash}"),
-            Self::UpdateStarted { hash } => {
-                write!(f, "the template or the steps changed: update to {hash} starts")
-            }
-            Self::ScalingEvent { replicas } => write!(f, "spec.replicas is now {replicas}"),
-            Self::Resize { set, from, to } => write!(f, "ReplicaSet {set} goes from {from} to {to}"),
             Self::WaitingForPods { set, ready, need, trouble } => {
                 write!(f, "waiting for pods of {set}: {ready} of {need} available")?;
                 trouble.as_ref().map_or(Ok(()), |t| write!(f, " ({t})"))
@@ -316,19 +274,6 @@ impl fmt::Display for Because {
                 write!(f, "waiting for {router} to show weight {want}")
             }
             Self::WeightNotAccepted { why } => write!(f, "waiting for the weight to be taken up: {why}"),
-            Self::Weight { from: Some(from), to, of } => write!(f, "canary weight {from} to {to} of {of}"),
-            Self::Weight { from: None, to, of } => write!(f, "canary weight {to} of {of}"),
-            Self::StepRoutes { names } if names.is_empty() => {
-                write!(f, "no route of a step is wanted any more")
-            }
-            Self::StepRoutes { names } => write!(f, "steps ask for the routes {}", names.join(", ")),
-            Self::ExperimentShares { shares } if shares.is_empty() => {
-                write!(f, "no Service of an Experiment gets traffic any more")
-            }
-            Self::ExperimentShares { shares } => {
-                write!(f, "the Experiment asks for the weights {}", shares.join(", "))
-            }
-            Self::PointService { service, hash } => write!(f, "Service {service} selects revision {hash}"),
             Self::Paused { step, until } => {
                 match step {
                     Some(step) => write!(f, "paused at step {}", step + 1)?,
@@ -346,14 +291,8 @@ impl fmt::Display for Because {
             }
             Self::WaitingForExperiment { experiment } => write!(f, "waiting for Experiment {experiment}"),
             Self::ExperimentRefused { why } => write!(f, "the step's Experiment cannot be made: {why}"),
-            Self::ExperimentNeeded { experiment } => write!(f, "Experiment {experiment} is needed"),
-            Self::ExperimentNotNeeded { experiment: name } => {
-                write!(f, "Experiment {name} is no longer needed")
-            }
             Self::WaitingForRun { run } => write!(f, "waiting for AnalysisRun {run}"),
             Self::RunRefused { why } => write!(f, "the update's AnalysisRun cannot be made: {why}"),
-            Self::RunNeeded { run } => write!(f, "AnalysisRun {run} is needed"),
-            Self::RunNotNeeded { run } => write!(f, "AnalysisRun {run} is no longer needed"),
             Self::Aborted { why } if why.is_empty() => write!(f, "aborted"),
             Self::Aborted { why } => write!(f, "aborted: {why}"),
             Self::Held { why } => write!(f, "{why}"),
@@ -375,16 +314,6 @@ impl fmt::Display for Because {
             }
             Self::Restarting { at, left } => write!(f, "restarting pods from before {at}: {left} left"),
             Self::RestartLater { at } => write!(f, "pods are restarted at {at}"),
-            Self::StepDone { step, of } => write!(f, "step {step} of {of} is done"),
-            Self::Promoted { why } => write!(f, "promoted: {why}"),
-            Self::WorkloadMakesRoom { available, of } => {
-                write!(f, "{available} of {of} pods of the Rollout are available")
-            }
-            Self::History { name } => write!(f, "{name} is beyond the history limit"),
-            Self::PauseNoticed => write!(f, "conditions follow the pause"),
-            Self::RoleMetadata { set } => write!(f, "pods of {set} get the metadata of their role"),
-            Self::Bookkeeping => write!(f, "bookkeeping"),
-            Self::StatusMoved => write!(f, "status follows what was observed"),
         }
     }
 }

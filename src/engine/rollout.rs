@@ -50,7 +50,7 @@ use tidegate_api::rollout::{CanaryStrategy, RolloutStatus};
 use tidegate_api::valid::{Step, ValidCanary, ValidRollout, ValidStrategy};
 
 use crate::fence::Fence;
-use crate::plan::{Because, Notice, Plan, Planned, Reference, Write};
+use crate::plan::{Because, Move, Notice, Plan, Planned, Reference, Write};
 use core::Core;
 use facts::Facts;
 use held::Memory;
@@ -190,7 +190,7 @@ fn canary_round(
     if scale::scaling_event(&facts) && !scale::halted(&facts) {
         scale::scale(&facts, pause::abort_asked(status), plan);
         // No size is decided while pods that a restart sent away are still counted.
-        let event = Because::ScalingEvent { replicas: facts.replicas };
+        let event = Because::Moves(Move::ScalingEvent { replicas: facts.replicas });
         plan.because = restart::leaving(&facts).unwrap_or(event);
         status::sizes_only(&facts, plan);
         restart::look(&facts, &[], false).write(&facts, plan);
@@ -203,11 +203,11 @@ fn canary_round(
 fn begins(world: &World, valid: &ValidRollout, plan: &mut Plan) -> bool {
     let claimed = revision::claim(world, plan);
     if !claimed && world.rollout.spec.replicas.is_none() {
-        plan.push(Write::DefaultReplicas { replicas: valid.replicas }, Because::Bookkeeping);
+        plan.push(Write::DefaultReplicas { replicas: valid.replicas }, Because::Moves(Move::Bookkeeping));
     } else if !claimed {
         return false;
     }
-    plan.because = Because::Bookkeeping;
+    plan.because = Because::Moves(Move::Bookkeeping);
     true
 }
 
@@ -219,19 +219,19 @@ fn opens(facts: &Core<'_>, plan: &mut Plan) -> bool {
         return true;
     }
     if status::notice_pause(facts, plan) {
-        plan.because = Because::PauseNoticed;
+        plan.because = Because::Moves(Move::PauseNoticed);
         return true;
     }
     revision::sync(facts, plan);
     if facts.changed() {
-        plan.because = Because::UpdateStarted { hash: facts.hash.clone() };
+        plan.because = Because::Moves(Move::UpdateStarted { hash: facts.hash.clone() });
         blue_green::sizes::keep_way_back(facts, plan);
         start_over(facts, false, plan);
         return true;
     }
     let aborted = pause::abort_asked(facts.status);
     if aborted && Memory::of(facts).is_some_and(|memory| memory.is_lifted()) {
-        plan.because = Because::StatusMoved;
+        plan.because = Because::Moves(Move::StatusMoved);
         status::retry(facts, plan);
         return true;
     }
@@ -241,7 +241,7 @@ fn opens(facts: &Core<'_>, plan: &mut Plan) -> bool {
 /// Creates the ReplicaSet of a new template and starts the update over.
 fn create(facts: &Core<'_>, plan: &mut Plan) {
     let set = revision::create(facts);
-    let because = Because::NewTemplate { hash: facts.hash.clone() };
+    let because = Because::Moves(Move::NewTemplate { hash: facts.hash.clone() });
     let notice = Notice::normal(
         "NewReplicaSetCreated",
         format!("Created ReplicaSet {} (revision {})", set.name, revision::number(facts)),
@@ -382,7 +382,11 @@ fn reason(
             runs.step.as_ref().or(runs.background.as_ref()).map(|run| run.name.clone()).unwrap_or_default();
         return Because::Inconclusive { run };
     }
-    let resize = plan.writes.iter().rev().find(|planned| matches!(planned.because, Because::Resize { .. }));
+    let resize = plan
+        .writes
+        .iter()
+        .rev()
+        .find(|planned| matches!(planned.because, Because::Moves(Move::Resize { .. })));
     if let Some(resize) = resize {
         return resize.because.clone();
     }
@@ -414,7 +418,11 @@ fn reason(
             let run = facts.step().and_then(|_| runs.because(runs.step.as_ref()));
             let waits = run.or_else(|| restart.because()).or_else(|| delayed_set(facts));
             let waits = waits.or_else(|| dynamic::stays_reached(facts)).or_else(|| sizes_to_come(facts));
-            waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved })
+            waits.unwrap_or(if plan.writes.is_empty() {
+                Because::Settled
+            } else {
+                Because::Moves(Move::StatusMoved)
+            })
         }
     }
 }

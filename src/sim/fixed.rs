@@ -46,7 +46,7 @@ mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
-    use tidegate_engine::plan::{Because, Planned, Write};
+    use tidegate_engine::plan::{Because, Move, Planned, Write};
     use tidegate_engine::rollout::plan;
     use tidegate_engine::rollout::world::{Parsed, SetStatus};
 
@@ -82,7 +82,7 @@ mod tests {
         count.set(count.get() + 1);
         let annotations = BTreeMap::from([("round".to_owned(), count.get().to_string())]);
         let write = Write::AnnotateRollout { annotations };
-        let because = Because::Bookkeeping;
+        let because = Because::Moves(Move::Bookkeeping);
         Plan { writes: vec![Planned { write, because, notices: Vec::new() }], ..Plan::default() }
     }
 

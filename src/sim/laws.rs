@@ -41,7 +41,9 @@ impl Truth<'_> {
             return Some(objection);
         }
         match write {
-            Write::Route(route) => self.raise(route).or_else(|| self.lower(route)),
+            Write::Route(route) => {
+                self.raise(route).or_else(|| self.lower(route)).or_else(|| self.shares_nothing(route))
+            }
             Write::PatchSet(patch) => self.resize(patch),
             Write::PointService { service, to, .. } => {
                 self.point(service, to).or_else(|| self.reaches_an_experiment(service, to))

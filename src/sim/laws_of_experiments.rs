@@ -5,7 +5,7 @@
 use tidegate_api::experiment::{Experiment, ExperimentStatus};
 use tidegate_api::phase::{AnalysisPhase, TemplateStatusCode};
 use tidegate_engine::experiment::{ExperimentWorld, StatusWrite, TEMPLATE_NAME, Write};
-use tidegate_engine::plan::{SetPatch, StatusWrite as RolloutStatusWrite};
+use tidegate_engine::plan::{RouteWrite, SetPatch, StatusWrite as RolloutStatusWrite};
 use tidegate_engine::rollout::world::{Service, Set};
 
 use crate::cluster::{Cluster, ROLLOUT_UID, is_of_rollout, time};
@@ -114,6 +114,20 @@ impl Truth<'_> {
             "Service {service} is pointed at the pods of {}, which are an Experiment's",
             reached.name
         ))
+    }
+
+    /// A Service gets no share of the traffic once its Experiment has let its pods go.
+    pub(crate) fn shares_nothing(&self, route: &RouteWrite) -> Option<String> {
+        let before = route.from.as_ref().map(network::reached_by).unwrap_or_default();
+        let mut given = network::reached_by(&route.to).into_iter().filter(|name| !before.contains(name));
+        given.find_map(|name| {
+            let service = self.cluster.services.object(&name)?;
+            let of_experiment = service.owner.is_some();
+            let mut behind = self.cluster.sets.all().map(|(_, held)| held.object.as_ref());
+            let empty = behind.find(|set| selects(service, set) && set.replicas == 0);
+            let empty = empty.filter(|_| of_experiment)?;
+            Some(format!("Service {name} gets a share, and {} has let its pods go", empty.name))
+        })
     }
 
     /// Whether the update goes to an older revision within a window in which nothing has to be proved again.

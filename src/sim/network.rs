@@ -191,8 +191,12 @@ fn split<'b>(backends: impl Iterator<Item = &'b Value>, turn: Turn, absent: i64,
 
 /// The Services that HTTPRoutes send requests to.
 pub(crate) fn reached(cluster: &Cluster) -> BTreeSet<String> {
-    let rules =
-        cluster.routes.all().filter_map(|(_, held)| held.object["spec"]["rules"].as_array()).flatten();
+    cluster.routes.all().flat_map(|(_, held)| reached_by(&held.object)).collect()
+}
+
+/// The Services that one HTTPRoute sends requests to.
+pub(crate) fn reached_by(route: &Value) -> BTreeSet<String> {
+    let rules = route["spec"]["rules"].as_array().into_iter().flatten();
     let backends = rules.filter_map(|rule| rule["backendRefs"].as_array()).flatten();
     let weighted = backends.filter(|backend| backend["weight"] != 0);
     weighted.filter_map(|backend| backend["name"].as_str().map(str::to_owned)).collect()

@@ -237,7 +237,7 @@ impl Simulation {
                 if self.cluster.catch_up(kind, version) && (kind != Kind::Pod || self.pods_matter()) {
                     let delay = self.random.between(0, 5);
                     self.schedule_round(delay);
-                    if matches!(kind, Kind::Set | Kind::Service | Kind::Run | Kind::Experiment) {
+                    if !matches!(kind, Kind::Pod | Kind::Endpoints | Kind::Workload) {
                         self.wake_experiments(delay);
                     }
                 }

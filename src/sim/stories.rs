@@ -106,6 +106,21 @@ fn a_canary_is_promoted_step_by_step() {
     tells("canary-promoted", nginx(5, steps), &acts, &[]);
 }
 
+/// The Events of an update that is aborted, tried again and promoted by itself are those that clients of Argo Rollouts know.
+#[test]
+fn a_person_aborts_and_tries_again() {
+    let steps = json!([{ "setWeight": 50 }, { "pause": { "duration": "30s" } }]);
+    let spec = json!({ "replicas": 1, "strategy": { "canary": { "steps": steps } } });
+    let acts = [(20, Act::Image("v2")), (40, Act::Abort), (60, Act::Retry)];
+    let events = tells("abort-retry-promoted", spec, &acts, &[]);
+    let begins = ["RolloutUpdated", "NewReplicaSetCreated", "RolloutNotCompleted", "ScalingReplicaSet"];
+    let paused = ["RolloutStepCompleted", "RolloutPaused"];
+    let aborted = ["ScalingReplicaSet", "RolloutAborted", "ScalingReplicaSet"];
+    let ends = ["RolloutStepCompleted", "RolloutResumed", "ScalingReplicaSet", "RolloutCompleted"];
+    let known: [&[&str]; 7] = [&begins, &["RolloutCompleted"], &begins, &paused, &aborted, &paused, &ends];
+    assert_eq!(events, known.concat());
+}
+
 #[test]
 fn a_person_aborts_at_forty_percent() {
     let steps = json!([{ "setWeight": 40 }, { "pause": {} }]);

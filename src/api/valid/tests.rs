@@ -519,6 +519,39 @@ fn a_step_with_several_actions_is_the_one_that_decides_when_it_is_done() {
 }
 
 #[test]
+fn steps_read_as_events_name_them() {
+    let steps = json!([
+        {"setCanaryScale": {"matchTrafficWeight": true}},
+        {"setCanaryScale": {"replicas": 3}},
+        {"experiment": {"templates": [{"name": "a", "specRef": "canary"}]}},
+        {"analysis": {"templates": [{"templateName": "t"}]}},
+        {"setHeaderRoute": {"name": "by-header"}},
+        {"setMirrorRoute": {"name": "copies"}},
+    ]);
+    let parsed = canary(&[
+        ("/strategy/canary/steps", steps),
+        (
+            "/strategy/canary/trafficRouting",
+            json!({
+                "plugins": {"a/b": {}}, "managedRoutes": [{"name": "by-header"}, {"name": "copies"}],
+            }),
+        ),
+    ]);
+    let text: Vec<String> = parsed.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        text,
+        [
+            "setCanaryScale{matchTrafficWeight: true}",
+            "setCanaryScale{replicas: 3}",
+            "experiment",
+            "analysis",
+            "setHeaderRoute: by-header",
+            "setMirrorRoute: copies",
+        ]
+    );
+}
+
+#[test]
 fn what_nobody_acts_on_is_named_with_its_mend() {
     let refused = |changes: &[(&str, Value)]| {
         let errors = unsupported(&validate(&rollout(changes)).unwrap());

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::rollout::{Rollout, RolloutDurationStatus, RolloutStatus};
 use tidegate_engine::fence::Verdict;
-use tidegate_engine::plan::{Because, PodPatch, StatusWrite};
+use tidegate_engine::plan::{Because, Move, PodPatch, StatusWrite};
 use tidegate_engine::rollout::world::{Parsed, Service};
 
 use super::*;
@@ -70,7 +70,11 @@ fn run() -> AnalysisRun {
 }
 
 fn planned(write: Write) -> Planned {
-    Planned { write, because: Because::Bookkeeping, notices: vec![Notice::normal("Told", "it happened")] }
+    Planned {
+        write,
+        because: Because::Moves(Move::Bookkeeping),
+        notices: vec![Notice::normal("Told", "it happened")],
+    }
 }
 
 /// What came of a plan: the result, the fence, and the reasons of the events.

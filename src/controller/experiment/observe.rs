@@ -17,7 +17,7 @@ use crate::facts::Facts;
 use crate::kinds;
 use crate::observe::{controls, templates};
 use crate::store::{Key, Store};
-use crate::watch::Stores;
+use crate::watch::{Stores, rollout_of};
 
 /// A World, with the versions of the objects that it shows: the preconditions of writes.
 #[derive(Debug)]
@@ -64,11 +64,10 @@ pub(super) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
 
 /// Services that routes of the Rollout may still send requests to, for an Experiment that a Rollout made.
 fn in_use(stores: &Stores, key: &Key, world: &ExperimentWorld, now: Timestamp) -> BTreeSet<String> {
-    let mut owners = world.experiment.metadata.owner_references.iter().flatten();
-    let owner = owners.find(|owner| owner.controller == Some(true) && owner.kind == "Rollout");
+    let rollout = rollout_of(&world.experiment);
     let has_services = world.experiment.spec.templates.iter().any(|template| template.service.is_some());
-    let Some(owner) = owner.filter(|_| has_services) else { return BTreeSet::new() };
-    let seen = crate::observe::observe(stores, &Key::new(&key.namespace, &owner.name), now);
+    let Some(rollout) = rollout.filter(|_| has_services) else { return BTreeSet::new() };
+    let seen = crate::observe::observe(stores, &Key::new(&key.namespace, rollout), now);
     seen.map(|seen| experiment_services_in_use(&seen.world)).unwrap_or_default()
 }
 

@@ -198,3 +198,32 @@ async fn pods_go_by_the_version_that_was_seen_and_the_service_after_them() {
     assert_eq!(asked[0].0, "DELETE /api/v1/namespaces/ns/services/e-a?");
     assert_eq!(asked[0].1["preconditions"], json!({"uid": "v1"}));
 }
+
+/// Pods whose Service has a share of the traffic stay, and nobody asks or looks again until something changes.
+#[tokio::test]
+async fn an_experiment_that_waits_for_its_rollout_makes_no_request() {
+    let mut bench = bench();
+    let status = json!({"phase": "Successful", "templateStatuses": [
+        {"name": "a", "status": "Successful", "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1, "serviceName": "e-a"},
+    ], "conditions": [{"type": "Progressing", "status": "False", "reason": "ExperimentCompleted", "message": ""}]});
+    let mut ended = experiment(status, true);
+    ended["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "x", "kind": "Rollout", "name": "shop", "uid": "r1", "controller": true}]);
+    put(&bench.scene.stores.experiments, ended);
+    put(&bench.scene.stores.sets, set(1, Some("2020-01-01T00:00:00Z")));
+    let service = json!({"metadata": {"name": "e-a", "namespace": "ns", "uid": "v1", "resourceVersion": "5",
+        "ownerReferences": owners(),
+        "annotations": {"experiment.argoproj.io/name": "e", "experiment.argoproj.io/template-name": "a"}}});
+    put(&bench.scene.stores.services, service);
+    let share = json!({"weight": 5, "serviceName": "e-a", "podTemplateHash": "h"});
+    put(
+        &bench.scene.stores.rollouts,
+        json!({
+            "metadata": {"name": "shop", "namespace": "ns", "uid": "r1", "resourceVersion": "3", "generation": 1},
+            "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": {}, "strategy": {"canary": {}}},
+            "status": {"observedGeneration": "1", "canary": {"weights": {"additional": [share]}}},
+        }),
+    );
+    let (next, asked) = bench.round(Vec::new()).await;
+    assert_eq!((next, asked.len()), (Next::After(Duration::from_secs(900)), 0));
+}

@@ -1,7 +1,8 @@
 //! Golden cases: an Experiment with its objects as a person would write them, and the plan that follows.
 //!
 //! Each folder in `cases/experiment` holds `world.yaml` and `plan.txt`, in the form of the cases of Rollouts. Objects
-//! that the Experiment does not control are those whose names somebody else has.
+//! that the Experiment does not control are those whose names somebody else has. Where the Rollout is among them that
+//! made it, it tells which Services are in use.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tidegate_api::experiment::Experiment;
 
 use super::{ExperimentWorld, Taken, plan};
 use crate::cases::{are_as_written, documents, folders};
+use crate::rollout::experiment_services_in_use;
 use crate::rollout::world::{Service, Set, TemplateKey};
 
 fn world(path: &Path) -> ExperimentWorld {
@@ -26,6 +28,10 @@ fn world(path: &Path) -> ExperimentWorld {
         let key = TemplateKey { cluster: false, name: name(&object) };
         (key, Arc::new(serde_json::from_value(object["spec"].clone()).unwrap()))
     });
+    let mut in_use = header.in_use;
+    if of_kind("Rollout").next().is_some() {
+        in_use.extend(experiment_services_in_use(&crate::cases::world(path)));
+    }
     ExperimentWorld {
         now: header.now.unwrap_or_else(|| "2026-01-01T12:00:00Z".parse().unwrap()),
         sets: of_kind("ReplicaSet").filter(ours).map(|object| Arc::new(Set::parse(object))).collect(),
@@ -39,7 +45,7 @@ fn world(path: &Path) -> ExperimentWorld {
             services: of_kind("Service").filter(theirs).map(|object| name(&object)).collect(),
             runs: of_kind("AnalysisRun").filter(theirs).map(|object| name(&object)).collect(),
         },
-        in_use: header.in_use,
+        in_use,
         templates: templates.collect(),
         troubles: header.troubles,
         experiment: Arc::new(experiment),

@@ -136,8 +136,6 @@ fn resize(facts: &Facts<'_>, set: &Set, want: i32, round: &mut Round) -> bool {
         } else if let Some(service) = routed(facts, set) {
             to = set.replicas;
             because = Because::StillRouted { set: set.name.clone(), service: service.to_owned() };
-            // Nobody tells an Experiment of routes.
-            round.wake_after(facts.now);
             round.waits.push(because.clone());
         }
     } else if want > 0 && set.has_deadline() {

@@ -340,7 +340,7 @@ fn what_a_step_asks_for_can_be_run() {
         }
     }
     let done = crate::rollout::plan(&canary);
-    assert_eq!(done.because, crate::plan::Because::StepDone { step: 1, of: 2 });
+    assert_eq!(done.because, crate::plan::Because::Moves(crate::plan::Move::StepDone { step: 1, of: 2 }));
 }
 
 /// The hash of the same pods in a Rollout, and of the same pods in another template, is another one.

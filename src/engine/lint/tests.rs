@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tidegate_api::rollout::{ObjectRef, Rollout, RolloutStatus};
 
 use super::*;
-use crate::plan::{Because, Reference, RouteWrite, SetPatch, StatusWrite};
+use crate::plan::{Because, Move, Reference, RouteWrite, SetPatch, StatusWrite};
 use crate::rollout::workload::{Workload, WorkloadKind};
 use crate::rollout::world::{
     Endpoints, HASH_LABEL, MANAGED_BY, Parsed, Pod, SCALE_DOWN_DEADLINE, Service, Set, SetStatus,
@@ -160,9 +160,12 @@ fn edit_set(world: &mut World, hash: &str, change: impl FnOnce(&mut Set)) {
 }
 
 fn plan(writes: Vec<Write>) -> Plan {
-    let writes =
-        writes.into_iter().map(|write| Planned { write, because: Because::StatusMoved, notices: Vec::new() });
-    Plan { writes: writes.collect(), wake: None, because: Because::StatusMoved }
+    let writes = writes.into_iter().map(|write| Planned {
+        write,
+        because: Because::Moves(Move::StatusMoved),
+        notices: Vec::new(),
+    });
+    Plan { writes: writes.collect(), wake: None, because: Because::Moves(Move::StatusMoved) }
 }
 
 /// The rules that a plan breaks, each with the index of the write.
@@ -521,7 +524,8 @@ fn capacity_moved_before_the_weight_in_a_real_plan_is_caught() {
     let mut world = real_world();
     edit_status(&mut world, |status| status.abort = true);
     let mut plan = crate::rollout::plan(&world);
-    let shrink = Planned { write: scale("v2", 4, 0), because: Because::StatusMoved, notices: Vec::new() };
+    let shrink =
+        Planned { write: scale("v2", 4, 0), because: Because::Moves(Move::StatusMoved), notices: Vec::new() };
     plan.writes.insert(1, shrink);
     let rules: Vec<Rule> = lint(&world, &plan).into_iter().map(|breach| breach.rule).collect();
     assert!(rules.contains(&Rule::CapacityBeforeWeight), "{rules:?}");

@@ -13,7 +13,7 @@ use tidegate_api::rollout::PodTemplateMetadata;
 
 use super::apart;
 use super::world::{EPHEMERAL_METADATA, HASH_LABEL, Pod, Set, World};
-use crate::plan::{Because, Plan, PodPatch, SetPatch, Write};
+use crate::plan::{Because, Move, Plan, PodPatch, SetPatch, Write};
 
 /// Pods that one plan gives other metadata; the next round goes on.
 const AT_ONCE: usize = 50;
@@ -89,7 +89,10 @@ pub(crate) fn sync(world: &World, roles: &[Role<'_>], plan: &mut Plan) {
             left -= 1;
             let Change { labels, annotations } = change;
             let patch = PodPatch { name: pod.name.clone(), uid: pod.uid.clone(), labels, annotations };
-            plan.push(Write::PatchPod(patch), Because::RoleMetadata { set: role.set.name.clone() });
+            plan.push(
+                Write::PatchPod(patch),
+                Because::Moves(Move::RoleMetadata { set: role.set.name.clone() }),
+            );
         }
     }
 }
@@ -169,7 +172,7 @@ impl<'a> Sides<'a> {
             patch.template = Some(json!({ "metadata": metadata }));
         }
         if patch.template.is_some() || !patch.annotations.is_empty() {
-            plan.push(Write::PatchSet(patch), Because::RoleMetadata { set: set.name.clone() });
+            plan.push(Write::PatchSet(patch), Because::Moves(Move::RoleMetadata { set: set.name.clone() }));
         }
     }
 

@@ -145,7 +145,7 @@ mod tests {
 
     use super::super::world::SetStatus;
     use super::*;
-    use crate::plan::Notice;
+    use crate::plan::{Move, Notice};
 
     fn status(index: i32, message: &str) -> RolloutStatus {
         RolloutStatus {
@@ -158,7 +158,7 @@ mod tests {
     fn writes(from: &RolloutStatus, to: RolloutStatus) -> Planned {
         let notices = vec![Notice::normal("Told", to.message.clone())];
         let write = Write::Status(Box::new(StatusWrite { from: from.clone(), to }));
-        Planned { write, because: Because::StatusMoved, notices }
+        Planned { write, because: Because::Moves(Move::StatusMoved), notices }
     }
 
     fn world() -> World {
@@ -215,7 +215,7 @@ mod tests {
         let annotations = BTreeMap::from([("size".to_owned(), Some("noted".to_owned()))]);
         let patch = SetPatch { name: set.name.clone(), replicas, annotations, ..SetPatch::default() };
         let notices = vec![Notice::normal("Told", "scaled")];
-        Planned { write: Write::PatchSet(patch), because: Because::Bookkeeping, notices }
+        Planned { write: Write::PatchSet(patch), because: Because::Moves(Move::Bookkeeping), notices }
     }
 
     #[test]
@@ -224,7 +224,11 @@ mod tests {
             let now = world.rollout.status.clone().unwrap();
             let Some(known) = world.sets.first() else {
                 let create = Write::CreateSet(Box::new(set(0, 0)));
-                let create = Planned { write: create, because: Because::Bookkeeping, notices: Vec::new() };
+                let create = Planned {
+                    write: create,
+                    because: Because::Moves(Move::Bookkeeping),
+                    notices: Vec::new(),
+                };
                 return Plan { writes: vec![create, writes(&now, status(0, "begun"))], ..Plan::default() };
             };
             assert_eq!(now.message, "begun", "the size is that for what the status says then");
@@ -242,11 +246,13 @@ mod tests {
         let create = |world: &World| {
             let first = world.sets.first().map(|known| {
                 let run = Write::DeleteRun { name: "r".to_owned() };
-                let run = Planned { write: run, because: Because::Bookkeeping, notices: Vec::new() };
+                let run =
+                    Planned { write: run, because: Because::Moves(Move::Bookkeeping), notices: Vec::new() };
                 vec![run, resize(known, 3)]
             });
             let create = Write::CreateSet(Box::new(set(0, 0)));
-            let create = Planned { write: create, because: Because::Bookkeeping, notices: Vec::new() };
+            let create =
+                Planned { write: create, because: Because::Moves(Move::Bookkeeping), notices: Vec::new() };
             Plan { writes: first.unwrap_or_else(|| vec![create]), ..Plan::default() }
         };
         let plan = ahead(&world(), create);
@@ -285,7 +291,8 @@ mod tests {
         let round = |world: &World| {
             let now = world.rollout.status.clone().unwrap();
             let delete = Write::DeleteRun { name: "r".to_owned() };
-            let delete = Planned { write: delete, because: Because::Bookkeeping, notices: Vec::new() };
+            let delete =
+                Planned { write: delete, because: Because::Moves(Move::Bookkeeping), notices: Vec::new() };
             let moved = writes(&now, status(0, "moved"));
             let writes = if now.message == "zero" { vec![moved] } else { vec![delete, moved] };
             Plan { writes, ..Plan::default() }

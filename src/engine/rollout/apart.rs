@@ -9,7 +9,7 @@ use tidegate_api::rollout::AntiAffinity;
 
 use super::world::{HASH_LABEL, Set, World};
 use crate::covers::covers;
-use crate::plan::{Because, Plan, SetPatch, Write};
+use crate::plan::{Because, Move, Plan, SetPatch, Write};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -73,7 +73,7 @@ pub(crate) fn sync(set: &Set, apart: Option<Apart<'_>>, plan: &mut Plan) {
     let Some(affinity) = difference(&set.template, apart) else { return };
     let template = Some(json!({ "spec": { "affinity": affinity } }));
     let patch = SetPatch { name: set.name.clone(), template, ..SetPatch::default() };
-    plan.push(Write::PatchSet(patch), Because::Bookkeeping);
+    plan.push(Write::PatchSet(patch), Because::Moves(Move::Bookkeeping));
 }
 
 /// A pod template without any injected term, and without what is empty then.

@@ -22,7 +22,7 @@ use super::runs::Runs;
 use super::workload;
 use super::world::World;
 use super::{abort_first, aborted_because, delayed_set, opens, out_of_time, sizes_to_come, waiting_for};
-use crate::plan::{Because, Plan};
+use crate::plan::{Because, Move, Plan};
 use view::View;
 
 /// One round, once everything that the spec refers to exists.
@@ -103,7 +103,9 @@ fn reason(
         let run = runs.post.as_ref().or(runs.pre.as_ref()).map(|run| run.name.clone()).unwrap_or_default();
         return Because::Inconclusive { run };
     }
-    let moved = |because: &Because| matches!(because, Because::Resize { .. } | Because::PointService { .. });
+    let moved = |because: &Because| {
+        matches!(because, Because::Moves(Move::Resize { .. }) | Because::Moves(Move::PointService { .. }))
+    };
     if let Some(planned) = plan.writes.iter().rev().find(|planned| moved(&planned.because)) {
         return planned.because.clone();
     }
@@ -116,5 +118,5 @@ fn reason(
     let waits = new.or_else(run).or(wait).or_else(paused).or_else(|| restart.because());
     let waits = waits.or_else(|| sizes::still_reached(view)).or_else(|| delayed_set(view));
     let waits = waits.or_else(|| sizes_to_come(view));
-    waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::StatusMoved })
+    waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::Moves(Move::StatusMoved) })
 }

@@ -21,7 +21,7 @@ use super::runs::heed_phase;
 use super::world::{HASH_LABEL, REVISION, Set, owner_reference};
 use super::{experiment_shares, history, revision};
 use crate::analysis::rollout_args;
-use crate::plan::{Because, Notice, Plan, Write};
+use crate::plan::{Because, Move, Notice, Plan, Write};
 
 /// What the Experiments mean for this round.
 #[derive(Debug, Default)]
@@ -55,17 +55,17 @@ impl Experiments {
         if let Some(experiment) = &self.create {
             let made = name(experiment).to_owned();
             let notice = Notice::normal("ExperimentCreated", format!("Created Experiment '{made}'"));
-            let because = Because::ExperimentNeeded { experiment: made };
+            let because = Because::Moves(Move::ExperimentNeeded { experiment: made });
             plan.push_with(Write::CreateExperiment(experiment.clone()), because, vec![notice]);
         }
         for name in &self.stop {
-            let because = Because::ExperimentNotNeeded { experiment: name.clone() };
+            let because = Because::Moves(Move::ExperimentNotNeeded { experiment: name.clone() });
             plan.push(Write::StopExperiment { name: name.clone() }, because);
         }
         for name in &self.delete {
             plan.push(
                 Write::DeleteExperiment { name: name.clone() },
-                Because::History { name: name.clone() },
+                Because::Moves(Move::History { name: name.clone() }),
             );
         }
     }

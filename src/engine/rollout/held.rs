@@ -14,7 +14,7 @@ use super::condition::{self, PROGRESSING, ROLLOUT_ABORTED, time};
 use super::core::Core;
 use super::pause;
 use super::world::Set;
-use crate::plan::{Because, Plan, Write};
+use crate::plan::{Because, Move, Plan, Write};
 
 /// The contents that were aborted, oldest first, as JSON; written by the controller.
 pub const ABORTED_CONTENT: &str = "tidegate.dev/aborted-content";
@@ -153,7 +153,7 @@ impl<'f, 'w> Memory<'f, 'w> {
             let before = self.records.len();
             let (hash, images) = (&self.facts.hash, &self.images);
             self.records.retain(|record| !record.is_brought_by(hash, images));
-            self.changed = (self.records.len() < before).then_some(Because::Bookkeeping);
+            self.changed = (self.records.len() < before).then_some(Because::Moves(Move::Bookkeeping));
         } else if let Some(new) = self.facts.new {
             self.remember(new, cause(self.facts.status, why));
         }
@@ -201,7 +201,7 @@ impl<'f, 'w> Memory<'f, 'w> {
         });
         let surplus = self.records.len().saturating_sub(KEPT);
         self.records.drain(..surplus);
-        self.changed = Some(Because::Bookkeeping);
+        self.changed = Some(Because::Moves(Move::Bookkeeping));
     }
 
     fn write(self, plan: &mut Plan) {

@@ -15,7 +15,7 @@ use super::core::Core;
 use super::held::{ABORTED_CONTENT, HOLD, SHIP_AGAIN};
 use super::template;
 use super::world::{DESIRED_REPLICAS, HASH_LABEL, REVISION, REVISION_HISTORY, Set, World};
-use crate::plan::{Because, Notice, Plan, SetPatch, Write};
+use crate::plan::{Because, Move, Notice, Plan, SetPatch, Write};
 
 /// Annotations of a Rollout that its ReplicaSets do not inherit.
 const NOT_COPIED: [&str; 8] = [
@@ -62,9 +62,11 @@ pub(crate) fn claim(world: &World, plan: &mut Plan) -> bool {
         let matches = selects(selector, &set.labels);
         let (name, uid_of_set) = (set.name.clone(), set.uid.clone());
         match &set.owner {
-            None if matches => plan.push(Write::AdoptSet { name, uid: uid_of_set }, Because::Bookkeeping),
+            None if matches => {
+                plan.push(Write::AdoptSet { name, uid: uid_of_set }, Because::Moves(Move::Bookkeeping))
+            }
             Some(owner) if Some(owner.as_str()) == uid && !matches => {
-                plan.push(Write::ReleaseSet { name, uid: uid_of_set }, Because::Bookkeeping);
+                plan.push(Write::ReleaseSet { name, uid: uid_of_set }, Because::Moves(Move::Bookkeeping));
             }
             Some(_) | None => {}
         }
@@ -217,7 +219,7 @@ pub(crate) fn sync(facts: &Core<'_>, plan: &mut Plan) {
             patch.min_ready_seconds = Some(facts.rollout.spec.min_ready_seconds);
         }
         if !patch.annotations.is_empty() || patch.min_ready_seconds.is_some() {
-            plan.push(Write::PatchSet(patch), Because::Bookkeeping);
+            plan.push(Write::PatchSet(patch), Because::Moves(Move::Bookkeeping));
         }
     }
     annotate(facts, plan, Vec::new());
@@ -238,5 +240,5 @@ pub(crate) fn annotate(facts: &Core<'_>, plan: &mut Plan, then: Vec<Notice>) {
     let mut notices = vec![Notice::normal("RolloutUpdated", format!("Rollout updated to revision {number}"))];
     notices.extend(then);
     let annotations = BTreeMap::from([(REVISION.to_owned(), number)]);
-    plan.push_with(Write::AnnotateRollout { annotations }, Because::Bookkeeping, notices);
+    plan.push_with(Write::AnnotateRollout { annotations }, Because::Moves(Move::Bookkeeping), notices);
 }

@@ -17,7 +17,7 @@ use super::pause::{self, INCONCLUSIVE, Wishes};
 use super::world::INSTANCE_ID;
 use super::{history, revision};
 use crate::analysis::{RunKind, RunRequest, new_run};
-use crate::plan::{Because, Notice, Plan, Write};
+use crate::plan::{Because, Move, Notice, Plan, Write};
 
 /// What the AnalysisRuns mean for this round.
 #[derive(Debug, Default)]
@@ -51,14 +51,20 @@ impl Runs {
     /// Adds the writes that the judgement calls for.
     pub(crate) fn write(&self, plan: &mut Plan) {
         for run in &self.create {
-            let because = Because::RunNeeded { run: name(run).to_owned() };
+            let because = Because::Moves(Move::RunNeeded { run: name(run).to_owned() });
             plan.push(Write::CreateRun(Box::new(run.clone())), because);
         }
         for run in &self.stop {
-            plan.push(Write::StopRun { name: run.clone() }, Because::RunNotNeeded { run: run.clone() });
+            plan.push(
+                Write::StopRun { name: run.clone() },
+                Because::Moves(Move::RunNotNeeded { run: run.clone() }),
+            );
         }
         for run in &self.delete {
-            plan.push(Write::DeleteRun { name: run.clone() }, Because::History { name: run.clone() });
+            plan.push(
+                Write::DeleteRun { name: run.clone() },
+                Because::Moves(Move::History { name: run.clone() }),
+            );
         }
         self.experiments.write(plan);
     }

@@ -16,7 +16,7 @@ use super::step;
 use super::traffic;
 use super::world::{DESIRED_REPLICAS, SCALE_DOWN_DEADLINE, Set};
 use super::{dynamic, replicas, restart};
-use crate::plan::{Because, Notice, Plan, SetPatch, Write};
+use crate::plan::{Because, Move, Notice, Plan, SetPatch, Write};
 
 /// Whether sizes must not be touched: somebody paused the Rollout, or has to judge an inconclusive analysis.
 pub(crate) fn halted(facts: &Facts<'_>) -> bool {
@@ -51,7 +51,7 @@ fn clear_deadlines(facts: &Facts<'_>, delay: AbortDelay, plan: &mut Plan) {
             continue;
         }
         seen = Some(&set.name);
-        annotate(plan, set, SCALE_DOWN_DEADLINE, None, Because::Bookkeeping);
+        annotate(plan, set, SCALE_DOWN_DEADLINE, None, Because::Moves(Move::Bookkeeping));
     }
 }
 
@@ -241,7 +241,7 @@ pub(super) fn resized_for(set: &Set, want: i32, replicas: i32, plan: &mut Plan) 
         let is_noted =
             patches_of(plan, &set.name).any(|noted| noted.annotations.contains_key(DESIRED_REPLICAS));
         if !patch.annotations.is_empty() && !is_noted {
-            plan.push(Write::PatchSet(patch), Because::Bookkeeping);
+            plan.push(Write::PatchSet(patch), Because::Moves(Move::Bookkeeping));
         }
         return false;
     }
@@ -256,7 +256,7 @@ pub(super) fn resized_for(set: &Set, want: i32, replicas: i32, plan: &mut Plan) 
         set.revision(),
         set.replicas
     );
-    let because = Because::Resize { set: set.name.clone(), from: set.replicas, to: want };
+    let because = Because::Moves(Move::Resize { set: set.name.clone(), from: set.replicas, to: want });
     plan.push_with(Write::PatchSet(patch), because, vec![Notice::normal("ScalingReplicaSet", message)]);
     true
 }
@@ -284,7 +284,7 @@ pub(super) fn forget_sets(facts: &Core<'_>, referenced: impl Fn(&Set) -> bool, p
         let empty =
             set.replicas == 0 && set.status.replicas == 0 && set.status.observed_generation >= set.generation;
         if empty && !referenced(set) {
-            let because = Because::History { name: set.name.clone() };
+            let because = Because::Moves(Move::History { name: set.name.clone() });
             plan.push(Write::DeleteSet { name: set.name.clone(), uid: set.uid.clone() }, because);
         }
     }

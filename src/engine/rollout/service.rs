@@ -3,7 +3,7 @@
 //! Input: the World, a Service and a revision. Output: a write. Whether it may be made is decided elsewhere.
 
 use super::world::World;
-use crate::plan::{Because, Notice, Plan, Write};
+use crate::plan::{Because, Move, Notice, Plan, Write};
 
 /// Points a Service at a revision.
 pub(super) fn point(world: &World, service: &str, to: &str, plan: &mut Plan) {
@@ -16,6 +16,6 @@ pub(super) fn point(world: &World, service: &str, to: &str, plan: &mut Plan) {
         to: to.to_owned(),
         rollout: world.rollout.metadata.name.clone().unwrap_or_default(),
     };
-    let because = Because::PointService { service: service.to_owned(), hash: to.to_owned() };
+    let because = Because::Moves(Move::PointService { service: service.to_owned(), hash: to.to_owned() });
     plan.push_with(write, because, vec![Notice::normal("SwitchService", message)]);
 }

@@ -21,7 +21,7 @@ use super::restart::Restart;
 use super::runs::Runs;
 use super::traffic::Traffic;
 use super::{blue_green, duration, pause, phase, ping_pong, revision, step, wait, workload};
-use crate::plan::{Because, Notice, Plan, StatusWrite, Write};
+use crate::plan::{Because, Move, Notice, Plan, StatusWrite, Write};
 
 /// Reasons of the Progressing condition at the start of an update.
 pub(super) const NEW_SET_CREATED: &str = "NewReplicaSetCreated";
@@ -58,7 +58,7 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
     let promotion = promotion(facts, aborted, next.current_step_index, outcome.traffic);
     if let Some(why) = promotion.filter(|_| ping_pong::may_turn(facts, plan)) {
         if promote(facts, &why, &mut next, &mut wishes, &mut notices) {
-            plan.because = Because::Promoted { why };
+            plan.because = Because::Moves(Move::Promoted { why });
         }
     } else if aborted {
         next.promote_full = false;
@@ -109,7 +109,7 @@ pub(crate) fn reset(facts: &Core<'_>, created: bool, held: Option<String>, plan:
 /// Takes an abort back as a person's `retry` does; the next round finds what it would find after one.
 pub(crate) fn retry(facts: &Core<'_>, plan: &mut Plan) {
     let next = RolloutStatus { abort: false, ..facts.status.clone() };
-    plan.push(write(facts.status, next), Because::StatusMoved);
+    plan.push(write(facts.status, next), Because::Moves(Move::StatusMoved));
 }
 
 /// The status of a round in which only sizes were looked at: steps, pauses and runs stay as they are.
@@ -158,8 +158,8 @@ pub(crate) fn notice_pause(facts: &Core<'_>, plan: &mut Plan) -> bool {
     duration::track(facts, &mut next);
     let (phase, message) = phase::phase(facts.rollout, &next);
     next.phase = Some(phase);
-    next.message = message;
-    plan.push(write(status, next), Because::PauseNoticed);
+    next.message = wait::told(facts, &next, message, plan);
+    plan.push(write(status, next), Because::Moves(Move::PauseNoticed));
     true
 }
 
@@ -310,7 +310,7 @@ fn advance(
     wishes.remove.push(CANARY_STEP);
     let message = format!("Rollout step {done}/{of} completed ({step})");
     notices.push(Notice::normal("RolloutStepCompleted", message));
-    plan.because = Because::StepDone { step: done, of: i32::try_from(of).unwrap_or(i32::MAX) };
+    plan.because = Because::Moves(Move::StepDone { step: done, of: i32::try_from(of).unwrap_or(i32::MAX) });
 }
 
 /// Conditions, pauses, phase: the last words on a status; then the write, if anything differs.
@@ -339,7 +339,7 @@ pub(super) fn conclude(
         notices.push(Notice::normal("RolloutResumed", "Rollout is resumed"));
     }
     if next != *facts.status {
-        plan.push_with(write(facts.status, next), Because::StatusMoved, notices);
+        plan.push_with(write(facts.status, next), Because::Moves(Move::StatusMoved), notices);
     }
 }
 
@@ -581,7 +581,7 @@ pub(crate) fn not_created(
     next.phase = Some(RolloutPhase::Progressing);
     next.message = message;
     if next != *status {
-        plan.push(write(status, next), Because::StatusMoved);
+        plan.push(write(status, next), Because::Moves(Move::StatusMoved));
     }
 }
 

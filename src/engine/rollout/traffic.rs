@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tidegate_api::rollout::{CanaryStrategy, TrafficWeights, WeightDestination};
 use tidegate_api::valid::ProgressThreshold;
@@ -17,11 +16,8 @@ use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
 use super::{dynamic, ping_pong, restart, service, step, step_routes as routes_of_steps};
-use crate::plan::{Because, Notice, Plan, RouteWrite, Write};
+use crate::plan::{Because, Move, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Objects, Routers, Routing, StepRoute};
-
-/// Seconds until endpoints of an Experiment's Service are looked at again.
-const ENDPOINTS_SECONDS: i64 = 2;
 
 /// What became of the traffic in one round.
 #[derive(Debug, Default)]
@@ -106,7 +102,8 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     let stays = routers.weight(&left) > weight || routers.has_step_rules(&left) || has_shares(&left);
     let router = routing.pending.unwrap_or("the router").to_owned();
     let besides = if has_shares(&world.routes) { Shares::default().because() } else { step_routes(&[]) };
-    push(routing, (observed, weight, max_weight(strategy)), &besides, status.canary.weights.as_ref(), plan);
+    let told = weight_notice(status.canary.weights.as_ref(), weight, &[]);
+    push(routing, (observed, weight, max_weight(strategy)), &besides, told, plan);
     if stays {
         return (observed, Some(Because::WeightNotYetSeen { router, want: weight }));
     }
@@ -120,16 +117,16 @@ pub(super) fn max_weight(strategy: &CanaryStrategy) -> i32 {
 
 /// Why routes change that lead to the canary by these routes of steps.
 fn step_routes(steps: &[StepRoute<'_>]) -> Because {
-    Because::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() }
+    Because::Moves(Move::StepRoutes { names: steps.iter().map(|route| route.name().to_owned()).collect() })
 }
 
-/// Adds the writes of one change of weight, `(from, to, of)`; the last one brings the Event of the weight. `besides` is why
-/// something else in a route changes.
+/// Adds the writes of one change of weight, `(from, to, of)`; the last one brings its Event. `besides` is why something
+/// else in a route changes.
 fn push(
     routing: Routing,
     (from, to, of): (i32, i32, i32),
     besides: &Because,
-    prior: Option<&TrafficWeights>,
+    told: Option<Notice>,
     plan: &mut Plan,
 ) {
     let last = routing.writes.len();
@@ -142,10 +139,10 @@ fn push(
         let because = if from == to && write.from.as_ref().is_some_and(differs) {
             besides.clone()
         } else {
-            Because::Weight { from: Some(from), to, of }
+            Because::Moves(Move::Weight { from: Some(from), to, of })
         };
         if index + 1 == last {
-            notices.extend(weight_notice(prior, to));
+            notices.extend(told.clone());
         }
         plan.push_with(Write::Route(write), because, notices);
     }
@@ -254,11 +251,8 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     }
     let shown = routers.extras(now);
     let mut shares = Shares::wanted(facts, weight, &shown);
-    if let Some(wait) = shares.wait.take() {
-        // Nobody tells a Rollout of these endpoints.
-        plan.wake_at(later(facts.now));
-        traffic.wait = traffic.wait.or(Some(wait));
-    }
+    traffic.wait = traffic.wait.or_else(|| shares.wait.take());
+    let told = weight_notice(prior, weight, &shares.told);
     let mut routing = routers.route(now, weight, &steps, &shares.extras);
     let pending = routing.pending;
     let refused = routing.writes.is_empty() && !routing.refusals.is_empty();
@@ -285,15 +279,11 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     }
     drop_unfounded_raises(facts, &routers, weight, &mut routing, &mut traffic.wait);
     let besides = if shares.are(&shown) { step_routes(&steps) } else { shares.because() };
-    push(routing, (observed, weight, facts.limits.max_weight), &besides, prior, plan);
+    push(routing, (observed, weight, facts.limits.max_weight), &besides, told, plan);
     if traffic.wait.is_none() && !traffic.settled {
         traffic.wait = not_accepted(&acceptance).filter(|_| pending.is_none()).or_else(|| Some(not_seen()));
     }
     traffic
-}
-
-fn later(now: Timestamp) -> Timestamp {
-    now.checked_add(SignedDuration::from_secs(ENDPOINTS_SECONDS)).unwrap_or(now)
 }
 
 /// Whether those who serve the routes have taken the weight up; nothing where nobody says.
@@ -452,14 +442,31 @@ fn weights(facts: &Facts<'_>, canary: i32, verified: Option<bool>) -> TrafficWei
     }
 }
 
-/// The Event of a changed weight; none when only the revisions behind it changed.
-fn weight_notice(prior: Option<&TrafficWeights>, to: i32) -> Vec<Notice> {
-    let text = match prior {
-        None => format!("to {to}"),
-        Some(prior) if prior.canary.weight != to => format!("from {} to {to}", prior.canary.weight),
-        Some(_) => return Vec::new(),
-    };
-    vec![Notice::normal("TrafficWeightUpdated", format!("Traffic weight updated {text}"))]
+/// The Event of a weight that changes, or of shares beside it; none when only the revisions behind them change.
+fn weight_notice(
+    prior: Option<&TrafficWeights>,
+    to: i32,
+    additional: &[WeightDestination],
+) -> Option<Notice> {
+    let mut changes = Vec::new();
+    match prior {
+        None => changes.push(format!("to {to}")),
+        Some(prior) if prior.canary.weight != to => {
+            changes.push(format!("from {} to {to}", prior.canary.weight));
+        }
+        Some(_) => {}
+    }
+    if prior.is_some_and(|prior| prior.additional != additional) {
+        // As Go prints a list of structures.
+        let share = |it: &WeightDestination| {
+            format!("{{{} {} {}}}", it.weight, it.service_name, it.pod_template_hash)
+        };
+        let shares: Vec<String> = additional.iter().map(share).collect();
+        changes.push(format!("additional: [{}]", shares.join(" ")));
+    }
+    let text = changes.join(", ");
+    (!text.is_empty())
+        .then(|| Notice::normal("TrafficWeightUpdated", format!("Traffic weight updated {text}")))
 }
 
 /// The fewest pods that a revision must keep while its Services carry weight, as the routing objects show it now.
@@ -491,4 +498,45 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
         share => share,
     };
     on_canary.max(share(stable_service, max - least))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_told_with_the_shares_beside_it() {
+        let share = |weight: i32, service: &str, hash: &str| WeightDestination {
+            weight,
+            service_name: service.to_owned(),
+            pod_template_hash: hash.to_owned(),
+        };
+        let weights = |canary: i32, additional: Vec<WeightDestination>| TrafficWeights {
+            canary: share(canary, "shop-canary", "v2"),
+            additional,
+            ..TrafficWeights::default()
+        };
+        let shares = [share(5, "old", "e1"), share(10, "new", "e2")];
+        let rows = [
+            (None, 20, &[][..], Some("to 20")),
+            (None, 20, &shares[..], Some("to 20")),
+            (Some(weights(20, Vec::new())), 40, &[][..], Some("from 20 to 40")),
+            (Some(weights(20, Vec::new())), 20, &shares[..], Some("additional: [{5 old e1} {10 new e2}]")),
+            (
+                Some(weights(20, Vec::new())),
+                40,
+                &shares[..1],
+                Some("from 20 to 40, additional: [{5 old e1}]"),
+            ),
+            (Some(weights(20, shares.to_vec())), 20, &[][..], Some("additional: []")),
+            (Some(weights(20, shares.to_vec())), 20, &shares[..], None),
+        ];
+        for (prior, to, additional, told) in rows {
+            let notice = weight_notice(prior.as_ref(), to, additional);
+            let text = notice.map(|notice| (notice.reason, notice.warning, notice.message));
+            let told =
+                told.map(|told| ("TrafficWeightUpdated", false, format!("Traffic weight updated {told}")));
+            assert_eq!(text, told);
+        }
+    }
 }

@@ -171,27 +171,7 @@ fn wait(because: &Because) -> Option<Wait> {
         Because::Inconclusive { run: name }
         | Because::InconclusiveExperiment { experiment: name }
         | Because::Held { why: name } => (named(name), Told::Elsewhere),
-        Because::Settled
-        | Because::NewTemplate { .. }
-        | Because::UpdateStarted { .. }
-        | Because::ScalingEvent { .. }
-        | Because::Resize { .. }
-        | Because::Weight { .. }
-        | Because::StepRoutes { .. }
-        | Because::ExperimentShares { .. }
-        | Because::PointService { .. }
-        | Because::ExperimentNeeded { .. }
-        | Because::ExperimentNotNeeded { .. }
-        | Because::RunNeeded { .. }
-        | Because::RunNotNeeded { .. }
-        | Because::StepDone { .. }
-        | Because::Promoted { .. }
-        | Because::WorkloadMakesRoom { .. }
-        | Because::History { .. }
-        | Because::PauseNoticed
-        | Because::RoleMetadata { .. }
-        | Because::Bookkeeping
-        | Because::StatusMoved => return None,
+        Because::Settled | Because::Moves(_) => return None,
     };
     Some(Wait { ends, told })
 }

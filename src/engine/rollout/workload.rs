@@ -15,7 +15,7 @@ use tidegate_api::valid::{FieldError, FieldErrorKind, ScaleDown, scale_down};
 
 use super::core::kept;
 use super::world::{Parsed, Set, World};
-use crate::plan::{Because, Plan, Reference, Write};
+use crate::plan::{Because, Move, Plan, Reference, Write};
 
 /// The generation of the workload whose template a Rollout has taken up.
 pub const WORKLOAD_GENERATION: &str = "rollout.argoproj.io/workload-generation";
@@ -176,7 +176,7 @@ pub(crate) fn annotate(world: &World, plan: &mut Plan) {
     let annotations = world.rollout.metadata.annotations.as_ref();
     if annotations.and_then(|annotations| annotations.get(WORKLOAD_GENERATION)) != Some(&generation) {
         let annotations = BTreeMap::from([(WORKLOAD_GENERATION.to_owned(), generation)]);
-        plan.push(Write::AnnotateRollout { annotations }, Because::Bookkeeping);
+        plan.push(Write::AnnotateRollout { annotations }, Because::Moves(Move::Bookkeeping));
     }
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn make_room(world: &World, new: Option<&Set>, status: &RolloutStatus
     // Never up: whoever has scaled it down by hand wanted that.
     if to < workload.replicas {
         let (name, uid, from) = (workload.name.clone(), workload.uid.clone(), workload.replicas);
-        let because = Because::WorkloadMakesRoom { available, of: wanted };
+        let because = Because::Moves(Move::WorkloadMakesRoom { available, of: wanted });
         plan.push(Write::ScaleWorkload { name, uid, from, to }, because);
     }
 }

@@ -101,26 +101,7 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::StillReached { service, .. } => one(format!(
             "Service {service} without endpoints of it: look at kube-controller-manager if that takes long"
         )),
-        Because::NewTemplate { .. }
-        | Because::UpdateStarted { .. }
-        | Because::ScalingEvent { .. }
-        | Because::Resize { .. }
-        | Because::Weight { .. }
-        | Because::StepRoutes { .. }
-        | Because::ExperimentShares { .. }
-        | Because::PointService { .. }
-        | Because::ExperimentNeeded { .. }
-        | Because::ExperimentNotNeeded { .. }
-        | Because::RunNeeded { .. }
-        | Because::RunNotNeeded { .. }
-        | Because::StepDone { .. }
-        | Because::Promoted { .. }
-        | Because::WorkloadMakesRoom { .. }
-        | Because::History { .. }
-        | Because::PauseNoticed
-        | Because::RoleMetadata { .. }
-        | Because::Bookkeeping
-        | Because::StatusMoved => {
+        Because::Moves(_) => {
             one("the controller, at once; if nothing moves, look whether one is running".to_owned())
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidegate_api::rollout::{Rollout, RolloutStatus};
 
 use crate::lint::{Rule, lint};
-use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
+use crate::plan::{Because, Move, Plan, Planned, SetPatch, StatusWrite, Write};
 use crate::rollout::world::{Endpoints, Parsed, Service, Set, World};
 
 /// Four pods of v1, stable, and four of v2; users reach `active`. Now is 100 s after 1970, v2 was made at 50 s.
@@ -90,7 +90,7 @@ fn status(world: &World, change: impl FnOnce(&mut RolloutStatus)) -> Write {
 
 /// The rules that writes break.
 fn broken(world: &World, writes: Vec<Write>) -> Vec<Rule> {
-    let because = Because::Bookkeeping;
+    let because = Because::Moves(Move::Bookkeeping);
     let planned =
         writes.into_iter().map(|write| Planned { write, because: because.clone(), notices: Vec::new() });
     let plan = Plan { writes: planned.collect(), because: because.clone(), ..Plan::default() };

@@ -14,7 +14,7 @@ use super::super::window;
 use super::super::world::{SCALE_DOWN_DEADLINE, Set};
 use super::runs;
 use super::view::View;
-use crate::plan::{Because, Plan};
+use crate::plan::{Because, Move, Plan};
 
 /// Pods that the new revision should have now, without an abort: few before the checkpoint, where the spec says so.
 pub(super) fn wanted(view: &View<'_>) -> i32 {
@@ -66,7 +66,7 @@ fn clear_deadlines(view: &View<'_>, aborted: bool, plan: &mut Plan) {
     for set in [new, view.distinct_stable(), view.active()].into_iter().flatten() {
         if set.has_deadline() && !cleared.contains(&set.name.as_str()) {
             cleared.push(set.name.as_str());
-            scale::annotate(plan, set, SCALE_DOWN_DEADLINE, None, Because::Bookkeeping);
+            scale::annotate(plan, set, SCALE_DOWN_DEADLINE, None, Because::Moves(Move::Bookkeeping));
         }
     }
 }

@@ -17,7 +17,7 @@ use super::super::status::{NEW_SET_CREATED, base, conclude, promote, selector_te
 use super::super::{phase, world::Set};
 use super::runs::passed_after;
 use super::view::View;
-use crate::plan::{Because, Notice, Plan};
+use crate::plan::{Because, Move, Notice, Plan};
 
 /// What the end of a round knows.
 pub(super) struct Outcome<'r> {
@@ -48,7 +48,7 @@ pub(super) fn finish(view: &View<'_>, outcome: Outcome<'_>, plan: &mut Plan) {
     if let Some(why) = promotion(view, runs, aborted) {
         next.blue_green.scale_up_preview_check_point = false;
         if promote(view, why, &mut next, &mut wishes, &mut notices) {
-            plan.because = Because::Promoted { why: why.to_owned() };
+            plan.because = Because::Moves(Move::Promoted { why: why.to_owned() });
         }
     } else if aborted {
         next.promote_full = false;
@@ -89,7 +89,7 @@ pub(crate) fn created(core: &Core<'_>, plan: &mut Plan) {
     next.phase = Some(phase);
     next.message = message;
     if next != *core.status {
-        plan.push(write(core.status, next), Because::StatusMoved);
+        plan.push(write(core.status, next), Because::Moves(Move::StatusMoved));
     }
 }
 
