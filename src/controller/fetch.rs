@@ -3,6 +3,8 @@
 //! Input: a request. Output: the raw answer, or in one line why there is none. Bodies and times are bounded. It must
 //! never know what the answer is for.
 
+#[cfg(test)]
+mod certificates_tests;
 mod login;
 mod retry;
 

@@ -26,6 +26,9 @@ const OPEN: [&str; 12] = [
     "AWS_ENDPOINT_URL_CLOUDWATCH",
 ];
 
+/// What is shorter is no secret, and a text in which every `1` is hidden tells nothing.
+const SHORTEST_SECRET: usize = 4;
+
 /// Where the credentials of a provider are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
@@ -98,7 +101,8 @@ impl Accounts {
     pub(crate) fn secrets(&self) -> Vec<String> {
         let found = self.0.values().filter_map(|found| found.as_ref().ok()).flatten();
         let hidden = found.filter(|(key, _)| !OPEN.contains(&key.as_str()));
-        hidden.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
+        let values = hidden.map(|(_, value)| value.trim().to_owned());
+        values.filter(|value| value.len() >= SHORTEST_SECRET).collect()
     }
 }
 
@@ -139,7 +143,10 @@ mod tests {
     fn what_is_missing_is_named_and_nothing_else() {
         let mut accounts = Accounts::default();
         let own = Account::Own("influxdb".into());
-        accounts.insert(own.clone(), found(&[("authToken", "hush\n"), ("org", "shop"), ("address", "")]));
+        accounts.insert(
+            own.clone(),
+            found(&[("authToken", "hush\n"), ("org", "shop"), ("address", ""), ("on", "1")]),
+        );
         assert_eq!(accounts.needed(&own, "authToken"), Ok("hush"));
         let missing = "Secret influxdb in the controller's namespace has no key address";
         assert_eq!(accounts.needed(&own, "address"), Err(missing.into()));
