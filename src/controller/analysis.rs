@@ -9,20 +9,22 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, Preconditions};
 use serde_json::json;
 use tidegate_api::analysis::{AnalysisRun, AnalysisRunStatus};
 use tidegate_api::tolerant;
-use tidegate_engine::analysis::{MeasureRequest, Outcome, RunPlan, RunWorld, Secrets, needs, plan, record};
+use tidegate_engine::analysis::{
+    MeasureRequest, Outcome, RunPlan, RunWorld, Secrets, accounts, needs, plan, record,
+};
 use tidegate_engine::fence::{Fence, Verdict};
-use tidegate_engine::metric::{Answer, Defaults, Request, job};
+use tidegate_engine::metric::{Accounts, Answer, Defaults, Request, job};
 use tidegate_engine::plan::Notice;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::apply::{Failed, Hand, kind_of};
+use crate::cluster_metrics;
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
@@ -31,6 +33,7 @@ use crate::jobs::{self, Jobs};
 use crate::kinds;
 use crate::metrics::{Loop, Metrics};
 use crate::request::managed;
+use crate::secrets;
 use crate::store::Key;
 use crate::watch::Scene;
 use crate::work::{Next, STALE_PAUSE, WAKE_SOONEST};
@@ -52,6 +55,8 @@ pub(crate) struct Runs {
     fetcher: Fetcher,
     jobs: Jobs,
     defaults: Defaults,
+    /// Where the credentials of metric providers are.
+    own_namespace: String,
     memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
@@ -72,11 +77,22 @@ impl Runs {
         recorder: Recorder,
         metrics: &Arc<Metrics>,
         jobs: Jobs,
-        defaults: Defaults,
+        (defaults, own_namespace): (Defaults, String),
     ) -> Arc<Self> {
         let (scene, client, metrics) = (Arc::clone(scene), client.clone(), Arc::clone(metrics));
-        let (fetcher, memories) = (Fetcher::default(), Mutex::default());
-        Arc::new(Self { scene, client, hand, recorder, metrics, fetcher, jobs, defaults, memories })
+        let (fetcher, memories) = (Fetcher::of_process(), Mutex::default());
+        Arc::new(Self {
+            scene,
+            client,
+            hand,
+            recorder,
+            metrics,
+            fetcher,
+            jobs,
+            defaults,
+            own_namespace,
+            memories,
+        })
     }
 
     /// Makes one round for one run.
@@ -111,9 +127,12 @@ impl Runs {
             }
         }
         let jobs_over = jobs::over(&self.scene.stores.jobs, &run);
-        let (secrets, defaults) = (Secrets::new(), self.defaults.clone());
-        let mut world = RunWorld { now, run, secrets, defaults, jobs_over };
+        let (secrets, accounts_found) = (Secrets::new(), Accounts::default());
+        let defaults = self.defaults.clone();
+        let mut world = RunWorld { now, run, secrets, accounts: accounts_found, defaults, jobs_over };
         world.secrets = self.secrets(key, &world).await?;
+        let needed = accounts(&world);
+        world.accounts = secrets::accounts(&self.client, &self.own_namespace, &key.namespace, needed).await?;
         let mut plan = plan(&world);
         if let Some(unserved) = &plan.unserved {
             self.tell_unserved(key, &world.run, unserved.to_string(), memory);
@@ -151,17 +170,9 @@ impl Runs {
     /// gives no answer is a failure of the round.
     async fn secrets(&self, key: &Key, world: &RunWorld) -> Result<Secrets, Failed> {
         let needed = needs(world);
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &key.namespace);
         let mut secrets = Secrets::new();
         for name in needed.iter().map(|secret| &secret.name).collect::<BTreeSet<_>>() {
-            let found = match api.get_opt(name).await {
-                Ok(Some(secret)) => Ok(secret.data.unwrap_or_default()),
-                Ok(None) => Err(format!("secrets \"{name}\" not found")),
-                Err(source) => match failed(format!("read Secret {name}"), source) {
-                    failed if failed.class == Class::Denied => Err(failed.to_string()),
-                    failed => return Err(failed),
-                },
-            };
+            let found = secrets::read(&self.client, &key.namespace, name).await?;
             for wanted in needed.iter().filter(|secret| secret.name == *name) {
                 let value =
                     found.as_ref().map_err(Clone::clone).and_then(|data| match data.get(&wanted.key) {
@@ -180,6 +191,7 @@ impl Runs {
             let answer = match &request {
                 Request::Prometheus(query) => self.fetcher.prometheus(query).await.map(Answer::Server),
                 Request::Http(call) => self.fetcher.http(call).await.map(Answer::Server),
+                Request::Cluster(path) => cluster_metrics::read(&self.client, path).await.map(Answer::Server),
                 Request::Job(request) => self.jobs.ask(request).await?.map(Answer::Job),
             };
             Ok::<Outcome, Failed>(Outcome { metric, answer })
@@ -299,5 +311,7 @@ fn failed(doing: String, source: kube::Error) -> Failed {
     Failed { doing, class: Class::of(&source), source, taken: None }
 }
 
+#[cfg(test)]
+mod providers_tests;
 #[cfg(test)]
 mod tests;

@@ -3,18 +3,24 @@
 //! Input: a request. Output: the raw answer, or in one line why there is none. Bodies and times are bounded. It must
 //! never know what the answer is for.
 
+#[cfg(test)]
+mod certificates_tests;
+mod login;
+mod retry;
+
 use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use prometheus_http_query::Client as Prometheus;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
+use reqwest::header::HeaderMap;
 use tidegate_engine::metric::Response;
-use tidegate_engine::metric::http::{self, Call, Login, Method};
+use tidegate_engine::metric::http::{Call, Method};
 use tidegate_engine::metric::prometheus::Query;
+
+use crate::aws::Aws;
+use crate::google::Google;
 
 /// Bytes of a body that are read: ten thousand samples with all their labels fit in.
 const MOST_BYTES: usize = 8 << 20;
@@ -30,9 +36,16 @@ pub(crate) struct Fetcher {
     insecure: OnceLock<Result<reqwest::Client, String>>,
     /// For addresses without TLS: it needs no certificates, and an image may have none.
     plain: OnceLock<Result<reqwest::Client, String>>,
+    aws: Aws,
+    google: Google,
 }
 
 impl Fetcher {
+    /// With the accounts that this process has.
+    pub(crate) fn of_process() -> Self {
+        Self { aws: Aws::of_process(), google: Google::of_process(), ..Self::default() }
+    }
+
     /// Asks a Prometheus.
     ///
     /// # Errors
@@ -54,7 +67,29 @@ impl Fetcher {
     }
 
     async fn call(&self, call: &Call) -> Result<Response, String> {
+        let signature = self.signature(call).await?;
         let headers = self.headers(&call.headers, &call.login, call.insecure).await?;
+        self.dispatch(call, headers, &signature).await
+    }
+
+    /// Sends a call without signing it in, with more headers than it has.
+    ///
+    /// # Errors
+    /// Fails as [`Fetcher::http`] does.
+    pub(crate) async fn send(&self, call: &Call, more: &[(String, String)]) -> Result<Response, String> {
+        let within = Duration::from_secs(call.timeout_seconds).min(LONGEST);
+        let headers = login::headers(&call.headers)?;
+        let answer = tokio::time::timeout(within, self.dispatch(call, headers, more)).await;
+        answer.map_err(|_| format!("{} gave no answer within {within:?}", call.server()))?
+    }
+
+    async fn dispatch(
+        &self,
+        call: &Call,
+        mut headers: HeaderMap,
+        more: &[(String, String)],
+    ) -> Result<Response, String> {
+        headers.extend(login::headers(more)?);
         let method = match call.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -111,85 +146,6 @@ impl Fetcher {
             .get_or_init(|| builder().build().map_err(|error| format!("cannot use TLS: {}", root(&error))));
         built.as_ref().map_err(Clone::clone)
     }
-
-    /// The headers of a request, that of its login among them.
-    async fn headers(
-        &self,
-        pairs: &[(String, String)],
-        login: &Login,
-        insecure: bool,
-    ) -> Result<HeaderMap, String> {
-        let mut headers = headers(pairs)?;
-        if let Some(login) = self.login(login, insecure).await? {
-            headers.insert(AUTHORIZATION, login);
-        }
-        Ok(headers)
-    }
-
-    /// The Authorization header, if a request needs one.
-    async fn login(&self, login: &Login, insecure: bool) -> Result<Option<HeaderValue>, String> {
-        let text = match login {
-            Login::None => return Ok(None),
-            Login::Basic { username, password } => basic(username, password),
-            Login::OAuth2 { token_url, client_id, client_secret, scopes } => {
-                let token = self.token(token_url, &basic(client_id, client_secret), scopes, insecure).await;
-                let server = http::server(token_url);
-                format!("Bearer {}", token.map_err(|why| format!("no token from {server}: {why}"))?)
-            }
-        };
-        let mut value =
-            HeaderValue::try_from(text).map_err(|_| "the credentials do not fit in a header".to_owned())?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-
-    /// Gets a token by client credentials.
-    async fn token(
-        &self,
-        url: &str,
-        login: &str,
-        scopes: &[String],
-        insecure: bool,
-    ) -> Result<String, String> {
-        let scope = scopes.join(" ");
-        let mut form = vec![("grant_type", "client_credentials")];
-        if !scope.is_empty() {
-            form.push(("scope", scope.as_str()));
-        }
-        let request = self.client(url, insecure)?.post(url).header(AUTHORIZATION, login).form(&form);
-        let answer = request.send().await.map_err(|error| root(&error))?;
-        let answer = bounded(answer).await.map_err(|error| match error {
-            Body::Broken(error) => root(&error),
-            Body::TooLong => "the answer is too long".to_owned(),
-        })?;
-        let token: Result<Token, _> = serde_json::from_slice(&answer.body);
-        match token {
-            Ok(token) if (200..300).contains(&answer.status) => Ok(token.access_token),
-            Ok(_) | Err(_) => Err(format!("answer {} holds no access_token", answer.status)),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Token {
-    access_token: String,
-}
-
-fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-}
-
-fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in pairs {
-        let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
-        let (Ok(parsed_name), Ok(mut parsed_value)) = parsed else {
-            return Err(format!("header {name:?} is not a valid HTTP header"));
-        };
-        parsed_value.set_sensitive(true);
-        headers.append(parsed_name, parsed_value);
-    }
-    Ok(headers)
 }
 
 /// Reads what a server answered, or says why there is nothing to read.
@@ -213,6 +169,7 @@ enum Body {
 /// Reads a body as long as it may be.
 async fn bounded(mut answer: reqwest::Response) -> Result<Response, Body> {
     let status = answer.status().as_u16();
+    let retry_after_seconds = retry::after(answer.headers(), Timestamp::now());
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(Body::Broken)? {
         if body.len() + chunk.len() > MOST_BYTES {
@@ -220,7 +177,7 @@ async fn bounded(mut answer: reqwest::Response) -> Result<Response, Body> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Response { status, body })
+    Ok(Response { status, body, retry_after_seconds })
 }
 
 /// The innermost cause, such as `Connection refused (os error 111)`. The outer texts repeat the address with the
@@ -246,6 +203,7 @@ mod tests {
     use axum::body::Bytes;
     use axum::http::{HeaderMap, Method as Verb, StatusCode, Uri};
     use axum::routing::any;
+    use tidegate_engine::metric::http::{Login, Signing};
     use tidegate_engine::metric::prometheus::Range;
     use tokio::net::TcpListener;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -297,7 +255,7 @@ mod tests {
     async fn queries_reach_the_server_as_described() {
         let (address, mut asked) = server(b"{}".to_vec()).await;
         let answer = fetch(query(address, "up > 1")).await;
-        assert_eq!(answer, Ok(Response { status: 200, body: b"{}".to_vec() }));
+        assert_eq!(answer, Ok(Response { status: 200, body: b"{}".to_vec(), retry_after_seconds: None }));
         assert_eq!(asked.recv().await.unwrap(), "GET /prefix/api/v1/query?query=up+%3E+1 - - ");
 
         let range = Range {
@@ -337,7 +295,7 @@ mod tests {
         let (address, mut asked) = server(b"0.97".to_vec()).await;
         let fetcher = Fetcher::default();
         let answer = fetcher.http(&call(address)).await;
-        assert_eq!(answer, Ok(Response { status: 200, body: b"0.97".to_vec() }));
+        assert_eq!(answer, Ok(Response { status: 200, body: b"0.97".to_vec(), retry_after_seconds: None }));
         assert_eq!(asked.recv().await.unwrap(), "GET /ratio?token=hush - - ");
         let login = Login::OAuth2 {
             token_url: format!("http://{address}/token"),
@@ -383,6 +341,25 @@ mod tests {
         let error =
             Fetcher::default().http(&Call { timeout_seconds: 10, ..call(address) }).await.unwrap_err();
         assert_eq!(error, format!("http://{address} gave no answer within 10s"));
+    }
+
+    #[tokio::test]
+    async fn requests_to_aws_are_signed_as_they_are_sent() {
+        let (address, mut asked) = server(b"{}".to_vec()).await;
+        let settings = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+        let fetcher = Fetcher { aws: Aws::with(&settings), ..Fetcher::default() };
+        let login = Login::Aws(Signing { region: "r".into(), service: "aps", ..Signing::default() });
+        let form = ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+        let body = Some("query=up".to_owned());
+        let signed = Call { method: Method::Post, login, headers: vec![form], body, ..call(address) };
+        fetcher.http(&signed).await.unwrap();
+        let seen = asked.recv().await.unwrap();
+        let wanted = "POST /ratio?token=hush AWS4-HMAC-SHA256 Credential=key/";
+        assert!(seen.starts_with(wanted) && seen.ends_with("- query=up"), "{seen}");
+        assert!(
+            seen.contains("/r/aps/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature="),
+            "{seen}"
+        );
     }
 
     #[tokio::test]

@@ -5,8 +5,10 @@
 
 mod analysis;
 mod apply;
+mod aws;
 mod bounded;
 mod client;
+mod cluster_metrics;
 mod difference;
 mod durations;
 mod events;
@@ -16,6 +18,7 @@ mod failure;
 mod fetch;
 mod gauges;
 mod git;
+mod google;
 mod jobs;
 mod kinds;
 mod lease;
@@ -30,6 +33,7 @@ mod request;
 #[cfg(test)]
 mod rights;
 mod rollout;
+mod secrets;
 mod serve;
 mod store;
 pub mod survey;
@@ -165,7 +169,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     });
     let applications = sync.transpose()?;
     let hand = Hand::new(client.clone(), recorder.clone());
-    let (jobs, defaults) = (Jobs::new(job_client), defaults(&options));
+    let (jobs, defaults) = (Jobs::new(job_client), (defaults(&options), own_namespace.clone()));
     let runs = Runs::new(&scene, &client, hand.clone(), recorder.clone(), &metrics, jobs, defaults);
     let resync = options.resync();
     let experiments = Experiments::new(&scene, client, hand.clone(), recorder.clone(), &metrics, resync);

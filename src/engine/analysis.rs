@@ -29,13 +29,15 @@ pub(crate) use condition::evaluate_time;
 pub(crate) use limits::is_counted;
 pub use replay::{Again, Replayed, replay};
 pub(crate) use resolve::metrics_of;
-pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, needs, plan, record};
+pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, accounts, needs, plan, record};
 pub(crate) use template::flatten;
 
 #[cfg(test)]
 mod job_tests;
 #[cfg(test)]
 mod judge_tests;
+#[cfg(test)]
+mod provider_tests;
 #[cfg(test)]
 mod ready_tests;
 #[cfg(test)]

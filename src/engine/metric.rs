@@ -1,14 +1,31 @@
 //! Metric providers: from a metric to the request for it, and from the answer to a value.
 //!
 //! One file per provider. Input: a metric with its arguments filled in, then the raw answer. Output: a request
-//! that somebody else makes, then the value. A provider never decides whether a value is good. A Job and the judge are the
-//! exceptions: what they come to is the verdict, and they take their time.
+//! that somebody else makes, then the value. A provider never decides whether a value is good. A Job, Kayenta and the judge
+//! are the exceptions: what they come to is the verdict, and they take their time.
 
+pub mod account;
+mod cloud_watch;
+mod datadog;
+mod dynatrace;
+mod external;
+mod flagger;
+mod google;
+mod graphite;
 pub mod http;
+mod influxdb;
 pub mod job;
 mod json_path;
 pub mod judge;
+pub mod kayenta;
+mod measured;
+mod new_relic;
 pub mod prometheus;
+mod shown;
+mod skywalking;
+mod splunk;
+mod wait;
+mod wavefront;
 mod web;
 
 use std::collections::BTreeMap;
@@ -17,44 +34,17 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_api::analysis::{AnalysisRun, Metric, MetricProvider};
 
-/// What a provider measured.
-#[derive(Clone, Debug, PartialEq)]
-pub enum MetricValue {
-    /// One number.
-    Number(f64),
-    /// One number per time series, or all points of all series.
-    Samples(Vec<f64>),
-    /// Anything else that JSON can say.
-    Json(Value),
-}
-
-impl MetricValue {
-    /// Whether there is no data in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        match self {
-            Self::Number(_) => false,
-            Self::Samples(samples) => samples.is_empty(),
-            Self::Json(json) => json.is_null() || json.as_array().is_some_and(Vec::is_empty),
-        }
-    }
-
-    /// Whether a number in it is NaN, such as a share of no requests at all.
-    #[must_use]
-    pub fn has_nan(&self) -> bool {
-        match self {
-            Self::Number(number) => number.is_nan(),
-            Self::Samples(samples) => samples.iter().any(|sample| sample.is_nan()),
-            Self::Json(_) => false,
-        }
-    }
-}
+pub use account::{Account, Accounts, accounts};
+pub use measured::{Measured, MetricValue};
+pub(crate) use wait::{LONGEST_WAIT, wait};
 
 /// One request for a metric. Whoever makes it has no choice left.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     Prometheus(prometheus::Query),
     Http(http::Call),
+    /// To the API server: a path to read.
+    Cluster(String),
     /// To the API server.
     Job(job::Request),
 }
@@ -73,16 +63,8 @@ pub struct Response {
     /// HTTP status.
     pub status: u16,
     pub body: Vec<u8>,
-}
-
-/// A value with what a measurement shows of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
-    pub value: MetricValue,
-    /// The value as users see it in the measurement.
-    pub text: String,
-    /// Facts about this measurement, such as warnings of the server.
-    pub metadata: BTreeMap<String, String>,
+    /// How long the server asks to be left alone.
+    pub retry_after_seconds: Option<u64>,
 }
 
 /// Settings of the controller that providers fall back to.
@@ -96,78 +78,116 @@ pub struct Defaults {
     pub jobs_elsewhere: bool,
 }
 
+/// What is wrong with the settings of a plugin.
+type Fault = fn(&Value) -> Option<String>;
+
+/// The plugins of metrics that the controller itself is, besides the judge.
+const PLUGINS: [(&str, Fault); 4] = [
+    (dynatrace::PLUGIN, dynatrace::fault),
+    (external::PLUGIN, external::fault),
+    (google::PLUGIN, google::fault),
+    (splunk::PLUGIN, splunk::fault),
+];
+
 /// Names the provider of a metric that this build does not serve, if that is so.
 #[must_use]
-pub fn unserved(metric: &Metric, defaults: &Defaults) -> Option<&'static str> {
-    if let Some(query) = &metric.provider.prometheus {
-        return prometheus::unserved(query, defaults);
-    }
-    if metric.provider.judge().is_some() {
-        return judge::unserved(metric, defaults);
-    }
-    providers(&metric.provider).into_iter().find(|provider| !["web", "job"].contains(provider))
+pub fn unserved(metric: &Metric) -> Option<&'static str> {
+    let plugins = &metric.provider.plugin;
+    let is_known = |plugin: &String| PLUGINS.iter().any(|(known, _)| known == plugin);
+    let is_served = metric.provider.judge().is_some() || plugins.keys().all(is_known);
+    (!is_served).then_some("plugin")
 }
 
-/// The providers that a metric names; exactly one is right.
-fn providers(provider: &MetricProvider) -> Vec<&'static str> {
-    let MetricProvider {
-        prometheus,
-        kayenta,
-        web,
-        datadog,
-        wavefront,
-        new_relic,
-        job,
-        cloud_watch,
-        graphite,
-        influxdb,
-        skywalking,
-        plugin,
-    } = provider;
-    [
-        ("prometheus", prometheus.is_some()),
-        ("kayenta", kayenta.is_some()),
-        ("web", web.is_some()),
-        ("datadog", datadog.is_some()),
-        ("wavefront", wavefront.is_some()),
-        ("newRelic", new_relic.is_some()),
-        ("job", job.is_some()),
-        ("cloudWatch", cloud_watch.is_some()),
-        ("graphite", graphite.is_some()),
-        ("influxdb", influxdb.is_some()),
-        ("skywalking", skywalking.is_some()),
-        ("plugin", !plugin.is_empty()),
-    ]
-    .into_iter()
-    .filter_map(|(name, set)| set.then_some(name))
-    .collect()
+/// The field of a provider whose settings are wrong before anybody uses them, and what is wrong.
+pub(crate) fn fault(provider: &MetricProvider) -> Option<(&'static str, String)> {
+    let plugin = |(name, fault): &(&str, Fault)| Some(("plugin", fault(provider.plugin.get(*name)?)?));
+    let datadog = || Some(("datadog", datadog::fault(provider.datadog.as_ref()?)?));
+    let skywalking = || Some(("skywalking", skywalking::fault(provider.skywalking.as_ref()?)?));
+    PLUGINS.iter().find_map(plugin).or_else(datadog).or_else(skywalking)
+}
+
+/// What a provider may know beside the metric.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) defaults: &'a Defaults,
+    pub(crate) accounts: &'a Accounts,
+    /// Namespace of the run.
+    pub(crate) namespace: &'a str,
+    pub(crate) now: Timestamp,
 }
 
 /// Describes the request for a metric to its server.
 ///
 /// # Errors
 /// Fails when the metric's settings do not make a request; the text names the setting.
-pub fn request(metric: &Metric, defaults: &Defaults, now: Timestamp) -> Result<Request, String> {
+pub(crate) fn request(metric: &Metric, setting: &Setting<'_>) -> Result<Request, String> {
+    let Setting { defaults, accounts, namespace, now } = *setting;
     let provider = &metric.provider;
     if let Some(query) = &provider.prometheus {
-        prometheus::request(query, defaults, now).map(Request::Prometheus)
-    } else if let Some(web) = &provider.web {
-        web::request(web).map(Request::Http)
+        return prometheus::request(query, defaults, now).map(prometheus::Query::into_request);
+    } else if let Some(config) = provider.plugin.get(external::PLUGIN) {
+        return external::path(config, namespace).map(Request::Cluster);
+    }
+    let call = if let Some(web) = &provider.web {
+        web::request(web)
+    } else if let Some(query) = &provider.datadog {
+        datadog::request(query, accounts, now)
+    } else if let Some(query) = &provider.new_relic {
+        new_relic::request(query, accounts)
+    } else if let Some(query) = &provider.cloud_watch {
+        cloud_watch::request(query, accounts, now)
+    } else if let Some(query) = &provider.graphite {
+        graphite::request(query)
+    } else if let Some(query) = &provider.influxdb {
+        influxdb::request(query, accounts)
+    } else if let Some(query) = &provider.wavefront {
+        wavefront::request(query, accounts, now)
+    } else if let Some(query) = &provider.skywalking {
+        skywalking::request(query, now)
+    } else if let Some(config) = provider.plugin.get(dynatrace::PLUGIN) {
+        dynatrace::request(config, accounts, now)
+    } else if let Some(config) = provider.plugin.get(splunk::PLUGIN) {
+        splunk::request(config, accounts, now)
+    } else if let Some(config) = provider.plugin.get(google::PLUGIN) {
+        google::request(config, accounts)
     } else {
         Err("the metric's provider is not served".to_owned())
-    }
+    };
+    call.map(Request::Http)
 }
 
-/// Reads the value out of a server's answer.
+/// Reads the value out of the answer to what was asked at a time.
 ///
 /// # Errors
 /// Fails with the server's own words when it reports an error, and when the answer is not one of the provider's.
-pub fn value(metric: &Metric, response: &Response) -> Result<Measured, String> {
+pub(crate) fn value(metric: &Metric, response: &Response, asked: Timestamp) -> Result<Measured, String> {
     let provider = &metric.provider;
     if provider.prometheus.is_some() {
         prometheus::value(response)
     } else if let Some(web) = &provider.web {
         web::value(web, response)
+    } else if let Some(query) = &provider.datadog {
+        datadog::value(query, response)
+    } else if provider.new_relic.is_some() {
+        new_relic::value(response)
+    } else if provider.cloud_watch.is_some() {
+        cloud_watch::value(response)
+    } else if provider.graphite.is_some() {
+        graphite::value(response)
+    } else if provider.influxdb.is_some() {
+        influxdb::value(response)
+    } else if provider.wavefront.is_some() {
+        wavefront::value(response, asked)
+    } else if provider.skywalking.is_some() {
+        skywalking::value(response)
+    } else if provider.plugin.contains_key(external::PLUGIN) {
+        external::value(response)
+    } else if provider.plugin.contains_key(dynatrace::PLUGIN) {
+        dynatrace::value(response)
+    } else if provider.plugin.contains_key(splunk::PLUGIN) {
+        splunk::value(response)
+    } else if provider.plugin.contains_key(google::PLUGIN) {
+        google::value(response)
     } else {
         Err("the metric's provider is not served".to_owned())
     }
@@ -176,8 +196,80 @@ pub fn value(metric: &Metric, response: &Response) -> Result<Measured, String> {
 /// Facts about a metric of a run that hold for all its measurements.
 #[must_use]
 pub fn metadata(run: &AnalysisRun, metric: &Metric) -> BTreeMap<String, String> {
-    let query = metric.provider.prometheus.as_ref().and_then(|query| query.query.clone());
-    let query = query.or_else(|| judge::query(run, metric));
-    let query = query.filter(|query| !query.is_empty());
-    query.map(|query| ("ResolvedPrometheusQuery".to_owned(), query)).into_iter().collect()
+    let provider = &metric.provider;
+    let prometheus = provider.prometheus.as_ref().and_then(|query| query.query.clone());
+    let prometheus = prometheus.or_else(|| judge::query(run, metric));
+    let new_relic = provider.new_relic.as_ref().map(|query| query.query.clone());
+    let resolved = [("ResolvedPrometheusQuery", prometheus), ("ResolvedNewRelicQuery", new_relic)];
+    let told = |(name, query): (&str, Option<String>)| {
+        Some((name.to_owned(), query.filter(|query| !query.is_empty())?))
+    };
+    resolved.into_iter().filter_map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn metric(provider: &Value) -> Metric {
+        serde_json::from_value(json!({"name": "m", "provider": provider})).unwrap()
+    }
+
+    #[test]
+    fn every_provider_but_foreign_plugins_is_served() {
+        for name in [
+            "prometheus",
+            "web",
+            "datadog",
+            "newRelic",
+            "cloudWatch",
+            "graphite",
+            "influxdb",
+            "wavefront",
+            "skywalking",
+            "kayenta",
+            "job",
+        ] {
+            assert_eq!(unserved(&metric(&json!({name: {}}))), None, "{name}");
+        }
+        for (name, _) in PLUGINS {
+            assert_eq!(unserved(&metric(&json!({"plugin": {name: {"query": "q"}}}))), None, "{name}");
+        }
+        assert_eq!(unserved(&metric(&json!({"plugin": {"acme/x": {}}}))), Some("plugin"));
+    }
+
+    #[test]
+    fn each_provider_that_is_served_is_asked() {
+        let (defaults, accounts) = (Defaults::default(), Accounts::default());
+        let setting =
+            Setting { defaults: &defaults, accounts: &accounts, namespace: "ns", now: Timestamp::UNIX_EPOCH };
+        let response = Response { status: 500, body: b"oops".to_vec(), retry_after_seconds: None };
+        let of_plugins = PLUGINS.iter().map(|(name, _)| json!({"plugin": {*name: {"query": "q"}}}));
+        let named = [
+            "prometheus",
+            "web",
+            "datadog",
+            "newRelic",
+            "cloudWatch",
+            "graphite",
+            "influxdb",
+            "wavefront",
+            "skywalking",
+        ];
+        for provider in named.iter().map(|name| json!({*name: {}})).chain(of_plugins) {
+            let metric = metric(&provider);
+            let (asked, told) = (request(&metric, &setting), value(&metric, &response, setting.now));
+            for why in [asked.err(), told.err()].into_iter().flatten() {
+                assert!(!why.contains("not served"), "{provider}: {why}");
+            }
+        }
+    }
+
+    #[test]
+    fn queries_stand_in_the_metadata() {
+        let run = AnalysisRun::default();
+        let told = metadata(&run, &metric(&json!({"newRelic": {"query": "SELECT 1"}})));
+        assert_eq!(told, [("ResolvedNewRelicQuery".to_owned(), "SELECT 1".to_owned())].into());
+    }
 }

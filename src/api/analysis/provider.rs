@@ -15,6 +15,18 @@ use std::collections::BTreeMap;
 
 /// The metric plugin that the controller itself is: it compares the canary with the stable version.
 pub const JUDGE_PLUGIN: &str = "tidegate.dev/judge";
+/// Metric plugins that the controller itself is, for servers that the schema has no field for. The names are those that
+/// Flagger has for them.
+pub const DYNATRACE_PLUGIN: &str = "tidegate.dev/dynatrace";
+/// Metrics of the Kubernetes API `external.metrics.k8s.io`.
+pub const EXTERNAL_METRICS_PLUGIN: &str = "tidegate.dev/externalmetrics";
+/// Splunk Observability.
+pub const SPLUNK_PLUGIN: &str = "tidegate.dev/splunk";
+/// Google Cloud Monitoring.
+pub const STACKDRIVER_PLUGIN: &str = "tidegate.dev/stackdriver";
+/// All metric plugins that the controller itself is.
+pub const METRIC_PLUGINS: [&str; 5] =
+    [JUDGE_PLUGIN, DYNATRACE_PLUGIN, EXTERNAL_METRICS_PLUGIN, SPLUNK_PLUGIN, STACKDRIVER_PLUGIN];
 
 /// Where results come from; exactly one of its fields is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

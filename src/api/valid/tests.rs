@@ -616,5 +616,5 @@ fn metrics_of_other_providers_are_named() {
     ]))
     .unwrap();
     let paths: Vec<String> = unsupported_providers(&metrics).into_iter().map(|error| error.path).collect();
-    assert_eq!(paths, ["spec.metrics[3].provider.datadog", "spec.metrics[5].provider.plugin"]);
+    assert_eq!(paths, ["spec.metrics[5].provider.plugin"]);
 }

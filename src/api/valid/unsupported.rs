@@ -3,7 +3,7 @@
 use super::field::{Field, FieldError};
 use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
 use super::plugins;
-use crate::analysis::{JUDGE_PLUGIN, Metric, MetricProvider};
+use crate::analysis::{METRIC_PLUGINS, Metric};
 use crate::rollout::{Rollout, RolloutTrafficRouting, RouteMatch};
 
 /// Says which parts of a valid Rollout nobody would act on.
@@ -134,29 +134,15 @@ pub fn unsupported_providers(metrics: &[Metric]) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, metric) in metrics.iter().enumerate() {
         let path = Field::new("spec").child("metrics").index(index).child("provider");
-        if let Some(provider) = foreign_provider(&metric.provider) {
+        if metric.provider.plugin.keys().any(|plugin| !METRIC_PLUGINS.contains(&plugin.as_str())) {
+            let known = METRIC_PLUGINS.join(", ");
             errors.push(refusal(
-                &path.child(provider),
-                "use provider prometheus, web, job or plugin tidegate.dev/judge",
+                &path.child("plugin"),
+                &format!("use another provider, or of the plugins {known}"),
             ));
         }
     }
     errors
-}
-
-fn foreign_provider(provider: &MetricProvider) -> Option<&'static str> {
-    let providers = [
-        ("kayenta", provider.kayenta.is_some()),
-        ("datadog", provider.datadog.is_some()),
-        ("wavefront", provider.wavefront.is_some()),
-        ("newRelic", provider.new_relic.is_some()),
-        ("cloudWatch", provider.cloud_watch.is_some()),
-        ("graphite", provider.graphite.is_some()),
-        ("influxdb", provider.influxdb.is_some()),
-        ("skywalking", provider.skywalking.is_some()),
-        ("plugin", provider.plugin.keys().any(|plugin| plugin != JUDGE_PLUGIN)),
-    ];
-    providers.into_iter().find_map(|(name, set)| set.then_some(name))
 }
 
 fn refusal(path: &Field, mend: &str) -> FieldError {

@@ -19,7 +19,7 @@ struct Stage {
     events: Writer,
 }
 
-fn object(spec: Value, status: Value) -> Value {
+pub(super) fn object(spec: Value, status: Value) -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
         "metadata": {"name": "r", "namespace": "ns", "uid": "u1", "resourceVersion": "7"},
@@ -36,7 +36,15 @@ fn stage(run: Value, prometheus: &str) -> Stage {
     scene.stores.runs.apply(key(), seen, serde_json::from_value(run).unwrap());
     let hand = Hand::new(client.clone(), recorder.clone());
     let defaults = Defaults { prometheus_address: Some(prometheus.to_owned()), ..Defaults::default() };
-    let runs = Runs::new(&scene, &client, hand, recorder, &metrics, Jobs::new(client.clone()), defaults);
+    let runs = Runs::new(
+        &scene,
+        &client,
+        hand,
+        recorder,
+        &metrics,
+        Jobs::new(client.clone()),
+        (defaults, "own".to_owned()),
+    );
     Stage { runs, server, events }
 }
 
@@ -182,7 +190,7 @@ async fn an_api_server_that_is_away_is_no_verdict() {
 
 #[tokio::test]
 async fn what_is_not_served_is_told_once_and_left_alone() {
-    let metric = json!({"name": "m", "provider": {"datadog": {"query": "q"}}});
+    let metric = json!({"name": "m", "provider": {"plugin": {"acme/x": {"query": "q"}}}});
     let mut stage = stage(object(json!({"metrics": [metric]}), json!({})), "http://127.0.0.1:1");
     for _ in 0..2 {
         let (next, ()) = stage.round(async |_| ()).await;
@@ -339,4 +347,81 @@ async fn a_web_metric_asks_its_server() {
     let (_, patch) = stage.round(async |server| server.answer(200, written("8")).await).await;
     assert_eq!(patch.body["status"]["phase"], "Successful");
     assert_eq!(patch.body["status"]["metricResults"][0]["measurements"][0]["value"], "\"0.5\"");
+}
+
+fn provided(provider: &Value) -> Value {
+    let metric = json!({"name": "m", "provider": provider, "successCondition": "result < 5"});
+    object(json!({"metrics": [metric]}), json!({}))
+}
+
+fn forbidden() -> Value {
+    json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no"})
+}
+
+#[tokio::test]
+async fn external_metrics_are_read_from_the_api_server() {
+    let provider =
+        json!({"plugin": {"tidegate.dev/externalmetrics": {"query": "queue?labelSelector=a%3Db"}}});
+    let mut stage = stage(provided(&provider), "http://127.0.0.1:1");
+    let play = async |server: &mut Server| {
+        let list = json!({"items": [{"metricName": "queue", "value": "1500m"}]});
+        let read = server.answer(200, list).await;
+        (read.line, server.answer(200, written("8")).await)
+    };
+    let (_, (read, patch)) = stage.round(play).await;
+    let path = "/apis/external.metrics.k8s.io/v1beta1/namespaces/ns/queue?labelSelector=a%3Db";
+    assert_eq!(read, format!("GET {path}"));
+    let measured = &patch.body["status"]["metricResults"][0]["measurements"][0];
+    assert_eq!((&measured["phase"], &measured["value"]), (&json!("Successful"), &json!("[1.5]")));
+
+    let mut stage = self::stage(provided(&provider), "http://127.0.0.1:1");
+    let play = async |server: &mut Server| {
+        server.answer(403, forbidden()).await;
+        server.answer(200, written("8")).await
+    };
+    let (_, patch) = stage.round(play).await;
+    let measured = &patch.body["status"]["metricResults"][0]["measurements"][0];
+    assert_eq!(measured["message"], "the API server answered 403: no");
+}
+
+#[tokio::test]
+async fn accounts_are_read_beside_the_controller_and_never_shown() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let answer = |headers: axum::http::HeaderMap| async move {
+        let key = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let body = json!({"code": "unauthorized", "message": format!("{key} is not known")});
+        (axum::http::StatusCode::UNAUTHORIZED, body.to_string())
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(answer))).await });
+
+    let provider = json!({"influxdb": {"query": "q"}});
+    let mut stage = stage(provided(&provider), "http://127.0.0.1:1");
+    let encoded = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+    let secret = json!({"metadata": {"name": "influxdb"}, "data": {
+        "authToken": encoded("hush"), "org": encoded("o"), "address": encoded(&address),
+    }});
+    let play = async |server: &mut Server| {
+        let read = server.answer(200, secret).await;
+        (read.line, server.answer(200, written("8")).await)
+    };
+    let (_, (read, patch)) = stage.round(play).await;
+    assert_eq!(read, "GET /api/v1/namespaces/own/secrets/influxdb");
+    let shown = patch.body.to_string();
+    assert!(shown.contains("unauthorized: Token ***** is not known") && !shown.contains("hush"), "{shown}");
+}
+
+#[tokio::test]
+async fn accounts_that_may_not_be_read_are_told_in_the_run() {
+    let provider = json!({"plugin": {"tidegate.dev/dynatrace": {"address": "http://d", "query": "q", "secretRef": {"name": "s"}}}});
+    let mut stage = stage(provided(&provider), "http://127.0.0.1:1");
+    let play = async |server: &mut Server| {
+        let read = server.answer(403, forbidden()).await;
+        (read.line, server.answer(200, written("8")).await)
+    };
+    let (_, (read, patch)) = stage.round(play).await;
+    assert_eq!(read, "GET /api/v1/namespaces/ns/secrets/s");
+    let message = &patch.body["status"]["metricResults"][0]["measurements"][0]["message"];
+    assert!(message.as_str().unwrap().starts_with("cannot read Secret s:"), "{message}");
 }

@@ -9,6 +9,7 @@ use tidegate_api::valid::{FieldError, FieldErrorKind, validate_metrics};
 
 use super::{args, condition};
 use crate::judge::source;
+use crate::metric;
 
 /// Says what is wrong with the metrics of a template.
 #[must_use]
@@ -26,8 +27,9 @@ pub fn template_faults(template: &AnalysisTemplateSpec) -> Vec<FieldError> {
             let why = why.trim_start_matches("metrics[0]: ").to_owned();
             faults.push(error(path.clone(), FieldErrorKind::Invalid, why));
         }
-        if let Some(why) = metric.provider.judge().and_then(source::fault) {
-            faults.push(error(format!("{path}.provider.plugin"), FieldErrorKind::Invalid, why));
+        let of_judge = metric.provider.judge().and_then(source::fault).map(|why| ("plugin", why));
+        if let Some((provider, why)) = of_judge.or_else(|| metric::fault(&metric.provider)) {
+            faults.push(error(format!("{path}.provider.{provider}"), FieldErrorKind::Invalid, why));
         }
         let conditions = [
             ("successCondition", &metric.success_condition),
@@ -113,6 +115,18 @@ mod tests {
                 .starts_with("spec.metrics[0].provider.plugin: Invalid value: tidegate.dev/judge: threshold")
         );
         assert_eq!(said(judge(json!({"preset": "app", "harm": "{{args.limit}}"}))), [""; 0]);
+        let told = said(json!({"provider": {"plugin": {"tidegate.dev/splunk": {"address": "http://a"}}}}));
+        assert_eq!(
+            told,
+            ["spec.metrics[0].provider.plugin: Invalid value: tidegate.dev/splunk: query is required"]
+        );
+        let told =
+            said(json!({"provider": {"datadog": {"apiVersion": "v2", "queries": {"a": "x", "b": "y"}}}}));
+        let why = "When multiple queries are provided you must include a formula.";
+        assert_eq!(told, [format!("spec.metrics[0].provider.datadog: Invalid value: {why}")]);
+        let told = said(json!({"provider": {"skywalking": {"address": "{{args.limit}}"}}}));
+        assert_eq!(told.len(), 1);
+        assert_eq!(said(json!({"provider": {"datadog": {"query": "{{args.limit}}"}}})), [""; 0]);
     }
 
     #[test]

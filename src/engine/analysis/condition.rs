@@ -193,7 +193,7 @@ fn to_expr(value: &MetricValue) -> Value {
         MetricValue::Samples(samples) => {
             Value::Array(samples.iter().map(|sample| Value::Float(*sample)).collect())
         }
-        MetricValue::Json(json) => from_json(json),
+        MetricValue::Json(json) | MetricValue::Hollow(json) => from_json(json),
     }
 }
 

@@ -62,6 +62,7 @@ impl Stage {
             now: at(now),
             run: Arc::new(self.run.clone()),
             secrets: self.secrets.clone(),
+            accounts: Default::default(),
             defaults: Defaults::default(),
             jobs_over: over.map(|(name, _)| Name { namespace: "ns".into(), name: name.clone() }).collect(),
         }
@@ -74,9 +75,13 @@ impl Stage {
                 let result = format!(r#"[{{"metric":{{}},"value":[1,"{}"]}}]"#, self.sample);
                 let body =
                     format!(r#"{{"status":"success","data":{{"resultType":"vector","result":{result}}}}}"#);
-                return Some(Ok(Answer::Server(Response { status: 200, body: body.into_bytes() })));
+                return Some(Ok(Answer::Server(Response {
+                    status: 200,
+                    body: body.into_bytes(),
+                    retry_after_seconds: None,
+                })));
             }
-            Request::Http(_) => return Some(Err("no server".to_owned())),
+            Request::Http(_) | Request::Cluster(_) => return Some(Err("no server".to_owned())),
         };
         if self.silent {
             return None;
@@ -403,7 +408,11 @@ fn a_web_metric_is_one_call() {
         };
         assert_eq!(url, "http://check/a");
         assert!(!format!("{planned:?}").contains("hush"));
-        let answer = Ok(Answer::Server(Response { status, body: body.as_bytes().to_vec() }));
+        let answer = Ok(Answer::Server(Response {
+            status,
+            body: body.as_bytes().to_vec(),
+            retry_after_seconds: None,
+        }));
         let recorded = record(&world, &[Outcome { metric: "w".into(), answer }], at(now));
         stage.write(&recorded);
         stage.measurement(0)

@@ -85,6 +85,7 @@ impl Stage {
             now: at(now),
             run: Arc::new(self.run.clone()),
             secrets: Secrets::new(),
+            accounts: Default::default(),
             defaults: Defaults::default(),
             jobs_over: Default::default(),
         }
@@ -117,7 +118,11 @@ impl Stage {
             return Err("prometheus at http://p cannot be reached: Connection refused".to_owned());
         }
         if let Some((status, body)) = self.trouble {
-            return Ok(Answer::Server(Response { status, body: body.as_bytes().to_vec() }));
+            return Ok(Answer::Server(Response {
+                status,
+                body: body.as_bytes().to_vec(),
+                retry_after_seconds: None,
+            }));
         }
         let instant = |seconds: i64| {
             let sample =
@@ -143,7 +148,7 @@ impl Stage {
             }
         };
         let body = json!({"status": "success", "data": data}).to_string().into_bytes();
-        Ok(Answer::Server(Response { status: 200, body }))
+        Ok(Answer::Server(Response { status: 200, body, retry_after_seconds: None }))
     }
 
     /// Plans once and answers; puts the status into the run as a controller would.
@@ -171,6 +176,7 @@ impl Stage {
                 _ => Ok(Answer::Server(Response {
                     status: 200,
                     body: br#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#.to_vec(),
+                    retry_after_seconds: None,
                 })),
             };
             outcomes.push(Outcome { metric: metric.clone(), answer });

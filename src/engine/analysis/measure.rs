@@ -1,7 +1,8 @@
 //! What is asked for the metrics that are due, and the measurements that the answers make.
 //!
 //! Most measurements are one request. A Job is begun, looked at until it ends, and ended early when its run ends. The judge
-//! is begun and looked at in the same way; nothing is left behind when its run ends.
+//! is begun and looked at in the same way, and so is Kayenta; nothing is left behind when its run ends. A measurement whose
+//! server asks to be left alone is put off: it stays Running and is taken later.
 
 use std::borrow::Cow;
 
@@ -12,10 +13,12 @@ use tidegate_api::analysis::{
 };
 
 use super::resolve::Resolved;
-use super::run::{Outcome, RunWorld};
-use super::schedule::{Due, due, is_terminating, result};
+use super::run::{Outcome, RunWorld, secret_values};
+use super::schedule::{Due, due, is_terminating, later, result};
 use super::{assess, condition};
-use crate::metric::{self, Answer, Request, job, judge};
+use crate::metric::{
+    self, Answer, LONGEST_WAIT, Request, Response, Setting, job, judge, kayenta, prometheus,
+};
 use crate::time::whole_seconds;
 
 /// Something to do for a metric now.
@@ -31,7 +34,8 @@ pub(super) struct Task<'a> {
 
 #[derive(Debug)]
 enum Step {
-    Begin,
+    /// The measurement is there already if it was put off.
+    Begin(Option<Measurement>),
     /// Look what became of this measurement.
     Resume(Measurement),
     /// End this measurement early.
@@ -55,7 +59,7 @@ pub(super) fn tasks<'a>(
             Some(open) if terminating => Step::End(open.clone()),
             Some(open) if is_due() || is_over(world, open) => Step::Resume(open.clone()),
             Some(_) => return None,
-            None if !terminating && is_due() => Step::Begin,
+            None if !terminating && is_due() => Step::Begin(unfinished(metric, status).cloned()),
             None => return None,
         };
         Some(Task { index, metric, dry_run: resolved.dry_run, step })
@@ -65,9 +69,15 @@ pub(super) fn tasks<'a>(
 
 /// The measurement of a metric that takes its time, if it was begun and not ended.
 fn open<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Measurement> {
-    if metric.provider.job.is_none() && metric.provider.judge().is_none() {
+    let provider = &metric.provider;
+    if provider.job.is_none() && provider.judge().is_none() && provider.kayenta.is_none() {
         return None;
     }
+    unfinished(metric, status)
+}
+
+/// The measurement of a metric that was not ended.
+fn unfinished<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Measurement> {
     let result = result(status, &metric.name)?;
     if result.phase.is_some_and(AnalysisPhase::is_completed) {
         return None;
@@ -100,15 +110,21 @@ impl Task<'_> {
         if self.metric.provider.judge().is_some() {
             let open = self.open();
             let query = judge::request(run, &self.revealed(revealed), open, &world.defaults, world.now);
-            return query.map(Request::Prometheus);
+            return query.map(prometheus::Query::into_request);
+        }
+        if self.metric.provider.kayenta.is_some() {
+            let open = self.begun(world);
+            return kayenta::request(run, &self.revealed(revealed), &open, world.now).map(Request::Http);
         }
         match &self.step {
-            Step::Begin => {
+            Step::Begin(_) => {
                 let metric = self.revealed(revealed);
                 if metric.provider.job.is_some() {
                     return job::start(run, &metric, &world.defaults).map(Request::Job);
                 }
-                metric::request(&metric, &world.defaults, world.now)
+                let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
+                let RunWorld { defaults, accounts, now, .. } = world;
+                metric::request(&metric, &Setting { defaults, accounts, namespace, now: *now })
             }
             Step::Resume(open) => job::of(run, open).map(|job| Request::Job(job::look(run, job))),
             Step::End(open) => job::of(run, open).map(|job| Request::Job(job::Request::End { job })),
@@ -118,8 +134,20 @@ impl Task<'_> {
     /// The measurement that goes on; nothing while it is yet to begin.
     fn open(&self) -> Option<&Measurement> {
         match &self.step {
-            Step::Begin => None,
+            Step::Begin(_) => None,
             Step::Resume(open) | Step::End(open) => Some(open),
+        }
+    }
+
+    /// The measurement as it was begun: now, or when it was put off first.
+    fn begun(&self, world: &RunWorld) -> Measurement {
+        let now = Some(Time(whole_seconds(world.now)));
+        match &self.step {
+            Step::Begin(earlier) => {
+                let started_at = earlier.as_ref().and_then(|earlier| earlier.started_at.clone()).or(now);
+                Measurement { started_at, ..Measurement::default() }
+            }
+            Step::Resume(open) | Step::End(open) => open.clone(),
         }
     }
 
@@ -142,24 +170,30 @@ impl Task<'_> {
         finished: Timestamp,
     ) -> Option<Measurement> {
         let end = Some(Time(whole_seconds(finished)));
-        let begun =
-            Measurement { started_at: Some(Time(whole_seconds(world.now))), ..Measurement::default() };
+        let begun = self.begun(world);
         let answer = match self.request(world, revealed) {
             Ok(_) => {
                 let outcome = outcomes.iter().find(|outcome| outcome.metric == self.metric.name)?;
                 outcome.answer.as_ref().map_err(Clone::clone)
             }
-            Err(why) if self.metric.provider.judge().is_some() => {
-                return Some(failed(self.open().cloned().unwrap_or(begun), why, end));
-            }
+            Err(why) if self.metric.provider.judge().is_some() => return Some(failed(begun, why, end)),
             Err(why) => Err(why),
         };
         if self.metric.provider.judge().is_some() {
-            let open = self.open().cloned().unwrap_or(begun);
-            return Some(self.judged(world, revealed, answer, open, finished));
+            return Some(self.judged(world, revealed, answer, begun, finished));
+        }
+        if let Ok(Answer::Server(response)) = answer
+            && let Some(put_off) = self.put_off(response, &begun, finished)
+        {
+            return Some(put_off);
+        }
+        if self.metric.provider.kayenta.is_some() {
+            let looked = server(answer)
+                .and_then(|response| kayenta::look(&self.revealed(revealed), &begun, response, finished));
+            return Some(looked.unwrap_or_else(|why| failed(begun, why, end)));
         }
         let measurement = match &self.step {
-            Step::Begin => {
+            Step::Begin(_) => {
                 let taken =
                     answer.and_then(|answer| self.taken(world, revealed, answer, begun.clone(), finished));
                 taken.unwrap_or_else(|why| failed(begun, why, end))
@@ -191,13 +225,26 @@ impl Task<'_> {
         open: Measurement,
         finished: Timestamp,
     ) -> Measurement {
-        let answer = answer.and_then(|answer| match answer {
-            Answer::Server(response) => Ok(response),
-            Answer::Job(_) => Err("the answer is not of a metric server".to_owned()),
-        });
         let metric = self.revealed(revealed);
-        let judged = judge::look(&world.run, &metric, &open, answer, finished);
+        let judged = judge::look(&world.run, &metric, &open, server(answer), finished);
         judged.unwrap_or_else(|why| failed(open, why, Some(Time(whole_seconds(finished)))))
+    }
+
+    /// The measurement as it waits for a server that asks to be left alone, unless it has waited for too long.
+    fn put_off(&self, response: &Response, begun: &Measurement, finished: Timestamp) -> Option<Measurement> {
+        let wait = metric::wait(self.metric, response)?;
+        let resume = later(finished, wait);
+        let started = begun.started_at.as_ref().map_or(finished, |time| time.0);
+        (resume <= later(started, LONGEST_WAIT)).then(|| Measurement {
+            phase: Some(AnalysisPhase::Running),
+            message: format!(
+                "the server answered {} and is asked again in {} s",
+                response.status,
+                wait.as_secs()
+            ),
+            resume_at: Some(Time(whole_seconds(resume))),
+            ..begun.clone()
+        })
     }
 
     fn taken(
@@ -212,7 +259,7 @@ impl Task<'_> {
         match answer {
             Answer::Job(shown) => begun_job(world, &metric.name, shown, begun),
             Answer::Server(response) => {
-                let measured = metric::value(&metric, response)?;
+                let measured = metric::value(&metric, response, world.now)?;
                 let verdict = condition::judge(&metric, &measured.value, finished);
                 Ok(Measurement {
                     phase: Some(verdict.phase),
@@ -224,6 +271,14 @@ impl Task<'_> {
                 })
             }
         }
+    }
+}
+
+/// The answer of a metric server.
+fn server(answer: Result<&Answer, String>) -> Result<&Response, String> {
+    match answer? {
+        Answer::Server(response) => Ok(response),
+        Answer::Job(_) => Err("the answer is not of a metric server".to_owned()),
     }
 }
 
@@ -269,7 +324,7 @@ pub(super) fn take(
     finished: Timestamp,
     status: &mut AnalysisRunStatus,
 ) {
-    let secrets: Vec<String> = world.secrets.values().filter_map(|value| value.clone().ok()).collect();
+    let secrets = secret_values(world);
     for task in tasks {
         if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
             assess::redact(&mut measurement, &secrets);

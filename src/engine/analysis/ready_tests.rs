@@ -97,6 +97,7 @@ fn verdict(run: &AnalysisRun, sample: &str) -> (String, usize) {
             now,
             run: Arc::new(run.clone()),
             secrets: Secrets::new(),
+            accounts: Default::default(),
             defaults,
             jobs_over: Default::default(),
         };
@@ -107,7 +108,8 @@ fn verdict(run: &AnalysisRun, sample: &str) -> (String, usize) {
                 query.query.matches(open).count() == query.query.matches(close).count()
             };
             assert!(!query.query.contains("{{") && balance('(', ')') && balance('{', '}'), "{}", query.query);
-            let answer = Ok(Answer::Server(Response { status: 200, body: body.clone() }));
+            let answer =
+                Ok(Answer::Server(Response { status: 200, body: body.clone(), retry_after_seconds: None }));
             planned = record(&world, &[Outcome { metric: request.metric.clone(), answer }], now);
             measured += 1;
         }
@@ -148,6 +150,7 @@ fn the_judges_templates_ask_for_the_counters_of_both_versions() {
             now: jiff::Timestamp::UNIX_EPOCH,
             run: Arc::new(build(&name, &template)),
             secrets: Secrets::new(),
+            accounts: Default::default(),
             defaults: Defaults {
                 prometheus_address: Some("http://prometheus".to_owned()),
                 ..Defaults::default()

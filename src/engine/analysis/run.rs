@@ -17,7 +17,7 @@ use super::assess;
 use super::measure::{self, Task};
 use super::resolve::{self, Resolved};
 use super::schedule::{Due, due, is_terminating, later};
-use crate::metric::{self, Answer, Defaults, Request, job};
+use crate::metric::{self, Account, Accounts, Answer, Defaults, Request, job};
 use crate::plan::Notice;
 use crate::time::whole_seconds;
 
@@ -28,6 +28,8 @@ pub struct RunWorld {
     pub run: Arc<AnalysisRun>,
     /// The Secret keys that [`needs`] names.
     pub secrets: Secrets,
+    /// What was found of the accounts that [`accounts`] names.
+    pub accounts: Accounts,
     pub defaults: Defaults,
     /// Jobs that have ended, of those that [`job::in_flight`] names; who does not know leaves it empty.
     pub jobs_over: BTreeSet<job::Name>,
@@ -86,15 +88,26 @@ impl std::fmt::Display for Unserved {
 /// none.
 #[must_use]
 pub fn needs(world: &RunWorld) -> Vec<SecretKeyRef> {
+    let needed = args::needed_secrets(&world.run.spec.args);
+    if needed.is_empty() || of_tasks(world, |_| Some(())).is_empty() { Vec::new() } else { needed }
+}
+
+/// The accounts to look up before a plan: those of the providers that are about to be asked.
+#[must_use]
+pub fn accounts(world: &RunWorld) -> BTreeSet<Account> {
+    of_tasks(world, |task| Some(metric::accounts(task.metric))).into_iter().flatten().collect()
+}
+
+/// What there is to say of the metrics that are due, while a run goes on.
+fn of_tasks<T>(world: &RunWorld, say: impl Fn(&Task<'_>) -> Option<T>) -> Vec<T> {
     let run = world.run.as_ref();
-    let needed = args::needed_secrets(&run.spec.args);
     let status = run.status.clone().unwrap_or_default();
-    if needed.is_empty() || is_finished(&status) || is_terminating(run, &status) {
+    if is_finished(&status) || is_terminating(run, &status) {
         return Vec::new();
     }
     match resolve::resolve(run) {
-        Ok(resolved) if !measure::tasks(world, &resolved, &status, world.now).is_empty() => needed,
-        Ok(_) | Err(_) => Vec::new(),
+        Ok(resolved) => measure::tasks(world, &resolved, &status, world.now).iter().filter_map(say).collect(),
+        Err(_) => Vec::new(),
     }
 }
 
@@ -113,7 +126,7 @@ pub fn plan(world: &RunWorld) -> RunPlan {
         Ok(resolved) => resolved,
         Err(message) => return finish(&before, refuse(&before, message), None),
     };
-    if let Some(unserved) = unserved(&resolved, &world.defaults) {
+    if let Some(unserved) = unserved(&resolved) {
         return RunPlan { unserved: Some(unserved), ..RunPlan::default() };
     }
     let tasks = measure::tasks(world, &resolved, &before, world.now);
@@ -181,15 +194,17 @@ fn is_finished(status: &AnalysisRunStatus) -> bool {
     status.phase.is_some_and(AnalysisPhase::is_completed)
 }
 
-fn unserved(resolved: &Resolved, defaults: &Defaults) -> Option<Unserved> {
+fn unserved(resolved: &Resolved) -> Option<Unserved> {
     resolved.metrics.iter().find_map(|metric| {
-        let provider = metric::unserved(&metric.metric, defaults)?;
+        let provider = metric::unserved(&metric.metric)?;
         Some(Unserved { metric: metric.metric.name.clone(), provider })
     })
 }
 
-fn secret_values(world: &RunWorld) -> Vec<String> {
-    world.secrets.values().filter_map(|value| value.clone().ok()).collect()
+/// Everything that no message may hold.
+pub(super) fn secret_values(world: &RunWorld) -> Vec<String> {
+    let of_arguments = world.secrets.values().filter_map(|value| value.clone().ok());
+    of_arguments.chain(world.accounts.secrets()).collect()
 }
 
 fn unresolvable(world: &RunWorld, why: &str) -> String {

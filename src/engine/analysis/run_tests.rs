@@ -22,6 +22,7 @@ fn world(run: &AnalysisRun, now: i64) -> RunWorld {
         now: at(now),
         run: Arc::new(run.clone()),
         secrets: Secrets::new(),
+        accounts: Default::default(),
         defaults: Defaults { prometheus_address: Some("http://prom".into()), ..Defaults::default() },
         jobs_over: BTreeSet::new(),
     }
@@ -39,7 +40,7 @@ fn answer(text: &str) -> Result<Answer, String> {
     let result =
         if text.is_empty() { String::new() } else { format!(r#"{{"metric":{{}},"value":[1,"{text}"]}}"#) };
     let body = format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{result}]}}}}"#);
-    Ok(Answer::Server(Response { status: 200, body: body.into_bytes() }))
+    Ok(Answer::Server(Response { status: 200, body: body.into_bytes(), retry_after_seconds: None }))
 }
 
 /// Plans once and answers every request; puts the status into the run as a controller would.
@@ -53,7 +54,7 @@ fn round(run: &mut AnalysisRun, now: i64, answers: &[(&str, Result<Answer, Strin
                     Ok(Answer::Job(job::Shown { job: object.clone(), pods: Vec::new() }))
                 }
                 Request::Job(_) => Ok(Answer::Job(job::Shown::default())),
-                Request::Prometheus(_) | Request::Http(_) => {
+                Request::Prometheus(_) | Request::Http(_) | Request::Cluster(_) => {
                     let answer = answers.iter().find(|(name, _)| *name == request.metric);
                     answer.expect(&request.metric).1.clone()
                 }
@@ -363,11 +364,11 @@ fn secrets_are_read_when_due_and_never_shown() {
 #[test]
 fn providers_that_are_not_served_leave_the_run_untouched() {
     let run = run(json!({"metrics": [
-        metric("m", json!({})), metric("w", json!({"provider": {"datadog": {"query": "q"}}})),
+        metric("m", json!({})), metric("w", json!({"provider": {"plugin": {"acme/x": {"query": "q"}}}})),
     ]}));
     let plan = plan(&world(&run, 0));
     let unserved = plan.unserved.clone().unwrap();
-    assert_eq!((unserved.metric.as_str(), unserved.provider), ("w", "datadog"));
+    assert_eq!((unserved.metric.as_str(), unserved.provider), ("w", "plugin"));
     assert_eq!(plan, RunPlan { unserved: Some(unserved), ..RunPlan::default() });
 }
 

@@ -3,9 +3,9 @@
 //! A provider that speaks HTTP needs two pure functions: one that makes a [`Call`] of its settings, one that reads the
 //! answer. Nothing of a call is ever shown but the server's address: all the rest may hold secrets.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use tidegate_api::analysis::{OAuth2Config, WebMetricHeader};
+use tidegate_api::analysis::{BasicAuthConfig, OAuth2Config, WebMetricHeader};
 
 /// Headers that belong to the connection: the client makes them from the call.
 const OF_THE_CLIENT: [&str; 4] = ["host", "content-length", "transfer-encoding", "trailer"];
@@ -47,6 +47,27 @@ pub enum Login {
         client_secret: String,
         scopes: Vec<String>,
     },
+    /// The request is signed, with credentials that the controller has.
+    Aws(Signing),
+    /// A token of Google's must be fetched first.
+    Google {
+        /// The key of a service account as JSON; without one, the account that the controller runs as.
+        key: Option<String>,
+        scope: &'static str,
+    },
+}
+
+/// How to sign a request to AWS, by signature version 4.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signing {
+    /// Such as `eu-west-1`; the controller's own where it is empty.
+    pub region: String,
+    /// The name that the service signs under, such as `monitoring`.
+    pub service: &'static str,
+    /// The profile of the shared credentials file; empty for the usual chain.
+    pub profile: String,
+    /// A role to take on first; empty for none.
+    pub role: String,
 }
 
 impl Call {
@@ -84,6 +105,51 @@ pub fn server(url: &str) -> &str {
     if is_host { &url[..start.len() + host.len()] } else { "" }
 }
 
+/// Pairs as a query or a form, in which a blank is `+`.
+pub(super) fn form(pairs: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| format!("{}={}", encoded(name, "+"), encoded(value, "+"));
+    pairs.iter().map(pair).collect::<Vec<_>>().join("&")
+}
+
+/// A text as one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    encoded(text, "%20")
+}
+
+fn encoded(text: &str, blank: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(byte))
+            }
+            b' ' => encoded.push_str(blank),
+            _ => {
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
+}
+
+/// An address without the slash at its end.
+///
+/// # Errors
+/// Fails when it is no URL; `whose` says which address that is.
+pub(super) fn address<'a>(address: &'a str, whose: &str) -> Result<&'a str, String> {
+    if server(address).is_empty() {
+        return Err(format!("{whose} must begin with http:// or https:// and name a host"));
+    }
+    Ok(address.trim_end_matches('/'))
+}
+
+/// The headers of a call whose body is JSON.
+pub(super) fn json_headers(more: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+    more.iter().for_each(|(name, value)| set(&mut headers, name, value));
+    headers
+}
+
 /// The headers as one request has them: of those that are given twice the last counts.
 pub(super) fn headers(given: &[WebMetricHeader]) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
@@ -118,6 +184,14 @@ pub(super) fn oauth2(config: &OAuth2Config) -> Result<Option<Login>, String> {
     Ok(Some(Login::OAuth2 { token_url, client_id, client_secret, scopes: config.scopes.clone() }))
 }
 
+/// A user and a password, if a metric has any.
+pub(super) fn basic(config: &BasicAuthConfig) -> Option<Login> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (username, password) = (text(&config.username), text(&config.password));
+    let is_given = !username.is_empty() || !password.is_empty();
+    is_given.then_some(Login::Basic { username, password })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +213,17 @@ mod tests {
         ] {
             assert_eq!(server(url), wanted, "{url}");
         }
+    }
+
+    #[test]
+    fn texts_are_encoded_as_their_place_needs() {
+        assert_eq!(form(&[("q", "a b&c=é"), ("n", "1-2_3.4~")]), "q=a+b%26c%3D%C3%A9&n=1-2_3.4~");
+        assert_eq!(segment("a b/c"), "a%20b%2Fc");
+        assert_eq!(address("http://g/x//", "the address"), Ok("http://g/x"));
+        assert_eq!(
+            address("g", "the address"),
+            Err("the address must begin with http:// or https:// and name a host".into())
+        );
     }
 
     #[test]

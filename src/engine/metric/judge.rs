@@ -19,14 +19,6 @@ use crate::judge::source::{self, Setting, Source};
 use crate::judge::words;
 use crate::time::whole_seconds;
 
-/// Names what the query needs that this build does not serve.
-pub(super) fn unserved(metric: &Metric, defaults: &Defaults) -> Option<&'static str> {
-    let config = metric.provider.judge()?;
-    let prometheus = config.get("prometheus").cloned().unwrap_or_default();
-    let prometheus = serde_json::from_value(prometheus).unwrap_or_default();
-    prometheus::unserved(&prometheus, defaults)
-}
-
 /// Reads the settings of a metric whose arguments are filled in.
 ///
 /// # Errors

@@ -9,19 +9,15 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use tidegate_api::analysis::{Authentication, PrometheusMetric};
+use tidegate_api::analysis::{Authentication, PrometheusMetric, Sigv4Config};
 use tidegate_api::go_duration;
 
-use super::http::{self, Login};
-use super::{Defaults, Measured, MetricValue, Response};
+use super::http::{self, Call, Login, Method, Signing};
+use super::{Defaults, Measured, Request, Response, shown};
 use crate::analysis::evaluate_time;
 
 /// Seconds to wait for an answer when the metric does not say.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
-/// Numbers that one answer may hold; conditions are evaluated over all of them.
-const MOST_SAMPLES: usize = 10_000;
-/// What is shown of an answer that is no JSON.
-const SHOWN_BYTES: usize = 200;
 /// Addresses of Amazon's managed Prometheus contain this; they want signed requests.
 const AMAZON: &str = "aps-workspaces";
 
@@ -65,9 +61,34 @@ fn address<'a>(metric: &'a PrometheusMetric, defaults: &'a Defaults) -> &'a str 
     own.or(defaults.prometheus_address.as_deref()).unwrap_or_default().trim_end_matches('/')
 }
 
-/// Names what a query needs that this build does not serve.
-pub(super) fn unserved(metric: &PrometheusMetric, defaults: &Defaults) -> Option<&'static str> {
-    address(metric, defaults).contains(AMAZON).then_some("prometheus with sigv4")
+impl Query {
+    /// The request of a query. What is signed is a form in a body, every byte of which is known here.
+    pub(crate) fn into_request(self) -> Request {
+        if !matches!(self.login, Login::Aws(_)) {
+            return Request::Prometheus(self);
+        }
+        let Self { address, query, range, mut headers, timeout_seconds, insecure, login } = self;
+        let (path, body) = match range {
+            None => ("query", http::form(&[("query", &query)])),
+            Some(Range { start, end, step_seconds }) => {
+                let (start, end) = (start.as_second().to_string(), end.as_second().to_string());
+                let step = step_seconds.to_string();
+                let pairs = [("end", end.as_str()), ("query", &query), ("start", &start), ("step", &step)];
+                ("query_range", http::form(&pairs))
+            }
+        };
+        http::set(&mut headers, "Content-Type", "application/x-www-form-urlencoded");
+        let url = format!("{address}/api/v1/{path}");
+        Request::Http(Call {
+            method: Method::Post,
+            url,
+            headers,
+            body: Some(body),
+            timeout_seconds,
+            insecure,
+            login,
+        })
+    }
 }
 
 /// Describes the query of a metric.
@@ -100,7 +121,7 @@ pub(super) fn request(
         headers: metric.headers.iter().map(|header| (header.key.clone(), header.value.clone())).collect(),
         timeout_seconds,
         insecure: metric.insecure,
-        login: login(&metric.authentication)?,
+        login: login(&metric.authentication, address)?,
     })
 }
 
@@ -123,17 +144,18 @@ fn range(metric: &PrometheusMetric, now: Timestamp) -> Result<Option<Range>, Str
     }))
 }
 
-fn login(authentication: &Authentication) -> Result<Login, String> {
+fn login(authentication: &Authentication, address: &str) -> Result<Login, String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let sigv4 = &authentication.sigv4;
+    // Elsewhere the settings are passed over, as Argo Rollouts does.
+    if address.contains(AMAZON) && *sigv4 != Sigv4Config::default() {
+        let (region, profile, role) = (text(&sigv4.region), text(&sigv4.profile), text(&sigv4.role_arn));
+        return Ok(Login::Aws(Signing { region, service: "aps", profile, role }));
+    }
     if let Some(login) = http::oauth2(&authentication.oauth2).map_err(|why| format!("prometheus {why}"))? {
         return Ok(login);
     }
-    let basic = &authentication.basic_auth;
-    let (username, password) = (text(&basic.username), text(&basic.password));
-    if username.is_empty() && password.is_empty() {
-        return Ok(Login::None);
-    }
-    Ok(Login::Basic { username, password })
+    Ok(http::basic(&authentication.basic_auth).unwrap_or(Login::None))
 }
 
 /// The answer of the HTTP API. Servers that speak it write null where Prometheus leaves a field out.
@@ -162,14 +184,18 @@ pub(super) fn data(response: &Response) -> Result<Data, String> {
     let answer: Answer = match serde_json::from_slice(&response.body) {
         Ok(answer) => answer,
         Err(_) if !(200..300).contains(&response.status) => {
-            return Err(format!("prometheus answered {}: {}", response.status, shown(&response.body)));
+            return Err(format!(
+                "prometheus answered {}: {}",
+                response.status,
+                shown::excerpt(&response.body)
+            ));
         }
         Err(error) => return Err(format!("prometheus did not answer JSON: {error}")),
     };
     if answer.status.as_deref() != Some("success") {
         let told = |text: Option<String>| text.filter(|text| !text.is_empty());
         let kind = told(answer.error_type).unwrap_or_else(|| response.status.to_string());
-        let error = told(answer.error).unwrap_or_else(|| shown(&response.body));
+        let error = told(answer.error).unwrap_or_else(|| shown::excerpt(&response.body));
         return Err(format!("{kind}: {error}"));
     }
     let data = answer.data.ok_or("prometheus answered without data")?;
@@ -181,30 +207,29 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     let data = data(response)?;
     let malformed = || format!("prometheus answered a malformed {}", data.result_type);
     let value = match data.result_type.as_str() {
-        "scalar" => MetricValue::Number(point(&data.result).ok_or_else(malformed)?),
-        "vector" => MetricValue::Samples(
+        "scalar" => Numbers::One(point(&data.result).ok_or_else(malformed)?),
+        "vector" => Numbers::Many(
             samples(&data.result, |series| Some(vec![point(series.get("value")?)?])).ok_or_else(malformed)?,
         ),
-        "matrix" => MetricValue::Samples(
+        "matrix" => Numbers::Many(
             samples(&data.result, |series| series.get("values")?.as_array()?.iter().map(point).collect())
                 .ok_or_else(malformed)?,
         ),
         other => return Err(format!("Prometheus metric type not supported: {other}")),
     };
-    let text = match &value {
-        MetricValue::Number(number) => number_text(*number),
-        MetricValue::Samples(samples) if samples.len() > MOST_SAMPLES => {
-            return Err(format!(
-                "the query yields {} numbers, more than {MOST_SAMPLES}: aggregate it",
-                samples.len()
-            ));
+    let measured = match value {
+        Numbers::One(number) => Measured::number(number, shown::number(number)),
+        Numbers::Many(samples) => {
+            let text = shown::list(&samples, ",", shown::number);
+            Measured { text: text.clone(), ..Measured::samples(samples, text)? }
         }
-        MetricValue::Samples(samples) => {
-            format!("[{}]", samples.iter().map(|sample| number_text(*sample)).collect::<Vec<_>>().join(","))
-        }
-        MetricValue::Json(json) => json.to_string(),
     };
-    Ok(Measured { value, text, metadata: warnings(&data.warnings) })
+    Ok(Measured { metadata: warnings(&data.warnings), ..measured })
+}
+
+enum Numbers {
+    One(f64),
+    Many(Vec<f64>),
 }
 
 /// A point is `[time, "value"]`.
@@ -226,14 +251,6 @@ fn samples(result: &Value, numbers: impl Fn(&Value) -> Option<Vec<f64>>) -> Opti
     Some(series?.concat())
 }
 
-/// A number in Go's words: never with an exponent, infinite with a sign.
-fn number_text(number: f64) -> String {
-    if number.is_infinite() {
-        return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    number.to_string()
-}
-
 fn warnings(warnings: &[String]) -> BTreeMap<String, String> {
     if warnings.is_empty() {
         return BTreeMap::new();
@@ -242,14 +259,11 @@ fn warnings(warnings: &[String]) -> BTreeMap<String, String> {
     BTreeMap::from([("warnings".to_owned(), text)])
 }
 
-fn shown(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::MetricValue;
+    use crate::metric::measured::MOST_VALUES;
     use serde_json::json;
 
     const NOW: &str = "2026-11-21T08:00:00Z";
@@ -328,7 +342,7 @@ mod tests {
     }
 
     fn answer(status: u16, body: &str) -> Result<Measured, String> {
-        value(&Response { status, body: body.as_bytes().to_vec() })
+        value(&Response { status, body: body.as_bytes().to_vec(), retry_after_seconds: None })
     }
 
     fn success(result_type: &str, result: &str) -> Result<Measured, String> {
@@ -397,14 +411,39 @@ mod tests {
             success("vector", "[{\"histogram\":[]}]").unwrap_err(),
             "prometheus answered a malformed vector"
         );
-        let many = format!("[{}]", vec![r#"{"value":[1,"1"]}"#; MOST_SAMPLES + 1].join(","));
+        let many = format!("[{}]", vec![r#"{"value":[1,"1"]}"#; MOST_VALUES + 1].join(","));
         assert!(success("vector", &many).unwrap_err().contains("aggregate it"));
     }
 
     #[test]
-    fn amazons_signed_requests_are_not_served() {
-        let metric =
-            PrometheusMetric { address: Some("https://aps-workspaces.x/1".into()), ..Default::default() };
-        assert_eq!(unserved(&metric, &Defaults::default()), Some("prometheus with sigv4"));
+    fn amazons_prometheus_gets_signed_forms() {
+        let signed = |range: Value| {
+            let mut metric = json!({
+                "address": "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws", "query": "up > 1",
+                "headers": [{"key": "content-type", "value": "x"}, {"key": "A", "value": "b"}],
+                "authentication": {"sigv4": {"region": "eu-west-1", "profile": "p", "roleArn": "arn:r"}},
+            });
+            metric["rangeQuery"] = range;
+            match query(metric).unwrap().into_request() {
+                Request::Http(call) => call,
+                other @ (Request::Prometheus(_) | Request::Cluster(_) | Request::Job(_)) => {
+                    panic!("{other:?}")
+                }
+            }
+        };
+        let call = signed(Value::Null);
+        assert_eq!(call.url, "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws/api/v1/query");
+        assert_eq!((call.method, call.body.as_deref()), (Method::Post, Some("query=up+%3E+1")));
+        let form = "application/x-www-form-urlencoded";
+        let headers = [("A", "b"), ("Content-Type", form)];
+        assert_eq!(call.headers, headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let signing =
+            Signing { region: "eu-west-1".into(), service: "aps", profile: "p".into(), role: "arn:r".into() };
+        assert!(call.login == Login::Aws(signing));
+        let call = signed(json!({"start": "now() - duration(\"1h\")", "end": "now()", "step": "90s"}));
+        assert!(call.url.ends_with("/api/v1/query_range"));
+        assert_eq!(call.body.as_deref(), Some("end=1795248000&query=up+%3E+1&start=1795244400&step=90"));
+        let elsewhere = query(json!({"query": "up", "authentication": {"sigv4": {"region": "r"}}})).unwrap();
+        assert!(elsewhere.login == Login::None && matches!(elsewhere.into_request(), Request::Prometheus(_)));
     }
 }

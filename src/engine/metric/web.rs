@@ -6,23 +6,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tidegate_api::analysis::WebMetric;
+use tidegate_api::analysis::{Authentication, WebMetric};
 
 use super::http::{self, Call, Login, Method};
 use super::json_path::JsonPath;
-use super::{Measured, MetricValue, Response};
-use crate::rollout::hash;
+use super::measured::{self, MOST_VALUES};
+use super::{Measured, MetricValue, Response, shown};
 
 /// Seconds to wait for an answer when the metric does not say.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
 /// The path of a metric that names none: all of the answer.
 const WHOLE: &str = "{$}";
-/// Values within a result: conditions are evaluated over all of them.
-const MOST_VALUES: usize = 10_000;
-/// Bytes of a value that a measurement shows; what is longer belongs in no status.
-const SHOWN_BYTES: usize = 4096;
-/// Whole numbers beyond this are not exact in Go's JSON, nor here.
-const LARGEST_EXACT: u64 = 1 << 53;
 
 fn path(metric: &WebMetric) -> Result<JsonPath, String> {
     let path = metric.json_path.as_deref().filter(|path| !path.is_empty()).unwrap_or(WHOLE);
@@ -62,9 +56,15 @@ pub(super) fn request(metric: &WebMetric) -> Result<Call, String> {
             .filter(|seconds| *seconds > 0)
             .unwrap_or(DEFAULT_TIMEOUT_SECONDS),
         insecure: metric.insecure,
-        // Basic authentication and AWS signatures are in the schema, and Argo Rollouts does not use them here.
-        login: http::oauth2(&metric.authentication.oauth2)?.unwrap_or(Login::None),
+        login: login(&metric.authentication)?,
     })
+}
+
+/// AWS signatures are in the schema, too, and are passed over as Argo Rollouts does: whoever writes a template would call
+/// any of AWS's services in the controller's name.
+fn login(authentication: &Authentication) -> Result<Login, String> {
+    let oauth2 = http::oauth2(&authentication.oauth2)?;
+    Ok(oauth2.or_else(|| http::basic(&authentication.basic_auth)).unwrap_or(Login::None))
 }
 
 /// Reads the value out of an answer.
@@ -77,7 +77,7 @@ pub(super) fn value(metric: &WebMetric, response: &Response) -> Result<Measured,
             let found = path(metric)?.first(&document);
             let found = found.map_err(|why| format!("Could not find JSONPath in body: {why}"))?;
             let value = found.ok_or("result of web metric produced no value")?;
-            let text = text(&value);
+            let text = shown::json(&value);
             (value, text)
         }
         Err(_) => {
@@ -85,48 +85,11 @@ pub(super) fn value(metric: &WebMetric, response: &Response) -> Result<Measured,
             (Value::String(body.clone()), body)
         }
     };
-    let count = count(&value);
+    let count = measured::count(&value);
     if count > MOST_VALUES {
         return Err(format!("the result has {count} values in it, more than {MOST_VALUES}: narrow jsonPath"));
     }
-    Ok(Measured { value: MetricValue::Json(value), text: shown(text), metadata: BTreeMap::new() })
-}
-
-fn count(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
-        Value::Object(members) => 1 + members.values().map(count).sum::<usize>(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
-    }
-}
-
-fn shown(mut text: String) -> String {
-    if text.len() > SHOWN_BYTES {
-        let end = (0..=SHOWN_BYTES).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(end.unwrap_or(0));
-        text.push('…');
-    }
-    text
-}
-
-/// A value as Go writes the JSON of it, in which every number is a float64.
-pub(super) fn text(value: &Value) -> String {
-    hash::go_text(&as_floats(value))
-}
-
-fn as_floats(value: &Value) -> Value {
-    match value {
-        Value::Number(number) => {
-            let whole = number.as_i64().filter(|whole| whole.unsigned_abs() <= LARGEST_EXACT);
-            let float = number.as_f64().map(Value::from);
-            whole.map(Value::from).or(float).unwrap_or(Value::Null)
-        }
-        Value::Array(items) => items.iter().map(as_floats).collect(),
-        Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, member)| (name.clone(), as_floats(member))).collect())
-        }
-        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
-    }
+    Ok(Measured { value: MetricValue::Json(value), text: shown::bounded(text), metadata: BTreeMap::new() })
 }
 
 #[cfg(test)]
@@ -134,6 +97,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::metric::shown::SHOWN_BYTES;
 
     fn metric(json: Value) -> WebMetric {
         let mut whole = json!({"url": "http://check/ratio"});
@@ -159,7 +123,7 @@ mod tests {
             "headers": [{"key": "Authorization", "value": "Bearer x"}, {"key": "content-type", "value": "text/plain"}],
             "authentication": {
                 "oauth2": {"tokenUrl": "https://id/token", "clientId": "c", "clientSecret": "s", "scopes": ["a"]},
-                "basicAuth": {"username": "ignored", "password": "ignored"},
+                "basicAuth": {"username": "unused", "password": "unused"},
             },
         })))
         .unwrap();
@@ -175,8 +139,11 @@ mod tests {
             (Method::Put, Some("plain"), 10)
         );
         assert!(call.headers.is_empty());
-        let ignored = json!({"authentication": {"basicAuth": {"username": "u", "password": "p"}}});
-        assert!(request(&metric(ignored)).unwrap().login == Login::None);
+        let basic = json!({"authentication": {"basicAuth": {"username": "u", "password": "p"}}});
+        let wanted = Login::Basic { username: "u".into(), password: "p".into() };
+        assert!(request(&metric(basic)).unwrap().login == wanted);
+        let signed = json!({"url": "https://x.amazonaws.com", "authentication": {"sigv4": {"region": "r"}}});
+        assert!(request(&metric(signed)).unwrap().login == Login::None);
     }
 
     #[test]
@@ -200,7 +167,7 @@ mod tests {
     }
 
     fn measured(path: &str, status: u16, body: &str) -> Result<(MetricValue, String), String> {
-        let response = Response { status, body: body.as_bytes().to_vec() };
+        let response = Response { status, body: body.as_bytes().to_vec(), retry_after_seconds: None };
         let measured = value(&metric(json!({"jsonPath": path})), &response)?;
         assert!(measured.metadata.is_empty());
         Ok((measured.value, measured.text))

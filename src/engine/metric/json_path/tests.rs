@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::metric::web::text;
+use crate::metric::shown::json as text;
 
 fn found(path: &str, document: &Value) -> Result<Option<String>, String> {
     JsonPath::parse(path)?.first(document).map(|found| found.map(|value| text(&value)))

@@ -104,7 +104,10 @@ mod tests {
 
     fn answer(kind: &str, result: Value) -> Result<Vec<Observation>, String> {
         let body = json!({"status": "success", "data": {"resultType": kind, "result": result}});
-        observations(&Response { status: 200, body: body.to_string().into_bytes() }, 0.001)
+        observations(
+            &Response { status: 200, body: body.to_string().into_bytes(), retry_after_seconds: None },
+            0.001,
+        )
     }
 
     #[test]
@@ -156,7 +159,8 @@ mod tests {
             Err("prometheus answered a malformed vector".into())
         );
         let refused = br#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
-        let refused = observations(&Response { status: 400, body: refused.to_vec() }, 1.0);
+        let refused =
+            observations(&Response { status: 400, body: refused.to_vec(), retry_after_seconds: None }, 1.0);
         assert_eq!(refused, Err("bad_data: parse error".into()));
     }
 }

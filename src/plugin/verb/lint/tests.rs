@@ -44,8 +44,8 @@ spec:
   - name: rate
     interval: 1m
     provider:
-      datadog:
-        query: up
+      plugin:
+        acme/x: {}
 ";
 
 fn source(name: &str, text: &str) -> Source {
@@ -60,8 +60,9 @@ fn lines(sources: &[Source]) -> Vec<String> {
 fn everything_is_told_with_its_place() {
     let sources = [source("rollout.yaml", ROLLOUT), source("around.yaml", AROUND)];
     let want = [
-        "around.yaml:17:7: warning: AnalysisTemplate success: spec.metrics[0].provider.datadog: Forbidden: this release \
-         of Tidegate cannot act on this field; use provider prometheus, web, job or plugin tidegate.dev/judge",
+        "around.yaml:17:7: warning: AnalysisTemplate success: spec.metrics[0].provider.plugin: Forbidden: this release \
+         of Tidegate cannot act on this field; use another provider, or of the plugins tidegate.dev/judge, \
+         tidegate.dev/dynatrace, tidegate.dev/externalmetrics, tidegate.dev/splunk, tidegate.dev/stackdriver",
         "rollout.yaml:6:3: error: Rollout shop: spec.replica: Forbidden: unknown field \"replica\"; did you mean \
          \"replicas\"?",
         "rollout.yaml:18:7: error: Rollout shop: spec.strategy.canary.canaryService: Invalid value: \"shop-canary\": \

@@ -1,0 +1,101 @@
+//! The headers of a request: those that it has, and the one that signs it in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use tidegate_engine::metric::http::{self, Call, Login};
+
+use super::{Body, Fetcher, bounded, root};
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+impl Fetcher {
+    /// The headers that sign a call to AWS; of another call there are none.
+    pub(super) async fn signature(&self, call: &Call) -> Result<Vec<(String, String)>, String> {
+        match &call.login {
+            Login::Aws(signing) => self.aws.headers(self, call, signing).await,
+            Login::None | Login::Basic { .. } | Login::OAuth2 { .. } | Login::Google { .. } => Ok(Vec::new()),
+        }
+    }
+
+    /// The headers of a request, that of its login among them.
+    pub(super) async fn headers(
+        &self,
+        pairs: &[(String, String)],
+        login: &Login,
+        insecure: bool,
+    ) -> Result<HeaderMap, String> {
+        let mut headers = headers(pairs)?;
+        if let Some(login) = self.login(login, insecure).await? {
+            headers.insert(AUTHORIZATION, login);
+        }
+        Ok(headers)
+    }
+
+    /// The Authorization header, if a request needs one that is no signature.
+    async fn login(&self, login: &Login, insecure: bool) -> Result<Option<HeaderValue>, String> {
+        let text = match login {
+            Login::None | Login::Aws(_) => return Ok(None),
+            Login::Basic { username, password } => basic(username, password),
+            Login::OAuth2 { token_url, client_id, client_secret, scopes } => {
+                let token = self.token(token_url, &basic(client_id, client_secret), scopes, insecure).await;
+                let server = http::server(token_url);
+                format!("Bearer {}", token.map_err(|why| format!("no token from {server}: {why}"))?)
+            }
+            Login::Google { key, scope } => {
+                format!("Bearer {}", self.google.token(self, key.as_deref(), scope).await?)
+            }
+        };
+        let mut value =
+            HeaderValue::try_from(text).map_err(|_| "the credentials do not fit in a header".to_owned())?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    /// Gets a token by client credentials.
+    async fn token(
+        &self,
+        url: &str,
+        login: &str,
+        scopes: &[String],
+        insecure: bool,
+    ) -> Result<String, String> {
+        let scope = scopes.join(" ");
+        let mut form = vec![("grant_type", "client_credentials")];
+        if !scope.is_empty() {
+            form.push(("scope", scope.as_str()));
+        }
+        let request = self.client(url, insecure)?.post(url).header(AUTHORIZATION, login).form(&form);
+        let answer = request.send().await.map_err(|error| root(&error))?;
+        let answer = bounded(answer).await.map_err(|error| match error {
+            Body::Broken(error) => root(&error),
+            Body::TooLong => "the answer is too long".to_owned(),
+        })?;
+        let token: Result<Token, _> = serde_json::from_slice(&answer.body);
+        match token {
+            Ok(token) if (200..300).contains(&answer.status) => Ok(token.access_token),
+            Ok(_) | Err(_) => Err(format!("answer {} holds no access_token", answer.status)),
+        }
+    }
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+pub(super) fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
+        let (Ok(parsed_name), Ok(mut parsed_value)) = parsed else {
+            return Err(format!("header {name:?} is not a valid HTTP header"));
+        };
+        parsed_value.set_sensitive(true);
+        headers.append(parsed_name, parsed_value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,160 @@
+//! Accounts that providers sign in with: where their credentials are, and what was found there.
+//!
+//! Input: nothing; a provider names its accounts, and somebody who may read them reports back. Nothing that was found is
+//! ever shown but what [`OPEN`] names.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tidegate_api::analysis::Metric;
+
+use super::{cloud_watch, datadog, dynatrace, google, influxdb, new_relic, splunk, wavefront};
+
+/// Keys whose values are no secrets, so that messages may hold them. Everything else is hidden.
+const OPEN: [&str; 12] = [
+    "address",
+    "org",
+    "region",
+    "account-id",
+    "base-url-rest",
+    "base-url-nerdgraph",
+    "project",
+    "DD_ADDRESS",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_CLOUDWATCH",
+];
+
+/// What is shorter is no secret, and a text in which every `1` is hidden tells nothing.
+const SHORTEST_SECRET: usize = 4;
+
+/// Where the credentials of a provider are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Account {
+    /// A Secret in the controller's own namespace.
+    Own(String),
+    /// A Secret in the namespace of the run.
+    Run(String),
+    /// Variables of the controller's environment.
+    Environment(&'static [&'static str]),
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(name) => write!(f, "Secret {name} in the controller's namespace"),
+            Self::Run(name) => write!(f, "Secret {name}"),
+            Self::Environment(_) => f.write_str("the controller's environment"),
+        }
+    }
+}
+
+/// What an account holds, by key; or why it could not be read.
+pub type Found = Result<BTreeMap<String, String>, String>;
+
+/// The accounts that were looked up.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Accounts(BTreeMap<Account, Found>);
+
+impl fmt::Debug for Accounts {
+    /// Tells which there are, and nothing of what they hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Accounts {
+    /// Adds what was found of an account.
+    pub fn insert(&mut self, account: Account, found: Found) {
+        self.0.insert(account, found);
+    }
+
+    /// The value of a key, without the line break that editors leave behind it; nothing if it is empty.
+    pub(super) fn value(&self, account: &Account, key: &str) -> Option<&str> {
+        let found = self.0.get(account)?.as_ref().ok()?;
+        found.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// Whether an account could be read at all.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub(super) fn read(&self, account: &Account) -> Result<(), String> {
+        match self.0.get(account) {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err(format!("{account} was not read")),
+        }
+    }
+
+    /// The value of a key that a provider cannot do without.
+    ///
+    /// # Errors
+    /// Says what is missing where, or why it could not be read.
+    pub(super) fn needed(&self, account: &Account, key: &str) -> Result<&str, String> {
+        self.read(account)?;
+        self.value(account, key).ok_or_else(|| format!("{account} has no key {key}"))
+    }
+
+    /// Everything that no message may hold.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let found = self.0.values().filter_map(|found| found.as_ref().ok()).flatten();
+        let hidden = found.filter(|(key, _)| !OPEN.contains(&key.as_str()));
+        let values = hidden.map(|(_, value)| value.trim().to_owned());
+        values.filter(|value| value.len() >= SHORTEST_SECRET).collect()
+    }
+}
+
+/// The accounts that a metric's provider may sign in with.
+#[must_use]
+pub fn accounts(metric: &Metric) -> Vec<Account> {
+    let provider = &metric.provider;
+    if let Some(query) = &provider.datadog {
+        datadog::accounts(query)
+    } else if let Some(query) = &provider.new_relic {
+        vec![new_relic::account(query)]
+    } else if let Some(query) = &provider.influxdb {
+        vec![influxdb::account(query)]
+    } else if provider.wavefront.is_some() {
+        vec![wavefront::account()]
+    } else if provider.cloud_watch.is_some() {
+        vec![cloud_watch::ENVIRONMENT]
+    } else if let Some(config) = provider.plugin.get(dynatrace::PLUGIN) {
+        dynatrace::account(config).into_iter().collect()
+    } else if let Some(config) = provider.plugin.get(splunk::PLUGIN) {
+        splunk::account(config).into_iter().collect()
+    } else if let Some(config) = provider.plugin.get(google::PLUGIN) {
+        google::account(config).into_iter().collect()
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(pairs: &[(&str, &str)]) -> Found {
+        Ok(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_nothing_else() {
+        let mut accounts = Accounts::default();
+        let own = Account::Own("influxdb".into());
+        accounts.insert(
+            own.clone(),
+            found(&[("authToken", "hush\n"), ("org", "shop"), ("address", ""), ("on", "1")]),
+        );
+        assert_eq!(accounts.needed(&own, "authToken"), Ok("hush"));
+        let missing = "Secret influxdb in the controller's namespace has no key address";
+        assert_eq!(accounts.needed(&own, "address"), Err(missing.into()));
+        let run = Account::Run("x".into());
+        assert_eq!(accounts.needed(&run, "k"), Err("Secret x was not read".into()));
+        accounts.insert(run.clone(), Err("secrets \"x\" not found".into()));
+        assert_eq!(accounts.needed(&run, "k"), Err("secrets \"x\" not found".into()));
+        assert_eq!(accounts.secrets(), ["hush"]);
+        assert!(!format!("{accounts:?}").contains("hush"));
+    }
+}

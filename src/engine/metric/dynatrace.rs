@@ -1,0 +1,161 @@
+//! Provider plugin `tidegate.dev/dynatrace`: metric selectors over version 2 of Dynatrace's API.
+//!
+//! Input: the settings of a metric and a token, then the JSON of `/api/v2/metrics/query`. Output: a call, then one number
+//! for each series, over all of the time that was asked for.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use tidegate_api::analysis::DYNATRACE_PLUGIN;
+
+use super::account::{Account, Accounts};
+use super::flagger::Settings;
+use super::http::{self, Call, Login, Method};
+use super::{Measured, Response, shown};
+
+pub(super) const PLUGIN: &str = DYNATRACE_PLUGIN;
+const FIELDS: [&str; 5] = ["address", "query", "secretRef", "interval", "insecureSkipVerify"];
+/// The key of the Secret.
+const TOKEN: &str = "dynatrace_token";
+const TIMEOUT_SECONDS: u64 = 30;
+
+/// What is wrong with the settings, if anything is.
+pub(super) fn fault(config: &Value) -> Option<String> {
+    Settings::read(PLUGIN, config, &FIELDS).err()
+}
+
+/// The Secret with the token.
+pub(super) fn account(config: &Value) -> Option<Account> {
+    Settings::read(PLUGIN, config, &FIELDS).ok()?.account()
+}
+
+/// Describes the call of a metric.
+pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Result<Call, String> {
+    let settings = Settings::read(PLUGIN, config, &FIELDS)?;
+    let address = http::address(&settings.address, "the address of Dynatrace")?;
+    let account = settings.account().ok_or_else(|| format!("{PLUGIN}: secretRef.name is required"))?;
+    let token = accounts.needed(&account, TOKEN)?;
+    let to = now.as_millisecond();
+    let from = to.saturating_sub(settings.interval_seconds()?.saturating_mul(1000));
+    let query = http::form(&[
+        ("from", &from.to_string()),
+        ("metricSelector", settings.query.trim()),
+        ("resolution", "Inf"),
+        ("to", &to.to_string()),
+    ]);
+    Ok(Call {
+        method: Method::Get,
+        url: format!("{address}/api/v2/metrics/query?{query}"),
+        headers: vec![("Authorization".to_owned(), format!("Api-Token {token}"))],
+        body: None,
+        timeout_seconds: TIMEOUT_SECONDS,
+        insecure: settings.insecure_skip_verify,
+        login: Login::None,
+    })
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    result: Vec<Selected>,
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Selected {
+    #[serde(default)]
+    data: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    #[serde(default)]
+    values: Vec<Option<f64>>,
+}
+
+/// Reads the numbers out of an answer. A series whose newest value is null has none, which is never a good one.
+pub(super) fn value(response: &Response) -> Result<Measured, String> {
+    if response.status != 200 {
+        return Err(refusal(response));
+    }
+    let answer: Answer = serde_json::from_slice(&response.body)
+        .map_err(|error| format!("dynatrace did not answer metric data: {error}"))?;
+    let series = answer.result.iter().flat_map(|selected| &selected.data);
+    let samples: Vec<f64> =
+        series.filter_map(|series| series.values.last()).map(|value| value.unwrap_or(f64::NAN)).collect();
+    let text = shown::list(&samples, ",", shown::number);
+    let warnings = answer.warnings.filter(|warnings| !warnings.is_empty());
+    let metadata = warnings.map(|warnings| ("warnings".to_owned(), shown::bounded(warnings.join(", "))));
+    Ok(Measured { metadata: metadata.into_iter().collect(), ..Measured::samples(samples, text)? })
+}
+
+fn refusal(response: &Response) -> String {
+    let json: Option<Value> = serde_json::from_slice(&response.body).ok();
+    let told = json.as_ref().and_then(|json| json.pointer("/error/message")?.as_str());
+    let told = told.map_or_else(|| shown::excerpt(&response.body), str::to_owned);
+    shown::bounded(format!("dynatrace answered {}: {told}", response.status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::MetricValue;
+    use serde_json::json;
+
+    fn config() -> Value {
+        json!({"address": "https://x.live.dynatrace.com/", "query": "builtin:a:avg", "secretRef": {"name": "s"}})
+    }
+
+    #[test]
+    fn a_call_has_what_the_metric_says() {
+        let account = account(&config()).unwrap();
+        assert_eq!(account, Account::Run("s".into()));
+        let mut accounts = Accounts::default();
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        assert_eq!(request(&config(), &accounts, now), Err("Secret s was not read".into()));
+        accounts.insert(account, Ok([(TOKEN.to_owned(), "hush".to_owned())].into()));
+        let call = request(&config(), &accounts, now).unwrap();
+        assert_eq!(
+            call.url,
+            "https://x.live.dynatrace.com/api/v2/metrics/query?from=1799999700000&metricSelector=builtin%3Aa%3Aavg\
+             &resolution=Inf&to=1800000000000"
+        );
+        assert_eq!(call.headers, [("Authorization".to_owned(), "Api-Token hush".to_owned())]);
+        assert!(
+            fault(&json!({"query": "q", "colour": 1})).unwrap().contains("colour")
+                && fault(&config()).is_none()
+        );
+        let open = json!({"address": "http://a", "query": "q"});
+        assert_eq!(request(&open, &accounts, now), Err(format!("{PLUGIN}: secretRef.name is required")));
+    }
+
+    fn measured(status: u16, body: &str) -> Result<Measured, String> {
+        value(&Response { status, body: body.as_bytes().to_vec(), retry_after_seconds: None })
+    }
+
+    #[test]
+    fn each_series_has_one_number() {
+        let body = r#"{"result":[{"metricId":"a","data":[{"timestamps":[1],"values":[0.5]},{"timestamps":[1],"values":[null]}]}],"warnings":["w"]}"#;
+        let got = measured(200, body).unwrap();
+        assert!(got.value.has_nan());
+        assert_eq!((got.text.as_str(), got.metadata["warnings"].as_str()), ("[0.5,NaN]", "w"));
+        let one = measured(200, r#"{"result":[{"data":[{"values":[1,2]}]}]}"#).unwrap();
+        assert_eq!(one.value, MetricValue::Samples(vec![2.0]));
+        for body in
+            [r#"{"result":[]}"#, r#"{"result":[{"data":[]}]}"#, r#"{"result":[{"data":[{"values":[]}]}]}"#]
+        {
+            assert!(measured(200, body).unwrap().value.is_empty(), "{body}");
+        }
+        for (status, body, wanted) in [
+            (
+                400,
+                r#"{"error":{"code":400,"message":"bad selector"}}"#,
+                "dynatrace answered 400: bad selector",
+            ),
+            (401, "no", "dynatrace answered 401: no"),
+        ] {
+            assert_eq!(measured(status, body), Err(wanted.into()));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Provider plugin `tidegate.dev/splunk`: SignalFlow programs of Splunk Observability.
+//!
+//! Input: the settings of a metric and a token, then the stream of events that `/v2/signalflow/execute` answers with; it ends
+//! by itself, for the program's time is past. Output: a call, then the newest number of each series.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tidegate_api::analysis::SPLUNK_PLUGIN;
+
+use super::account::{Account, Accounts};
+use super::flagger::Settings;
+use super::http::{self, Call, Login, Method};
+use super::{Measured, Response, shown};
+
+pub(super) const PLUGIN: &str = SPLUNK_PLUGIN;
+const FIELDS: [&str; 5] = ["address", "query", "secretRef", "interval", "insecureSkipVerify"];
+/// The key of the Secret.
+const TOKEN: &str = "sf_token_key";
+const TIMEOUT_SECONDS: u64 = 30;
+
+/// What is wrong with the settings, if anything is.
+pub(super) fn fault(config: &Value) -> Option<String> {
+    Settings::read(PLUGIN, config, &FIELDS).err()
+}
+
+/// The Secret with the token.
+pub(super) fn account(config: &Value) -> Option<Account> {
+    Settings::read(PLUGIN, config, &FIELDS).ok()?.account()
+}
+
+/// Describes the call of a metric. Programs run where the streams are, whichever of Splunk's addresses was given.
+pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Result<Call, String> {
+    let settings = Settings::read(PLUGIN, config, &FIELDS)?;
+    let given = settings.address.replacen("wss://", "https://", 1).replacen("ws://", "http://", 1);
+    let address = http::address(&given, "the address of Splunk")?.replacen("://api.", "://stream.", 1);
+    let account = settings.account().ok_or_else(|| format!("{PLUGIN}: secretRef.name is required"))?;
+    let token = accounts.needed(&account, TOKEN)?;
+    let stop = now.as_millisecond();
+    let start = stop.saturating_sub(settings.interval_seconds()?.saturating_mul(1000));
+    let query =
+        http::form(&[("immediate", "true"), ("start", &start.to_string()), ("stop", &stop.to_string())]);
+    Ok(Call {
+        method: Method::Post,
+        url: format!("{address}/v2/signalflow/execute?{query}"),
+        headers: vec![
+            ("Content-Type".to_owned(), "text/plain".to_owned()),
+            ("X-SF-Token".to_owned(), token.to_owned()),
+        ],
+        body: Some(settings.query),
+        timeout_seconds: TIMEOUT_SECONDS,
+        insecure: settings.insecure_skip_verify,
+        login: Login::None,
+    })
+}
+
+/// Reads the numbers out of an answer.
+pub(super) fn value(response: &Response) -> Result<Measured, String> {
+    if !(200..300).contains(&response.status) {
+        let json: Option<Value> = serde_json::from_slice(&response.body).ok();
+        let told = json.as_ref().and_then(|json| json.get("message")?.as_str());
+        let told = told.map_or_else(|| shown::excerpt(&response.body), str::to_owned);
+        return Err(shown::bounded(format!("splunk answered {}: {told}", response.status)));
+    }
+    let mut newest: BTreeMap<String, f64> = BTreeMap::new();
+    for (kind, data) in events(&String::from_utf8_lossy(&response.body)) {
+        let json: Value = serde_json::from_str(&data)
+            .map_err(|error| format!("splunk did not answer events of JSON: {error}"))?;
+        match kind.as_str() {
+            "error" => return Err(shown::bounded(refusal(&json))),
+            "data" => newest.extend(points(&json)),
+            _ => {}
+        }
+    }
+    let samples: Vec<f64> = newest.into_values().collect();
+    let text = shown::list(&samples, ",", shown::number);
+    Measured::samples(samples, text)
+}
+
+/// The events of a stream: their kinds and data.
+fn events(text: &str) -> Vec<(String, String)> {
+    let mut events = Vec::new();
+    let (mut kind, mut data) = (String::new(), Vec::new());
+    for line in text.lines().chain([""]) {
+        if line.is_empty() {
+            if !data.is_empty() {
+                events.push((std::mem::take(&mut kind), std::mem::take(&mut data).join("\n")));
+            }
+            kind.clear();
+        } else if let Some(name) = line.strip_prefix("event:") {
+            name.trim().clone_into(&mut kind);
+        } else if let Some(part) = line.strip_prefix("data:") {
+            data.push(part.strip_prefix(' ').unwrap_or(part).to_owned());
+        }
+    }
+    events
+}
+
+/// The numbers of one moment, by series. Null is no number.
+fn points(json: &Value) -> Vec<(String, f64)> {
+    let points = json.get("data").and_then(Value::as_array);
+    let point = |point: &Value| {
+        Some((point.get("tsId")?.as_str()?.to_owned(), point.get("value").and_then(Value::as_f64)?))
+    };
+    points.into_iter().flatten().filter_map(point).collect()
+}
+
+fn refusal(json: &Value) -> String {
+    let text = |name: &str| json.get(name).and_then(Value::as_str);
+    let why = text("message").or_else(|| json.pointer("/errors/0/code").and_then(Value::as_str));
+    format!("splunk refused the program: {}", why.or_else(|| text("errorType")).unwrap_or("no reason given"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::MetricValue;
+    use serde_json::json;
+
+    fn asked(address: &str) -> Result<Call, String> {
+        let config = json!({"address": address, "query": "data('a').mean().publish()", "secretRef": {"name": "s"}, "interval": "10m"});
+        let mut accounts = Accounts::default();
+        accounts.insert(account(&config).unwrap(), Ok([(TOKEN.to_owned(), "hush".to_owned())].into()));
+        request(&config, &accounts, Timestamp::from_second(1_800_000_000).unwrap())
+    }
+
+    #[test]
+    fn programs_go_to_the_streams() {
+        for address in ["https://api.us1.signalfx.com", "wss://stream.us1.signalfx.com/"] {
+            let call = asked(address).unwrap();
+            assert_eq!(
+                call.url,
+                "https://stream.us1.signalfx.com/v2/signalflow/execute?immediate=true&start=1799999400000&stop=1800000000000"
+            );
+            assert_eq!(call.headers[1], ("X-SF-Token".to_owned(), "hush".to_owned()));
+            assert_eq!(call.body.as_deref(), Some("data('a').mean().publish()"));
+        }
+        assert!(asked("api").unwrap_err().starts_with("the address of Splunk"));
+        assert!(fault(&json!({"address": "http://a"})).unwrap().contains("query is required"));
+    }
+
+    fn measured(status: u16, body: &str) -> Result<Measured, String> {
+        value(&Response { status, body: body.as_bytes().to_vec(), retry_after_seconds: None })
+    }
+
+    #[test]
+    fn the_newest_number_of_each_series_counts() {
+        let body = "event: control-message\ndata: {\"event\":\"STREAM_START\"}\n\n\
+            event: metadata\ndata: {\"tsId\":\"A\"}\n\n\
+            event: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":1},{\"tsId\":\"B\",\"value\":7}],\ndata: \"logicalTimestampMs\":1}\n\n\
+            : a comment\nevent: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":0.5},{\"tsId\":\"B\",\"value\":null}]}\n\n\
+            event: control-message\ndata: {\"event\":\"END_OF_CHANNEL\"}\n";
+        let got = measured(200, body).unwrap();
+        assert_eq!((got.value, got.text), (MetricValue::Samples(vec![0.5, 7.0]), "[0.5,7]".into()));
+        assert!(measured(200, "event: data\ndata: {\"data\":[]}\n\n").unwrap().value.is_empty());
+        assert!(measured(200, "").unwrap().value.is_empty());
+    }
+
+    #[test]
+    fn errors_are_told() {
+        let failed = "event: error\ndata: {\"errorType\":\"ANALYTICS_PROGRAM_NAME_ERROR\",\"message\":\"bad name\"}\n\n";
+        for (status, body, wanted) in [
+            (200, failed, "splunk refused the program: bad name"),
+            (401, r#"{"code":401,"message":"Unauthorized"}"#, "splunk answered 401: Unauthorized"),
+            (500, "oops", "splunk answered 500: oops"),
+        ] {
+            assert_eq!(measured(status, body), Err(wanted.into()));
+        }
+        assert!(
+            measured(200, "event: data\ndata: <\n\n")
+                .unwrap_err()
+                .starts_with("splunk did not answer events")
+        );
+    }
+}
