@@ -133,16 +133,35 @@ fn an_experiment_of_the_very_pods_of_the_rollout_gets_none_of_its_requests() {
     tells("experiment-of-the-same-pods", spec, &acts, &[Successful]);
 }
 
-#[test]
-fn an_experiment_has_its_shares_of_the_traffic_for_as_long_as_it_runs() {
+/// A canary whose Experiment asks for shares; without a delay only the routes keep its pods.
+fn with_shares() -> Value {
     let share = |name: &str, reference: &str, weight: i32| {
         let mut template = template(name, reference);
         template["weight"] = json!(weight);
         template
     };
     let templates = json!([share("baseline", "stable", 5), share("candidate", "canary", 10)]);
-    // Without a delay only the routes keep the pods.
-    let experiment = compared(json!({ "templates": templates, "scaleDownDelaySeconds": 0 }));
+    behind_a_route(canary(compared(json!({ "templates": templates, "scaleDownDelaySeconds": 0 }))))
+}
+
+#[test]
+fn an_experiment_has_its_shares_of_the_traffic_for_as_long_as_it_runs() {
     let acts = [(20, Act::Image("v2"))];
-    tells("experiment-shares", behind_a_route(canary(experiment)), &acts, &[Successful]);
+    tells("experiment-shares", with_shares(), &acts, &[Successful]);
+}
+
+/// A share that is there goes with the end of the Experiment, and its pods after it, paused or not.
+#[test]
+fn a_pause_keeps_shares_no_longer_than_their_experiment() {
+    let acts = [(20, Act::Image("v2")), (30, Act::Pause(true)), (100, Act::Pause(false))];
+    tells("experiment-shares-paused", with_shares(), &acts, &[Successful]);
+}
+
+/// While a Rollout is paused no share comes, so the Experiment ends without one.
+#[test]
+fn a_paused_rollout_gives_no_shares() {
+    let acts = [(20, Act::Image("v2")), (21, Act::Pause(true)), (100, Act::Pause(false))];
+    let told = tells("experiment-without-shares-paused", with_shares(), &acts, &[Successful]);
+    let weights = told.iter().filter(|reason| **reason == "TrafficWeightUpdated").count();
+    assert_eq!(weights, 4, "none of them is a share's: {told:?}");
 }
