@@ -99,7 +99,12 @@ pub(super) fn lower(facts: &Facts<'_>, observed: i32, target: i32) -> (i32, Opti
         return (observed, Some(leaving));
     }
     let ready = Ready::of(facts.world, facts.strategy, &facts.status.stable_rs);
-    let (_, canary) = traffic::services(facts.strategy);
+    let (stable, canary) = traffic::services(facts.strategy);
+    // No pod of the Rollout is to come: what the stable Service selects besides answers as well.
+    if facts.replicas == 0 && facts.world.endpoints.get(stable).is_some_and(|known| traffic::total(known) > 0)
+    {
+        return (target, None);
+    }
     if ready.stable == 0 && facts.world.endpoints.get(canary).is_some_and(|known| traffic::total(known) > 0) {
         return (observed, Some(short(ready, facts.strategy, target)));
     }
