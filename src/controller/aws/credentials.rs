@@ -82,6 +82,9 @@ impl Aws {
         let region = region.or_else(|| self.settings.region());
         let region =
             region.ok_or("the request is to be signed, and neither it nor AWS_REGION names a region")?;
+        if !is_region(region) {
+            return Err("the request is to be signed, and its region is not the name of a region".to_owned());
+        }
         let credentials = self.credentials(fetcher, signing, region).await?;
         signed(call, &credentials, region, signing.service)
     }
@@ -161,7 +164,8 @@ impl Aws {
             ("Version", VERSION),
             ("WebIdentityToken", token),
         ];
-        let call = posted(&self.settings.token_service(region), &form)?;
+        let (_, address) = self.token_service(region)?;
+        let call = posted(&address, &form)?;
         granted(&fetcher.send(&call, &[]).await?)
     }
 
@@ -175,9 +179,20 @@ impl Aws {
     ) -> Result<Session, String> {
         let form =
             [("Action", "AssumeRole"), ("RoleArn", role), ("RoleSessionName", SESSION), ("Version", VERSION)];
-        let call = posted(&self.settings.token_service(region), &form)?;
+        let (region, address) = self.token_service(region)?;
+        let call = posted(&address, &form)?;
         let headers = signed(&call, credentials, region, "sts")?;
         granted(&fetcher.send(&call, &headers).await?)
+    }
+
+    /// The region and the address of the service that gives credentials. Whoever writes a metric names a region only
+    /// where the controller has none: tokens of its own go to this address.
+    fn token_service<'a>(&'a self, asked: &'a str) -> Result<(&'a str, String), String> {
+        let region = self.settings.region().unwrap_or(asked);
+        if !is_region(region) {
+            return Err("no credentials for AWS: the region is not the name of a region".to_owned());
+        }
+        Ok((region, self.settings.token_service(region)))
     }
 
     /// The agent that EKS Pod Identity and ECS have beside a pod.
@@ -222,6 +237,12 @@ impl Aws {
         }
         told(&fetcher.send(&call(Method::Get, format!("{path}{name}"), vec![header]), &[]).await?)
     }
+}
+
+/// Whether a text may stand in the name of one of AWS's hosts: nothing in it ends the label that it is.
+fn is_region(text: &str) -> bool {
+    let is_right = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+    (1..=40).contains(&text.len()) && text.bytes().all(is_right)
 }
 
 fn call(method: Method, url: String, headers: Vec<(String, String)>) -> Call {

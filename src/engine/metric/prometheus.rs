@@ -18,8 +18,11 @@ use crate::analysis::evaluate_time;
 
 /// Seconds to wait for an answer when the metric does not say.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
-/// Addresses of Amazon's managed Prometheus contain this; they want signed requests.
-const AMAZON: &str = "aps-workspaces";
+/// The part of a host's name that Amazon's managed Prometheus has; it wants signed requests.
+const AMAZON: [&str; 2] = ["aps-workspaces", "aps-workspaces-fips"];
+/// What ends such a name, behind the region. All of it is Amazon's, and nobody else can name a host so.
+const AMAZONS_ENDS: [&str; 5] =
+    ["amazonaws.com", "amazonaws.com.cn", "vpce.amazonaws.com", "vpce.amazonaws.com.cn", "api.aws"];
 
 /// One query.
 #[derive(Clone, PartialEq)]
@@ -148,7 +151,7 @@ fn login(authentication: &Authentication, address: &str) -> Result<Login, String
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let sigv4 = &authentication.sigv4;
     // Elsewhere the settings are passed over, as Argo Rollouts does.
-    if address.contains(AMAZON) && *sigv4 != Sigv4Config::default() {
+    if is_amazons(address) && *sigv4 != Sigv4Config::default() {
         let (region, profile, role) = (text(&sigv4.region), text(&sigv4.profile), text(&sigv4.role_arn));
         return Ok(Login::Aws(Signing { region, service: "aps", profile, role }));
     }
@@ -156,6 +159,26 @@ fn login(authentication: &Authentication, address: &str) -> Result<Login, String
         return Ok(login);
     }
     Ok(http::basic(&authentication.basic_auth).unwrap_or(Login::None))
+}
+
+/// Whether requests may be signed for an address: it is that of Amazon's managed Prometheus, and the way there is closed
+/// to others. A signature shows the token of the controller's session.
+fn is_amazons(address: &str) -> bool {
+    let Some(host) = http::server(address).strip_prefix("https://") else { return false };
+    let host = host.strip_suffix(":443").unwrap_or(host).to_ascii_lowercase();
+    let labels: Vec<&str> = host.split('.').collect();
+    // Endpoints in a network of one's own have a label of theirs in front.
+    let at = labels.iter().take(2).position(|label| AMAZON.contains(label));
+    let Some([region, end @ ..]) = at.and_then(|at| labels.get(at + 1..)) else { return false };
+    is_region(region) && AMAZONS_ENDS.contains(&end.join(".").as_str())
+}
+
+/// Two letters, and more behind a dash, as in `eu-west-1`.
+fn is_region(label: &str) -> bool {
+    let known = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+    let bytes = label.as_bytes();
+    let begins = matches!(bytes, [a, b, b'-', _, ..] if a.is_ascii_lowercase() && b.is_ascii_lowercase());
+    begins && bytes.iter().all(|letter| known(*letter))
 }
 
 /// The answer of the HTTP API. Servers that speak it write null where Prometheus leaves a field out.
@@ -445,5 +468,42 @@ mod tests {
         assert_eq!(call.body.as_deref(), Some("end=1795248000&query=up+%3E+1&start=1795244400&step=90"));
         let elsewhere = query(json!({"query": "up", "authentication": {"sigv4": {"region": "r"}}})).unwrap();
         assert!(elsewhere.login == Login::None && matches!(elsewhere.into_request(), Request::Prometheus(_)));
+    }
+
+    #[test]
+    fn only_amazons_own_hosts_get_a_signature_and_only_over_tls() {
+        let is_signed = |address: &str| {
+            let sigv4 = json!({"sigv4": {"region": "eu-west-1"}});
+            let got = query(json!({"address": address, "query": "up", "authentication": sigv4})).unwrap();
+            matches!(got.login, Login::Aws(_))
+        };
+        for address in [
+            "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws",
+            "https://aps-workspaces.eu-west-1.amazonaws.com:443",
+            "https://aps-workspaces-fips.us-gov-west-1.amazonaws.com",
+            "https://aps-workspaces.cn-north-1.amazonaws.com.cn/",
+            "https://vpce-0a-b.aps-workspaces.eu-west-1.vpce.amazonaws.com",
+            "https://aps-workspaces.eu-west-1.api.aws",
+        ] {
+            assert!(is_signed(address), "{address}");
+        }
+        for address in [
+            "http://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws",
+            "https://evil.example/aps-workspaces.eu-west-1.amazonaws.com",
+            "https://evil.example?aps-workspaces.eu-west-1.amazonaws.com",
+            "https://evil.example#aps-workspaces.eu-west-1.amazonaws.com",
+            "https://evil.example\\aps-workspaces.eu-west-1.amazonaws.com",
+            "https://aps-workspaces.eu-west-1.amazonaws.com@evil.example",
+            "https://aps-workspaces.eu-west-1.amazonaws.com.evil.example",
+            "https://aps-workspaces.eu-west-1.amazonaws.com:8443",
+            "https://aps-workspaces.evil.example",
+            "https://aps-workspaces.amazonaws.com",
+            "https://aps-workspaces.s3.amazonaws.com",
+            "https://aps-workspaces-1.eu-west-1.elb.amazonaws.com",
+            "https://aps-workspaces.eu-west-1.elb.amazonaws.com",
+            "https://xaps-workspaces.eu-west-1.amazonaws.com",
+        ] {
+            assert!(!is_signed(address), "{address}");
+        }
     }
 }

@@ -60,6 +60,48 @@ fn signing(role: &str) -> Signing {
     Signing { region: "r".into(), service: "monitoring", profile: String::new(), role: role.into() }
 }
 
+/// Settings of a pod that has the token of a ServiceAccount, in a file that is not there.
+const WEB_IDENTITY: [(&str, &str); 2] =
+    [("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token"), ("AWS_ROLE_ARN", "arn:r")];
+
+#[tokio::test]
+async fn what_is_no_region_is_refused_before_anything_is_asked() {
+    let (address, asked) = server().await;
+    let own = [
+        ("AWS_ACCESS_KEY_ID", "own-key"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+        ("AWS_ENDPOINT_URL_STS", &address),
+    ];
+    let call = call(Method::Get, "http://127.0.0.1:1/".into(), Vec::new());
+    let long = "r".repeat(41);
+    for region in
+        ["evil.example/?", "evil.example", "a/b", "a?b", "a#b", "a@b", "a:1", "a\\b", "R", "a b", &long]
+    {
+        let signing = Signing { region: region.into(), ..signing("arn:r") };
+        let wanted =
+            Err("the request is to be signed, and its region is not the name of a region".to_owned());
+        for settings in [&own[..], &WEB_IDENTITY] {
+            let aws = Aws::new(Settings::new(settings));
+            assert_eq!(aws.headers(&Fetcher::default(), &call, &signing).await, wanted, "{region}");
+        }
+    }
+    let settings = [&own[..], &[("AWS_REGION", "evil.example/?")]].concat();
+    let unnamed = Signing { region: String::new(), ..signing("arn:r") };
+    let error = Aws::new(Settings::new(&settings)).headers(&Fetcher::default(), &call, &unnamed).await;
+    assert!(error.unwrap_err().contains("is not the name of a region"));
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn tokens_of_the_controller_go_to_its_own_region() {
+    let aws = Aws::with(&[("AWS_REGION", "eu-west-1")]);
+    let wanted = ("eu-west-1", "https://sts.eu-west-1.amazonaws.com/".to_owned());
+    assert_eq!(aws.token_service("us-east-1"), Ok(wanted));
+    let wanted = ("us-east-1", "https://sts.us-east-1.amazonaws.com/".to_owned());
+    assert_eq!(Aws::default().token_service("us-east-1"), Ok(wanted));
+    assert!(Aws::default().token_service("evil.example/?").is_err());
+}
+
 /// The access key that signs, and the token of the session.
 async fn key(aws: &Aws, signing: &Signing) -> Result<(String, Option<String>), String> {
     let found = aws.credentials(&Fetcher::default(), signing, "r").await?;
