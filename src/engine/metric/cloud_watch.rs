@@ -192,11 +192,26 @@ impl Refusal {
     }
 }
 
+/// Why the API refused. What it says of a wrong signature repeats the request with the token of the controller's session,
+/// so of that only the kind is told, and of all else the first line.
 fn refusal(response: &Response) -> String {
     match Refusal::of(response) {
-        Some(Refusal { kind, message }) => shown::bounded(format!("{kind}: {message}")),
+        Some(Refusal { kind, message }) if is_of_signature(&kind) || is_of_signature(&message) => {
+            shown::bounded(format!("{kind}: the signature was refused"))
+        }
+        Some(Refusal { kind, message }) => {
+            shown::bounded(format!("{kind}: {}", message.lines().next().unwrap_or_default()))
+        }
+        None if is_of_signature(&String::from_utf8_lossy(&response.body)) => {
+            format!("cloudwatch answered {}: the signature was refused", response.status)
+        }
         None => format!("cloudwatch answered {}: {}", response.status, shown::excerpt(&response.body)),
     }
+}
+
+fn is_of_signature(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["signature", "x-amz-", "canonical"].iter().any(|word| text.contains(word))
 }
 
 /// How long to leave the API alone, if it says that it is asked too often.
@@ -320,10 +335,32 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_a_signed_request_is_told() {
+        let canonical = "The request signature we calculated does not match.\n\nThe Canonical String for this request \
+                         should have been\n'POST\n/\n\nx-amz-security-token:hush";
+        for (kind, message) in [
+            ("com.amazon.coral.service#InvalidSignatureException", canonical),
+            ("SignatureDoesNotMatch", "hush"),
+            ("IncompleteSignatureException", "'hush' is not a valid key=value pair"),
+            ("AccessDenied", "x-amz-security-token:hush"),
+        ] {
+            let told = measured(403, &json!({"__type": kind, "message": message})).unwrap_err();
+            let kind = kind.rsplit('#').next().unwrap();
+            assert_eq!(told, format!("{kind}: the signature was refused"));
+        }
+        let told = measured(403, &json!({"message": canonical})).unwrap_err();
+        assert_eq!(told, "cloudwatch answered 403: the signature was refused");
+        let told = measured(403, &json!("<Code>SignatureDoesNotMatch</Code>hush")).unwrap_err();
+        assert_eq!(told, "cloudwatch answered 403: the signature was refused");
+    }
+
+    #[test]
     fn refusals_are_told_and_too_many_requests_wait() {
         let body = json!({"__type": "com.amazonaws.cloudwatch#ValidationError", "message": "bad"});
         assert_eq!(measured(400, &body), Err("ValidationError: bad".into()));
         assert_eq!(measured(503, &json!("busy")), Err("cloudwatch answered 503: \"busy\"".into()));
+        let lines = json!({"__type": "ValidationError", "message": "bad\nmore of it"});
+        assert_eq!(measured(400, &lines), Err("ValidationError: bad".into()));
         let response = |status, kind: &str| Response {
             status,
             body: json!({"__type": kind, "Message": "slow"}).to_string().into_bytes(),
