@@ -124,7 +124,7 @@ pub(super) fn request(
         headers: metric.headers.iter().map(|header| (header.key.clone(), header.value.clone())).collect(),
         timeout_seconds,
         insecure: metric.insecure,
-        login: login(&metric.authentication, address)?,
+        login: login(metric, address)?,
     })
 }
 
@@ -147,18 +147,24 @@ fn range(metric: &PrometheusMetric, now: Timestamp) -> Result<Option<Range>, Str
     }))
 }
 
-fn login(authentication: &Authentication, address: &str) -> Result<Login, String> {
+fn login(metric: &PrometheusMetric, address: &str) -> Result<Login, String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let sigv4 = &authentication.sigv4;
+    let Authentication { sigv4, oauth2, basic_auth } = &metric.authentication;
+    let is_amazons = is_amazons(address);
     // Elsewhere the settings are passed over, as Argo Rollouts does.
-    if is_amazons(address) && *sigv4 != Sigv4Config::default() {
+    if is_amazons && *sigv4 != Sigv4Config::default() {
         let (region, profile, role) = (text(&sigv4.region), text(&sigv4.profile), text(&sigv4.role_arn));
         return Ok(Login::Aws(Signing { region, service: "aps", profile, role }));
     }
-    if let Some(login) = http::oauth2(&authentication.oauth2).map_err(|why| format!("prometheus {why}"))? {
+    if let Some(login) = http::oauth2(oauth2).map_err(|why| format!("prometheus {why}"))? {
         return Ok(login);
     }
-    Ok(http::basic(&authentication.basic_auth).unwrap_or(Login::None))
+    if let Some(login) = http::basic(basic_auth) {
+        return Ok(login);
+    }
+    let has_own = metric.headers.iter().any(|header| header.key.eq_ignore_ascii_case("authorization"));
+    let signing = Signing { service: "aps", ..Signing::default() };
+    Ok(if is_amazons && !has_own { Login::Aws(signing) } else { Login::None })
 }
 
 /// Whether requests may be signed for an address: it is that of Amazon's managed Prometheus, and the way there is closed
@@ -468,6 +474,24 @@ mod tests {
         assert_eq!(call.body.as_deref(), Some("end=1795248000&query=up+%3E+1&start=1795244400&step=90"));
         let elsewhere = query(json!({"query": "up", "authentication": {"sigv4": {"region": "r"}}})).unwrap();
         assert!(elsewhere.login == Login::None && matches!(elsewhere.into_request(), Request::Prometheus(_)));
+    }
+
+    #[test]
+    fn amazons_prometheus_gets_a_signature_without_settings_unless_there_is_another_login() {
+        let login = |more: Value| {
+            let mut metric =
+                json!({"address": "https://aps-workspaces.eu-west-1.amazonaws.com", "query": "up"});
+            metric.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
+            query(metric).unwrap().login
+        };
+        let signing = Signing { service: "aps", ..Signing::default() };
+        assert!(login(json!({})) == Login::Aws(signing.clone()));
+        assert!(login(json!({"headers": [{"key": "X-A", "value": "b"}]})) == Login::Aws(signing));
+        assert!(login(json!({"headers": [{"key": "authorization", "value": "b"}]})) == Login::None);
+        let basic = json!({"authentication": {"basicAuth": {"username": "u", "password": "p"}}});
+        assert!(matches!(login(basic), Login::Basic { .. }));
+        let oauth2 = json!({"tokenUrl": "https://t", "clientId": "i", "clientSecret": "s"});
+        assert!(matches!(login(json!({"authentication": {"oauth2": oauth2}})), Login::OAuth2 { .. }));
     }
 
     #[test]
