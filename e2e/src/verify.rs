@@ -202,6 +202,7 @@ fn chart() -> Result<()> {
             "admissionPolicy.action=Warn",
             "instanceId=blue",
             "namespaced=true",
+            "rbac.providerSecrets={datadog,newrelic-eu}",
         ],
     ];
     let helm = tools::helm()?;

@@ -186,6 +186,23 @@ fn the_chart_grants_what_is_needed_and_nothing_else() {
 }
 
 #[test]
+fn beside_the_controller_only_the_secrets_of_the_list_may_be_read() {
+    let chart = |file: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/tidegate");
+        std::fs::read_to_string(Path::new(folder).join(file)).unwrap()
+    };
+    let values: serde_json::Value = serde_saphyr::from_str(&chart("values.yaml")).unwrap();
+    let known = serde_json::json!(["datadog", "newrelic", "influxdb", "wavefront-api-tokens"]);
+    assert_eq!(values["rbac"]["providerSecrets"], known);
+    // An empty list is no rule at all: one without names would be for all Secrets.
+    let rule = "{{- with .Values.rbac.providerSecrets }}\n  # The credentials of metric providers.\n  - apiGroups: [\"\"]\n    \
+                resources: [secrets]\n    resourceNames: {{ toJson . }}\n    verbs: [get]\n{{- end }}\n";
+    let roles = chart("templates/rbac.yaml");
+    let (_, own) = roles.split_once("-own\n").unwrap();
+    assert!(own.contains(rule) && own.matches("secrets]").count() == 1, "{own}");
+}
+
+#[test]
 fn the_chart_has_the_version_of_the_workspace() {
     let chart =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/tidegate/Chart.yaml"));
