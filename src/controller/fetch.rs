@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use prometheus_http_query::Client as Prometheus;
 use reqwest::header::HeaderMap;
 use tidegate_engine::metric::Response;
-use tidegate_engine::metric::http::{Call, Method};
+use tidegate_engine::metric::http::{self, Call, Method};
 use tidegate_engine::metric::prometheus::Query;
 
 use crate::aws::Aws;
@@ -53,7 +53,7 @@ impl Fetcher {
     pub(crate) async fn prometheus(&self, query: &Query) -> Result<Response, String> {
         let within = Duration::from_secs(query.timeout_seconds).min(LONGEST);
         let answer = tokio::time::timeout(within, self.query(query)).await;
-        answer.map_err(|_| format!("prometheus at {} gave no answer within {within:?}", query.address))?
+        answer.map_err(|_| format!("{} gave no answer within {within:?}", told(query)))?
     }
 
     /// Makes a call to any server.
@@ -111,7 +111,7 @@ impl Fetcher {
         let client = self.client(&query.address, query.insecure)?;
         let headers = self.headers(&query.headers, &query.login, query.insecure).await?;
         let prometheus = Prometheus::from(client.clone(), &query.address)
-            .map_err(|error| format!("prometheus address {:?}: {error}", query.address))?;
+            .map_err(|error| format!("{} has no address that is a URL: {}", told(query), root(&error)))?;
         let long = query.query.len() > LONGEST_IN_ADDRESS;
         let answer = match &query.range {
             None => {
@@ -130,7 +130,7 @@ impl Fetcher {
                 if long { builder.post_raw().await } else { builder.get_raw().await }
             }
         };
-        read(&format!("prometheus at {}", query.address), answer).await
+        read(&told(query), answer).await
     }
 
     fn client(&self, address: &str, insecure: bool) -> Result<&reqwest::Client, String> {
@@ -146,6 +146,11 @@ impl Fetcher {
             .get_or_init(|| builder().build().map_err(|error| format!("cannot use TLS: {}", root(&error))));
         built.as_ref().map_err(Clone::clone)
     }
+}
+
+/// What may be told of a query: a user or a path in the address may hold secrets.
+fn told(query: &Query) -> String {
+    format!("prometheus at {}", http::server(&query.address))
 }
 
 /// Reads what a server answered, or says why there is nothing to read.
@@ -391,7 +396,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let error = fetch(query(address, "hush")).await.unwrap_err();
-        let wanted = format!("prometheus at http://{address}/prefix cannot be reached: Connection refused");
+        let wanted = format!("prometheus at http://{address} cannot be reached: Connection refused");
         assert!(error.starts_with(&wanted) && !error.contains("hush"), "{error}");
     }
 
@@ -401,7 +406,21 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let error = fetch(Query { timeout_seconds: 5, ..query(address, "up") }).await.unwrap_err();
-        assert_eq!(error, format!("prometheus at http://{address}/prefix gave no answer within 5s"));
+        assert_eq!(error, format!("prometheus at http://{address} gave no answer within 5s"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_in_the_address_is_told_nowhere() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for place in [address.to_string(), "127.0.0.1:1".into(), "127.0.0.1:port".into()] {
+            let secret = Query { address: format!("http://user:hush@{place}/hush"), ..query(address, "up") };
+            let told = format!("{secret:?}");
+            let error = fetch(secret).await.unwrap_err();
+            assert!(error.starts_with("prometheus at a server with a user in its address "), "{error}");
+            assert!(!error.contains("hush") && !told.contains("hush"), "{error} {told}");
+        }
     }
 
     #[tokio::test]

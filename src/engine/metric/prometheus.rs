@@ -49,10 +49,10 @@ pub struct Range {
 }
 
 impl fmt::Debug for Query {
-    /// Leaves out headers and logins, which hold secrets.
+    /// Leaves out headers, logins and all of the address but the server, which hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Query")
-            .field("address", &self.address)
+            .field("server", &http::server(&self.address))
             .field("range", &self.range)
             .field("timeout_seconds", &self.timeout_seconds)
             .finish_non_exhaustive()
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn debugging_shows_no_secrets() {
         let got = query(json!({
-            "query": "up{token=\"hush\"}", "headers": [{"key": "Authorization", "value": "Bearer hush"}],
+            "address": "https://user:hush@prom:9090/hush", "query": "up{token=\"hush\"}", "headers": [{"key": "Authorization", "value": "Bearer hush"}],
             "authentication": {"basicAuth": {"username": "u", "password": "hush"}},
         }));
         assert!(!format!("{got:?}").contains("hush"));
