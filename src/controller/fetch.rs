@@ -6,6 +6,9 @@
 #[cfg(test)]
 mod certificates_tests;
 mod login;
+mod redirect;
+#[cfg(test)]
+mod redirect_tests;
 mod retry;
 
 use std::error::Error;
@@ -134,7 +137,7 @@ impl Fetcher {
     }
 
     fn client(&self, address: &str, insecure: bool) -> Result<&reqwest::Client, String> {
-        let builder = || reqwest::Client::builder().connect_timeout(LONGEST);
+        let builder = || reqwest::Client::builder().connect_timeout(LONGEST).redirect(redirect::policy());
         let (cell, builder): (_, &dyn Fn() -> reqwest::ClientBuilder) = if address.starts_with("http://") {
             (&self.plain, &|| builder().tls_certs_only([]))
         } else if insecure {

@@ -1,0 +1,60 @@
+//! Requests to servers that send them on.
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::routing::any;
+use tidegate_engine::metric::http::Login;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+
+/// A server that tells the paths and keys it sees, and sends on from `/to?<address>` to there, and from `/round` for ever.
+async fn server() -> (String, UnboundedReceiver<String>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (sender, receiver) = unbounded_channel();
+    let handle = move |uri: Uri, headers: HeaderMap| async move {
+        let key = headers.get("x-api-key").and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
+        let _ = sender.send(format!("{} {key}", uri.path()));
+        let to = match uri.path() {
+            "/to" => uri.query().unwrap_or_default(),
+            "/round" => "/round",
+            _ => return (StatusCode::OK, [(header::LOCATION, String::new())]),
+        };
+        (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to.to_owned())])
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(handle))).await });
+    (address, receiver)
+}
+
+fn call(url: String) -> Call {
+    let headers = vec![("X-Api-Key".to_owned(), "hush".to_owned())];
+    Call {
+        method: Method::Get,
+        url,
+        headers,
+        body: None,
+        timeout_seconds: 30,
+        insecure: false,
+        login: Login::None,
+    }
+}
+
+#[tokio::test]
+async fn keys_go_to_no_other_server() {
+    let (own, mut seen) = server().await;
+    let (other, mut never) = server().await;
+    let fetcher = Fetcher::default();
+    assert_eq!(fetcher.http(&call(format!("{own}/to?/there"))).await.unwrap().status, 200);
+    assert_eq!(
+        (seen.recv().await.unwrap(), seen.recv().await.unwrap()),
+        ("/to hush".into(), "/there hush".into())
+    );
+    let error = fetcher.http(&call(format!("{own}/to?{other}/there"))).await.unwrap_err();
+    assert_eq!(error, format!("{own} cannot be reached: it sends on to another server"));
+    assert!(never.try_recv().is_err());
+    let error = fetcher.http(&call(format!("{own}/round"))).await.unwrap_err();
+    assert_eq!(error, format!("{own} cannot be reached: too many redirects"));
+}
