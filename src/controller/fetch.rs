@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod certificates_tests;
+#[cfg(test)]
+mod direct_tests;
 mod login;
 mod redirect;
 #[cfg(test)]
@@ -18,6 +20,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use prometheus_http_query::Client as Prometheus;
 use reqwest::header::HeaderMap;
+use reqwest::{Client, ClientBuilder};
 use tidegate_engine::metric::Response;
 use tidegate_engine::metric::http::{self, Call, Method};
 use tidegate_engine::metric::prometheus::Query;
@@ -32,13 +35,18 @@ const LONGEST_IN_ADDRESS: usize = 2000;
 /// The longest that any request may take, whatever its metric says: a slow server must not fill every place.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// A client, or why there is none.
+type Cell = OnceLock<Result<Client, String>>;
+
 /// One client per way of looking at certificates, built when it is first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Fetcher {
-    verified: OnceLock<Result<reqwest::Client, String>>,
-    insecure: OnceLock<Result<reqwest::Client, String>>,
+    verified: Cell,
+    insecure: Cell,
     /// For addresses without TLS: it needs no certificates, and an image may have none.
-    plain: OnceLock<Result<reqwest::Client, String>>,
+    plain: Cell,
+    /// For what answers on the pod's own node, which no proxy reaches.
+    direct: Cell,
     aws: Aws,
     google: Google,
 }
@@ -86,6 +94,17 @@ impl Fetcher {
         answer.map_err(|_| format!("{} gave no answer within {within:?}", call.server()))?
     }
 
+    /// Sends a call to what gives this pod its credentials, through no proxy: they are nobody else's.
+    ///
+    /// # Errors
+    /// Fails as [`Fetcher::http`] does.
+    pub(crate) async fn send_directly(&self, call: &Call) -> Result<Response, String> {
+        let within = Duration::from_secs(call.timeout_seconds).min(LONGEST);
+        let headers = login::headers(&call.headers)?;
+        let answer = tokio::time::timeout(within, dispatch(self.direct()?, call, headers)).await;
+        answer.map_err(|_| format!("{} gave no answer within {within:?}", call.server()))?
+    }
+
     async fn dispatch(
         &self,
         call: &Call,
@@ -93,21 +112,12 @@ impl Fetcher {
         more: &[(String, String)],
     ) -> Result<Response, String> {
         headers.extend(login::headers(more)?);
-        let method = match call.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-            Method::Put => reqwest::Method::PUT,
-        };
         // A server without TLS may send on to one with it, which is worth something only where there are certificates.
         let client = match self.client("", call.insecure) {
             Ok(client) => client,
             Err(_) => self.client(&call.url, call.insecure)?,
         };
-        let mut request = client.request(method, &call.url).headers(headers);
-        if let Some(body) = &call.body {
-            request = request.body(body.clone());
-        }
-        read(call.server(), request.send().await).await
+        dispatch(client, call, headers).await
     }
 
     async fn query(&self, query: &Query) -> Result<Response, String> {
@@ -136,19 +146,45 @@ impl Fetcher {
         read(&told(query), answer).await
     }
 
-    fn client(&self, address: &str, insecure: bool) -> Result<&reqwest::Client, String> {
-        let builder = || reqwest::Client::builder().connect_timeout(LONGEST).redirect(redirect::policy());
-        let (cell, builder): (_, &dyn Fn() -> reqwest::ClientBuilder) = if address.starts_with("http://") {
-            (&self.plain, &|| builder().tls_certs_only([]))
-        } else if insecure {
-            (&self.insecure, &|| builder().tls_danger_accept_invalid_certs(true))
-        } else {
-            (&self.verified, &builder)
-        };
-        let built = cell
-            .get_or_init(|| builder().build().map_err(|error| format!("cannot use TLS: {}", root(&error))));
-        built.as_ref().map_err(Clone::clone)
+    fn direct(&self) -> Result<&Client, String> {
+        built(&self.direct, || builder().tls_certs_only([]).no_proxy())
     }
+
+    fn client(&self, address: &str, insecure: bool) -> Result<&Client, String> {
+        if address.starts_with("http://") {
+            built(&self.plain, || builder().tls_certs_only([]))
+        } else if insecure {
+            built(&self.insecure, || builder().tls_danger_accept_invalid_certs(true))
+        } else {
+            built(&self.verified, builder)
+        }
+    }
+}
+
+/// What all clients have in common.
+fn builder() -> ClientBuilder {
+    Client::builder().connect_timeout(LONGEST).redirect(redirect::policy())
+}
+
+/// The client in a cell, which is built when it is first needed.
+fn built(cell: &Cell, builder: impl Fn() -> ClientBuilder) -> Result<&Client, String> {
+    let built =
+        cell.get_or_init(|| builder().build().map_err(|error| format!("cannot use TLS: {}", root(&error))));
+    built.as_ref().map_err(Clone::clone)
+}
+
+/// Sends a call as it is, with these headers.
+async fn dispatch(client: &Client, call: &Call, headers: HeaderMap) -> Result<Response, String> {
+    let method = match call.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+    };
+    let mut request = client.request(method, &call.url).headers(headers);
+    if let Some(body) = &call.body {
+        request = request.body(body.clone());
+    }
+    read(call.server(), request.send().await).await
 }
 
 /// What may be told of a query: a user or a path in the address may hold secrets.

@@ -89,7 +89,11 @@ impl Google {
             None => self.metadata(),
         };
         let server = http::server(&call.url).to_owned();
-        let answer = fetcher.send(&call, &[]).await?;
+        let answer = if key.is_some() {
+            fetcher.send(&call, &[]).await?
+        } else {
+            fetcher.send_directly(&call).await?
+        };
         let token: Result<Token, _> = serde_json::from_slice(&answer.body);
         let token = token.ok().filter(|_| answer.status == 200);
         let token = token.ok_or_else(|| {
