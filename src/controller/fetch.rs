@@ -35,6 +35,9 @@ const LONGEST_IN_ADDRESS: usize = 2000;
 /// The longest that any request may take, whatever its metric says: a slow server must not fill every place.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// What requests say they are from, unless a metric says otherwise.
+const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+
 /// A client, or why there is none.
 type Cell = OnceLock<Result<Client, String>>;
 
@@ -163,7 +166,7 @@ impl Fetcher {
 
 /// What all clients have in common.
 fn builder() -> ClientBuilder {
-    Client::builder().connect_timeout(LONGEST).redirect(redirect::policy())
+    Client::builder().user_agent(USER_AGENT).connect_timeout(LONGEST).redirect(redirect::policy())
 }
 
 /// The client in a cell, which is built when it is first needed.

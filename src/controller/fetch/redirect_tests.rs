@@ -9,12 +9,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 
-/// A server that tells the paths and keys it sees, and sends on from `/to?<address>` to there, and from `/round` for ever.
+/// A server that tells the paths and keys it sees, of `/agent` who asks, and sends on from `/to?<address>` to there, and from `/round` for ever.
 async fn server() -> (String, UnboundedReceiver<String>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (sender, receiver) = unbounded_channel();
     let handle = move |uri: Uri, headers: HeaderMap| async move {
-        let key = headers.get("x-api-key").and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
+        let name = if uri.path() == "/agent" { "user-agent" } else { "x-api-key" };
+        let key = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
         let _ = sender.send(format!("{} {key}", uri.path()));
         let to = match uri.path() {
             "/to" => uri.query().unwrap_or_default(),
@@ -40,6 +41,17 @@ fn call(url: String) -> Call {
         insecure: false,
         login: Login::None,
     }
+}
+
+#[tokio::test]
+async fn requests_say_who_asks_unless_the_metric_does() {
+    let (address, mut seen) = server().await;
+    let fetcher = Fetcher::default();
+    fetcher.http(&call(format!("{address}/agent"))).await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), format!("/agent {USER_AGENT}"));
+    let headers = vec![("User-Agent".to_owned(), "mine".to_owned())];
+    fetcher.http(&Call { headers, ..call(format!("{address}/agent")) }).await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), "/agent mine");
 }
 
 #[tokio::test]
