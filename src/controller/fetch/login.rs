@@ -2,8 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
+use tidegate_engine::metric::Response;
 use tidegate_engine::metric::http::{self, Call, Login};
 
 use super::{Body, Fetcher, bounded, root};
@@ -11,6 +13,13 @@ use super::{Body, Fetcher, bounded, root};
 #[derive(Deserialize)]
 struct Token {
     access_token: String,
+}
+
+/// Who wants a token, and for what.
+struct Client<'a> {
+    id: &'a str,
+    secret: &'a str,
+    scope: String,
 }
 
 impl Fetcher {
@@ -42,7 +51,8 @@ impl Fetcher {
             Login::None | Login::Aws(_) => return Ok(None),
             Login::Basic { username, password } => basic(username, password),
             Login::OAuth2 { token_url, client_id, client_secret, scopes } => {
-                let token = self.token(token_url, &basic(client_id, client_secret), scopes, insecure).await;
+                let client = Client { id: client_id, secret: client_secret, scope: scopes.join(" ") };
+                let token = self.token(token_url, &client, insecure).await;
                 let server = http::server(token_url);
                 format!("Bearer {}", token.map_err(|why| format!("no token from {server}: {why}"))?)
             }
@@ -56,31 +66,34 @@ impl Fetcher {
         Ok(Some(value))
     }
 
-    /// Gets a token by client credentials.
-    async fn token(
-        &self,
-        url: &str,
-        login: &str,
-        scopes: &[String],
-        insecure: bool,
-    ) -> Result<String, String> {
-        let scope = scopes.join(" ");
+    /// Gets a token by client credentials: in a header as all servers should take them, then in the form as some do.
+    async fn token(&self, url: &str, client: &Client<'_>, insecure: bool) -> Result<String, String> {
+        let server = self.client(url, insecure)?;
         let mut form = vec![("grant_type", "client_credentials")];
-        if !scope.is_empty() {
-            form.push(("scope", scope.as_str()));
+        if !client.scope.is_empty() {
+            form.push(("scope", client.scope.as_str()));
         }
-        let request = self.client(url, insecure)?.post(url).header(AUTHORIZATION, login).form(&form);
-        let answer = request.send().await.map_err(|error| root(&error))?;
-        let answer = bounded(answer).await.map_err(|error| match error {
-            Body::Broken(error) => root(&error),
-            Body::TooLong => "the answer is too long".to_owned(),
-        })?;
+        // RFC 6749, 2.3.1: both are encoded before they are joined.
+        let login = basic(&http::in_form(client.id), &http::in_form(client.secret));
+        let mut answer = asked(server.post(url).header(AUTHORIZATION, login).form(&form)).await?;
+        if (400..500).contains(&answer.status) {
+            form.extend([("client_id", client.id), ("client_secret", client.secret)]);
+            answer = asked(server.post(url).form(&form)).await?;
+        }
         let token: Result<Token, _> = serde_json::from_slice(&answer.body);
         match token {
             Ok(token) if (200..300).contains(&answer.status) => Ok(token.access_token),
             Ok(_) | Err(_) => Err(format!("answer {} holds no access_token", answer.status)),
         }
     }
+}
+
+async fn asked(request: RequestBuilder) -> Result<Response, String> {
+    let answer = request.send().await.map_err(|error| root(&error))?;
+    bounded(answer).await.map_err(|error| match error {
+        Body::Broken(error) => root(&error),
+        Body::TooLong => "the answer is too long".to_owned(),
+    })
 }
 
 fn basic(user: &str, password: &str) -> String {
@@ -99,3 +112,7 @@ pub(super) fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
     }
     Ok(headers)
 }
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;

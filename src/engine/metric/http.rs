@@ -111,6 +111,12 @@ pub(super) fn form(pairs: &[(&str, &str)]) -> String {
     pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
+/// A text as it stands in a form.
+#[must_use]
+pub fn in_form(text: &str) -> String {
+    encoded(text, "+")
+}
+
 /// A text as one segment of a path.
 pub(super) fn segment(text: &str) -> String {
     encoded(text, "%20")

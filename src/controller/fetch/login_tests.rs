@@ -1,0 +1,61 @@
+//! Logins, as servers on loopback see them.
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::routing::any;
+use tidegate_engine::metric::http::Method;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+
+/// A server that tells who is asking how, and whose `/token` believes a form only. `/no` believes nobody.
+async fn server() -> (String, UnboundedReceiver<String>) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (sender, receiver) = unbounded_channel();
+    let handle = move |uri: Uri, headers: HeaderMap, body: String| async move {
+        let login = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or("-");
+        let _ = sender.send(format!("{} {login} {body}", uri.path()));
+        let is_refused = uri.path() == "/no" || uri.path() == "/token" && !body.contains("client_secret=");
+        if is_refused {
+            (StatusCode::UNAUTHORIZED, r#"{"error":"invalid_client"}"#)
+        } else {
+            (StatusCode::OK, r#"{"access_token":"t0"}"#)
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(any(handle))).await });
+    (address, receiver)
+}
+
+async fn seen(login: Login, headers: &[(&str, &str)], address: &str) -> Result<u16, String> {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let url = format!("{address}/ratio");
+    let call =
+        Call { method: Method::Get, url, headers, body: None, timeout_seconds: 30, insecure: false, login };
+    Fetcher::default().http(&call).await.map(|answer| answer.status)
+}
+
+fn oauth2(token_url: String) -> Login {
+    Login::OAuth2 {
+        token_url,
+        client_id: "i d:".into(),
+        client_secret: "h+us/h%".into(),
+        scopes: vec!["a".into()],
+    }
+}
+
+#[tokio::test]
+async fn credentials_of_a_client_are_encoded_and_go_into_the_form_where_a_header_is_refused() {
+    let (address, mut asked) = server().await;
+    assert_eq!(seen(oauth2(format!("{address}/token")), &[], &address).await, Ok(200));
+    let header = basic("i+d%3A", "h%2Bus%2Fh%25");
+    let form = "grant_type=client_credentials&scope=a";
+    assert_eq!(asked.recv().await.unwrap(), format!("/token {header} {form}"));
+    let secrets = "client_id=i+d%3A&client_secret=h%2Bus%2Fh%25";
+    assert_eq!(asked.recv().await.unwrap(), format!("/token - {form}&{secrets}"));
+    assert_eq!(asked.recv().await.unwrap(), "/ratio Bearer t0 ");
+    let error = seen(oauth2(format!("{address}/no")), &[], &address).await;
+    assert_eq!(error, Err(format!("no token from {address}: answer 401 holds no access_token")));
+}
