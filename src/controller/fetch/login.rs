@@ -31,7 +31,7 @@ impl Fetcher {
         }
     }
 
-    /// The headers of a request, that of its login among them.
+    /// The headers of a request, that of its login among them. One that the metric has itself goes before a password.
     pub(super) async fn headers(
         &self,
         pairs: &[(String, String)],
@@ -39,6 +39,9 @@ impl Fetcher {
         insecure: bool,
     ) -> Result<HeaderMap, String> {
         let mut headers = headers(pairs)?;
+        if matches!(login, Login::Basic { .. }) && headers.contains_key(AUTHORIZATION) {
+            return Ok(headers);
+        }
         if let Some(login) = self.login(login, insecure).await? {
             headers.insert(AUTHORIZATION, login);
         }
@@ -114,5 +117,4 @@ pub(super) fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, String> {
 }
 
 #[cfg(test)]
-#[path = "login_tests.rs"]
 mod tests;

@@ -59,3 +59,13 @@ async fn credentials_of_a_client_are_encoded_and_go_into_the_form_where_a_header
     let error = seen(oauth2(format!("{address}/no")), &[], &address).await;
     assert_eq!(error, Err(format!("no token from {address}: answer 401 holds no access_token")));
 }
+
+#[tokio::test]
+async fn a_header_of_the_metric_goes_before_its_password() {
+    let (address, mut asked) = server().await;
+    let login = Login::Basic { username: "u".into(), password: "p".into() };
+    seen(login.clone(), &[("authorization", "Token own")], &address).await.unwrap();
+    assert_eq!(asked.recv().await.unwrap(), "/ratio Token own ");
+    seen(login, &[("X-Other", "own")], &address).await.unwrap();
+    assert_eq!(asked.recv().await.unwrap(), "/ratio Basic dTpw ");
+}
