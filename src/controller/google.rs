@@ -2,19 +2,19 @@
 //!
 //! Input: a key as JSON, or none, and what the token is for. Output: the token, which is kept until shortly before its end.
 
-use std::collections::BTreeMap;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
 use serde_json::json;
-use tidegate_engine::metric::http::{self, Call, Login, Method};
-use tokio::sync::Mutex;
+use tidegate_engine::metric::Response;
+use tidegate_engine::metric::http::{Call, Login, Method};
 
 use crate::fetch::Fetcher;
+use crate::kept::Kept;
 
 /// The metadata server, which only pods on Google Cloud have.
 const METADATA: &str = "metadata.google.internal";
@@ -23,17 +23,23 @@ const TOKEN_PATH: &str = "/computeMetadata/v1/instance/service-accounts/default/
 const CLAIM_SECONDS: i64 = 3600;
 /// Tokens are renewed this long before they end.
 const MARGIN_SECONDS: i64 = 60;
+/// No token is kept longer, whatever its server says.
+const MOST_SECONDS: i64 = 3600;
+/// Longer ones are not Google's.
+const LONGEST_TOKEN: usize = 16 << 10;
 const TIMEOUT_SECONDS: u64 = 10;
 
-/// What tokens are kept by: key and scope.
-type Identity = (String, &'static str);
+/// What tokens are kept by: the hash of the key, and the scope.
+type Identity = (Vec<u8>, &'static str);
 
 /// Gets tokens and keeps them.
 #[derive(Default)]
 pub(crate) struct Google {
     /// The metadata server where it is another one.
     metadata: Option<String>,
-    kept: Mutex<BTreeMap<Identity, (String, Timestamp)>>,
+    /// Whether a key may name a server without TLS: only those of tests do.
+    allows_plain: bool,
+    kept: Kept<Identity, String>,
 }
 
 impl std::fmt::Debug for Google {
@@ -62,7 +68,7 @@ impl Google {
     /// With the metadata server that this process is told of.
     pub(crate) fn of_process() -> Self {
         let metadata = std::env::var("GCE_METADATA_HOST").ok().filter(|host| !host.is_empty());
-        Self { metadata, kept: Mutex::default() }
+        Self { metadata, ..Self::default() }
     }
 
     /// A token.
@@ -75,35 +81,31 @@ impl Google {
         key: Option<&str>,
         scope: &'static str,
     ) -> Result<String, String> {
-        let identity = (key.unwrap_or_default().to_owned(), scope);
-        // Held while it is fetched: many metrics want the same one at the same time.
-        let mut kept = self.kept.lock().await;
+        let hash = key.map(|key| digest(&SHA256, key.as_bytes()).as_ref().to_vec()).unwrap_or_default();
+        self.kept.get((hash, scope), self.fetched(fetcher, key, scope)).await
+    }
+
+    /// A token, and how long it is kept.
+    async fn fetched(
+        &self,
+        fetcher: &Fetcher,
+        key: Option<&str>,
+        scope: &str,
+    ) -> Result<(String, Timestamp), String> {
         let now = Timestamp::now();
-        if let Some((token, until)) = kept.get(&identity)
-            && now < *until
-        {
-            return Ok(token.clone());
-        }
         let call = match key {
             Some(key) => claim(key, scope, now)?,
             None => self.metadata(),
         };
-        let server = http::server(&call.url).to_owned();
+        if key.is_some() && !self.allows_plain && !call.url.starts_with("https://") {
+            return Err("token_uri of serviceAccountKey must begin with https://".to_owned());
+        }
         let answer = if key.is_some() {
             fetcher.send(&call, &[]).await?
         } else {
             fetcher.send_directly(&call).await?
         };
-        let token: Result<Token, _> = serde_json::from_slice(&answer.body);
-        let token = token.ok().filter(|_| answer.status == 200);
-        let token = token.ok_or_else(|| {
-            format!("no token from {server}: answer {} holds no access_token", answer.status)
-        })?;
-        let lifetime = SignedDuration::from_secs(token.expires_in.saturating_sub(MARGIN_SECONDS));
-        let until = now.checked_add(lifetime).unwrap_or(now);
-        kept.retain(|_, (_, until)| now < *until);
-        kept.insert(identity, (token.access_token.clone(), until));
-        Ok(token.access_token)
+        granted(&answer, now).map_err(|why| format!("no token from {}: {why}", call.server()))
     }
 
     fn metadata(&self) -> Call {
@@ -111,6 +113,19 @@ impl Google {
         let flavor = ("Metadata-Flavor".to_owned(), "Google".to_owned());
         call(Method::Get, format!("http://{host}{TOKEN_PATH}"), vec![flavor], None)
     }
+}
+
+/// The token in an answer, and how long it is kept.
+fn granted(answer: &Response, now: Timestamp) -> Result<(String, Timestamp), String> {
+    let token: Result<Token, _> = serde_json::from_slice(&answer.body);
+    let token = token.ok().filter(|_| answer.status == 200);
+    let token = token.ok_or_else(|| format!("answer {} holds no access_token", answer.status))?;
+    if token.access_token.len() > LONGEST_TOKEN {
+        return Err(format!("the access_token is longer than {LONGEST_TOKEN} bytes"));
+    }
+    let seconds = token.expires_in.clamp(0, MOST_SECONDS).saturating_sub(MARGIN_SECONDS);
+    let until = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+    Ok((token.access_token, until))
 }
 
 fn call(method: Method, url: String, headers: Vec<(String, String)>, body: Option<String>) -> Call {

@@ -20,6 +20,7 @@ mod gauges;
 mod git;
 mod google;
 mod jobs;
+mod kept;
 mod kinds;
 mod lease;
 mod metrics;

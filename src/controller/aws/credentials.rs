@@ -4,18 +4,16 @@
 //! ServiceAccount (web identity), the agent of EKS Pod Identity or ECS, the instance that the pod runs on. A role is taken
 //! on with what was found. Credentials that end are kept until shortly before that.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use serde::Deserialize;
 use tidegate_engine::metric::Response;
 use tidegate_engine::metric::http::{Call, Login, Method, Signing};
-use tokio::sync::Mutex;
 
 use super::settings::{Settings, profile};
 use super::{Credentials, Unsigned, sign};
 use crate::fetch::Fetcher;
+use crate::kept::Kept;
 
 /// Credentials are renewed this long before they end.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
@@ -30,7 +28,6 @@ const INSTANCE: &str = "http://169.254.169.254";
 const CONTAINER: &str = "http://169.254.170.2";
 
 /// Credentials, and when they end.
-#[derive(Clone)]
 struct Session {
     credentials: Credentials,
     end: Option<Timestamp>,
@@ -43,7 +40,7 @@ type Identity = (String, String, String);
 #[derive(Default)]
 pub(crate) struct Aws {
     settings: Settings,
-    kept: Mutex<BTreeMap<Identity, (Session, Timestamp)>>,
+    kept: Kept<Identity, Credentials>,
 }
 
 impl std::fmt::Debug for Aws {
@@ -55,7 +52,7 @@ impl std::fmt::Debug for Aws {
 
 impl Aws {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, kept: Mutex::default() }
+        Self { settings, kept: Kept::default() }
     }
 
     #[cfg(test)]
@@ -96,14 +93,17 @@ impl Aws {
         region: &str,
     ) -> Result<Credentials, String> {
         let identity = (signing.profile.clone(), signing.role.clone(), region.to_owned());
-        // Held while they are fetched: many metrics want the same ones at the same time.
-        let mut kept = self.kept.lock().await;
+        self.kept.get(identity, self.fetched(fetcher, signing, region)).await
+    }
+
+    /// Credentials, and how long they are kept.
+    async fn fetched(
+        &self,
+        fetcher: &Fetcher,
+        signing: &Signing,
+        region: &str,
+    ) -> Result<(Credentials, Timestamp), String> {
         let now = Timestamp::now();
-        if let Some((session, until)) = kept.get(&identity)
-            && now < *until
-        {
-            return Ok(session.credentials.clone());
-        }
         let found = self.found(fetcher, &signing.profile, region).await?;
         let session = match signing.role.as_str() {
             "" => found,
@@ -111,9 +111,7 @@ impl Aws {
         };
         let until = session.end.and_then(|end| end.checked_sub(MARGIN).ok());
         let until = until.or_else(|| now.checked_add(KEPT).ok()).unwrap_or(now);
-        kept.retain(|_, (_, until)| now < *until);
-        kept.insert(identity, (session.clone(), until));
-        Ok(session.credentials)
+        Ok((session.credentials, until))
     }
 
     /// The credentials of a profile, or of the first place that has any.

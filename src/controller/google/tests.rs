@@ -53,11 +53,34 @@ fn key(address: &str, email: &str) -> String {
 #[tokio::test]
 async fn a_key_is_changed_for_a_token() {
     let address = server().await;
-    let (google, fetcher) = (Google::default(), Fetcher::default());
+    let (google, fetcher) = (Google { allows_plain: true, ..Google::default() }, Fetcher::default());
     assert_eq!(google.token(&fetcher, Some(&key(&address, "me@x")), SCOPE).await, Ok("by-key".into()));
-    assert_eq!(google.kept.lock().await.len(), 1);
     let error = google.token(&fetcher, Some(&key(&address, "other@x")), SCOPE).await.unwrap_err();
     assert_eq!(error, format!("no token from http://{address}: answer 400 holds no access_token"));
+}
+
+#[tokio::test]
+async fn keys_go_to_servers_with_tls_only() {
+    let address = server().await;
+    let error = Google::default().token(&Fetcher::default(), Some(&key(&address, "me@x")), SCOPE).await;
+    assert_eq!(error, Err("token_uri of serviceAccountKey must begin with https://".into()));
+}
+
+#[test]
+fn tokens_are_neither_long_nor_kept_for_long() {
+    let granted = |token: &str, seconds: i64| {
+        let body = json!({"access_token": token, "expires_in": seconds}).to_string().into_bytes();
+        granted(&Response { status: 200, body, retry_after_seconds: None }, Timestamp::UNIX_EPOCH)
+    };
+    for (seconds, kept) in [(3599, 3539), (i64::MAX, 3540), (i64::MIN, -60), (0, -60)] {
+        assert_eq!(
+            granted("t", seconds),
+            Ok(("t".into(), Timestamp::from_second(kept).unwrap())),
+            "{seconds}"
+        );
+    }
+    let error = granted(&"t".repeat(LONGEST_TOKEN + 1), 1).unwrap_err();
+    assert_eq!(error, "the access_token is longer than 16384 bytes");
 }
 
 #[tokio::test]

@@ -143,6 +143,24 @@ async fn the_token_of_a_service_account_is_changed_for_a_role() {
 }
 
 #[tokio::test]
+async fn a_role_that_never_comes_keeps_nobody_from_other_credentials() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    let aws = Arc::new(Aws::with(&[
+        ("AWS_ACCESS_KEY_ID", "own-key"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+        ("AWS_ENDPOINT_URL_STS", &silent),
+    ]));
+    let other = Arc::clone(&aws);
+    let slow = tokio::spawn(async move { key(&other, &signing("arn:slow")).await });
+    let _asked = listener.accept().await.unwrap();
+    let quick = tokio::time::timeout(std::time::Duration::from_secs(5), key(&aws, &signing(""))).await;
+    assert_eq!(quick, Ok(Ok(("own-key".into(), None))));
+    slow.abort();
+}
+
+#[tokio::test]
 async fn agents_and_instances_give_credentials() {
     let (address, _asked) = server().await;
     let agent = format!("{address}/agent");

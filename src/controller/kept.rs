@@ -1,0 +1,147 @@
+//! What is fetched once for many, such as tokens: each behind a lock of its own, and not too many of them.
+//!
+//! Whoever wants what is being fetched waits for it; whoever wants something else does not. A failure is kept for a moment,
+//! so that many who want the same do not wait one after the other for a server that gives no answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+/// Things that are kept at a time.
+const MOST: usize = 256;
+/// How long a failure is kept: less than the time after which a metric asks again.
+const FAILURE: SignedDuration = SignedDuration::from_secs(5);
+
+/// A thing or why there is none, and how long that holds; none while it is first fetched.
+type Slot<V> = Arc<Mutex<Option<(Result<V, String>, Timestamp)>>>;
+
+/// Things by what they are for.
+pub(crate) struct Kept<K, V> {
+    slots: Mutex<BTreeMap<K, Slot<V>>>,
+}
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self { slots: Mutex::default() }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Kept<K, V> {
+    /// What is kept, or else what is fetched now and how long that holds.
+    ///
+    /// # Errors
+    /// Fails as the fetching does, or when too many things are fetched at the same time.
+    pub(crate) async fn get(
+        &self,
+        key: K,
+        fetch: impl Future<Output = Result<(V, Timestamp), String>>,
+    ) -> Result<V, String> {
+        let slot = self.slot(key).await.ok_or("too many credentials are fetched at the same time")?;
+        let mut held = slot.lock().await;
+        if let Some((found, until)) = &*held
+            && Timestamp::now() < *until
+        {
+            return found.clone();
+        }
+        let (found, until) = match fetch.await {
+            Ok((found, until)) => (Ok(found), until),
+            Err(why) => {
+                let now = Timestamp::now();
+                (Err(why), now.checked_add(FAILURE).unwrap_or(now))
+            }
+        };
+        *held = Some((found.clone(), until));
+        found
+    }
+
+    /// The place of a thing. Where there is no room, one that nobody waits for goes.
+    async fn slot(&self, key: K) -> Option<Slot<V>> {
+        let mut slots = self.slots.lock().await;
+        if let Some(slot) = slots.get(&key) {
+            return Some(Arc::clone(slot));
+        }
+        slots.retain(|_, slot| is_waited_for(slot) || holds(slot));
+        if slots.len() >= MOST {
+            let idle = slots.iter().find(|(_, slot)| !is_waited_for(slot)).map(|(key, _)| key.clone())?;
+            slots.remove(&idle);
+        }
+        Some(Arc::clone(slots.entry(key).or_default()))
+    }
+}
+
+/// Places are taken under the lock of all, so nobody begins to wait meanwhile.
+fn is_waited_for<V>(slot: &Slot<V>) -> bool {
+    Arc::strong_count(slot) > 1
+}
+
+fn holds<V>(slot: &Slot<V>) -> bool {
+    let held = slot.try_lock();
+    held.is_ok_and(|held| held.as_ref().is_some_and(|(_, until)| Timestamp::now() < *until))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn later() -> Timestamp {
+        "2999-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn fetched(value: usize) -> impl Future<Output = Result<(usize, Timestamp), String>> {
+        ready(Ok((value, later())))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_never_comes_keeps_nobody_from_others() {
+        let kept = Arc::new(Kept::default());
+        let slow = Arc::clone(&kept);
+        tokio::spawn(async move { slow.get("slow", pending()).await });
+        tokio::task::yield_now().await;
+        let other = tokio::time::timeout(Duration::from_secs(1), kept.get("other", fetched(1))).await;
+        assert_eq!(other, Ok(Ok(1)));
+        let same = tokio::time::timeout(Duration::from_secs(1), kept.get("slow", fetched(2))).await;
+        assert!(same.is_err(), "what is being fetched is waited for");
+    }
+
+    #[tokio::test]
+    async fn what_holds_is_not_fetched_again() {
+        let kept = Kept::default();
+        assert_eq!(kept.get("a", fetched(1)).await, Ok(1));
+        assert_eq!(kept.get("a", fetched(2)).await, Ok(1));
+        assert_eq!(kept.get("b", ready(Ok((1, Timestamp::UNIX_EPOCH)))).await, Ok(1));
+        assert_eq!(kept.get("b", fetched(2)).await, Ok(2));
+        assert_eq!(kept.get("c", ready(Err("why".into()))).await, Err("why".into()));
+        assert_eq!(kept.get("c", fetched(1)).await, Err("why".into()), "a failure is kept for a moment");
+    }
+
+    #[tokio::test]
+    async fn there_are_never_too_many() {
+        let kept = Kept::default();
+        for key in 0..MOST + 50 {
+            assert_eq!(kept.get(key, fetched(key)).await, Ok(key));
+        }
+        assert_eq!(kept.slots.lock().await.len(), MOST);
+        for key in 0..10 {
+            let _ = kept.get(key, ready(Ok((key, Timestamp::UNIX_EPOCH)))).await;
+        }
+        assert!(kept.slots.lock().await.len() <= MOST);
+    }
+
+    #[tokio::test]
+    async fn those_that_are_waited_for_stay() {
+        let kept = Kept::<usize, usize>::default();
+        let mut busy = Vec::new();
+        for key in 0..MOST {
+            busy.extend(kept.slot(key).await);
+        }
+        let wanted = Err("too many credentials are fetched at the same time".to_owned());
+        assert_eq!(kept.get(MOST, fetched(1)).await, wanted);
+        busy.pop();
+        assert_eq!(kept.get(MOST, fetched(1)).await, Ok(1));
+    }
+}
