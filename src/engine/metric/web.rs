@@ -1,7 +1,7 @@
 //! Provider Web: any server that answers JSON, or a text.
 //!
 //! Input: the settings of a metric, then the answer. Output: a call, then the first value that the JSONPath finds. A body
-//! that is no JSON is a text, which the conditions judge like any other value.
+//! that is no JSON is a text, which the conditions judge like any other value; an empty one is no data.
 
 use std::collections::BTreeMap;
 
@@ -71,6 +71,9 @@ fn login(authentication: &Authentication) -> Result<Login, String> {
 pub(super) fn value(metric: &WebMetric, response: &Response) -> Result<Measured, String> {
     if !(200..300).contains(&response.status) {
         return Err(format!("received non 2xx response code: {}", response.status));
+    }
+    if response.body.trim_ascii().is_empty() {
+        return Ok(Measured::nothing(String::new()));
     }
     let (value, text) = match serde_json::from_slice::<Value>(&response.body) {
         Ok(document) => {
@@ -196,7 +199,13 @@ mod tests {
     fn other_bodies_are_texts() {
         let page = "<html>busy</html>";
         assert_eq!(measured("{.ok}", 200, page), Ok((MetricValue::Json(page.into()), page.to_owned())));
-        assert_eq!(measured("{.ok}", 204, ""), Ok((MetricValue::Json("".into()), String::new())));
+    }
+
+    #[test]
+    fn an_empty_body_is_no_data() {
+        for body in ["", " \r\n"] {
+            assert!(measured("{.ok}", 204, body).unwrap().0.is_empty());
+        }
     }
 
     #[test]
