@@ -13,9 +13,9 @@ use tidegate_api::analysis::{
 };
 
 use super::resolve::Resolved;
-use super::run::{Outcome, RunWorld, secret_values};
+use super::run::{Outcome, RunWorld};
 use super::schedule::{Due, due, is_terminating, later, result};
-use super::{assess, condition};
+use super::{assess, condition, redact};
 use crate::metric::{
     self, Answer, LONGEST_WAIT, Request, Response, Setting, job, judge, kayenta, prometheus,
 };
@@ -324,10 +324,10 @@ pub(super) fn take(
     finished: Timestamp,
     status: &mut AnalysisRunStatus,
 ) {
-    let secrets = secret_values(world);
+    let secrets = redact::secrets(world);
     for task in tasks {
         if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
-            assess::redact(&mut measurement, &secrets);
+            measurement.message = redact::redact(&measurement.message, &secrets);
             add(status, &world.run, task.metric, task.dry_run, measurement);
         }
     }

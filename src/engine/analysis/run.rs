@@ -9,15 +9,15 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::analysis::{
-    AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult, SecretKeyRef,
+    AnalysisPhase, AnalysisRun, AnalysisRunStatus, Metric, MetricResult, SecretKeyRef,
 };
 
 use super::args::{self, Secrets};
-use super::assess;
 use super::measure::{self, Task};
 use super::resolve::{self, Resolved};
 use super::schedule::{Due, due, is_terminating, later};
 use crate::metric::{self, Account, Accounts, Answer, Defaults, Request, job};
+use super::{assess, redact};
 use crate::plan::Notice;
 use crate::time::whole_seconds;
 
@@ -201,16 +201,9 @@ fn unserved(resolved: &Resolved) -> Option<Unserved> {
     })
 }
 
-/// Everything that no message may hold.
-pub(super) fn secret_values(world: &RunWorld) -> Vec<String> {
-    let of_arguments = world.secrets.values().filter_map(|value| value.clone().ok());
-    of_arguments.chain(world.accounts.secrets()).collect()
-}
-
 fn unresolvable(world: &RunWorld, why: &str) -> String {
-    let mut shown = Measurement { message: why.to_owned(), ..Measurement::default() };
-    assess::redact(&mut shown, &secret_values(world));
-    format!("Unable to resolve metric arguments: {}", shown.message)
+    let why = redact::redact(why, &redact::secrets(world));
+    format!("Unable to resolve metric arguments: {why}")
 }
 
 /// Ends a run that cannot be measured. It gets no completion time, so no time to live ever deletes it.

@@ -78,7 +78,11 @@ pub(super) fn list(numbers: &[f64], separator: &str, text: impl Fn(f64) -> Strin
 /// The beginning of a body, in one line.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_BYTES)]);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if body.len() > EXCERPT_BYTES {
+        line.push('…');
+    }
+    line
 }
 
 #[cfg(test)]
@@ -118,3 +122,4 @@ mod tests {
         assert_eq!(excerpt(b"<html>\n  busy </html>"), "<html> busy </html>");
     }
 }
+        assert_eq!(excerpt("x".repeat(EXCERPT_BYTES + 1).as_bytes()), "x".repeat(EXCERPT_BYTES) + "…");
