@@ -4,6 +4,7 @@
 //! Both functions are total: whatever a run holds, they return; what is wrong with it stands in its status.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,13 +17,13 @@ use super::args::{self, Secrets};
 use super::measure::{self, Task};
 use super::resolve::{self, Resolved};
 use super::schedule::{Due, due, is_terminating, later};
-use crate::metric::{self, Account, Accounts, Answer, Defaults, Request, job};
 use super::{assess, redact};
+use crate::metric::{self, Account, Accounts, Answer, Defaults, Request, job};
 use crate::plan::Notice;
 use crate::time::whole_seconds;
 
 /// Everything one decision about a run may know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunWorld {
     pub now: Timestamp,
     pub run: Arc<AnalysisRun>,
@@ -33,6 +34,19 @@ pub struct RunWorld {
     pub defaults: Defaults,
     /// Jobs that have ended, of those that [`job::in_flight`] names; who does not know leaves it empty.
     pub jobs_over: BTreeSet<job::Name>,
+}
+
+impl fmt::Debug for RunWorld {
+    /// Leaves out the values of Secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunWorld")
+            .field("now", &self.now)
+            .field("run", &self.run.metadata.name)
+            .field("secrets", &self.secrets.keys())
+            .field("accounts", &self.accounts)
+            .field("jobs_over", &self.jobs_over)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What to do for one run.

@@ -332,6 +332,30 @@ fn settings_that_make_no_request_are_errors_of_the_measurement() {
 }
 
 #[test]
+fn debugging_shows_no_secrets() {
+    let mut world = world(&run(json!({"metrics": []})), 0);
+    world.secrets.insert(("s".into(), "k".into()), Ok("hush".into()));
+    let shown = format!("{world:?}");
+    assert!(shown.contains("RunWorld") && !shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn secrets_are_hidden_before_answers_are_cut() {
+    let spec = json!({
+        "metrics": [metric("m", json!({"provider": {"prometheus": {"query": "{{args.token}}"}}}))],
+        "args": [{"name": "token", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+    });
+    let mut world = world(&run(spec), 0);
+    world.secrets.insert(("s".into(), "k".into()), Ok("hush-hush-hush\n".into()));
+    let body = format!("hush-hush-hush {}hush-hush-hush", "x".repeat(175)).into_bytes();
+    let response = Response { status: 500, body, retry_after_seconds: None };
+    let outcome = Outcome { metric: "m".into(), answer: Ok(Answer::Server(response)) };
+    let status = record(&world, &[outcome], world.now).status.unwrap();
+    let message = &status.metric_results[0].measurements[0].message;
+    assert!(message.contains("xx*****…") && !message.contains("hush"), "{message}");
+}
+
+#[test]
 fn secrets_are_read_when_due_and_never_shown() {
     let provider = json!({"prometheus": {"query": "up{t=\"{{args.token}}\"}",
         "headers": [{"key": "Authorization", "value": "Bearer {{args.token}}"}]}});
