@@ -16,7 +16,7 @@ use super::{Measured, Response, shown};
 pub(super) const PLUGIN: &str = DYNATRACE_PLUGIN;
 const FIELDS: [&str; 5] = ["address", "query", "secretRef", "interval", "insecureSkipVerify"];
 /// The key of the Secret.
-const TOKEN: &str = "dynatrace_token";
+pub(super) const TOKEN: &str = "dynatrace_token";
 const TIMEOUT_SECONDS: u64 = 30;
 
 /// What is wrong with the settings, if anything is.

@@ -17,7 +17,7 @@ const ADDRESS: &str = "https://monitoring.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/monitoring.read";
 /// Keys of the Secret.
 const PROJECT: &str = "project";
-const KEY: &str = "serviceAccountKey";
+pub(super) const KEY: &str = "serviceAccountKey";
 const TIMEOUT_SECONDS: u64 = 30;
 
 /// What is wrong with the settings, if anything is.

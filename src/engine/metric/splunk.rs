@@ -17,7 +17,7 @@ use super::{Measured, Response, shown};
 pub(super) const PLUGIN: &str = SPLUNK_PLUGIN;
 const FIELDS: [&str; 5] = ["address", "query", "secretRef", "interval", "insecureSkipVerify"];
 /// The key of the Secret.
-const TOKEN: &str = "sf_token_key";
+pub(super) const TOKEN: &str = "sf_token_key";
 const TIMEOUT_SECONDS: u64 = 30;
 
 /// What is wrong with the settings, if anything is.
