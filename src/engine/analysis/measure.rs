@@ -189,6 +189,7 @@ impl Task<'_> {
         }
         if self.metric.provider.kayenta.is_some() {
             let looked = server(answer)
+                .and_then(metric::short)
                 .and_then(|response| kayenta::look(&self.revealed(revealed), &begun, response, finished));
             return Some(looked.unwrap_or_else(|why| failed(begun, why, end)));
         }
