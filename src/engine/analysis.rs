@@ -12,6 +12,7 @@ mod expression;
 mod functions;
 mod limits;
 mod measure;
+mod redact;
 mod replay;
 mod resolve;
 mod run;

@@ -106,6 +106,20 @@ pub(crate) fn fault(provider: &MetricProvider) -> Option<(&'static str, String)>
     PLUGINS.iter().find_map(plugin).or_else(datadog).or_else(skywalking)
 }
 
+/// Bytes of an answer that is read; much of what JSON says in two bytes takes thirty here. Prometheus may answer more.
+const MOST_BYTES: usize = 1 << 20;
+
+/// An answer, unless it is too long to be read.
+///
+/// # Errors
+/// Says that it is.
+pub(crate) fn short(response: &Response) -> Result<&Response, String> {
+    let is_short = response.body.len() <= MOST_BYTES;
+    is_short
+        .then_some(response)
+        .ok_or_else(|| format!("the answer has more than {MOST_BYTES} bytes: ask for less"))
+}
+
 /// What a provider may know beside the metric.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting<'a> {
@@ -163,8 +177,10 @@ pub(crate) fn request(metric: &Metric, setting: &Setting<'_>) -> Result<Request,
 pub(crate) fn value(metric: &Metric, response: &Response, asked: Timestamp) -> Result<Measured, String> {
     let provider = &metric.provider;
     if provider.prometheus.is_some() {
-        prometheus::value(response)
-    } else if let Some(web) = &provider.web {
+        return prometheus::value(response);
+    }
+    short(response)?;
+    if let Some(web) = &provider.web {
         web::value(web, response)
     } else if let Some(query) = &provider.datadog {
         datadog::value(query, response)
@@ -264,6 +280,14 @@ mod tests {
                 assert!(!why.contains("not served"), "{provider}: {why}");
             }
         }
+    }
+
+    #[test]
+    fn long_answers_are_refused_but_for_prometheus() {
+        let response = Response { status: 200, body: vec![b' '; MOST_BYTES + 1], retry_after_seconds: None };
+        let told = |provider: &str| value(&metric(&json!({provider: {}})), &response, Timestamp::UNIX_EPOCH);
+        assert_eq!(told("web"), Err("the answer has more than 1048576 bytes: ask for less".to_owned()));
+        assert!(told("prometheus").unwrap_err().contains("did not answer JSON"));
     }
 
     #[test]

@@ -227,10 +227,3 @@ pub(super) fn retain(resolved: &Resolved, status: &mut AnalysisRunStatus) -> Vec
     }
     dropped
 }
-
-/// Replaces every secret value in the messages of a measurement; what is shown there is for anybody to read.
-pub(super) fn redact(measurement: &mut Measurement, secrets: &[String]) {
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        measurement.message = measurement.message.replace(secret.as_str(), "*****");
-    }
-}

@@ -3,9 +3,9 @@
 //! Input: a metric's conditions and the value. Output: a phase and, where it is an error, why.
 //!
 //! Two rules differ from Argo Rollouts on purpose:
-//! - Missing data never passes. Where Argo would say Successful although the result is NaN or holds no data, the
-//!   measurement is an Error, unless the condition itself names the case: `isNaN` for NaN; `len`, `default` or
-//!   `isNil` for no data.
+//! - Missing data never passes. Where Argo would say Successful although the result is NaN or holds no data, or the
+//!   condition makes NaN of it (0/0, `asFloat("NaN")`), the measurement is an Error, unless the condition itself names the
+//!   case: `isNaN` for NaN; `len`, `default` or `isNil` for no data.
 //! - A Prometheus vector with exactly one sample may be compared as a number: `result >= 0.95` means
 //!   `result[0] >= 0.95`. Argo fails there with mismatched types.
 
@@ -16,13 +16,12 @@ use jiff::Timestamp;
 use tidegate_api::analysis::{AnalysisPhase, Metric};
 
 use super::expression::{self, Expression, Vocabulary};
-use super::functions;
+use super::functions::{self, Nan};
 use crate::metric::MetricValue;
 
-/// Argo's words for a result without data.
 /// How every complaint about a text that is no expression begins.
 const SYNTAX_ERROR: &str = "syntax error";
-
+/// Argo's words for a result without data.
 pub(crate) const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
 
 /// The phase of a measurement and, for an error or missing data, its message.
@@ -34,30 +33,34 @@ pub(crate) struct Verdict {
 
 /// Judges a value by the conditions of its metric.
 pub(crate) fn judge(metric: &Metric, value: &MetricValue, now: Timestamp) -> Verdict {
-    match verdict(metric, value, now) {
-        Ok(phase) => Verdict { phase, message: remark(phase, value).to_owned() },
+    let nan = Nan::default();
+    match verdict(metric, value, now, &nan) {
+        Ok(phase) => Verdict { phase, message: remark(phase, value, &nan).to_owned() },
         Err(message) => Verdict { phase: AnalysisPhase::Error, message },
     }
 }
 
 /// What a measurement tells when it lacked data and did not succeed: its value alone is easily overlooked.
-fn remark(phase: AnalysisPhase, value: &MetricValue) -> &'static str {
+fn remark(phase: AnalysisPhase, value: &MetricValue, nan: &Nan) -> &'static str {
     if phase == AnalysisPhase::Successful {
         ""
     } else if value.is_empty() {
         NO_DATA
     } else if value.has_nan() {
         "metric result is NaN"
+    } else if nan.was_made() {
+        "a number that the condition makes is NaN"
     } else {
         ""
     }
 }
 
-fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp) -> Result<AnalysisPhase, String> {
+fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp, nan: &Nan) -> Result<AnalysisPhase, String> {
     let success = metric.success_condition.as_deref().filter(|text| !text.is_empty());
     let failure = metric.failure_condition.as_deref().filter(|text| !text.is_empty());
     let evaluate = |name: &str, text: Option<&str>| {
-        text.map(|text| evaluate(text, value, now).map_err(|why| refusal(name, text, &why))).transpose()
+        text.map(|text| evaluate_noting(text, value, now, nan).map_err(|why| refusal(name, text, &why)))
+            .transpose()
     };
     // Of two that cannot be evaluated, the first one is told, as upstream does.
     let succeeded = evaluate("successCondition", success)?;
@@ -68,7 +71,7 @@ fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp) -> Result<Analy
         (Some(true), _) | (None, None | Some(false)) => AnalysisPhase::Successful,
     };
     if phase == AnalysisPhase::Successful
-        && let Some(missing) = missing(value, success.or(failure))
+        && let Some(missing) = missing(value, nan, success.or(failure))
     {
         let (name, text) = match (success, failure) {
             (Some(text), _) => ("successCondition", text),
@@ -85,7 +88,7 @@ fn refusal(name: &str, text: &str, why: &str) -> String {
 }
 
 /// Why a value proves nothing, unless the condition that accepted it names that case.
-fn missing(value: &MetricValue, condition: Option<&str>) -> Option<&'static str> {
+fn missing(value: &MetricValue, nan: &Nan, condition: Option<&str>) -> Option<&'static str> {
     let names = |functions: &[&str]| {
         let prepared = condition.map(|text| expression::prepare(text, vocabulary(value)));
         matches!(prepared, Some(Ok(expression)) if expression.calls(functions))
@@ -95,6 +98,10 @@ fn missing(value: &MetricValue, condition: Option<&str>) -> Option<&'static str>
     } else if value.has_nan() {
         (!names(&["isNaN"]))
             .then_some("metric result is NaN, which proves nothing: name isNaN in the condition to accept it")
+    } else if nan.was_made() {
+        (!names(&["isNaN"])).then_some(
+            "a number that it makes is NaN, which proves nothing: name isNaN in the condition to accept it",
+        )
     } else {
         None
     }
@@ -110,11 +117,16 @@ fn vocabulary(value: &MetricValue) -> Vocabulary {
 /// Fails with the reason when the text is no expression, names something unknown, does not fit the value or
 /// yields anything but a bool.
 pub(crate) fn evaluate(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, String> {
+    evaluate_noting(text, value, now, &Nan::default())
+}
+
+/// Evaluates one condition, and notes whether it makes NaN.
+fn evaluate_noting(text: &str, value: &MetricValue, now: Timestamp, nan: &Nan) -> Result<bool, String> {
     let expression = expression::prepare(text, vocabulary(value))?;
     let mut context = Context::default();
     context.insert("result", to_expr(value));
     let mut environment = functions::language(now);
-    functions::add_argo(&mut environment, value, &to_expr(value));
+    functions::add_argo(&mut environment, value, &to_expr(value), nan);
     match run(&environment, &expression, &context) {
         Ok(Value::Bool(verdict)) => Ok(verdict),
         Ok(other) => Err(format!("expected bool, but got {}", go_type(&other))),

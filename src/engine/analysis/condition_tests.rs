@@ -205,6 +205,34 @@ fn missing_data_never_passes_unless_the_condition_names_it() {
 }
 
 #[test]
+fn a_number_that_is_none_never_passes_unless_the_condition_names_it() {
+    use AnalysisPhase::{Error, Failed, Successful};
+    let nothing = MetricValue::Json(json!({"errors": 0, "total": 0, "share": "NaN"}));
+    let some = MetricValue::Json(json!({"errors": 1, "total": 4, "share": "0.25"}));
+    let zeros = samples(&[0.0, 0.0]);
+    for (value, success, failure, wanted) in [
+        (&nothing, "", "asFloat(result.share) > 0.05", Error),
+        (&nothing, "", "float(result.share) > 0.05", Error),
+        (&nothing, "", "result.errors / result.total > 0.05", Error),
+        (&nothing, "!(result.errors / result.total > 0.05)", "", Error),
+        (&nothing, "let share = 100 * result.errors / result.total; share != 5", "", Error),
+        (&nothing, "result.total == 0", "result.errors / result.total > 0.05", Error),
+        (&nothing, "none([result], .errors / .total > 0.05)", "", Error),
+        (&zeros, "", "result[0] / result[1] > 0.05", Error),
+        (&nothing, "result.errors / result.total < 0.05", "", Failed),
+        (&nothing, "result.total == 0 || result.errors / result.total < 0.05", "", Successful),
+        (&nothing, "isNaN(result.errors / result.total)", "", Successful),
+        (&nothing, "", "!isNaN(asFloat(result.share)) && asFloat(result.share) > 0.05", Successful),
+        (&some, "", "asFloat(result.share) > 0.3", Successful),
+        (&some, "result.errors / result.total == 0.25", "", Successful),
+    ] {
+        let (got, message) = phase(success, failure, value);
+        assert_eq!(got, wanted, "{success} / {failure}: {message}");
+        assert_eq!(message.contains("NaN"), wanted != Successful, "{message}");
+    }
+}
+
+#[test]
 fn times_are_relative_to_now() {
     for (text, wanted) in [
         ("now()", "2026-11-21T08:00:00Z"),
@@ -235,6 +263,8 @@ fn abuse_ends_in_an_error() {
     assert_eq!(evaluate(&deep, &many, now()), Ok(true));
     let long = format!("{}1 > 0", "1 + ".repeat(148));
     assert_eq!(evaluate(&long, &many, now()), Ok(true));
+    let quotients = format!("{}1{} > 0", "(1/".repeat(16), ")".repeat(16));
+    assert_eq!(evaluate(&quotients, &many, now()), Ok(true));
     let powers = format!("{}1 > 0", "1 ** ".repeat(148));
     assert_eq!(evaluate(&powers, &many, now()), Ok(true));
 }

@@ -9,7 +9,10 @@
 mod rewrite;
 mod token;
 
-use rewrite::{ARITHMETIC, call_for_index, number_from_samples, spell_out_negation, spell_out_shorthand};
+use rewrite::{
+    ARITHMETIC, call_for_division, call_for_index, number_from_samples, spell_out_negation,
+    spell_out_shorthand,
+};
 use token::{Kind, Token, WORD_OPERATORS, is_symbol, tokens};
 
 /// What a text in the language may cost; far above what people write.
@@ -22,6 +25,9 @@ const MOST_RANGE: u32 = 1000;
 const MOST_VARIABLES: usize = 2;
 /// Closures within closures: each level multiplies the work by the length of the list.
 const MOST_CLOSURES: usize = 2;
+
+/// Each becomes a call, and calls nest.
+const MOST_DIVISIONS: usize = 16;
 
 /// Functions that run a closure for each item of a list.
 const CLOSURE_FUNCTIONS: &[&str] = &[
@@ -125,6 +131,9 @@ pub(super) const AT: &str = "at";
 /// The call that stands for a bare `result` used as a number.
 pub(super) const NUMBER: &str = "number";
 
+/// The call that stands for a division.
+pub(super) const DIVIDE: &str = "divide";
+
 /// What may be named in an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vocabulary {
@@ -185,8 +194,14 @@ pub(super) fn prepare(text: &str, vocabulary: Vocabulary) -> Result<Expression<'
     check_escapes(&tokens)?;
     tokens = spell_out_negation(&spell_out_shorthand(&tokens));
     let calls = check_names(&tokens, vocabulary)?;
+    if tokens.iter().filter(|token| is_symbol(Some(token), &["/"])).count() > MOST_DIVISIONS {
+        return Err(format!("the expression has more than {MOST_DIVISIONS} divisions"));
+    }
     if vocabulary == (Vocabulary::Condition { samples: true }) {
         tokens = number_from_samples(&tokens);
+    }
+    if vocabulary != Vocabulary::Time {
+        tokens = call_for_division(&tokens);
     }
     Ok(Expression { tokens: call_for_index(&tokens), calls })
 }
@@ -374,6 +389,15 @@ mod tests {
             ("let x = result[0]; x > 1 /* why */ // ever", "let x = at ( result , 0 ) ; x > 1"),
             ("{\"a\": 1, b: 2}.b == 2", "{ \"a\" : 1 , b : 2 } . b == 2"),
             ("result[0] in 1..5", "at ( result , 0 ) in 1 .. 5"),
+            ("result[0] / 2 * 3", "divide ( at ( result , 0 ) , 2 ) * 3"),
+            ("1 - 2 * -result / -.5 ** 2 + 1", "1 - divide ( 2 * - number ( ) , - .5 ** 2 ) + 1"),
+            ("8 / 4 / 2 == 1", "divide ( divide ( 8 , 4 ) , 2 ) == 1"),
+            (
+                "sum(result) / (len(result) / 2)",
+                "divide ( sum ( result ) , ( divide ( len ( result ) , 2 ) ) )",
+            ),
+            ("any(result, .a.b / #['c'] > 1)", "any ( result , divide ( # . a . b , at ( # , 'c' ) ) > 1 )"),
+            ("1 > 2 ? result | sum() / 2 : 1", "1 > 2 ? divide ( result | sum ( ) , 2 ) : 1"),
             ("result[0] == 'a]\\'' or true", "at ( result , 0 ) == 'a]\\'' or true"),
         ];
         for (text, wanted) in cases {
@@ -423,6 +447,7 @@ mod tests {
             "0..(1)",
             "(0-9)..5",
             "1..2 == 1..2",
+            &"1/".repeat(17),
         ] {
             assert!(condition(text).is_err(), "{text}");
         }

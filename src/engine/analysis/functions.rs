@@ -5,20 +5,36 @@
 //! a bound: conditions come from users of the cluster, and the controller serves all of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use expr::{Context, ContextProvider, Environment, Program, Value};
 use jiff::Timestamp;
 use tidegate_api::go_duration;
 
 use super::condition::go_type;
-use super::expression::{AT, NUMBER};
+use super::expression::{AT, DIVIDE, NUMBER};
 use crate::metric::MetricValue;
 
 /// Items that one evaluation may put into new lists.
 const MOST_ITEMS: usize = 50_000;
 /// Bytes of a text that a function may build.
 const MOST_TEXT: usize = 1 << 16;
+
+/// Whether a condition made NaN of what it was given: comparisons with that are false, and nobody sees it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nan(Arc<AtomicBool>);
+
+impl Nan {
+    pub(super) fn was_made(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The number as it is, which is noted if it is none.
+    fn note(&self, number: f64) -> Value {
+        self.0.fetch_or(number.is_nan(), Ordering::Relaxed);
+        Value::Float(number)
+    }
+}
 
 fn fail<T>(why: impl Into<String>) -> expr::Result<T> {
     Err(expr::Error::ExprError(why.into()))
@@ -273,7 +289,13 @@ impl ContextProvider for Item<'_> {
 }
 
 /// The functions that Argo adds. `isNil` and `default` look at the provider's result, whatever their first argument is.
-pub(super) fn add_argo(environment: &mut Environment<'static>, value: &MetricValue, result: &Value) {
+pub(super) fn add_argo(
+    environment: &mut Environment<'static>,
+    value: &MetricValue,
+    result: &Value,
+    nan: &Nan,
+) {
+    add_numbers(environment, nan);
     let samples = matches!(value, MetricValue::Samples(_));
     let nil = result.is_nil();
     let count = result.as_array().map_or(0, <[Value]>::len);
@@ -293,8 +315,10 @@ pub(super) fn add_argo(environment: &mut Environment<'static>, value: &MetricVal
         [_, fallback] => Ok(if nil { fallback.clone() } else { result.clone() }),
         _ => fail("default() takes a value and what stands for it when there is none"),
     });
-    environment
-        .add_function("asFloat", move |call| as_float(&one_number(&call.args, samples)?).map(Value::Float));
+    let made = nan.clone();
+    environment.add_function("asFloat", move |call| {
+        as_float(&one_number(&call.args, samples)?).map(|number| made.note(number))
+    });
     environment
         .add_function("asInt", move |call| as_int(&one_number(&call.args, samples)?).map(Value::Integer));
     environment.add_function("isNaN", move |call| {
@@ -302,6 +326,29 @@ pub(super) fn add_argo(environment: &mut Environment<'static>, value: &MetricVal
     });
     environment.add_function("isInf", move |call| {
         real("isInf", &one_number(&call.args, samples)?).map(|number| Value::Bool(number.is_infinite()))
+    });
+}
+
+/// What makes NaN where there was none: a division, and a text.
+fn add_numbers(environment: &mut Environment<'static>, nan: &Nan) {
+    let made = nan.clone();
+    environment.add_function(DIVIDE, move |call| match call.args.as_slice() {
+        [dividend, divisor] => match real("/", dividend).and_then(|left| Ok((left, real("/", divisor)?))) {
+            Ok((dividend, divisor)) => Ok(made.note(dividend / divisor)),
+            Err(_) => fail("Invalid operands for operator /"),
+        },
+        _ => fail("Invalid operands for operator /"),
+    });
+    let made = nan.clone();
+    environment.add_function("float", move |call| match call.args.as_slice() {
+        [value @ (Value::Integer(_) | Value::Float(_))] => {
+            real("float", value).map(|number| made.note(number))
+        }
+        [Value::String(text)] => match text.parse() {
+            Ok(number) => Ok(made.note(number)),
+            Err(_) => fail(format!("invalid operation: float({text})")),
+        },
+        _ => fail("float() takes a number or a text"),
     });
 }
 

@@ -13,9 +13,9 @@ use tidegate_api::analysis::{
 };
 
 use super::resolve::Resolved;
-use super::run::{Outcome, RunWorld, secret_values};
+use super::run::{Outcome, RunWorld};
 use super::schedule::{Due, due, is_terminating, later, result};
-use super::{assess, condition};
+use super::{assess, condition, redact};
 use crate::metric::{
     self, Answer, LONGEST_WAIT, Request, Response, Setting, job, judge, kayenta, prometheus,
 };
@@ -189,6 +189,7 @@ impl Task<'_> {
         }
         if self.metric.provider.kayenta.is_some() {
             let looked = server(answer)
+                .and_then(metric::short)
                 .and_then(|response| kayenta::look(&self.revealed(revealed), &begun, response, finished));
             return Some(looked.unwrap_or_else(|why| failed(begun, why, end)));
         }
@@ -324,10 +325,10 @@ pub(super) fn take(
     finished: Timestamp,
     status: &mut AnalysisRunStatus,
 ) {
-    let secrets = secret_values(world);
+    let secrets = redact::secrets(world);
     for task in tasks {
         if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
-            assess::redact(&mut measurement, &secrets);
+            measurement.message = redact::redact(&measurement.message, &secrets);
             add(status, &world.run, task.metric, task.dry_run, measurement);
         }
     }

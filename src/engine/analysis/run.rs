@@ -4,25 +4,26 @@
 //! Both functions are total: whatever a run holds, they return; what is wrong with it stands in its status.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::analysis::{
-    AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult, SecretKeyRef,
+    AnalysisPhase, AnalysisRun, AnalysisRunStatus, Metric, MetricResult, SecretKeyRef,
 };
 
 use super::args::{self, Secrets};
-use super::assess;
 use super::measure::{self, Task};
 use super::resolve::{self, Resolved};
 use super::schedule::{Due, due, is_terminating, later};
+use super::{assess, redact};
 use crate::metric::{self, Account, Accounts, Answer, Defaults, Request, job};
 use crate::plan::Notice;
 use crate::time::whole_seconds;
 
 /// Everything one decision about a run may know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunWorld {
     pub now: Timestamp,
     pub run: Arc<AnalysisRun>,
@@ -33,6 +34,19 @@ pub struct RunWorld {
     pub defaults: Defaults,
     /// Jobs that have ended, of those that [`job::in_flight`] names; who does not know leaves it empty.
     pub jobs_over: BTreeSet<job::Name>,
+}
+
+impl fmt::Debug for RunWorld {
+    /// Leaves out the values of Secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunWorld")
+            .field("now", &self.now)
+            .field("run", &self.run.metadata.name)
+            .field("secrets", &self.secrets.keys())
+            .field("accounts", &self.accounts)
+            .field("jobs_over", &self.jobs_over)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What to do for one run.
@@ -201,16 +215,9 @@ fn unserved(resolved: &Resolved) -> Option<Unserved> {
     })
 }
 
-/// Everything that no message may hold.
-pub(super) fn secret_values(world: &RunWorld) -> Vec<String> {
-    let of_arguments = world.secrets.values().filter_map(|value| value.clone().ok());
-    of_arguments.chain(world.accounts.secrets()).collect()
-}
-
 fn unresolvable(world: &RunWorld, why: &str) -> String {
-    let mut shown = Measurement { message: why.to_owned(), ..Measurement::default() };
-    assess::redact(&mut shown, &secret_values(world));
-    format!("Unable to resolve metric arguments: {}", shown.message)
+    let why = redact::redact(why, &redact::secrets(world));
+    format!("Unable to resolve metric arguments: {why}")
 }
 
 /// Ends a run that cannot be measured. It gets no completion time, so no time to live ever deletes it.

@@ -327,8 +327,32 @@ fn settings_that_make_no_request_are_errors_of_the_measurement() {
         run(json!({"metrics": [metric("m", json!({"provider": {"prometheus": {"address": "x"}}}))]}));
     let plan = round(&mut run, 0, &[]);
     let measurement = &status(&run)["metricResults"][0]["measurements"][0];
-    assert_eq!(measurement["message"], "prometheus address \"x\" is not in url format");
+    assert_eq!(measurement["message"], "prometheus address is not in url format");
     assert_eq!(plan.wake, Some(at(10)));
+}
+
+#[test]
+fn debugging_shows_no_secrets() {
+    let mut world = world(&run(json!({"metrics": []})), 0);
+    world.secrets.insert(("s".into(), "k".into()), Ok("hush".into()));
+    let shown = format!("{world:?}");
+    assert!(shown.contains("RunWorld") && !shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn secrets_are_hidden_before_answers_are_cut() {
+    let spec = json!({
+        "metrics": [metric("m", json!({"provider": {"prometheus": {"query": "{{args.token}}"}}}))],
+        "args": [{"name": "token", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+    });
+    let mut world = world(&run(spec), 0);
+    world.secrets.insert(("s".into(), "k".into()), Ok("hush-hush-hush\n".into()));
+    let body = format!("hush-hush-hush {}hush-hush-hush", "x".repeat(175)).into_bytes();
+    let response = Response { status: 500, body, retry_after_seconds: None };
+    let outcome = Outcome { metric: "m".into(), answer: Ok(Answer::Server(response)) };
+    let status = record(&world, &[outcome], world.now).status.unwrap();
+    let message = &status.metric_results[0].measurements[0].message;
+    assert!(message.contains("xx*****…") && !message.contains("hush"), "{message}");
 }
 
 #[test]

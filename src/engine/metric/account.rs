@@ -1,7 +1,7 @@
 //! Accounts that providers sign in with: where their credentials are, and what was found there.
 //!
-//! Input: nothing; a provider names its accounts, and somebody who may read them reports back. Nothing that was found is
-//! ever shown but what [`OPEN`] names.
+//! Input: nothing; a provider names its accounts, and somebody who may read them reports back. Nothing of what
+//! [`HIDDEN`] names is ever shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,20 +10,18 @@ use tidegate_api::analysis::Metric;
 
 use super::{cloud_watch, datadog, dynatrace, google, influxdb, new_relic, splunk, wavefront};
 
-/// Keys whose values are no secrets, so that messages may hold them. Everything else is hidden.
-const OPEN: [&str; 12] = [
-    "address",
-    "org",
-    "region",
-    "account-id",
-    "base-url-rest",
-    "base-url-nerdgraph",
-    "project",
-    "DD_ADDRESS",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_CLOUDWATCH",
+/// Keys whose values no message may hold: those that a provider signs in with. Whoever names another Secret gets none of
+/// its values into a message, so none is hidden there either: stars would tell who guessed one.
+const HIDDEN: [&str; 9] = [
+    "authToken",
+    "personal-api-key",
+    "api-key",
+    "app-key",
+    "DD_API_KEY",
+    "DD_APP_KEY",
+    dynatrace::TOKEN,
+    splunk::TOKEN,
+    google::KEY,
 ];
 
 /// What is shorter is no secret, and a text in which every `1` is hidden tells nothing.
@@ -99,8 +97,12 @@ impl Accounts {
 
     /// Everything that no message may hold.
     pub(crate) fn secrets(&self) -> Vec<String> {
-        let found = self.0.values().filter_map(|found| found.as_ref().ok()).flatten();
-        let hidden = found.filter(|(key, _)| !OPEN.contains(&key.as_str()));
+        let read = self.0.iter().filter_map(|(account, found)| Some((account, found.as_ref().ok()?)));
+        let hidden = read.flat_map(|(account, found)| {
+            // The keys of Wavefront's tokens are addresses.
+            let is_hidden = |key: &str| HIDDEN.contains(&key) || *account == wavefront::account();
+            found.iter().filter(move |(key, _)| is_hidden(key.as_str()))
+        });
         let values = hidden.map(|(_, value)| value.trim().to_owned());
         values.filter(|value| value.len() >= SHORTEST_SECRET).collect()
     }
@@ -145,7 +147,7 @@ mod tests {
         let own = Account::Own("influxdb".into());
         accounts.insert(
             own.clone(),
-            found(&[("authToken", "hush\n"), ("org", "shop"), ("address", ""), ("on", "1")]),
+            found(&[("authToken", "hush\n"), ("org", "shop"), ("address", ""), ("api-key", "1")]),
         );
         assert_eq!(accounts.needed(&own, "authToken"), Ok("hush"));
         let missing = "Secret influxdb in the controller's namespace has no key address";
@@ -156,5 +158,15 @@ mod tests {
         assert_eq!(accounts.needed(&run, "k"), Err("secrets \"x\" not found".into()));
         assert_eq!(accounts.secrets(), ["hush"]);
         assert!(!format!("{accounts:?}").contains("hush"));
+    }
+
+    #[test]
+    fn only_what_a_provider_signs_in_with_is_hidden() {
+        let mut accounts = Accounts::default();
+        let foreign = found(&[("password", "guessed"), ("address", "http://influx")]);
+        accounts.insert(Account::Own("somebody-elses".into()), foreign);
+        assert!(accounts.secrets().is_empty());
+        accounts.insert(wavefront::account(), found(&[("example.wavefront.com", "hush")]));
+        assert_eq!(accounts.secrets(), ["hush"]);
     }
 }

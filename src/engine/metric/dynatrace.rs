@@ -16,7 +16,7 @@ use super::{Measured, Response, shown};
 pub(super) const PLUGIN: &str = DYNATRACE_PLUGIN;
 const FIELDS: [&str; 5] = ["address", "query", "secretRef", "interval", "insecureSkipVerify"];
 /// The key of the Secret.
-const TOKEN: &str = "dynatrace_token";
+pub(super) const TOKEN: &str = "dynatrace_token";
 const TIMEOUT_SECONDS: u64 = 30;
 
 /// What is wrong with the settings, if anything is.
@@ -60,6 +60,8 @@ struct Answer {
     result: Vec<Selected>,
     #[serde(default)]
     warnings: Option<Vec<String>>,
+    #[serde(default, rename = "nextPageKey")]
+    next_page_key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,16 +76,20 @@ struct Series {
     values: Vec<Option<f64>>,
 }
 
-/// Reads the numbers out of an answer. A series whose newest value is null has none, which is never a good one.
+/// Reads the numbers out of an answer. A series without values, or whose newest value is null, is NaN, which is never a
+/// good one.
 pub(super) fn value(response: &Response) -> Result<Measured, String> {
     if response.status != 200 {
         return Err(refusal(response));
     }
     let answer: Answer = serde_json::from_slice(&response.body)
         .map_err(|error| format!("dynatrace did not answer metric data: {error}"))?;
+    if answer.next_page_key.is_some_and(|key| !key.is_empty()) {
+        return Err("dynatrace answered the first page of the series only: aggregate them".to_owned());
+    }
     let series = answer.result.iter().flat_map(|selected| &selected.data);
-    let samples: Vec<f64> =
-        series.filter_map(|series| series.values.last()).map(|value| value.unwrap_or(f64::NAN)).collect();
+    let newest = |series: &Series| series.values.last().copied().flatten().unwrap_or(f64::NAN);
+    let samples: Vec<f64> = series.map(newest).collect();
     let text = shown::list(&samples, ",", shown::number);
     let warnings = answer.warnings.filter(|warnings| !warnings.is_empty());
     let metadata = warnings.map(|warnings| ("warnings".to_owned(), shown::bounded(warnings.join(", "))));
@@ -142,12 +148,17 @@ mod tests {
         assert_eq!((got.text.as_str(), got.metadata["warnings"].as_str()), ("[0.5,NaN]", "w"));
         let one = measured(200, r#"{"result":[{"data":[{"values":[1,2]}]}]}"#).unwrap();
         assert_eq!(one.value, MetricValue::Samples(vec![2.0]));
-        for body in
-            [r#"{"result":[]}"#, r#"{"result":[{"data":[]}]}"#, r#"{"result":[{"data":[{"values":[]}]}]}"#]
-        {
+        for body in [r#"{"result":[]}"#, r#"{"result":[{"data":[]}]}"#] {
             assert!(measured(200, body).unwrap().value.is_empty(), "{body}");
         }
+        let hole = measured(200, r#"{"result":[{"data":[{"values":[1]},{"values":[]}]}]}"#).unwrap();
+        assert_eq!(hole.text, "[1,NaN]");
         for (status, body, wanted) in [
+            (
+                200,
+                r#"{"result":[],"nextPageKey":"k"}"#,
+                "dynatrace answered the first page of the series only: aggregate them",
+            ),
             (
                 400,
                 r#"{"error":{"code":400,"message":"bad selector"}}"#,

@@ -75,12 +75,17 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     Measured::samples(samples, text)
 }
 
+fn is_exponent(text: &str) -> bool {
+    let digits = text.strip_prefix(['e', 'E']);
+    digits.is_some_and(|digits| digits.starts_with(|sign: char| sign.is_ascii_digit() || "+-".contains(sign)))
+}
+
 /// A quantity as the nearest number.
 fn quantity(text: &str) -> Option<f64> {
     let is_suffix = |letter: char| letter.is_ascii_alphabetic();
     let start = match text.find(is_suffix) {
-        // An exponent, such as 1e3, belongs to the number; a lone E is a suffix.
-        Some(at) if text[at..].starts_with(['e', 'E']) && text.len() > at + 1 => text.len(),
+        // An exponent, such as 1e3, belongs to the number; E and Ei are suffixes.
+        Some(at) if is_exponent(&text[at..]) => text.len(),
         Some(at) => at,
         None => text.len(),
     };
@@ -148,9 +153,10 @@ mod tests {
 
     #[test]
     fn items_are_numbers() {
-        let items = ["1500m", "42", "2k", "1Ki", "1e3", "2E", "250u"]
+        let items = ["1500m", "42", "2k", "1Ki", "1e3", "2E", "250u", "1Ei", "1E-3"]
             .map(|value| json!({"metricName": "q", "value": value}));
-        let numbers = vec![1.5, 42.0, 2000.0, 1024.0, 1000.0, 2e18, 0.000_25];
+        let numbers =
+            vec![1.5, 42.0, 2000.0, 1024.0, 1000.0, 2e18, 0.000_25, 1_152_921_504_606_846_976.0, 0.001];
         assert_eq!(measured(200, &json!({"items": items})).unwrap().0, MetricValue::Samples(numbers));
         assert_eq!(measured(200, &json!({"items": []})), Ok((MetricValue::Samples(vec![]), "[]".into())));
         for (status, body, wanted) in [

@@ -17,7 +17,7 @@ const ADDRESS: &str = "https://monitoring.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/monitoring.read";
 /// Keys of the Secret.
 const PROJECT: &str = "project";
-const KEY: &str = "serviceAccountKey";
+pub(super) const KEY: &str = "serviceAccountKey";
 const TIMEOUT_SECONDS: u64 = 30;
 
 /// What is wrong with the settings, if anything is.
@@ -66,16 +66,21 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
         let told = error.get("message").and_then(Value::as_str).unwrap_or_default();
         return Err(shown::bounded(format!("google answered a part of the data only: {told}")));
     }
+    let next = json.get("nextPageToken").and_then(Value::as_str).unwrap_or_default();
+    if !next.is_empty() {
+        return Err("google answered the first page of the series only: aggregate them".to_owned());
+    }
     let series = json.get("timeSeriesData").and_then(Value::as_array);
-    let samples: Result<Vec<Option<f64>>, String> = series.into_iter().flatten().map(newest).collect();
-    let samples: Vec<f64> = samples?.into_iter().flatten().collect();
+    let samples: Result<Vec<f64>, String> = series.into_iter().flatten().map(newest).collect();
+    let samples = samples?;
     let text = shown::list(&samples, ",", shown::number);
     Measured::samples(samples, text)
 }
 
-/// Points come newest first; a point has one value in each column, of which the first counts.
-fn newest(series: &Value) -> Result<Option<f64>, String> {
-    let Some(value) = series.pointer("/pointData/0/values/0") else { return Ok(None) };
+/// Points come newest first; a point has one value in each column, of which the first counts. A series without any is NaN,
+/// which is never a good one.
+fn newest(series: &Value) -> Result<f64, String> {
+    let Some(value) = series.pointer("/pointData/0/values/0") else { return Ok(f64::NAN) };
     let whole = value.get("int64Value").and_then(Value::as_str).and_then(|text| text.parse().ok());
     let float = match value.get("doubleValue") {
         // JSON has no such numbers.
@@ -84,7 +89,7 @@ fn newest(series: &Value) -> Result<Option<f64>, String> {
         None => None,
     };
     let number = float.or(whole).or_else(|| value.get("int64Value")?.as_f64());
-    number.map(Some).ok_or_else(|| "google answered a value that is no number".to_owned())
+    number.ok_or_else(|| "google answered a value that is no number".to_owned())
 }
 
 #[cfg(test)]
@@ -125,13 +130,14 @@ mod tests {
         let series = json!([
             {"pointData": [point(json!({"doubleValue": 0.5})), point(json!({"doubleValue": 9}))]},
             {"pointData": [point(json!({"int64Value": "7"}))]},
-            {"pointData": []},
         ]);
         let got = measured(200, &json!({"timeSeriesData": series})).unwrap();
         assert_eq!((got.value, got.text), (MetricValue::Samples(vec![0.5, 7.0]), "[0.5,7]".into()));
         assert!(measured(200, &json!({})).unwrap().value.is_empty());
-        let nan = json!([{"pointData": [point(json!({"doubleValue": "NaN"}))]}]);
-        assert!(measured(200, &json!({"timeSeriesData": nan})).unwrap().value.has_nan());
+        for points in [json!([point(json!({"doubleValue": "NaN"}))]), json!([])] {
+            let series = json!([{"pointData": [point(json!({"doubleValue": 1}))]}, {"pointData": points}]);
+            assert_eq!(measured(200, &json!({"timeSeriesData": series})).unwrap().text, "[1,NaN]");
+        }
     }
 
     #[test]
@@ -140,6 +146,11 @@ mod tests {
         for (status, body, wanted) in [
             (403, json!({"error": {"message": "denied"}}), "google answered 403: denied"),
             (500, json!("oops"), "google answered 500: \"oops\""),
+            (
+                200,
+                json!({"timeSeriesData": [], "nextPageToken": "t"}),
+                "google answered the first page of the series only: aggregate them",
+            ),
             (
                 200,
                 json!({"partialErrors": [{"message": "slow"}]}),

@@ -61,7 +61,12 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     let numbers: Option<Vec<f64>> = cells.iter().map(Cell::number).collect();
     match numbers {
         Some(samples) => Measured::samples(samples, text),
-        None => Measured::json(cells.iter().map(Cell::json).collect(), false, text),
+        None => {
+            let values: Vec<Value> = cells.iter().map(Cell::json).collect();
+            // One value without data is missing data, whatever the others say.
+            let is_hollow = values.iter().any(Value::is_null);
+            Measured::json(values.into(), is_hollow, text)
+        }
     }
 }
 
@@ -89,11 +94,13 @@ impl Cell {
         }
     }
 
+    /// Null among numbers is NaN.
     fn number(&self) -> Option<f64> {
         match self {
+            Self::Null => Some(f64::NAN),
             Self::Float(number) => Some(*number),
             Self::Whole(number) => Some(*number as f64),
-            Self::Null | Self::Bool(_) | Self::Text(_) => None,
+            Self::Bool(_) | Self::Text(_) => None,
         }
     }
 
@@ -158,8 +165,12 @@ mod tests {
         assert_eq!(measured(200, &body), Ok(wanted));
         let mixed =
             table("string", ",,0,t,ok,a") + &table("boolean", ",,0,t,true,a") + &table("double", ",,0,t,,a");
-        let wanted = (MetricValue::Json(json!(["ok", true, null])), "[ok true <nil>]".to_owned());
-        assert_eq!(measured(200, &mixed), Ok(wanted));
+        let wanted = (MetricValue::Hollow(json!(["ok", true, null])), "[ok true <nil>]".to_owned());
+        assert_eq!(measured(200, &mixed), Ok(wanted), "null is missing data");
+        let whole = table("string", ",,0,t,ok,a") + &table("boolean", ",,0,t,true,a");
+        assert_eq!(measured(200, &whole).unwrap().0, MetricValue::Json(json!(["ok", true])));
+        let (value, text) = measured(200, &table("double", ",,0,t,0.5,a\n,,0,t,,a")).unwrap();
+        assert_eq!((value.has_nan(), text.as_str()), (true, "[0.5 <nil>]"), "null beside numbers is NaN");
         let (value, _) = measured(200, &table("double", ",,0,t,NaN,a")).unwrap();
         assert!(value.has_nan());
     }

@@ -73,8 +73,9 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
             return Err(format!("New Relic answered {} without JSON: {body}", response.status));
         }
     };
-    if !answer.errors.is_empty() {
-        let told: Vec<&str> = answer.errors.iter().map(|error| error.message.as_str()).collect();
+    let errors = answer.errors.unwrap_or_default();
+    if !errors.is_empty() {
+        let told: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
         return Err(shown::bounded(told.join(", ")));
     }
     if !(200..300).contains(&response.status) {
@@ -100,8 +101,9 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
 struct Answer {
     #[serde(default)]
     data: Value,
+    /// Servers that speak GraphQL may write null for none.
     #[serde(default)]
-    errors: Vec<Told>,
+    errors: Option<Vec<Told>>,
 }
 
 #[derive(Deserialize)]
@@ -187,6 +189,12 @@ mod tests {
             two.value,
             MetricValue::Json(json!([{"facet": "a", "count": 1}, {"facet": "b", "count": 2}]))
         );
+    }
+
+    #[test]
+    fn errors_may_be_null() {
+        let body = r#"{"data":{"actor":{"account":{"nrql":{"results":[{"count":1}]}}}},"errors":null}"#;
+        assert_eq!(measured(200, body).unwrap().text, r#"{"count":1}"#);
     }
 
     #[test]

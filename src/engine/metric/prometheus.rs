@@ -109,7 +109,8 @@ pub(super) fn request(
     let host = ["http://", "https://"].iter().find_map(|scheme| address.strip_prefix(scheme));
     if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(char::is_whitespace))
     {
-        return Err(format!("prometheus address {address:?} is not in url format"));
+        // What the address is may hold a password.
+        return Err("prometheus address is not in url format".to_owned());
     }
     let query = metric.query.clone().filter(|query| !query.is_empty());
     let timeout_seconds = match metric.timeout {
@@ -368,6 +369,10 @@ mod tests {
             "authentication": {"basicAuth": {"username": "u", "password": "hush"}},
         }));
         assert!(!format!("{got:?}").contains("hush"));
+        let got = query(json!({"address": "http://me:hush@prom", "query": "up"}));
+        assert!(got.is_ok() && !format!("{got:?}").contains("hush"));
+        let error = query(json!({"address": "me:hush@prom", "query": "up"})).unwrap_err();
+        assert_eq!(error, "prometheus address is not in url format");
     }
 
     fn answer(status: u16, body: &str) -> Result<Measured, String> {

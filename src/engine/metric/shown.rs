@@ -21,24 +21,40 @@ pub(super) fn bounded(mut text: String) -> String {
     text
 }
 
-/// A value as Go writes the JSON of it, in which every number is a float64.
+/// A value as Go writes the JSON of it, in which every number is a float64. Of a long one only the beginning is right,
+/// which is all that is ever shown.
 pub(super) fn json(value: &Value) -> String {
-    hash::go_text(&as_floats(value))
+    hash::go_text(&as_floats(value, &mut (SHOWN_BYTES + 1)))
 }
 
-fn as_floats(value: &Value) -> Value {
+/// A value with no more in it than so many bytes show; each part takes one at least.
+fn as_floats(value: &Value, left: &mut usize) -> Value {
+    *left = left.saturating_sub(1);
     match value {
         Value::Number(number) => {
             let whole = number.as_i64().filter(|whole| whole.unsigned_abs() <= LARGEST_EXACT);
             let float = number.as_f64().map(Value::from);
             whole.map(Value::from).or(float).unwrap_or(Value::Null)
         }
-        Value::Array(items) => items.iter().map(as_floats).collect(),
-        Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, member)| (name.clone(), as_floats(member))).collect())
+        Value::Array(items) => {
+            items.iter().map_while(|item| (*left > 0).then(|| as_floats(item, left))).collect()
         }
-        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
+        Value::Object(members) => {
+            let member = |(name, member): (&String, &Value)| {
+                (*left > 0).then(|| (part(name, left), as_floats(member, left)))
+            };
+            Value::Object(members.iter().map_while(member).collect())
+        }
+        Value::String(text) => Value::String(part(text, left)),
+        Value::Null | Value::Bool(_) => value.clone(),
     }
+}
+
+/// The beginning of a text, as far as there is room for it.
+fn part(text: &str, left: &mut usize) -> String {
+    let end = (*left..text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+    *left = left.saturating_sub(end);
+    text[..end].to_owned()
 }
 
 /// A number without an exponent, infinite with a sign.
@@ -78,7 +94,11 @@ pub(super) fn list(numbers: &[f64], separator: &str, text: impl Fn(f64) -> Strin
 /// The beginning of a body, in one line.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_BYTES)]);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if body.len() > EXCERPT_BYTES {
+        line.push('…');
+    }
+    line
 }
 
 #[cfg(test)]
@@ -112,9 +132,24 @@ mod tests {
     }
 
     #[test]
+    fn long_values_are_written_in_part() {
+        let long = "é".repeat(SHOWN_BYTES);
+        for value in [
+            serde_json::json!(vec![0; 100_000]),
+            serde_json::json!([long, long]),
+            serde_json::json!({"a": {"b": long}, "c": long}),
+        ] {
+            let text = json(&value);
+            assert!((SHOWN_BYTES..4 * SHOWN_BYTES).contains(&text.len()), "{}", text.len());
+            assert_eq!(bounded(text), bounded(hash::go_text(&value)));
+        }
+    }
+
+    #[test]
     fn long_texts_are_shown_in_part() {
         let text = bounded(format!("{}é", "x".repeat(SHOWN_BYTES - 1)));
         assert_eq!((text.len(), text.chars().last()), (SHOWN_BYTES - 1 + '…'.len_utf8(), Some('…')));
         assert_eq!(excerpt(b"<html>\n  busy </html>"), "<html> busy </html>");
+        assert_eq!(excerpt("x".repeat(EXCERPT_BYTES + 1).as_bytes()), "x".repeat(EXCERPT_BYTES) + "…");
     }
 }

@@ -47,8 +47,15 @@ pub(super) fn request(metric: &SkyWalkingMetric, now: Timestamp) -> Result<Call,
 struct Answer {
     #[serde(default)]
     data: Value,
+    /// Servers that speak GraphQL may write null for none.
     #[serde(default)]
-    errors: Vec<Told>,
+    errors: Option<Vec<Told>>,
+}
+
+impl Answer {
+    fn error(&self) -> Option<&Told> {
+        self.errors.as_ref()?.first()
+    }
 }
 
 #[derive(Deserialize)]
@@ -62,14 +69,14 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     let answer: Result<Answer, _> = serde_json::from_slice(&response.body);
     let is_fine = (200..300).contains(&response.status);
     let answer = match answer {
-        Ok(answer) if is_fine || !answer.errors.is_empty() => answer,
+        Ok(answer) if is_fine || answer.error().is_some() => answer,
         Ok(_) | Err(_) if !is_fine => {
             return Err(format!("graphql: server returned a non-200 status code: {}", response.status));
         }
         Ok(answer) => answer,
         Err(error) => return Err(format!("skywalking did not answer JSON: {error}")),
     };
-    if let Some(error) = answer.errors.first() {
+    if let Some(error) = answer.error() {
         return Err(shown::bounded(format!("graphql: {}", error.message)));
     }
     if answer.data.is_null() {
@@ -121,6 +128,8 @@ mod tests {
         let wanted = json!({"service_apdex": {"values": {"values": [{"value": 9900}, {"value": 10000}]}}});
         let text = r#"{"service_apdex":{"values":{"values":[{"value":9900},{"value":10000}]}}}"#;
         assert_eq!(measured(200, body), Ok((MetricValue::Json(wanted), text.into())));
+        let null = r#"{"data":{"a":1},"errors":null}"#;
+        assert_eq!(measured(200, null), Ok((MetricValue::Json(json!({"a": 1})), r#"{"a":1}"#.into())));
         for data in [r#"{"a":{"values":[]}}"#, r#"{"a":null}"#, r#"{"a":[{"value":null}]}"#] {
             assert!(measured(200, &format!(r#"{{"data":{data}}}"#)).unwrap().0.is_empty(), "{data}");
         }

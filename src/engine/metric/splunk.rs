@@ -17,7 +17,7 @@ use super::{Measured, Response, shown};
 pub(super) const PLUGIN: &str = SPLUNK_PLUGIN;
 const FIELDS: [&str; 5] = ["address", "query", "secretRef", "interval", "insecureSkipVerify"];
 /// The key of the Secret.
-const TOKEN: &str = "sf_token_key";
+pub(super) const TOKEN: &str = "sf_token_key";
 const TIMEOUT_SECONDS: u64 = 30;
 
 /// What is wrong with the settings, if anything is.
@@ -64,14 +64,21 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
         return Err(shown::bounded(format!("splunk answered {}: {told}", response.status)));
     }
     let mut newest: BTreeMap<String, f64> = BTreeMap::new();
+    let mut has_ended = false;
     for (kind, data) in events(&String::from_utf8_lossy(&response.body)) {
         let json: Value = serde_json::from_str(&data)
             .map_err(|error| format!("splunk did not answer events of JSON: {error}"))?;
         match kind.as_str() {
             "error" => return Err(shown::bounded(refusal(&json))),
+            // A series that never has a point is missing data.
+            "metadata" => drop(newest.entry(series(&json)).or_insert(f64::NAN)),
             "data" => newest.extend(points(&json)),
+            "control-message" => has_ended |= is_end(&json)?,
             _ => {}
         }
+    }
+    if !has_ended {
+        return Err("splunk's answer ended before its end".to_owned());
     }
     let samples: Vec<f64> = newest.into_values().collect();
     let text = shown::list(&samples, ",", shown::number);
@@ -97,13 +104,30 @@ fn events(text: &str) -> Vec<(String, String)> {
     events
 }
 
-/// The numbers of one moment, by series. Null is no number.
+/// Whether this tells that all of the answer is there.
+///
+/// # Errors
+/// Fails when Splunk gave the program up: what it answered before is a part only.
+fn is_end(json: &Value) -> Result<bool, String> {
+    match json.get("event").and_then(Value::as_str) {
+        Some("CHANNEL_ABORT") => {
+            let why = json.pointer("/abortInfo/sf_job_abortReason").and_then(Value::as_str);
+            Err(shown::bounded(format!("splunk gave the program up: {}", why.unwrap_or("no reason given"))))
+        }
+        event => Ok(event == Some("END_OF_CHANNEL")),
+    }
+}
+
+/// The series that something is about.
+fn series(json: &Value) -> String {
+    json.get("tsId").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The numbers of one moment, by series. What is no number is NaN, so that no older one stands for it.
 fn points(json: &Value) -> Vec<(String, f64)> {
     let points = json.get("data").and_then(Value::as_array);
-    let point = |point: &Value| {
-        Some((point.get("tsId")?.as_str()?.to_owned(), point.get("value").and_then(Value::as_f64)?))
-    };
-    points.into_iter().flatten().filter_map(point).collect()
+    let number = |point: &Value| point.get("value").and_then(Value::as_f64).unwrap_or(f64::NAN);
+    points.into_iter().flatten().map(|point| (series(point), number(point))).collect()
 }
 
 fn refusal(json: &Value) -> String {
@@ -149,12 +173,42 @@ mod tests {
         let body = "event: control-message\ndata: {\"event\":\"STREAM_START\"}\n\n\
             event: metadata\ndata: {\"tsId\":\"A\"}\n\n\
             event: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":1},{\"tsId\":\"B\",\"value\":7}],\ndata: \"logicalTimestampMs\":1}\n\n\
-            : a comment\nevent: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":0.5},{\"tsId\":\"B\",\"value\":null}]}\n\n\
+            : a comment\nevent: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":0.5}]}\n\n\
             event: control-message\ndata: {\"event\":\"END_OF_CHANNEL\"}\n";
         let got = measured(200, body).unwrap();
         assert_eq!((got.value, got.text), (MetricValue::Samples(vec![0.5, 7.0]), "[0.5,7]".into()));
-        assert!(measured(200, "event: data\ndata: {\"data\":[]}\n\n").unwrap().value.is_empty());
-        assert!(measured(200, "").unwrap().value.is_empty());
+        let nothing = format!("event: data\ndata: {{\"data\":[]}}\n\n{END}");
+        assert!(measured(200, &nothing).unwrap().value.is_empty());
+    }
+
+    const END: &str = "event: control-message\ndata: {\"event\":\"END_OF_CHANNEL\"}\n\n";
+
+    #[test]
+    fn what_has_no_number_is_missing_data() {
+        let one = "event: metadata\ndata: {\"tsId\":\"A\"}\n\n\
+            event: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":1}]}\n\n";
+        for (more, text) in [
+            ("", "[1]"),
+            ("event: metadata\ndata: {\"tsId\":\"B\"}\n\n", "[1,NaN]"),
+            ("event: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":null}]}\n\n", "[NaN]"),
+            ("event: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":\"NaN\"}]}\n\n", "[NaN]"),
+        ] {
+            let got = measured(200, &format!("{one}{more}{END}")).unwrap();
+            assert_eq!((got.text.as_str(), got.value.has_nan()), (text, !more.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_part_of_an_answer_is_an_error() {
+        let part = "event: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":1}]}\n\n";
+        let abort = "event: control-message\ndata: {\"event\":\"CHANNEL_ABORT\",\"abortInfo\":{\"sf_job_abortReason\":\"too many jobs\"}}\n\n";
+        for (body, wanted) in [
+            (String::new(), "splunk's answer ended before its end"),
+            (part.to_owned(), "splunk's answer ended before its end"),
+            (format!("{part}{abort}{END}"), "splunk gave the program up: too many jobs"),
+        ] {
+            assert_eq!(measured(200, &body), Err(wanted.into()));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{Response, cloud_watch};
 /// A measurement that was put off so long is an error: a run must end.
 pub(crate) const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// What a server may ask for at least and at most: it is asked again now and then, whatever it says.
-const SHORTEST_SECONDS: u64 = 1;
+const SHORTEST_SECONDS: u64 = 5;
 const LONGEST_SECONDS: u64 = 300;
 
 /// How long to leave a server alone, if it asks for that.
@@ -35,7 +35,7 @@ mod tests {
             wait(&metric, &response).map(|wait| wait.as_secs())
         };
         assert_eq!(answer(429, Some(30)), Some(30));
-        assert_eq!(answer(503, Some(0)), Some(1));
+        assert_eq!(answer(503, Some(0)), Some(5));
         assert_eq!(answer(429, Some(86_400)), Some(300));
         assert_eq!((answer(429, None), answer(200, Some(30)), answer(500, Some(30))), (None, None, None));
     }

@@ -160,6 +160,8 @@ func differ(success, failure string, result any, letter byte) (string, byte) {
 	switch {
 	case letter == 'S' && isEmpty(result):
 		return missing(deciding, number, letter, 'N', "len", "default", "isNil")
+	case letter == 'S' && strings.Contains(deciding, "0.0 / 0.0"):
+		return missingDataNeverPasses, 'E'
 	case letter == 'S' && isNaN(result):
 		return missing(deciding, number, letter, 'E', "isNaN")
 	default:

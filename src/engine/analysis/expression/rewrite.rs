@@ -3,7 +3,7 @@
 //! Input: tokens that were checked. Output: tokens that mean the same to the crate as the text means to Go.
 
 use super::token::{Kind, Token, ends_operand, is_symbol};
-use super::{AT, NUMBER};
+use super::{AT, DIVIDE, NUMBER};
 
 pub(super) const ARITHMETIC: &[&str] =
     &["!=", "%", "*", "**", "+", "-", "/", "<", "<=", "==", ">", ">=", "^"];
@@ -112,6 +112,115 @@ pub(super) fn call_for_index<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
         out.push(*token);
     }
     out
+}
+
+/// Replaces `a / b` by `divide(a, b)`, which notes when there is no quotient. What has no operands stays, and is refused by
+/// the crate.
+pub(super) fn call_for_division<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    let symbol = |text| Token { kind: Kind::Symbol, text };
+    let mut out = tokens.to_vec();
+    let mut from = 0;
+    while let Some(at) = (from..out.len()).find(|at| is_symbol(out.get(*at), &["/"])) {
+        from = at + 1;
+        let (Some(start), Some(end)) = (dividend_start(&out[..at]), divisor_end(&out, at + 1)) else {
+            continue;
+        };
+        out.insert(end, symbol(")"));
+        out[at] = symbol(",");
+        out.splice(start..start, [Token { kind: Kind::Name, text: DIVIDE }, symbol("(")]);
+        // Behind the comma: the divisor may hold divisions, too.
+        from = at + 3;
+    }
+    out
+}
+
+/// Where the product begins that ends the list, signs and what is piped into it included.
+fn dividend_start(before: &[Token<'_>]) -> Option<usize> {
+    let mut start = before.len();
+    loop {
+        start = before[..start]
+            .last()
+            .filter(|last| ends_operand(last))
+            .map(|_| operand_start(&before[..start]))?;
+        while let Some(sign) = start.checked_sub(1)
+            && is_symbol(before.get(sign), &["+", "-"])
+            && !before[..sign].last().is_some_and(ends_operand)
+        {
+            start = sign;
+        }
+        let Some(operator) = start.checked_sub(1) else { return Some(start) };
+        if is_symbol(before.get(operator), &["|"]) {
+            return Some(piped_start(before, operator));
+        } else if !is_symbol(before.get(operator), &["%", "*", "**", "/", "^"]) {
+            return Some(start);
+        }
+        start = operator;
+    }
+}
+
+/// Where that begins which is piped at a place: everything since the last bracket or comma.
+fn piped_start(before: &[Token<'_>], pipe: usize) -> usize {
+    let mut start = pipe;
+    while let Some(last) = start.checked_sub(1) {
+        if is_symbol(before.get(last), &[")", "]", "}"]) {
+            start = opening(before, last);
+        } else if is_symbol(before.get(last), &["(", ",", ":", ";", "=", "?", "[", "{"]) {
+            break;
+        } else {
+            start = last;
+        }
+    }
+    start
+}
+
+/// Behind the divisor that begins at a place: signs, an operand, and what binds closer than a division.
+fn divisor_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
+    let mut end = at;
+    loop {
+        while is_symbol(tokens.get(end), &["+", "-"]) {
+            end += 1;
+        }
+        end = operand_end(tokens, end)?;
+        if !is_symbol(tokens.get(end), &["**", "??", "^"]) {
+            return Some(end);
+        }
+        end += 1;
+    }
+}
+
+/// Behind the operand that begins at a place.
+fn operand_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
+    let first = tokens.get(at)?;
+    let mut end = match first.kind {
+        Kind::Symbol if matches!(first.text, "(" | "[" | "{") => closing(tokens, at)? + 1,
+        Kind::Symbol => return None,
+        Kind::Name | Kind::Number | Kind::Text => ends_operand(first).then_some(at + 1)?,
+    };
+    loop {
+        if is_symbol(tokens.get(end), &["(", "["]) {
+            end = closing(tokens, end)? + 1;
+        } else if is_symbol(tokens.get(end), &[".", "?."]) {
+            end += 1 + usize::from(!is_symbol(tokens.get(end + 1), &["["]));
+        } else {
+            return (end <= tokens.len()).then_some(end);
+        }
+    }
+}
+
+/// The bracket that closes the one at `opening`.
+fn closing(tokens: &[Token<'_>], opening: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    for index in opening..tokens.len() {
+        if is_symbol(tokens.get(index), &["(", "[", "{"]) {
+            depth += 1;
+        } else if is_symbol(tokens.get(index), &[")", "]", "}"]) {
+            depth -= 1;
+            if depth == 0 {
+                return Some(index);
+            }
+        }
+    }
+    None
 }
 
 /// Whether the tokens behind a `[` hold a `:` before its `]` that no `?` asked for.

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::{Filter, Node, Part, Slice};
+use crate::metric::measured;
 
 /// Values that one search may look at: several `..` in a row multiply what they find.
 const MOST_VALUES: usize = 1_000_000;
@@ -56,7 +57,9 @@ impl Search {
                     at = end.unwrap_or(at);
                 }
                 None => {
-                    self.first = self.first.take().or_else(|| found.into_iter().next().map(Cow::into_owned))
+                    if let (None, Some(value)) = (&self.first, found.into_iter().next()) {
+                        self.first = Some(kept(value)?);
+                    }
                 }
             }
             at += 1;
@@ -173,6 +176,16 @@ impl Search {
             }
         }
     }
+}
+
+/// A value that was found. What is too large is not copied.
+fn kept(value: Cow<'_, Value>) -> Result<Value, String> {
+    let count = measured::count(&value);
+    if count > measured::MOST_VALUES {
+        let most = measured::MOST_VALUES;
+        return Err(format!("the result has {count} values in it, more than {most}: narrow jsonPath"));
+    }
+    Ok(value.into_owned())
 }
 
 /// Whether a range begins or ends with a part.

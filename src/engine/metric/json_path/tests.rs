@@ -80,6 +80,9 @@ fn what_costs_too_much_is_refused() {
     }
     let error = "the JSONPath looks at too many values";
     assert_eq!(found("{..[*]}", &json!("x".repeat(2_000_000))), Err(error.to_owned()));
+    let many = Value::Array(vec![json!(0); 10_000]);
+    assert!(found("{$}", &many).unwrap_err().starts_with("the result has 10001 values in it"));
+    assert_eq!(found("{[0]}", &many), Ok(Some("0".to_owned())));
     let every = format!("{{{}}}", "[0,0]".repeat(30));
     let tower = (0..31).fold(json!(1), |inner, _| json!([inner]));
     assert_eq!(found(&every, &tower), Err(error.to_owned()));
