@@ -247,8 +247,10 @@ async fn the_providers_of_flagger() {
         |seen| {
             let is_right =
                 seen.path == "/v2/signalflow/execute" && seen.query.starts_with("immediate=true&start=");
-            (is_right && seen.header("x-sf-token") == "hush" && seen.body == "the query")
-                .then_some("event: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":4}]}\n\n")
+            (is_right && seen.header("x-sf-token") == "hush" && seen.body == "the query").then_some(concat!(
+                "event: data\ndata: {\"data\":[{\"tsId\":\"A\",\"value\":4}]}\n\n",
+                "event: control-message\ndata: {\"event\":\"END_OF_CHANNEL\"}\n\n",
+            ))
         },
         plugin("tidegate.dev/splunk", json!({"address": "https://api.us1.signalfx.com"})),
         "result < 5",
