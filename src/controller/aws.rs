@@ -9,6 +9,7 @@ mod settings;
 use jiff::Timestamp;
 use reqwest::Url;
 use ring::{digest, hmac};
+use tidegate_engine::metric::http;
 
 pub(crate) use credentials::Aws;
 
@@ -82,31 +83,14 @@ fn canonical(unsigned: &Unsigned<'_>, headers: &[(String, String)], names: &str)
     let mut pairs: Vec<(String, String)> = unsigned
         .url
         .query_pairs()
-        .map(|(name, value)| (encoded(&name, false), encoded(&value, false)))
+        .map(|(name, value)| (http::segment(&name), http::segment(&value)))
         .collect();
     pairs.sort();
     let query = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
     let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     // The path is encoded once for the request and once more for the signature.
-    let path = encoded(unsigned.url.path(), true);
+    let path = unsigned.url.path().split('/').map(http::segment).collect::<Vec<_>>().join("/");
     format!("{}\n{path}\n{query}\n{lines}\n{names}\n{}", unsigned.method, hash(unsigned.body.as_bytes()))
-}
-
-fn encoded(text: &str, is_path: bool) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte))
-            }
-            b'/' if is_path => encoded.push('/'),
-            _ => {
-                encoded.push('%');
-                encoded.push_str(&hex(&[byte]).to_ascii_uppercase());
-            }
-        }
-    }
-    encoded
 }
 
 /// The key for one day, region and service.

@@ -65,9 +65,7 @@ impl Fetcher {
     /// # Errors
     /// Fails with the reason when there is no answer: the server cannot be reached, is too slow or says too much.
     pub(crate) async fn prometheus(&self, query: &Query) -> Result<Response, String> {
-        let within = Duration::from_secs(query.timeout_seconds).min(LONGEST);
-        let answer = tokio::time::timeout(within, self.query(query)).await;
-        answer.map_err(|_| format!("{} gave no answer within {within:?}", told(query)))?
+        within(query.timeout_seconds, &told(query), self.query(query)).await
     }
 
     /// Makes a call to any server.
@@ -75,9 +73,7 @@ impl Fetcher {
     /// # Errors
     /// Fails as [`Fetcher::prometheus`] does. The reason names the server and nothing else of the call.
     pub(crate) async fn http(&self, call: &Call) -> Result<Response, String> {
-        let within = Duration::from_secs(call.timeout_seconds).min(LONGEST);
-        let answer = tokio::time::timeout(within, self.call(call)).await;
-        answer.map_err(|_| format!("{} gave no answer within {within:?}", call.server()))?
+        within(call.timeout_seconds, call.server(), self.call(call)).await
     }
 
     async fn call(&self, call: &Call) -> Result<Response, String> {
@@ -91,10 +87,8 @@ impl Fetcher {
     /// # Errors
     /// Fails as [`Fetcher::http`] does.
     pub(crate) async fn send(&self, call: &Call, more: &[(String, String)]) -> Result<Response, String> {
-        let within = Duration::from_secs(call.timeout_seconds).min(LONGEST);
         let headers = login::headers(&call.headers)?;
-        let answer = tokio::time::timeout(within, self.dispatch(call, headers, more)).await;
-        answer.map_err(|_| format!("{} gave no answer within {within:?}", call.server()))?
+        within(call.timeout_seconds, call.server(), self.dispatch(call, headers, more)).await
     }
 
     /// Sends a call to what gives this pod its credentials, through no proxy: they are nobody else's.
@@ -102,10 +96,8 @@ impl Fetcher {
     /// # Errors
     /// Fails as [`Fetcher::http`] does.
     pub(crate) async fn send_directly(&self, call: &Call) -> Result<Response, String> {
-        let within = Duration::from_secs(call.timeout_seconds).min(LONGEST);
         let headers = login::headers(&call.headers)?;
-        let answer = tokio::time::timeout(within, dispatch(self.direct()?, call, headers)).await;
-        answer.map_err(|_| format!("{} gave no answer within {within:?}", call.server()))?
+        within(call.timeout_seconds, call.server(), dispatch(self.direct()?, call, headers)).await
     }
 
     async fn dispatch(
@@ -162,6 +154,17 @@ impl Fetcher {
             built(&self.verified, builder)
         }
     }
+}
+
+/// An answer that comes in time; `whose` it is stands in the error where none does.
+async fn within(
+    seconds: u64,
+    whose: &str,
+    answer: impl Future<Output = Result<Response, String>>,
+) -> Result<Response, String> {
+    let within = Duration::from_secs(seconds).min(LONGEST);
+    let answer = tokio::time::timeout(within, answer).await;
+    answer.map_err(|_| format!("{whose} gave no answer within {within:?}"))?
 }
 
 /// What all clients have in common.

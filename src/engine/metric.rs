@@ -12,6 +12,7 @@ mod external;
 mod flagger;
 mod google;
 mod graphite;
+mod graphql;
 pub mod http;
 mod influxdb;
 pub mod job;
@@ -31,10 +32,10 @@ mod web;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tidegate_api::analysis::{AnalysisRun, Metric, MetricProvider};
 
 pub use account::{Account, Accounts, accounts};
+use flagger::Plugin;
 pub use measured::{Measured, MetricValue};
 pub(crate) use wait::{LONGEST_WAIT, wait};
 
@@ -78,29 +79,21 @@ pub struct Defaults {
     pub jobs_elsewhere: bool,
 }
 
-/// What is wrong with the settings of a plugin.
-type Fault = fn(&Value) -> Option<String>;
-
 /// The plugins of metrics that the controller itself is, besides the judge.
-const PLUGINS: [(&str, Fault); 4] = [
-    (dynatrace::PLUGIN, dynatrace::fault),
-    (external::PLUGIN, external::fault),
-    (google::PLUGIN, google::fault),
-    (splunk::PLUGIN, splunk::fault),
-];
+const PLUGINS: [Plugin; 4] = [dynatrace::PLUGIN, external::PLUGIN, google::PLUGIN, splunk::PLUGIN];
 
 /// Names the provider of a metric that this build does not serve, if that is so.
 #[must_use]
 pub fn unserved(metric: &Metric) -> Option<&'static str> {
     let plugins = &metric.provider.plugin;
-    let is_known = |plugin: &String| PLUGINS.iter().any(|(known, _)| known == plugin);
+    let is_known = |plugin: &String| PLUGINS.iter().any(|known| known.name == plugin);
     let is_served = metric.provider.judge().is_some() || plugins.keys().all(is_known);
     (!is_served).then_some("plugin")
 }
 
 /// The field of a provider whose settings are wrong before anybody uses them, and what is wrong.
 pub(crate) fn fault(provider: &MetricProvider) -> Option<(&'static str, String)> {
-    let plugin = |(name, fault): &(&str, Fault)| Some(("plugin", fault(provider.plugin.get(*name)?)?));
+    let plugin = |known: &Plugin| Some(("plugin", known.fault(provider.plugin.get(known.name)?)?));
     let datadog = || Some(("datadog", datadog::fault(provider.datadog.as_ref()?)?));
     let skywalking = || Some(("skywalking", skywalking::fault(provider.skywalking.as_ref()?)?));
     PLUGINS.iter().find_map(plugin).or_else(datadog).or_else(skywalking)
@@ -139,7 +132,7 @@ pub(crate) fn request(metric: &Metric, setting: &Setting<'_>) -> Result<Request,
     let provider = &metric.provider;
     if let Some(query) = &provider.prometheus {
         return prometheus::request(query, defaults, now).map(prometheus::Query::into_request);
-    } else if let Some(config) = provider.plugin.get(external::PLUGIN) {
+    } else if let Some(config) = provider.plugin.get(external::PLUGIN.name) {
         return external::path(config, namespace).map(Request::Cluster);
     }
     let call = if let Some(web) = &provider.web {
@@ -158,11 +151,11 @@ pub(crate) fn request(metric: &Metric, setting: &Setting<'_>) -> Result<Request,
         wavefront::request(query, accounts, now)
     } else if let Some(query) = &provider.skywalking {
         skywalking::request(query, now)
-    } else if let Some(config) = provider.plugin.get(dynatrace::PLUGIN) {
+    } else if let Some(config) = provider.plugin.get(dynatrace::PLUGIN.name) {
         dynatrace::request(config, accounts, now)
-    } else if let Some(config) = provider.plugin.get(splunk::PLUGIN) {
+    } else if let Some(config) = provider.plugin.get(splunk::PLUGIN.name) {
         splunk::request(config, accounts, now)
-    } else if let Some(config) = provider.plugin.get(google::PLUGIN) {
+    } else if let Some(config) = provider.plugin.get(google::PLUGIN.name) {
         google::request(config, accounts)
     } else {
         Err("the metric's provider is not served".to_owned())
@@ -196,13 +189,13 @@ pub(crate) fn value(metric: &Metric, response: &Response, asked: Timestamp) -> R
         wavefront::value(response, asked)
     } else if provider.skywalking.is_some() {
         skywalking::value(response)
-    } else if provider.plugin.contains_key(external::PLUGIN) {
+    } else if provider.plugin.contains_key(external::PLUGIN.name) {
         external::value(response)
-    } else if provider.plugin.contains_key(dynatrace::PLUGIN) {
+    } else if provider.plugin.contains_key(dynatrace::PLUGIN.name) {
         dynatrace::value(response)
-    } else if provider.plugin.contains_key(splunk::PLUGIN) {
+    } else if provider.plugin.contains_key(splunk::PLUGIN.name) {
         splunk::value(response)
-    } else if provider.plugin.contains_key(google::PLUGIN) {
+    } else if provider.plugin.contains_key(google::PLUGIN.name) {
         google::value(response)
     } else {
         Err("the metric's provider is not served".to_owned())
@@ -226,7 +219,20 @@ pub fn metadata(run: &AnalysisRun, metric: &Metric) -> BTreeMap<String, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    /// Those that one request is enough for, as fields of `provider`.
+    const HTTP: [&str; 9] = [
+        "prometheus",
+        "web",
+        "datadog",
+        "newRelic",
+        "cloudWatch",
+        "graphite",
+        "influxdb",
+        "wavefront",
+        "skywalking",
+    ];
 
     fn metric(provider: &Value) -> Metric {
         serde_json::from_value(json!({"name": "m", "provider": provider})).unwrap()
@@ -234,23 +240,12 @@ mod tests {
 
     #[test]
     fn every_provider_but_foreign_plugins_is_served() {
-        for name in [
-            "prometheus",
-            "web",
-            "datadog",
-            "newRelic",
-            "cloudWatch",
-            "graphite",
-            "influxdb",
-            "wavefront",
-            "skywalking",
-            "kayenta",
-            "job",
-        ] {
+        for name in HTTP.into_iter().chain(["kayenta", "job"]) {
             assert_eq!(unserved(&metric(&json!({name: {}}))), None, "{name}");
         }
-        for (name, _) in PLUGINS {
-            assert_eq!(unserved(&metric(&json!({"plugin": {name: {"query": "q"}}}))), None, "{name}");
+        for plugin in PLUGINS {
+            let asked = metric(&json!({"plugin": {plugin.name: {"query": "q"}}}));
+            assert_eq!(unserved(&asked), None, "{plugin}");
         }
         assert_eq!(unserved(&metric(&json!({"plugin": {"acme/x": {}}}))), Some("plugin"));
     }
@@ -261,19 +256,8 @@ mod tests {
         let setting =
             Setting { defaults: &defaults, accounts: &accounts, namespace: "ns", now: Timestamp::UNIX_EPOCH };
         let response = Response { status: 500, body: b"oops".to_vec(), retry_after_seconds: None };
-        let of_plugins = PLUGINS.iter().map(|(name, _)| json!({"plugin": {*name: {"query": "q"}}}));
-        let named = [
-            "prometheus",
-            "web",
-            "datadog",
-            "newRelic",
-            "cloudWatch",
-            "graphite",
-            "influxdb",
-            "wavefront",
-            "skywalking",
-        ];
-        for provider in named.iter().map(|name| json!({*name: {}})).chain(of_plugins) {
+        let of_plugins = PLUGINS.iter().map(|plugin| json!({"plugin": {plugin.name: {"query": "q"}}}));
+        for provider in HTTP.iter().map(|name| json!({*name: {}})).chain(of_plugins) {
             let metric = metric(&provider);
             let (asked, told) = (request(&metric, &setting), value(&metric, &response, setting.now));
             for why in [asked.err(), told.err()].into_iter().flatten() {

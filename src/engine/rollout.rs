@@ -435,7 +435,7 @@ fn sizes_to_come(facts: &Core<'_>) -> Option<Because> {
             pods: set.status.replicas - set.replicas,
         });
     }
-    let unseen = facts.all.iter().find(|set| set.status.observed_generation < set.generation);
+    let unseen = facts.all.iter().find(|set| !set.is_observed());
     let unseen = unseen.map(|set| Because::SizeNotYetSeen { set: set.name.clone() });
     unseen.or_else(|| restart::leaving(facts))
 }

@@ -1,7 +1,6 @@
 //! Runs whose metrics are Jobs, told round by round against a cluster of a few lines; and web metrics in a run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use tidegate_api::analysis::AnalysisRun;
 
 use super::*;
 use crate::metric::job::{Name, Shown};
-use crate::metric::{Answer, Defaults, Request, Response, http, job};
+use crate::metric::{Answer, Request, Response, http, job};
 
 const START: i64 = 1_800_000_000;
 
@@ -59,12 +58,9 @@ impl Stage {
     fn world(&self, now: i64) -> RunWorld {
         let over = self.jobs.iter().filter(|(_, object)| job::ended(object).is_some());
         RunWorld {
-            now: at(now),
-            run: Arc::new(self.run.clone()),
             secrets: self.secrets.clone(),
-            accounts: Default::default(),
-            defaults: Defaults::default(),
             jobs_over: over.map(|(name, _)| Name { namespace: "ns".into(), name: name.clone() }).collect(),
+            ..RunWorld::of(&self.run, at(now))
         }
     }
 

@@ -1,7 +1,6 @@
 //! Runs whose metric is the judge, told look by look against a Prometheus of a few lines.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use super::*;
 use crate::judge::counters::Counters;
 use crate::judge::judgement::{Judgement, Ruling};
 use crate::judge::source::{KIND, SIDE};
-use crate::metric::{Answer, Defaults, Request, Response, judge, prometheus};
+use crate::metric::{Answer, Request, Response, judge, prometheus};
 use crate::view::{Paint, RunPage, render_run};
 
 const START: i64 = 1_800_000_000;
@@ -81,14 +80,7 @@ fn both_bad(side: &str, pod: usize, seconds: i64) -> Option<Counters> {
 
 impl Stage {
     fn world(&self, now: i64) -> RunWorld {
-        RunWorld {
-            now: at(now),
-            run: Arc::new(self.run.clone()),
-            secrets: Secrets::new(),
-            accounts: Default::default(),
-            defaults: Defaults::default(),
-            jobs_over: Default::default(),
-        }
+        RunWorld::of(&self.run, at(now))
     }
 
     /// The counters at one time, as samples by their labels.

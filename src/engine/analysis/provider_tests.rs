@@ -1,14 +1,12 @@
 //! Runs whose providers sign in, are busy, or take their time.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement};
 
 use super::*;
 use crate::metric::http::{Call, Method};
-use crate::metric::{Account, Accounts, Answer, Defaults, Request, Response};
+use crate::metric::{Account, Accounts, Answer, Request, Response};
 
 const START: i64 = 1_800_000_000;
 
@@ -43,14 +41,7 @@ fn datadog(more: &Value) -> Stage {
 
 impl Stage {
     fn world(&self, now: i64) -> RunWorld {
-        RunWorld {
-            now: at(now),
-            run: Arc::new(self.run.clone()),
-            secrets: Secrets::new(),
-            accounts: self.accounts.clone(),
-            defaults: Defaults::default(),
-            jobs_over: Default::default(),
-        }
+        RunWorld { accounts: self.accounts.clone(), ..RunWorld::of(&self.run, at(now)) }
     }
 
     /// One round, in which the server answers this; gives the plan.

@@ -93,14 +93,7 @@ fn verdict(run: &AnalysisRun, sample: &str) -> (String, usize) {
     for _ in 0..30 {
         let defaults =
             Defaults { prometheus_address: Some("http://prometheus".to_owned()), ..Defaults::default() };
-        let world = RunWorld {
-            now,
-            run: Arc::new(run.clone()),
-            secrets: Secrets::new(),
-            accounts: Default::default(),
-            defaults,
-            jobs_over: Default::default(),
-        };
+        let world = RunWorld { defaults, ..RunWorld::of(&run, now) };
         let mut planned = plan(&world);
         if let [request] = planned.requests.as_slice() {
             let Request::Prometheus(query) = &request.request else { panic!("{request:?}") };
@@ -146,17 +139,10 @@ fn the_judges_templates_ask_for_the_counters_of_both_versions() {
         if template.spec.metrics[0].provider.judge().is_none() {
             continue;
         }
-        let world = RunWorld {
-            now: jiff::Timestamp::UNIX_EPOCH,
-            run: Arc::new(build(&name, &template)),
-            secrets: Secrets::new(),
-            accounts: Default::default(),
-            defaults: Defaults {
-                prometheus_address: Some("http://prometheus".to_owned()),
-                ..Defaults::default()
-            },
-            jobs_over: Default::default(),
-        };
+        let defaults =
+            Defaults { prometheus_address: Some("http://prometheus".to_owned()), ..Defaults::default() };
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let world = RunWorld { defaults, ..RunWorld::of(&build(&name, &template), now) };
         let planned = plan(&world);
         let [MeasureRequest { request: Request::Prometheus(query), .. }] = planned.requests.as_slice() else {
             panic!("{name}: {:?}", record(&world, &[], world.now).status)

@@ -36,6 +36,21 @@ pub struct RunWorld {
     pub jobs_over: BTreeSet<job::Name>,
 }
 
+#[cfg(test)]
+impl RunWorld {
+    /// A run at a time, of which nothing else is known.
+    pub(super) fn of(run: &AnalysisRun, now: Timestamp) -> Self {
+        Self {
+            now,
+            run: Arc::new(run.clone()),
+            secrets: Secrets::new(),
+            accounts: Accounts::default(),
+            defaults: Defaults::default(),
+            jobs_over: BTreeSet::new(),
+        }
+    }
+}
+
 impl fmt::Debug for RunWorld {
     /// Leaves out the values of Secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,14 +18,8 @@ fn run(spec: Value) -> AnalysisRun {
 }
 
 fn world(run: &AnalysisRun, now: i64) -> RunWorld {
-    RunWorld {
-        now: at(now),
-        run: Arc::new(run.clone()),
-        secrets: Secrets::new(),
-        accounts: Default::default(),
-        defaults: Defaults { prometheus_address: Some("http://prom".into()), ..Defaults::default() },
-        jobs_over: BTreeSet::new(),
-    }
+    let defaults = Defaults { prometheus_address: Some("http://prom".into()), ..Defaults::default() };
+    RunWorld { defaults, ..RunWorld::of(run, at(now)) }
 }
 
 fn metric(name: &str, more: Value) -> Value {

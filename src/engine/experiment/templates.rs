@@ -220,7 +220,7 @@ fn judge(
         return;
     }
     // A status from before our own last change of size says nothing about this size.
-    let seen = set.is_none_or(|set| set.replicas == want && set.status.observed_generation >= set.generation);
+    let seen = set.is_none_or(|set| set.replicas == want && set.is_observed());
     if seen && next.available_replicas == want {
         let past = facts.is_past();
         next.status = Some(if past { TemplateStatusCode::Successful } else { TemplateStatusCode::Running });

@@ -77,7 +77,7 @@ impl Judge<'_> {
 
     fn deleted(&mut self, name: &str) {
         let Some(set) = self.seen.sets.iter().find(|set| set.name == name) else { return };
-        if set.replicas != 0 || set.status.replicas != 0 || set.status.observed_generation < set.generation {
+        if set.replicas != 0 || set.status.replicas != 0 || !set.is_observed() {
             let why = format!(
                 "ReplicaSet {name} has {} replicas in its spec and {} in its status of generation {} of {}",
                 set.replicas, set.status.replicas, set.status.observed_generation, set.generation

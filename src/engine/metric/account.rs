@@ -8,7 +8,8 @@ use std::fmt;
 
 use tidegate_api::analysis::Metric;
 
-use super::{cloud_watch, datadog, dynatrace, google, influxdb, new_relic, splunk, wavefront};
+use super::flagger::Plugin;
+use super::{PLUGINS, cloud_watch, datadog, dynatrace, google, influxdb, new_relic, splunk, wavefront};
 
 /// Keys whose values no message may hold: those that a provider signs in with. Whoever names another Secret gets none of
 /// its values into a message, so none is hidden there either: stars would tell who guessed one.
@@ -122,14 +123,9 @@ pub fn accounts(metric: &Metric) -> Vec<Account> {
         vec![wavefront::account()]
     } else if provider.cloud_watch.is_some() {
         vec![cloud_watch::ENVIRONMENT]
-    } else if let Some(config) = provider.plugin.get(dynatrace::PLUGIN) {
-        dynatrace::account(config).into_iter().collect()
-    } else if let Some(config) = provider.plugin.get(splunk::PLUGIN) {
-        splunk::account(config).into_iter().collect()
-    } else if let Some(config) = provider.plugin.get(google::PLUGIN) {
-        google::account(config).into_iter().collect()
     } else {
-        Vec::new()
+        let named = |plugin: &Plugin| plugin.account(provider.plugin.get(plugin.name)?);
+        PLUGINS.iter().find_map(named).into_iter().collect()
     }
 }
 

@@ -8,33 +8,24 @@ use serde::Deserialize;
 use serde_json::Value;
 use tidegate_api::analysis::DYNATRACE_PLUGIN;
 
-use super::account::{Account, Accounts};
-use super::flagger::Settings;
+use super::account::Accounts;
+use super::flagger::Plugin;
 use super::http::{self, Call, Login, Method};
 use super::{Measured, Response, shown};
 
-pub(super) const PLUGIN: &str = DYNATRACE_PLUGIN;
-const FIELDS: [&str; 5] = ["address", "query", "secretRef", "interval", "insecureSkipVerify"];
+pub(super) const PLUGIN: Plugin = Plugin {
+    name: DYNATRACE_PLUGIN,
+    fields: &["address", "query", "secretRef", "interval", "insecureSkipVerify"],
+};
 /// The key of the Secret.
 pub(super) const TOKEN: &str = "dynatrace_token";
 const TIMEOUT_SECONDS: u64 = 30;
 
-/// What is wrong with the settings, if anything is.
-pub(super) fn fault(config: &Value) -> Option<String> {
-    Settings::read(PLUGIN, config, &FIELDS).err()
-}
-
-/// The Secret with the token.
-pub(super) fn account(config: &Value) -> Option<Account> {
-    Settings::read(PLUGIN, config, &FIELDS).ok()?.account()
-}
-
 /// Describes the call of a metric.
 pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Result<Call, String> {
-    let settings = Settings::read(PLUGIN, config, &FIELDS)?;
+    let settings = PLUGIN.read(config)?;
     let address = http::address(&settings.address, "the address of Dynatrace")?;
-    let account = settings.account().ok_or_else(|| format!("{PLUGIN}: secretRef.name is required"))?;
-    let token = accounts.needed(&account, TOKEN)?;
+    let token = PLUGIN.token(&settings, accounts, TOKEN)?;
     let to = now.as_millisecond();
     let from = to.saturating_sub(settings.interval_seconds()?.saturating_mul(1000));
     let query = http::form(&[
@@ -107,6 +98,7 @@ fn refusal(response: &Response) -> String {
 mod tests {
     use super::*;
     use crate::metric::MetricValue;
+    use crate::metric::account::Account;
     use serde_json::json;
 
     fn config() -> Value {
@@ -115,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_call_has_what_the_metric_says() {
-        let account = account(&config()).unwrap();
+        let account = PLUGIN.account(&config()).unwrap();
         assert_eq!(account, Account::Run("s".into()));
         let mut accounts = Accounts::default();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
@@ -129,8 +121,8 @@ mod tests {
         );
         assert_eq!(call.headers, [("Authorization".to_owned(), "Api-Token hush".to_owned())]);
         assert!(
-            fault(&json!({"query": "q", "colour": 1})).unwrap().contains("colour")
-                && fault(&config()).is_none()
+            PLUGIN.fault(&json!({"query": "q", "colour": 1})).unwrap().contains("colour")
+                && PLUGIN.fault(&config()).is_none()
         );
         let open = json!({"address": "http://a", "query": "q"});
         assert_eq!(request(&open, &accounts, now), Err(format!("{PLUGIN}: secretRef.name is required")));

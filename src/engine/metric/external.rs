@@ -7,22 +7,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use tidegate_api::analysis::EXTERNAL_METRICS_PLUGIN;
 
-use super::flagger::Settings;
+use super::flagger::Plugin;
 use super::{Measured, Response, http, shown};
 
-pub(super) const PLUGIN: &str = EXTERNAL_METRICS_PLUGIN;
-const FIELDS: [&str; 1] = ["query"];
+pub(super) const PLUGIN: Plugin = Plugin { name: EXTERNAL_METRICS_PLUGIN, fields: &["query"] };
 const API: &str = "/apis/external.metrics.k8s.io/v1beta1/namespaces";
-
-/// What is wrong with the settings, if anything is.
-pub(super) fn fault(config: &Value) -> Option<String> {
-    Settings::read(PLUGIN, config, &FIELDS).err()
-}
 
 /// The path of a metric's query, which is `namespace/metric?labelSelector=a%3Db`. Only the run's own namespace may be
 /// named: nobody reads another's metrics by the controller's rights.
 pub(super) fn path(config: &Value, own: &str) -> Result<String, String> {
-    let settings = Settings::read(PLUGIN, config, &FIELDS)?;
+    let settings = PLUGIN.read(config)?;
     let (path, query) = settings.query.trim().split_once('?').unwrap_or((settings.query.trim(), ""));
     let (namespace, metric) = path.split_once('/').unwrap_or(("", path));
     let is_name = |text: &str| {
@@ -141,8 +135,8 @@ mod tests {
             assert!(error.contains(why), "{query}: {error}");
         }
         assert!(
-            fault(&json!({"query": "q", "address": "x"})).is_some()
-                && fault(&json!({"query": "q"})).is_none()
+            PLUGIN.fault(&json!({"query": "q", "address": "x"})).is_some()
+                && PLUGIN.fault(&json!({"query": "q"})).is_none()
         );
     }
 

@@ -3,14 +3,63 @@
 //! Input: what a template holds under a plugin's name. Output: settings, and the Secret with the credentials, which is one of
 //! the run's namespace: whoever writes the address of a server must not choose among the controller's own Secrets.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_api::go_duration;
 
-use super::account::Account;
+use super::account::{Account, Accounts};
 
 /// The time that a query covers when the settings do not say.
 const DEFAULT_INTERVAL: &str = "5m";
+
+/// A provider as the plugin that it is here.
+pub(super) struct Plugin {
+    pub(super) name: &'static str,
+    /// Its fields, of all that [`Settings`] has.
+    pub(super) fields: &'static [&'static str],
+}
+
+impl fmt::Display for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Plugin {
+    /// Reads its settings.
+    ///
+    /// # Errors
+    /// Names the field that is wrong or missing.
+    pub(super) fn read(&self, config: &Value) -> Result<Settings, String> {
+        Settings::read(self.name, config, self.fields)
+    }
+
+    /// What is wrong with its settings, if anything is.
+    pub(super) fn fault(&self, config: &Value) -> Option<String> {
+        self.read(config).err()
+    }
+
+    /// The Secret that its settings name.
+    pub(super) fn account(&self, config: &Value) -> Option<Account> {
+        self.read(config).ok()?.account()
+    }
+
+    /// The token under a key of the Secret, which it cannot do without.
+    ///
+    /// # Errors
+    /// Says what is missing where.
+    pub(super) fn token<'a>(
+        &self,
+        settings: &Settings,
+        accounts: &'a Accounts,
+        key: &str,
+    ) -> Result<&'a str, String> {
+        let account = settings.account().ok_or_else(|| format!("{self}: secretRef.name is required"))?;
+        accounts.needed(&account, key)
+    }
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -35,7 +84,7 @@ impl Settings {
     ///
     /// # Errors
     /// Names the field that is wrong or missing.
-    pub(super) fn read(plugin: &str, config: &Value, allowed: &[&str]) -> Result<Self, String> {
+    fn read(plugin: &str, config: &Value, allowed: &[&str]) -> Result<Self, String> {
         let settings: Self =
             serde_json::from_value(config.clone()).map_err(|error| format!("{plugin}: {error}"))?;
         let fields = config.as_object().into_iter().flatten().map(|(field, _)| field.as_str());

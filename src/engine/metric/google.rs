@@ -6,13 +6,13 @@
 use serde_json::{Value, json};
 use tidegate_api::analysis::STACKDRIVER_PLUGIN;
 
-use super::account::{Account, Accounts};
-use super::flagger::Settings;
+use super::account::Accounts;
+use super::flagger::Plugin;
 use super::http::{self, Call, Login, Method};
 use super::{Measured, Response, shown};
 
-pub(super) const PLUGIN: &str = STACKDRIVER_PLUGIN;
-const FIELDS: [&str; 3] = ["query", "secretRef", "project"];
+pub(super) const PLUGIN: Plugin =
+    Plugin { name: STACKDRIVER_PLUGIN, fields: &["query", "secretRef", "project"] };
 const ADDRESS: &str = "https://monitoring.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/monitoring.read";
 /// Keys of the Secret.
@@ -20,19 +20,9 @@ const PROJECT: &str = "project";
 pub(super) const KEY: &str = "serviceAccountKey";
 const TIMEOUT_SECONDS: u64 = 30;
 
-/// What is wrong with the settings, if anything is.
-pub(super) fn fault(config: &Value) -> Option<String> {
-    Settings::read(PLUGIN, config, &FIELDS).err()
-}
-
-/// The Secret with the account.
-pub(super) fn account(config: &Value) -> Option<Account> {
-    Settings::read(PLUGIN, config, &FIELDS).ok()?.account()
-}
-
 /// Describes the call of a metric.
 pub(super) fn request(config: &Value, accounts: &Accounts) -> Result<Call, String> {
-    let settings = Settings::read(PLUGIN, config, &FIELDS)?;
+    let settings = PLUGIN.read(config)?;
     let account = settings.account();
     let named = Some(settings.project.as_str()).filter(|project| !project.is_empty());
     let project = match (named, &account) {
@@ -103,7 +93,7 @@ mod tests {
         let mut accounts = Accounts::default();
         let secret = [("project", "a b"), ("serviceAccountKey", "{\"hush\":1}")];
         let found = secret.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        accounts.insert(account(&config).unwrap(), Ok(found));
+        accounts.insert(PLUGIN.account(&config).unwrap(), Ok(found));
         let call = request(&config, &accounts).unwrap();
         assert_eq!(call.url, "https://monitoring.googleapis.com/v3/projects/a%20b/timeSeries:query");
         assert_eq!(call.body.as_deref(), Some(r#"{"query":"fetch k8s_container"}"#));
@@ -114,7 +104,8 @@ mod tests {
         assert!(call.login == Login::Google { key: None, scope: SCOPE } && call.url.contains("/projects/p/"));
         assert!(request(&json!({"query": "q"}), &accounts).unwrap_err().contains("project is required"));
         assert!(
-            fault(&json!({"query": "q", "address": "http://elsewhere"}))
+            PLUGIN
+                .fault(&json!({"query": "q", "address": "http://elsewhere"}))
                 .unwrap()
                 .contains("address is none of its")
         );

@@ -118,7 +118,8 @@ pub fn in_form(text: &str) -> String {
 }
 
 /// A text as one segment of a path.
-pub(super) fn segment(text: &str) -> String {
+#[must_use]
+pub fn segment(text: &str) -> String {
     encoded(text, "%20")
 }
 

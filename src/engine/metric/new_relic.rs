@@ -3,11 +3,11 @@
 //! Input: the settings of a metric and the keys of an account, then the JSON of NerdGraph. Output: a call, then the row
 //! that the query yields as an object, or a list of them where it yields several.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_api::analysis::NewRelicMetric;
 
 use super::account::{Account, Accounts};
+use super::graphql::Answer;
 use super::http::{self, Call, Login, Method};
 use super::measured::is_hollow;
 use super::{Measured, Response, shown};
@@ -73,9 +73,8 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
             return Err(format!("New Relic answered {} without JSON: {body}", response.status));
         }
     };
-    let errors = answer.errors.unwrap_or_default();
-    if !errors.is_empty() {
-        let told: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+    let told: Vec<&str> = answer.errors().collect();
+    if !told.is_empty() {
         return Err(shown::bounded(told.join(", ")));
     }
     if !(200..300).contains(&response.status) {
@@ -95,21 +94,6 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
             Measured::json(rows, is_hollow, text)
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    data: Value,
-    /// Servers that speak GraphQL may write null for none.
-    #[serde(default)]
-    errors: Option<Vec<Told>>,
-}
-
-#[derive(Deserialize)]
-struct Told {
-    #[serde(default)]
-    message: String,
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 //! the object that the query yields.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tidegate_api::analysis::SkyWalkingMetric;
 use tidegate_api::go_duration;
 
+use super::graphql::Answer;
 use super::http::{self, Call, Login, Method};
 use super::measured::is_hollow;
 use super::{Measured, Response, shown};
@@ -43,41 +43,20 @@ pub(super) fn request(metric: &SkyWalkingMetric, now: Timestamp) -> Result<Call,
     })
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    data: Value,
-    /// Servers that speak GraphQL may write null for none.
-    #[serde(default)]
-    errors: Option<Vec<Told>>,
-}
-
-impl Answer {
-    fn error(&self) -> Option<&Told> {
-        self.errors.as_ref()?.first()
-    }
-}
-
-#[derive(Deserialize)]
-struct Told {
-    #[serde(default)]
-    message: String,
-}
-
 /// Reads the value out of an answer.
 pub(super) fn value(response: &Response) -> Result<Measured, String> {
     let answer: Result<Answer, _> = serde_json::from_slice(&response.body);
     let is_fine = (200..300).contains(&response.status);
     let answer = match answer {
-        Ok(answer) if is_fine || answer.error().is_some() => answer,
+        Ok(answer) if is_fine || answer.errors().next().is_some() => answer,
         Ok(_) | Err(_) if !is_fine => {
             return Err(format!("graphql: server returned a non-200 status code: {}", response.status));
         }
         Ok(answer) => answer,
         Err(error) => return Err(format!("skywalking did not answer JSON: {error}")),
     };
-    if let Some(error) = answer.error() {
-        return Err(shown::bounded(format!("graphql: {}", error.message)));
+    if let Some(error) = answer.errors().next() {
+        return Err(shown::bounded(format!("graphql: {error}")));
     }
     if answer.data.is_null() {
         return Err("no results returned from SkyWalking query".to_owned());
@@ -88,6 +67,8 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::metric::MetricValue;
 

@@ -9,34 +9,25 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_api::analysis::SPLUNK_PLUGIN;
 
-use super::account::{Account, Accounts};
-use super::flagger::Settings;
+use super::account::Accounts;
+use super::flagger::Plugin;
 use super::http::{self, Call, Login, Method};
 use super::{Measured, Response, shown};
 
-pub(super) const PLUGIN: &str = SPLUNK_PLUGIN;
-const FIELDS: [&str; 5] = ["address", "query", "secretRef", "interval", "insecureSkipVerify"];
+pub(super) const PLUGIN: Plugin = Plugin {
+    name: SPLUNK_PLUGIN,
+    fields: &["address", "query", "secretRef", "interval", "insecureSkipVerify"],
+};
 /// The key of the Secret.
 pub(super) const TOKEN: &str = "sf_token_key";
 const TIMEOUT_SECONDS: u64 = 30;
 
-/// What is wrong with the settings, if anything is.
-pub(super) fn fault(config: &Value) -> Option<String> {
-    Settings::read(PLUGIN, config, &FIELDS).err()
-}
-
-/// The Secret with the token.
-pub(super) fn account(config: &Value) -> Option<Account> {
-    Settings::read(PLUGIN, config, &FIELDS).ok()?.account()
-}
-
 /// Describes the call of a metric. Programs run where the streams are, whichever of Splunk's addresses was given.
 pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Result<Call, String> {
-    let settings = Settings::read(PLUGIN, config, &FIELDS)?;
+    let settings = PLUGIN.read(config)?;
     let given = settings.address.replacen("wss://", "https://", 1).replacen("ws://", "http://", 1);
     let address = http::address(&given, "the address of Splunk")?.replacen("://api.", "://stream.", 1);
-    let account = settings.account().ok_or_else(|| format!("{PLUGIN}: secretRef.name is required"))?;
-    let token = accounts.needed(&account, TOKEN)?;
+    let token = PLUGIN.token(&settings, accounts, TOKEN)?;
     let stop = now.as_millisecond();
     let start = stop.saturating_sub(settings.interval_seconds()?.saturating_mul(1000));
     let query =
@@ -145,7 +136,7 @@ mod tests {
     fn asked(address: &str) -> Result<Call, String> {
         let config = json!({"address": address, "query": "data('a').mean().publish()", "secretRef": {"name": "s"}, "interval": "10m"});
         let mut accounts = Accounts::default();
-        accounts.insert(account(&config).unwrap(), Ok([(TOKEN.to_owned(), "hush".to_owned())].into()));
+        accounts.insert(PLUGIN.account(&config).unwrap(), Ok([(TOKEN.to_owned(), "hush".to_owned())].into()));
         request(&config, &accounts, Timestamp::from_second(1_800_000_000).unwrap())
     }
 
@@ -161,7 +152,7 @@ mod tests {
             assert_eq!(call.body.as_deref(), Some("data('a').mean().publish()"));
         }
         assert!(asked("api").unwrap_err().starts_with("the address of Splunk"));
-        assert!(fault(&json!({"address": "http://a"})).unwrap().contains("query is required"));
+        assert!(PLUGIN.fault(&json!({"address": "http://a"})).unwrap().contains("query is required"));
     }
 
     fn measured(status: u16, body: &str) -> Result<Measured, String> {

@@ -180,7 +180,7 @@ impl<'a> Sides<'a> {
     /// have of a former role. A pod that is not seen yet counts as one that has it.
     fn record(&self, set: &Set, change: &Change, pods: &[(&Pod, Change)]) -> PodTemplateMetadata {
         let mut record = self.wanted.clone();
-        let is_observed = set.status.observed_generation >= set.generation;
+        let is_observed = set.is_observed();
         let seen = i32::try_from(pods.len()).unwrap_or(i32::MAX);
         let all_clean = change.is_empty()
             && pods.iter().all(|(_, change)| change.is_empty())

@@ -15,7 +15,7 @@ use tidegate_api::rollout::RolloutStatus;
 
 use super::wait::undeclared;
 use super::world::{Set, World};
-use crate::lint::after;
+use crate::lint::{after, patched};
 use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
 
 /// Rounds that are decided together, at most.
@@ -53,21 +53,17 @@ fn with_first_size(world: &World, mut plan: Plan, round: impl Fn(&World) -> Plan
     let Some(created) = created(&plan) else { return plan };
     let next = round(&after(world, &plan)).writes.into_iter().next();
     let Some(Planned { write: Write::PatchSet(patch), notices, .. }) = next else { return plan };
-    let (Some((0, size)), None, None) = (patch.replicas, patch.min_ready_seconds, &patch.template) else {
+    let (Some((0, _)), None, None) = (patch.replicas, patch.min_ready_seconds, &patch.template) else {
         return plan;
     };
     if let Write::CreateSet(set) = &mut plan.writes[created].write
         && set.name == patch.name
     {
-        set.replicas = size;
-        for (key, value) in patch.annotations {
-            match value {
-                Some(value) => drop(set.annotations.insert(key, value)),
-                None => drop(set.annotations.remove(&key)),
-            }
-        }
+        patched(set, &patch);
         // As before: after what the status tells of the update.
-        plan.writes.last_mut().into_iter().for_each(|last| last.notices.extend(notices.iter().cloned()));
+        if let Some(last) = plan.writes.last_mut() {
+            last.notices.extend(notices);
+        }
     }
     plan
 }
@@ -97,8 +93,9 @@ fn without_passing_counts(world: &World, mut plan: Plan) -> Plan {
 
 /// Whether a ReplicaSet's status is about to change: its controller has a size before it, and can make the pods for it.
 fn is_moving(set: &Set) -> bool {
-    let is_unseen = set.status.observed_generation < set.generation;
-    set.status.failure.is_none() && !set.deleting && (is_unseen || set.status.replicas != set.replicas)
+    set.status.failure.is_none()
+        && !set.deleting
+        && (!set.is_observed() || set.status.replicas != set.replicas)
 }
 
 /// Whether two statuses are the same but for counted pods, and for the time at which they were counted.

@@ -47,7 +47,7 @@ impl<'w> Facts<'w> {
     pub(crate) fn threshold_met(&self, want: i32) -> bool {
         let Some(new) = self.new else { return want == 0 };
         // A status from before our own last change of size says nothing about this size.
-        if new.status.observed_generation < new.generation {
+        if !new.is_observed() {
             return false;
         }
         let available = self.new_available();

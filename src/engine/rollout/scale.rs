@@ -281,8 +281,7 @@ pub(super) fn forget_sets(facts: &Core<'_>, referenced: impl Fn(&Set) -> bool, p
     let limit = usize::try_from(facts.valid.revision_history_limit()).unwrap_or(0);
     let excess = facts.others.len().saturating_sub(limit);
     for set in facts.others.iter().take(excess) {
-        let empty =
-            set.replicas == 0 && set.status.replicas == 0 && set.status.observed_generation >= set.generation;
+        let empty = set.replicas == 0 && set.status.replicas == 0 && set.is_observed();
         if empty && !referenced(set) {
             let because = Because::Moves(Move::History { name: set.name.clone() });
             plan.push(Write::DeleteSet { name: set.name.clone(), uid: set.uid.clone() }, because);

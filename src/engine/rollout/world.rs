@@ -240,6 +240,12 @@ impl Set {
         self.labels.get(HASH_LABEL).map_or("", String::as_str)
     }
 
+    /// Whether its controller has seen its newest spec, so that its status speaks of that.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.status.observed_generation >= self.generation
+    }
+
     /// The revision number, 0 when absent or unreadable.
     #[must_use]
     pub fn revision(&self) -> i64 {

@@ -97,9 +97,8 @@ impl<'w> View<'w> {
 
     /// Whether the new ReplicaSet has `want` pods, all available, by a status that knows of its size.
     pub(super) fn has_all(&self, want: i32) -> bool {
-        let has_all = self.new.is_some_and(|new| {
-            new.replicas == want && kept(new) == want && new.status.observed_generation >= new.generation
-        });
+        let has_all =
+            self.new.is_some_and(|new| new.replicas == want && kept(new) == want && new.is_observed());
         // Pods that a restart has sent away may still be counted.
         has_all && !restart::counts_evicted(self)
     }
