@@ -19,6 +19,7 @@ mod facts;
 pub mod hash;
 pub mod held;
 mod history;
+mod passing;
 mod pause;
 pub mod phase;
 pub(crate) mod ping_pong;

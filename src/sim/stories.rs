@@ -225,6 +225,15 @@ fn a_basic_canary_of_ten_takes_three_steps() {
     tells("basic-20-50-100", basic(10, steps), &[(60, Act::Image("v2"))], &[]);
 }
 
+/// The Rollout that the benchmark `scale` makes a thousand of: what it costs is counted here line by line.
+#[test]
+fn a_canary_of_two_costs_ten_writes() {
+    let pause = json!({ "pause": { "duration": 5 } });
+    let steps = json!([{ "setWeight": 50 }, pause, { "setWeight": 100 }, pause]);
+    let spec = json!({ "replicas": 2, "strategy": { "canary": { "steps": steps } } });
+    tells("two-pods-50-100", spec, &[(60, Act::Image("v2"))], &[]);
+}
+
 #[test]
 fn a_full_promotion_skips_what_is_left() {
     let steps = json!([{ "setWeight": 10 }, { "pause": {} }, { "setWeight": 50 }, { "pause": {} }]);

@@ -1,4 +1,4 @@
-//! What costs requests and changes nothing: rounds that are decided together and written as one, and sizes that pass.
+//! What costs requests and changes nothing: rounds that are decided together and written as one, and what passes at once.
 //!
 //! Input: a World and the decision of one round. Output: one plan.
 //!
@@ -6,17 +6,14 @@
 //!   the one before it wrote. The status is written under the version that was read, so nobody can have come in between. A
 //!   pause costs one request instead of three, and its end one instead of two.
 //! - A new ReplicaSet is created with the size that the round after it would give it.
-//! - A status that differs in counted pods only is not written while a ReplicaSet has pods to make or to remove: the counts
-//!   are about to change, and the ReplicaSet that shows them brings the next round.
+//! - Counted pods that are about to change are not written, see [`passing`](super::passing).
 
 use std::sync::Arc;
 
-use tidegate_api::rollout::RolloutStatus;
-
-use super::wait::undeclared;
-use super::world::{Set, World};
+use super::passing;
+use super::world::World;
 use crate::lint::{after, patched};
-use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
+use crate::plan::{Plan, Planned, StatusWrite, Write};
 
 /// Rounds that are decided together, at most.
 const ROUNDS: usize = 4;
@@ -24,7 +21,7 @@ const ROUNDS: usize = 4;
 /// The decision of a round, with those that follow from it alone. Each write takes at most one step.
 pub(super) fn ahead(world: &World, round: impl Fn(&World) -> Plan) -> Plan {
     let plan = with_first_size(world, round(world), &round);
-    without_passing_counts(world, with_next_status(world, plan, round))
+    passing::without_counts(world, with_next_status(world, plan, round))
 }
 
 /// The decision together with the rounds after it that change nothing but the status.
@@ -73,47 +70,6 @@ fn created(plan: &Plan) -> Option<usize> {
     plan.writes.iter().position(|planned| matches!(planned.write, Write::CreateSet(_)))
 }
 
-/// While pods are about to come or go, a status that differs in counted pods only is not written.
-fn without_passing_counts(world: &World, mut plan: Plan) -> Plan {
-    let moving = world.sets.iter().find(|set| is_moving(set));
-    let resizes =
-        |planned: &Planned| matches!(&planned.write, Write::PatchSet(SetPatch { replicas: Some(_), .. }));
-    if (moving.is_some() || plan.writes.iter().any(resizes))
-        && let Some(Planned { write: Write::Status(status), notices, .. }) = plan.writes.last()
-        && notices.is_empty()
-        && counts_only(status)
-    {
-        plan.writes.pop();
-        if let Some(set) = moving.filter(|_| undeclared(world, &plan).is_some()) {
-            plan.because = Because::SizeNotYetSeen { set: set.name.clone() };
-        }
-    }
-    plan
-}
-
-/// Whether a ReplicaSet's status is about to change: its controller has a size before it, and can make the pods for it.
-fn is_moving(set: &Set) -> bool {
-    set.status.failure.is_none()
-        && !set.deleting
-        && (!set.is_observed() || set.status.replicas != set.replicas)
-}
-
-/// Whether two statuses are the same but for counted pods, and for the time at which they were counted.
-fn counts_only(StatusWrite { from, to }: &StatusWrite) -> bool {
-    let mut counted = RolloutStatus {
-        replicas: to.replicas,
-        updated_replicas: to.updated_replicas,
-        ready_replicas: to.ready_replicas,
-        available_replicas: to.available_replicas,
-        hpa_replicas: to.hpa_replicas,
-        ..from.clone()
-    };
-    for (known, now) in counted.conditions.iter_mut().zip(&to.conditions) {
-        known.last_update_time.clone_from(&now.last_update_time);
-    }
-    counted == *to
-}
-
 /// The status, when a plan writes nothing else.
 fn only_status(plan: &Plan) -> Option<&StatusWrite> {
     let [only] = plan.writes.as_slice() else { return None };
@@ -140,9 +96,9 @@ mod tests {
     use jiff::Timestamp;
     use tidegate_api::rollout::{Rollout, RolloutStatus};
 
-    use super::super::world::SetStatus;
+    use super::super::world::{Set, SetStatus};
     use super::*;
-    use crate::plan::{Move, Notice};
+    use crate::plan::{Because, Move, Notice, SetPatch};
 
     fn status(index: i32, message: &str) -> RolloutStatus {
         RolloutStatus {
@@ -255,32 +211,6 @@ mod tests {
         let plan = ahead(&world(), create);
         let Write::CreateSet(created) = &plan.writes[0].write else { panic!("{plan:?}") };
         assert_eq!((created.replicas, plan.writes.len()), (0, 1));
-    }
-
-    #[test]
-    fn counts_wait_until_the_pods_are_there() {
-        let counts = |to: RolloutStatus| {
-            move |world: &World| {
-                let now = world.rollout.status.clone().unwrap();
-                let mut planned = writes(&now, to.clone());
-                planned.notices.clear();
-                Plan { writes: (now != to).then_some(planned).into_iter().collect(), ..Plan::default() }
-            }
-        };
-        let one_more = RolloutStatus { replicas: 1, available_replicas: 1, ..status(0, "zero") };
-        let told = |set: Set, to: &RolloutStatus| {
-            let world = World { sets: vec![Arc::new(set)], ..world() };
-            let plan = ahead(&world, counts(to.clone()));
-            (plan.writes.len(), plan.because)
-        };
-        let waits = Because::SizeNotYetSeen { set: "web-a".to_owned() };
-        assert_eq!(told(set(1, 1), &one_more), (1, Because::Settled));
-        assert_eq!(told(set(2, 1), &one_more), (0, waits.clone()));
-        assert_eq!(told(Set { generation: 2, ..set(1, 1) }, &one_more), (0, waits));
-        assert_eq!(told(set(2, 1), &RolloutStatus { message: "one".to_owned(), ..one_more.clone() }).0, 1);
-        let mut failed = set(2, 1);
-        failed.status.failure = Some(("FailedCreate".to_owned(), "quota".to_owned()));
-        assert_eq!(told(failed, &one_more).0, 1, "the pods may never come");
     }
 
     #[test]

@@ -1,0 +1,185 @@
+//! Counted pods that are about to change, which are not worth a request each.
+//!
+//! Input: a World and a plan that ends with a status. Output: the plan without that status, where it differs from the known
+//! one only in counted pods and in the words about them, and
+//!
+//! - a ReplicaSet has pods to make or to remove: the ReplicaSet that shows them brings the next round; or
+//! - pods are on their way, none of them reports a trouble, and the last news is not yet five seconds old: the next ones, or
+//!   the end of that time, bring the next round. So a fast update tells each step once, and a slow one how far it is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidegate_api::rollout::{RolloutCondition, RolloutStatus};
+
+use super::condition;
+use super::wait::undeclared;
+use super::world::{Set, World};
+use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
+
+/// For how long counts may rest after the last news.
+const REST: Duration = Duration::from_secs(5);
+
+/// The plan without a status of which nothing but counts is new, while they are about to change.
+pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
+    let Some(Planned { write: Write::Status(status), notices, .. }) = plan.writes.last() else { return plan };
+    if !notices.is_empty() || !counts_only(status) {
+        return plan;
+    }
+    let moving = world.sets.iter().find(|set| is_moving(set));
+    if moving.is_some() || plan.writes.iter().any(resizes) {
+        plan.writes.pop();
+        if let Some(set) = moving.filter(|_| undeclared(world, &plan).is_some()) {
+            plan.because = Because::SizeNotYetSeen { set: set.name.clone() };
+        }
+    } else if let Some(until) = rests_until(world, &plan.because, &status.from) {
+        plan.writes.pop();
+        plan.wake_at(until);
+    }
+    plan
+}
+
+fn resizes(planned: &Planned) -> bool {
+    matches!(&planned.write, Write::PatchSet(SetPatch { replicas: Some(_), .. }))
+}
+
+/// Whether a ReplicaSet's status is about to change: its controller has a size before it, and can make the pods for it.
+fn is_moving(set: &Set) -> bool {
+    set.status.failure.is_none()
+        && !set.deleting
+        && (!set.is_observed() || set.status.replicas != set.replicas)
+}
+
+/// When counts are news again, if they rest: untroubled pods are on their way, and there was news a moment ago.
+fn rests_until(world: &World, because: &Because, known: &RolloutStatus) -> Option<Timestamp> {
+    let on_their_way = matches!(because, Because::WaitingForPods { trouble: None, .. });
+    if !on_their_way
+        || !world.troubles.is_empty()
+        || world.sets.iter().any(|set| set.status.failure.is_some())
+    {
+        return None;
+    }
+    let news = known.conditions.iter().filter_map(|condition| condition.last_update_time.as_ref()).max()?;
+    let until = news.0.checked_add(REST).ok()?;
+    (news.0 <= world.now && world.now < until).then_some(until)
+}
+
+/// Whether two statuses are the same but for counted pods, and for what is told of an update that goes on: the message, and
+/// the reason of a condition that holds as before.
+fn counts_only(StatusWrite { from, to }: &StatusWrite) -> bool {
+    let counted = RolloutStatus {
+        replicas: to.replicas,
+        updated_replicas: to.updated_replicas,
+        ready_replicas: to.ready_replicas,
+        available_replicas: to.available_replicas,
+        hpa_replicas: to.hpa_replicas,
+        message: to.message.clone(),
+        conditions: to.conditions.clone(),
+        ..from.clone()
+    };
+    counted == *to && hold_as_before(from, to)
+}
+
+/// Whether the same conditions hold, in whatever order: the last one changed stands last.
+fn hold_as_before(from: &RolloutStatus, to: &RolloutStatus) -> bool {
+    let holds = |now: &RolloutCondition| {
+        condition::get(from, &now.type_).is_some_and(|known| known.status == now.status)
+    };
+    from.conditions.len() == to.conditions.len() && to.conditions.iter().all(holds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use tidegate_api::rollout::{Rollout, RolloutPhase};
+
+    use super::super::world::SetStatus;
+    use super::*;
+    use crate::plan::{Move, Notice};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// News of second 100.
+    fn known() -> RolloutStatus {
+        let mut known = RolloutStatus::default();
+        condition::set(
+            &mut known,
+            condition::new(at(100), "Progressing", "True", "NewReplicaSetCreated", ""),
+        );
+        condition::set(&mut known, condition::new(at(90), "Healthy", "False", "RolloutHealthy", ""));
+        known
+    }
+
+    fn one_more() -> RolloutStatus {
+        let mut more = RolloutStatus { replicas: 1, available_replicas: 1, ..known() };
+        condition::set(&mut more, condition::new(at(101), "Progressing", "True", "ReplicaSetUpdated", ""));
+        more
+    }
+
+    fn set(replicas: i32, there: i32) -> Set {
+        let status = SetStatus { replicas: there, observed_generation: 1, ..SetStatus::default() };
+        Set { name: "web-a".to_owned(), replicas, generation: 1, status, ..Set::default() }
+    }
+
+    fn world(set: Set, second: i64) -> World {
+        World { sets: vec![Arc::new(set)], ..World::of(Rollout::default(), at(second)) }
+    }
+
+    fn plan(to: RolloutStatus, because: Because) -> Plan {
+        let write = Write::Status(Box::new(StatusWrite { from: known(), to }));
+        let status = Planned { write, because: Because::Moves(Move::StatusMoved), notices: Vec::new() };
+        Plan { writes: vec![status], because, ..Plan::default() }
+    }
+
+    /// Whether the status is written, and why it is not.
+    fn told(world: &World, to: RolloutStatus) -> (bool, Because) {
+        let plan = without_counts(world, plan(to, Because::Settled));
+        (!plan.writes.is_empty(), plan.because)
+    }
+
+    #[test]
+    fn counts_wait_until_the_pods_are_there() {
+        let waits = (false, Because::SizeNotYetSeen { set: "web-a".to_owned() });
+        assert!(told(&world(set(1, 1), 200), one_more()).0);
+        assert_eq!(told(&world(set(2, 1), 200), one_more()), waits);
+        assert_eq!(told(&world(Set { generation: 2, ..set(1, 1) }, 200), one_more()), waits);
+        let worded = RolloutStatus { message: "one".to_owned(), ..one_more() };
+        assert_eq!(told(&world(set(2, 1), 200), worded), waits, "the words are about the pods");
+        let paused = RolloutStatus { phase: Some(RolloutPhase::Paused), ..one_more() };
+        assert!(told(&world(set(2, 1), 200), paused).0);
+        let mut healthy = one_more();
+        condition::set(&mut healthy, condition::new(at(101), "Healthy", "True", "RolloutHealthy", ""));
+        assert!(told(&world(set(2, 1), 200), healthy).0, "clients wait for that");
+        let mut failed = set(2, 1);
+        failed.status.failure = Some(("FailedCreate".to_owned(), "quota".to_owned()));
+        assert!(told(&world(failed, 200), one_more()).0, "the pods may never come");
+    }
+
+    #[test]
+    fn what_an_event_tells_is_written_with_it() {
+        let mut told = plan(one_more(), Because::Settled);
+        told.writes[0].notices = vec![Notice::normal("Told", "told")];
+        assert_eq!(without_counts(&world(set(2, 1), 200), told.clone()), told);
+    }
+
+    #[test]
+    fn counts_rest_for_a_moment_while_pods_are_on_their_way() {
+        let pods = |trouble| Because::WaitingForPods { set: "web-a".to_owned(), ready: 1, need: 2, trouble };
+        let wakes = |world: &World, because: Because| {
+            let plan = without_counts(world, plan(one_more(), because));
+            (plan.writes.len(), plan.wake)
+        };
+        let in_full = (1, None);
+        assert_eq!(wakes(&world(set(2, 2), 101), pods(None)), (0, Some(at(105))));
+        assert_eq!(wakes(&world(set(2, 2), 105), pods(None)), in_full, "the news is old");
+        assert_eq!(wakes(&world(set(2, 2), 99), pods(None)), in_full, "the clock went back");
+        assert_eq!(wakes(&world(set(2, 2), 101), Because::Settled), in_full, "nothing is on its way");
+        assert_eq!(wakes(&world(set(2, 2), 101), pods(Some("crashes".to_owned()))), in_full);
+        let troubles = BTreeMap::from([("other".to_owned(), "crashes".to_owned())]);
+        assert_eq!(wakes(&World { troubles, ..world(set(2, 2), 101) }, pods(None)), in_full);
+    }
+}
