@@ -170,6 +170,8 @@ fn of_rollouts() -> Vec<Case> {
         providers::leave_an_image_that_is_missing_to_a_person [Tidegate, OwnCluster],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
+        httproute::stable_pods_follow_the_traffic_and_come_back [Tidegate, OwnCluster],
+        httproute::gives_an_experiment_its_share [Tidegate, OwnCluster],
         openshift::is_served_once_its_kind_is_there [Tidegate, Route],
         openshift::gets_its_share_and_loses_nothing [Tidegate, Route],
         openshift::gives_the_traffic_back_when_aborted [Tidegate, Route],

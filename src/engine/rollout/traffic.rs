@@ -16,6 +16,7 @@ use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
 use super::{dynamic, ping_pong, restart, service, step, step_routes as routes_of_steps};
+use crate::lint::after;
 use crate::plan::{Because, Move, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Objects, Routers, Routing, StepRoute};
 
@@ -70,6 +71,16 @@ pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
             (least, weight.max(i32::from(routers.has_step_rules(&world.routes))))
         }
     }
+}
+
+/// The same while the writes of a plan are on their way.
+fn in_effect_with(world: &World, plan: &Plan, max: i32) -> (i32, i32) {
+    let (least, most) = in_effect(world, max);
+    if !plan.writes.iter().any(|planned| matches!(planned.write, Write::Route(_))) {
+        return (least, most);
+    }
+    let (then_least, then_most) = in_effect(&after(world, plan), max);
+    (least.min(then_least), most.max(then_most))
 }
 
 /// Gives the stable revision all traffic, before and regardless of anything else.
@@ -469,9 +480,10 @@ fn weight_notice(
         .then(|| Notice::normal("TrafficWeightUpdated", format!("Traffic weight updated {text}")))
 }
 
-/// The fewest pods that a revision must keep while its Services carry weight, as the routing objects show it now.
+/// The fewest pods that a revision must keep while its Services carry weight.
 ///
-/// A Service that this plan points at the revision counts as well: the weight on it is still the old one.
+/// The weight counts as the routing objects show it, and as this plan writes it; a Service that this plan points at the
+/// revision counts, and so does one that it points elsewhere: nobody says which of them requests follow first.
 pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
     if !facts.routed() {
         return 0;
@@ -482,7 +494,7 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
             || plan.pointed().any(|pointed| pointed == (service, hash))
     };
     let max = facts.limits.max_weight;
-    let (least, most) = in_effect(facts.world, max);
+    let (least, most) = in_effect_with(facts.world, plan, max);
     let share = |service: &str, weight: i32| {
         if selects(service) { share_ceil(weight, facts.replicas, max) } else { 0 }
     };
