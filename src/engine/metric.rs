@@ -99,6 +99,12 @@ pub(crate) fn fault(provider: &MetricProvider) -> Option<(&'static str, String)>
     PLUGINS.iter().find_map(plugin).or_else(datadog).or_else(skywalking)
 }
 
+/// Whether a provider measures a vector of samples, which is empty where nothing was measured.
+pub(crate) fn yields_samples(provider: &MetricProvider) -> bool {
+    let of_plugin = |known: &Plugin| provider.plugin.contains_key(known.name);
+    provider.prometheus.is_some() || PLUGINS.iter().any(of_plugin)
+}
+
 /// Bytes of an answer that is read; much of what JSON says in two bytes takes thirty here. Prometheus may answer more.
 const MOST_BYTES: usize = 1 << 20;
 

@@ -110,12 +110,12 @@ fn spec_of_run(row: &Value) -> Result<Value, String> {
         for (index, spec) in row[list].as_array().into_iter().flatten().enumerate() {
             let spec: AnalysisTemplateSpec = serde_json::from_value(spec.clone()).unwrap();
             let name = format!("t{index}");
-            templates.insert(TemplateKey { cluster, name: name.clone() }, Arc::new(spec));
+            templates.insert(TemplateKey { cluster, name: name.clone() }, Arc::new(spec.into()));
             references.push(AnalysisTemplateRef::new(&name, cluster));
         }
     }
     let given: Vec<Argument> = serde_json::from_value(row.get("args").cloned().unwrap_or(json!([]))).unwrap();
-    let combined = template::flatten(&references, &templates)?;
+    let combined = template::flatten(&references, &templates)?.spec;
     let merged = args::merge(&given, &combined.args)?;
     let list = |name: &str| row.get(name).cloned().unwrap_or(json!([]));
     let mut dry_run = serde_json::from_value(list("dryRun")).unwrap();
