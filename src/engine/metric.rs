@@ -22,6 +22,7 @@ pub mod kayenta;
 mod measured;
 mod new_relic;
 pub mod prometheus;
+mod sent;
 mod shown;
 mod skywalking;
 mod splunk;
@@ -37,6 +38,7 @@ use tidegate_api::analysis::{AnalysisRun, Metric, MetricProvider};
 pub use account::{Account, Accounts, accounts};
 use flagger::Plugin;
 pub use measured::{Measured, MetricValue};
+pub use sent::Sent;
 pub(crate) use wait::{LONGEST_WAIT, wait};
 
 /// One request for a metric. Whoever makes it has no choice left.
@@ -105,18 +107,15 @@ pub(crate) fn yields_samples(provider: &MetricProvider) -> bool {
     provider.prometheus.is_some() || PLUGINS.iter().any(of_plugin)
 }
 
-/// Bytes of an answer that is read; much of what JSON says in two bytes takes thirty here. Prometheus may answer more.
-const MOST_BYTES: usize = 1 << 20;
-
 /// An answer, unless it is too long to be read.
 ///
 /// # Errors
 /// Says that it is.
 pub(crate) fn short(response: &Response) -> Result<&Response, String> {
-    let is_short = response.body.len() <= MOST_BYTES;
+    let is_short = response.body.len() <= http::Call::MOST_BYTES;
     is_short
         .then_some(response)
-        .ok_or_else(|| format!("the answer has more than {MOST_BYTES} bytes: ask for less"))
+        .ok_or_else(|| format!("the answer has more than {} bytes: ask for less", http::Call::MOST_BYTES))
 }
 
 /// What a provider may know beside the metric.
@@ -274,7 +273,8 @@ mod tests {
 
     #[test]
     fn long_answers_are_refused_but_for_prometheus() {
-        let response = Response { status: 200, body: vec![b' '; MOST_BYTES + 1], retry_after_seconds: None };
+        let response =
+            Response { status: 200, body: vec![b' '; http::Call::MOST_BYTES + 1], retry_after_seconds: None };
         let told = |provider: &str| value(&metric(&json!({provider: {}})), &response, Timestamp::UNIX_EPOCH);
         assert_eq!(told("web"), Err("the answer has more than 1048576 bytes: ask for less".to_owned()));
         assert!(told("prometheus").unwrap_err().contains("did not answer JSON"));

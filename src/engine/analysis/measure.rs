@@ -333,7 +333,7 @@ pub(super) fn take(
     let secrets = redact::secrets(world);
     for task in tasks {
         if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
-            measurement.message = redact::redact(&measurement.message, &secrets);
+            redact::redact_measurement(task.metric, &mut measurement, &secrets);
             add(status, &world.run, task.metric, task.dry_run, measurement);
         }
     }
