@@ -22,6 +22,7 @@ pub mod kayenta;
 mod measured;
 mod new_relic;
 pub mod prometheus;
+mod provider;
 mod sent;
 mod shown;
 mod skywalking;
@@ -38,6 +39,7 @@ use tidegate_api::analysis::{AnalysisRun, Metric, MetricProvider};
 pub use account::{Account, Accounts, accounts};
 use flagger::Plugin;
 pub use measured::{Measured, MetricValue};
+use provider::Provider;
 pub use sent::Sent;
 pub(crate) use wait::{LONGEST_WAIT, wait};
 
@@ -84,6 +86,8 @@ pub struct Defaults {
 /// The plugins of metrics that the controller itself is, besides the judge.
 const PLUGINS: [Plugin; 4] = [dynatrace::PLUGIN, external::PLUGIN, google::PLUGIN, splunk::PLUGIN];
 
+const NOT_SERVED: &str = "the metric's provider is not served";
+
 /// Names the provider of a metric that this build does not serve, if that is so.
 #[must_use]
 pub fn unserved(metric: &Metric) -> Option<&'static str> {
@@ -103,8 +107,7 @@ pub(crate) fn fault(provider: &MetricProvider) -> Option<(&'static str, String)>
 
 /// Whether a provider measures a vector of samples, which is empty where nothing was measured.
 pub(crate) fn yields_samples(provider: &MetricProvider) -> bool {
-    let of_plugin = |known: &Plugin| provider.plugin.contains_key(known.name);
-    provider.prometheus.is_some() || PLUGINS.iter().any(of_plugin)
+    Provider::of(provider).is_some_and(Provider::yields_samples)
 }
 
 /// An answer, unless it is too long to be read.
@@ -134,36 +137,22 @@ pub(crate) struct Setting<'a> {
 /// Fails when the metric's settings do not make a request; the text names the setting.
 pub(crate) fn request(metric: &Metric, setting: &Setting<'_>) -> Result<Request, String> {
     let Setting { defaults, accounts, namespace, now } = *setting;
-    let provider = &metric.provider;
-    if let Some(query) = &provider.prometheus {
-        return prometheus::request(query, defaults, now).map(prometheus::Query::into_request);
-    } else if let Some(config) = provider.plugin.get(external::PLUGIN.name) {
-        return external::path(config, namespace).map(Request::Cluster);
-    }
-    let call = if let Some(web) = &provider.web {
-        web::request(web)
-    } else if let Some(query) = &provider.datadog {
-        datadog::request(query, accounts, now)
-    } else if let Some(query) = &provider.new_relic {
-        new_relic::request(query, accounts)
-    } else if let Some(query) = &provider.cloud_watch {
-        cloud_watch::request(query, accounts, now)
-    } else if let Some(query) = &provider.graphite {
-        graphite::request(query)
-    } else if let Some(query) = &provider.influxdb {
-        influxdb::request(query, accounts)
-    } else if let Some(query) = &provider.wavefront {
-        wavefront::request(query, accounts, now)
-    } else if let Some(query) = &provider.skywalking {
-        skywalking::request(query, now)
-    } else if let Some(config) = provider.plugin.get(dynatrace::PLUGIN.name) {
-        dynatrace::request(config, accounts, now)
-    } else if let Some(config) = provider.plugin.get(splunk::PLUGIN.name) {
-        splunk::request(config, accounts, now)
-    } else if let Some(config) = provider.plugin.get(google::PLUGIN.name) {
-        google::request(config, accounts)
-    } else {
-        Err("the metric's provider is not served".to_owned())
+    let call = match Provider::of(&metric.provider).ok_or(NOT_SERVED)? {
+        Provider::Prometheus(query) => {
+            return prometheus::request(query, defaults, now).map(prometheus::Query::into_request);
+        }
+        Provider::External(config) => return external::path(config, namespace).map(Request::Cluster),
+        Provider::Web(web) => web::request(web),
+        Provider::Datadog(query) => datadog::request(query, accounts, now),
+        Provider::NewRelic(query) => new_relic::request(query, accounts),
+        Provider::CloudWatch(query) => cloud_watch::request(query, accounts, now),
+        Provider::Graphite(query) => graphite::request(query),
+        Provider::Influxdb(query) => influxdb::request(query, accounts),
+        Provider::Wavefront(query) => wavefront::request(query, accounts, now),
+        Provider::SkyWalking(query) => skywalking::request(query, now),
+        Provider::Dynatrace(config) => dynatrace::request(config, accounts, now),
+        Provider::Google(config) => google::request(config, accounts),
+        Provider::Splunk(config) => splunk::request(config, accounts, now),
     };
     call.map(Request::Http)
 }
@@ -173,37 +162,24 @@ pub(crate) fn request(metric: &Metric, setting: &Setting<'_>) -> Result<Request,
 /// # Errors
 /// Fails with the server's own words when it reports an error, and when the answer is not one of the provider's.
 pub(crate) fn value(metric: &Metric, response: &Response, asked: Timestamp) -> Result<Measured, String> {
-    let provider = &metric.provider;
-    if provider.prometheus.is_some() {
-        return prometheus::value(response);
+    let provider = Provider::of(&metric.provider).ok_or(NOT_SERVED)?;
+    if !matches!(provider, Provider::Prometheus(_)) {
+        short(response)?;
     }
-    short(response)?;
-    if let Some(web) = &provider.web {
-        web::value(web, response)
-    } else if let Some(query) = &provider.datadog {
-        datadog::value(query, response)
-    } else if provider.new_relic.is_some() {
-        new_relic::value(response)
-    } else if provider.cloud_watch.is_some() {
-        cloud_watch::value(response)
-    } else if provider.graphite.is_some() {
-        graphite::value(response)
-    } else if provider.influxdb.is_some() {
-        influxdb::value(response)
-    } else if provider.wavefront.is_some() {
-        wavefront::value(response, asked)
-    } else if provider.skywalking.is_some() {
-        skywalking::value(response)
-    } else if provider.plugin.contains_key(external::PLUGIN.name) {
-        external::value(response)
-    } else if provider.plugin.contains_key(dynatrace::PLUGIN.name) {
-        dynatrace::value(response)
-    } else if provider.plugin.contains_key(splunk::PLUGIN.name) {
-        splunk::value(response)
-    } else if provider.plugin.contains_key(google::PLUGIN.name) {
-        google::value(response)
-    } else {
-        Err("the metric's provider is not served".to_owned())
+    match provider {
+        Provider::Prometheus(_) => prometheus::value(response),
+        Provider::Web(web) => web::value(web, response),
+        Provider::Datadog(query) => datadog::value(query, response),
+        Provider::NewRelic(_) => new_relic::value(response),
+        Provider::CloudWatch(_) => cloud_watch::value(response),
+        Provider::Graphite(_) => graphite::value(response),
+        Provider::Influxdb(_) => influxdb::value(response),
+        Provider::Wavefront(_) => wavefront::value(response, asked),
+        Provider::SkyWalking(_) => skywalking::value(response),
+        Provider::Dynatrace(_) => dynatrace::value(response),
+        Provider::External(_) => external::value(response),
+        Provider::Google(_) => google::value(response),
+        Provider::Splunk(_) => splunk::value(response),
     }
 }
 

@@ -9,8 +9,9 @@ use std::fmt;
 use tidegate_api::analysis::Metric;
 
 use super::flagger::Plugin;
+use super::provider::Provider;
 use super::sent::Sent;
-use super::{PLUGINS, cloud_watch, datadog, dynatrace, google, influxdb, new_relic, splunk, wavefront};
+use super::{cloud_watch, datadog, dynatrace, external, google, influxdb, new_relic, splunk, wavefront};
 
 /// Keys whose values no message may hold: those that a provider signs in with. Whoever names another Secret gets none of
 /// its values into a message, so none is hidden there either: stars would tell who guessed one.
@@ -121,20 +122,21 @@ impl Accounts {
 /// The accounts that a metric's provider may sign in with.
 #[must_use]
 pub fn accounts(metric: &Metric) -> Vec<Account> {
-    let provider = &metric.provider;
-    if let Some(query) = &provider.datadog {
-        datadog::accounts(query)
-    } else if let Some(query) = &provider.new_relic {
-        vec![new_relic::account(query)]
-    } else if let Some(query) = &provider.influxdb {
-        vec![influxdb::account(query)]
-    } else if provider.wavefront.is_some() {
-        vec![wavefront::account()]
-    } else if provider.cloud_watch.is_some() {
-        vec![cloud_watch::ENVIRONMENT]
-    } else {
-        let named = |plugin: &Plugin| plugin.account(provider.plugin.get(plugin.name)?);
-        PLUGINS.iter().find_map(named).into_iter().collect()
+    let Some(provider) = Provider::of(&metric.provider) else { return Vec::new() };
+    let of_plugin = |plugin: &Plugin, config| plugin.account(config).into_iter().collect();
+    match provider {
+        Provider::Datadog(query) => datadog::accounts(query),
+        Provider::NewRelic(query) => vec![new_relic::account(query)],
+        Provider::Influxdb(query) => vec![influxdb::account(query)],
+        Provider::Wavefront(_) => vec![wavefront::account()],
+        Provider::CloudWatch(_) => vec![cloud_watch::ENVIRONMENT],
+        Provider::Dynatrace(config) => of_plugin(&dynatrace::PLUGIN, config),
+        Provider::External(config) => of_plugin(&external::PLUGIN, config),
+        Provider::Google(config) => of_plugin(&google::PLUGIN, config),
+        Provider::Splunk(config) => of_plugin(&splunk::PLUGIN, config),
+        Provider::Prometheus(_) | Provider::Web(_) | Provider::Graphite(_) | Provider::SkyWalking(_) => {
+            Vec::new()
+        }
     }
 }
 
