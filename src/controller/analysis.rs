@@ -18,7 +18,7 @@ use tidegate_engine::analysis::{
     MeasureRequest, Outcome, RunPlan, RunWorld, Secrets, accounts, needs, plan, record,
 };
 use tidegate_engine::fence::{Fence, Verdict};
-use tidegate_engine::metric::{Accounts, Answer, Defaults, Request, job};
+use tidegate_engine::metric::{Accounts, Answer, Defaults, Request, Sent, job};
 use tidegate_engine::plan::Notice;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -142,7 +142,9 @@ impl Runs {
             self.delete(key, &world.run, memory).await?;
             return Ok(Next::Idle);
         }
-        let (outcomes, unanswered) = self.fetch(&plan.requests).await;
+        let mut sent = Sent::default();
+        let (outcomes, unanswered) = self.fetch(&plan.requests, &mut sent).await;
+        world.accounts.were_sent(sent);
         for attempt in 1.. {
             if !outcomes.is_empty() {
                 plan = record(&world, &outcomes, Timestamp::now());
@@ -185,22 +187,33 @@ impl Runs {
         Ok(secrets)
     }
 
-    /// Makes requests, and says which of the API server's answers is missing: that is no verdict on anything.
-    async fn fetch(&self, requests: &[MeasureRequest]) -> (Vec<Outcome>, Option<Failed>) {
+    /// Makes requests, and says which of the API server's answers is missing: that is no verdict on anything. What the
+    /// requests were signed in with is added to `sent`.
+    async fn fetch(&self, requests: &[MeasureRequest], sent: &mut Sent) -> (Vec<Outcome>, Option<Failed>) {
         let fetch = |MeasureRequest { metric, request }: MeasureRequest| async move {
+            let mut sent = Sent::default();
             let answer = match &request {
-                Request::Prometheus(query) => self.fetcher.prometheus(query).await.map(Answer::Server),
-                Request::Http(call) => self.fetcher.http(call).await.map(Answer::Server),
+                Request::Prometheus(query) => {
+                    self.fetcher.prometheus(query, &mut sent).await.map(Answer::Server)
+                }
+                Request::Http(call) => self.fetcher.http(call, &mut sent).await.map(Answer::Server),
                 Request::Cluster(path) => cluster_metrics::read(&self.client, path).await.map(Answer::Server),
                 Request::Job(request) => self.jobs.ask(request).await?.map(Answer::Job),
             };
-            Ok::<Outcome, Failed>(Outcome { metric, answer })
+            Ok::<_, Failed>((Outcome { metric, answer }, sent))
         };
-        let answers: Vec<Result<Outcome, Failed>> =
+        let answers: Vec<Result<(Outcome, Sent), Failed>> =
             stream::iter(requests.to_vec()).map(fetch).buffer_unordered(FETCHES).collect().await;
-        let mut unanswered = None;
-        let keep = |answer: Result<Outcome, Failed>| answer.map_err(|failed| unanswered = Some(failed)).ok();
-        let outcomes = answers.into_iter().filter_map(keep).collect();
+        let (mut outcomes, mut unanswered) = (Vec::new(), None);
+        for answer in answers {
+            match answer {
+                Ok((outcome, with)) => {
+                    outcomes.push(outcome);
+                    sent.extend(with);
+                }
+                Err(failed) => unanswered = Some(failed),
+            }
+        }
         (outcomes, unanswered)
     }
 
@@ -311,6 +324,8 @@ fn failed(doing: String, source: kube::Error) -> Failed {
     Failed { doing, class: Class::of(&source), source, taken: None }
 }
 
+#[cfg(test)]
+mod echo_tests;
 #[cfg(test)]
 mod providers_tests;
 #[cfg(test)]

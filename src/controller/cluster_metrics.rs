@@ -8,11 +8,10 @@ use http_body_util::{BodyExt as _, Limited};
 use kube::Client;
 use kube::client::Body;
 use tidegate_engine::metric::Response;
+use tidegate_engine::metric::http::Call;
 
 use crate::failure::chain;
 
-/// Bytes of a body that are read.
-const MOST_BYTES: usize = 8 << 20;
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Reads a path.
@@ -29,7 +28,7 @@ async fn ask(client: &Client, path: &str) -> Result<Response, String> {
     let request = request.map_err(|error| format!("the path of the metric is none: {error}"))?;
     let answer = client.send(request).await.map_err(|error| chain(&error))?;
     let status = answer.status().as_u16();
-    let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await;
+    let body = Limited::new(answer.into_body(), Call::MOST_BYTES).collect().await;
     let body = body.map_err(|error| format!("the answer of the API server cannot be read: {error}"))?;
     Ok(Response { status, body: body.to_bytes().to_vec(), retry_after_seconds: None })
 }

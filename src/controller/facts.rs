@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{Selector, SelectorExt};
 use serde_json::Value;
-use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec};
+use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate};
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::tolerant;
+use tidegate_engine::analysis::Template;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::trouble::Trouble;
 use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
@@ -371,10 +372,10 @@ impl Facts for Experiment {
 }
 
 /// Templates of both scopes have the same spec.
-impl Facts for AnalysisTemplateSpec {
+impl Facts for Template {
     fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
         let decoded = tolerant::decode::<AnalysisTemplate>(object);
-        decoded.map(|(template, _)| template.spec).map_err(|error| error.to_string())
+        decoded.map(|(template, _)| template.into()).map_err(|error| error.to_string())
     }
 
     fn differs(&self, old: &Self) -> bool {

@@ -21,15 +21,13 @@ use jiff::Timestamp;
 use prometheus_http_query::Client as Prometheus;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, ClientBuilder};
-use tidegate_engine::metric::Response;
 use tidegate_engine::metric::http::{self, Call, Method};
 use tidegate_engine::metric::prometheus::Query;
+use tidegate_engine::metric::{Response, Sent};
 
 use crate::aws::Aws;
 use crate::google::Google;
 
-/// Bytes of a body that are read: ten thousand samples with all their labels fit in.
-const MOST_BYTES: usize = 8 << 20;
 /// A query longer than this goes in a body: proxies cut off long addresses.
 const LONGEST_IN_ADDRESS: usize = 2000;
 /// The longest that any request may take, whatever its metric says: a slow server must not fill every place.
@@ -60,25 +58,25 @@ impl Fetcher {
         Self { aws: Aws::of_process(), google: Google::of_process(), ..Self::default() }
     }
 
-    /// Asks a Prometheus.
+    /// Asks a Prometheus; what the request is signed in with is added to `sent`, whatever comes of it.
     ///
     /// # Errors
     /// Fails with the reason when there is no answer: the server cannot be reached, is too slow or says too much.
-    pub(crate) async fn prometheus(&self, query: &Query) -> Result<Response, String> {
-        within(query.timeout_seconds, &told(query), self.query(query)).await
+    pub(crate) async fn prometheus(&self, query: &Query, sent: &mut Sent) -> Result<Response, String> {
+        within(query.timeout_seconds, &told(query), self.query(query, sent)).await
     }
 
     /// Makes a call to any server.
     ///
     /// # Errors
     /// Fails as [`Fetcher::prometheus`] does. The reason names the server and nothing else of the call.
-    pub(crate) async fn http(&self, call: &Call) -> Result<Response, String> {
-        within(call.timeout_seconds, call.server(), self.call(call)).await
+    pub(crate) async fn http(&self, call: &Call, sent: &mut Sent) -> Result<Response, String> {
+        within(call.timeout_seconds, call.server(), self.call(call, sent)).await
     }
 
-    async fn call(&self, call: &Call) -> Result<Response, String> {
-        let signature = self.signature(call).await?;
-        let headers = self.headers(&call.headers, &call.login, call.insecure).await?;
+    async fn call(&self, call: &Call, sent: &mut Sent) -> Result<Response, String> {
+        let signature = self.signature(call, sent).await?;
+        let headers = self.headers(&call.headers, &call.login, call.insecure, sent).await?;
         self.dispatch(call, headers, &signature).await
     }
 
@@ -115,9 +113,9 @@ impl Fetcher {
         dispatch(client, call, headers).await
     }
 
-    async fn query(&self, query: &Query) -> Result<Response, String> {
+    async fn query(&self, query: &Query, sent: &mut Sent) -> Result<Response, String> {
         let client = self.client(&query.address, query.insecure)?;
-        let headers = self.headers(&query.headers, &query.login, query.insecure).await?;
+        let headers = self.headers(&query.headers, &query.login, query.insecure, sent).await?;
         let prometheus = Prometheus::from(client.clone(), &query.address)
             .map_err(|error| format!("{} has no address that is a URL: {}", told(query), root(&error)))?;
         let long = query.query.len() > LONGEST_IN_ADDRESS;
@@ -138,7 +136,7 @@ impl Fetcher {
                 if long { builder.post_raw().await } else { builder.get_raw().await }
             }
         };
-        read(&told(query), answer).await
+        read(&told(query), answer, Query::MOST_BYTES).await
     }
 
     fn direct(&self) -> Result<&Client, String> {
@@ -190,7 +188,7 @@ async fn dispatch(client: &Client, call: &Call, headers: HeaderMap) -> Result<Re
     if let Some(body) = &call.body {
         request = request.body(body.clone());
     }
-    read(call.server(), request.send().await).await
+    read(call.server(), request.send().await, Call::MOST_BYTES).await
 }
 
 /// What may be told of a query: a user or a path in the address may hold secrets.
@@ -202,11 +200,12 @@ fn told(query: &Query) -> String {
 async fn read<E: Error + 'static>(
     server: &str,
     answer: Result<reqwest::Response, E>,
+    most: usize,
 ) -> Result<Response, String> {
     let unreachable = |error: &(dyn Error + 'static)| format!("{server} cannot be reached: {}", root(error));
-    bounded(answer.map_err(|error| unreachable(&error))?).await.map_err(|error| match error {
+    bounded(answer.map_err(|error| unreachable(&error))?, most).await.map_err(|error| match error {
         Body::Broken(error) => unreachable(&error),
-        Body::TooLong => format!("{server} answered more than {MOST_BYTES} bytes"),
+        Body::TooLong => format!("{server} answered more than {most} bytes: ask for less"),
     })
 }
 
@@ -216,13 +215,13 @@ enum Body {
     TooLong,
 }
 
-/// Reads a body as long as it may be.
-async fn bounded(mut answer: reqwest::Response) -> Result<Response, Body> {
+/// Reads a body, and no more of it than may be.
+async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Response, Body> {
     let status = answer.status().as_u16();
     let retry_after_seconds = retry::after(answer.headers(), Timestamp::now());
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(Body::Broken)? {
-        if body.len() + chunk.len() > MOST_BYTES {
+        if body.len() + chunk.len() > most {
             return Err(Body::TooLong);
         }
         body.extend_from_slice(&chunk);
@@ -298,7 +297,7 @@ mod tests {
     }
 
     async fn fetch(query: Query) -> Result<Response, String> {
-        Fetcher::default().prometheus(&query).await
+        Fetcher::default().prometheus(&query, &mut Sent::default()).await
     }
 
     #[tokio::test]
@@ -344,7 +343,7 @@ mod tests {
     async fn calls_reach_the_server_as_described() {
         let (address, mut asked) = server(b"0.97".to_vec()).await;
         let fetcher = Fetcher::default();
-        let answer = fetcher.http(&call(address)).await;
+        let answer = fetcher.http(&call(address), &mut Sent::default()).await;
         assert_eq!(answer, Ok(Response { status: 200, body: b"0.97".to_vec(), retry_after_seconds: None }));
         assert_eq!(asked.recv().await.unwrap(), "GET /ratio?token=hush - - ");
         let login = Login::OAuth2 {
@@ -358,7 +357,10 @@ mod tests {
         for method in [Method::Post, Method::Put] {
             let login = login.clone();
             let (headers, body) = (headers.clone(), body.clone());
-            fetcher.http(&Call { method, login, headers, body, ..call(address) }).await.unwrap();
+            fetcher
+                .http(&Call { method, login, headers, body, ..call(address) }, &mut Sent::default())
+                .await
+                .unwrap();
             let token = "POST /token Basic aWQ6aHVzaA== - grant_type=client_credentials";
             assert_eq!(asked.recv().await.unwrap(), token);
             let verb = if method == Method::Post { "POST" } else { "PUT" };
@@ -369,13 +371,13 @@ mod tests {
 
     #[tokio::test]
     async fn calls_that_fail_tell_the_server_and_nothing_else() {
-        let (address, _asked) = server(vec![b' '; MOST_BYTES + 1]).await;
-        let error = Fetcher::default().http(&call(address)).await.unwrap_err();
-        assert_eq!(error, format!("http://{address} answered more than 8388608 bytes"));
+        let (address, _asked) = server(vec![b' '; Call::MOST_BYTES + 1]).await;
+        let error = Fetcher::default().http(&call(address), &mut Sent::default()).await.unwrap_err();
+        assert_eq!(error, format!("http://{address} answered more than 1048576 bytes: ask for less"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = Fetcher::default().http(&call(address)).await.unwrap_err();
+        let error = Fetcher::default().http(&call(address), &mut Sent::default()).await.unwrap_err();
         assert!(
             error.starts_with(&format!("http://{address} cannot be reached: Connection refused")),
             "{error}"
@@ -388,26 +390,37 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let error =
-            Fetcher::default().http(&Call { timeout_seconds: 10, ..call(address) }).await.unwrap_err();
+        let error = Fetcher::default()
+            .http(&Call { timeout_seconds: 10, ..call(address) }, &mut Sent::default())
+            .await
+            .unwrap_err();
         assert_eq!(error, format!("http://{address} gave no answer within 10s"));
     }
 
     #[tokio::test]
     async fn requests_to_aws_are_signed_as_they_are_sent() {
         let (address, mut asked) = server(b"{}".to_vec()).await;
-        let settings = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+        let settings = [
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "hush"),
+            ("AWS_SESSION_TOKEN", "session"),
+        ];
         let fetcher = Fetcher { aws: Aws::with(&settings), ..Fetcher::default() };
         let login = Login::Aws(Signing { region: "r".into(), service: "aps", ..Signing::default() });
         let form = ("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned());
         let body = Some("query=up".to_owned());
         let signed = Call { method: Method::Post, login, headers: vec![form], body, ..call(address) };
-        fetcher.http(&signed).await.unwrap();
+        let mut sent = Sent::default();
+        fetcher.http(&signed, &mut sent).await.unwrap();
         let seen = asked.recv().await.unwrap();
+        let mut known = Sent::default();
+        known.add("session");
+        known.add(seen.split_once("hush ").unwrap().1.strip_suffix(" - query=up").unwrap());
+        assert_eq!(sent, known, "nobody tells the token of the session, nor the signature");
         let wanted = "POST /ratio?token=hush AWS4-HMAC-SHA256 Credential=key/";
         assert!(seen.starts_with(wanted) && seen.ends_with("- query=up"), "{seen}");
         assert!(
-            seen.contains("/r/aps/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature="),
+            seen.contains("/r/aps/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature="),
             "{seen}"
         );
     }
@@ -429,7 +442,7 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_are_bounded() {
-        let (address, _asked) = server(vec![b' '; MOST_BYTES + 1]).await;
+        let (address, _asked) = server(vec![b' '; Query::MOST_BYTES + 1]).await;
         let error = fetch(query(address, "up")).await.unwrap_err();
         assert!(error.contains("more than 8388608 bytes"), "{error}");
     }

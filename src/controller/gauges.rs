@@ -185,7 +185,7 @@ impl Gauges {
         let stores = &self.scene.stores;
         for (key, template) in stores.templates.all().into_iter().chain(stores.cluster_templates.all()) {
             info.push((named(&key), 1.0));
-            for metric in &template.metrics {
+            for metric in &template.spec.metrics {
                 let mut labels = named(&key);
                 labels.extend([("type", provider(metric).to_owned()), ("metric", metric.name.clone())]);
                 metrics.push((labels, 1.0));
@@ -447,8 +447,8 @@ mod tests {
     use prometheus_client::encoding::text::encode;
     use prometheus_client::registry::Registry;
     use serde_json::json;
-    use tidegate_api::analysis::AnalysisTemplateSpec;
     use tidegate_api::experiment::Experiment;
+    use tidegate_engine::analysis::Template;
     use tidegate_engine::fence::Seen;
 
     use super::*;
@@ -540,7 +540,7 @@ mod tests {
         let object =
             json!({"spec": {"metrics": [{"name": "errors", "provider": {"web": {"url": "http://x"}}}]}});
         let seen = Seen { version: "4".to_owned(), uid: "t".to_owned() };
-        let template = AnalysisTemplateSpec::keep(object, None).unwrap();
+        let template = Template::keep(object, None).unwrap();
         scene.stores.templates.apply(Key::new("ns", "errors"), seen, template);
         shows(
             scene,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use tidegate_api::analysis::AnalysisTemplateSpec;
+use tidegate_engine::analysis::Template;
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::trouble::{Troubles, bounded};
@@ -204,10 +204,7 @@ pub(crate) fn controls(uid: Option<&str>, metadata: &ObjectMeta) -> bool {
 }
 
 /// The AnalysisTemplates of a namespace, and those of the cluster.
-pub(crate) fn templates(
-    stores: &Stores,
-    namespace: &str,
-) -> BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>> {
+pub(crate) fn templates(stores: &Stores, namespace: &str) -> BTreeMap<TemplateKey, Arc<Template>> {
     let mut templates = BTreeMap::new();
     stores.templates.visit(namespace, |name, template| {
         templates.insert(TemplateKey { cluster: false, name: name.to_owned() }, template.clone());

@@ -16,8 +16,9 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_stream};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
-use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
+use tidegate_engine::analysis::Template;
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::workload::WorkloadKind;
@@ -58,8 +59,8 @@ pub(crate) struct Stores {
     pub(crate) openshift_routes: Optional,
     pub(crate) runs: Store<AnalysisRun>,
     pub(crate) experiments: Store<Experiment>,
-    pub(crate) templates: Store<AnalysisTemplateSpec>,
-    pub(crate) cluster_templates: Store<AnalysisTemplateSpec>,
+    pub(crate) templates: Store<Template>,
+    pub(crate) cluster_templates: Store<Template>,
     pub(crate) workloads: Workloads,
     /// Jobs of analyses, as far as anybody has any.
     pub(crate) jobs: Followed<JobFacts>,
@@ -553,7 +554,7 @@ fn wake_experiments(scene: &Scene, namespace: &str, concerned: impl Fn(&str, &Ex
 }
 
 /// A template may be included by another one, so it concerns every Rollout and every Experiment with an analysis.
-fn wake_by_template(scene: &Scene, change: &Change<AnalysisTemplateSpec>) {
+fn wake_by_template(scene: &Scene, change: &Change<Template>) {
     let cluster_wide = change.key.namespace.is_empty();
     scene.stores.experiments.visit_all(|namespace, name, experiment| {
         if (cluster_wide || namespace == change.key.namespace) && !experiment.spec.analyses.is_empty() {

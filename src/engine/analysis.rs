@@ -6,18 +6,21 @@
 mod args;
 mod assess;
 mod build;
+mod caution;
 mod check;
 mod condition;
 mod expression;
 mod functions;
 mod limits;
 mod measure;
+mod missing;
 mod redact;
 mod replay;
 mod resolve;
 mod run;
 mod schedule;
 mod template;
+mod terms;
 
 pub use args::{Secrets, rollout_args};
 pub(crate) use args::{check_arguments, fill_tags};
@@ -25,18 +28,22 @@ pub(crate) use assess::was_cut_short;
 pub use build::{
     ExperimentRunRequest, RunKind, RunRequest, new_experiment_run, new_run, run_of, semantically_equal,
 };
+pub use caution::template_cautions;
 pub use check::template_faults;
 pub(crate) use condition::evaluate_time;
 pub(crate) use limits::is_counted;
 pub use replay::{Again, Replayed, replay};
 pub(crate) use resolve::metrics_of;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, accounts, needs, plan, record};
+pub use template::Template;
 pub(crate) use template::flatten;
 
 #[cfg(test)]
 mod job_tests;
 #[cfg(test)]
 mod judge_tests;
+#[cfg(test)]
+mod missing_tests;
 #[cfg(test)]
 mod provider_tests;
 #[cfg(test)]

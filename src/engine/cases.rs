@@ -11,6 +11,7 @@ use std::sync::Arc;
 use json_patch::merge;
 use serde::Deserialize;
 use serde_json::Value;
+use tidegate_api::analysis::AnalysisTemplate;
 use tidegate_api::rollout::Rollout;
 
 use crate::lint::lint;
@@ -89,7 +90,7 @@ pub(crate) fn world(path: &Path) -> World {
     let decode = |object: &Value| serde_json::from_value(object.clone()).unwrap();
     let templates = of_kind("AnalysisTemplate").map(|object| {
         let key = TemplateKey { cluster: false, name: name(object) };
-        (key, Arc::new(serde_json::from_value(object["spec"].clone()).unwrap()))
+        (key, Arc::new(serde_json::from_value::<AnalysisTemplate>(object.clone()).unwrap().into()))
     });
     let home = rollout.metadata.namespace.clone();
     let route = |object: &Value| {

@@ -22,6 +22,8 @@ pub mod kayenta;
 mod measured;
 mod new_relic;
 pub mod prometheus;
+mod provider;
+mod sent;
 mod shown;
 mod skywalking;
 mod splunk;
@@ -37,6 +39,8 @@ use tidegate_api::analysis::{AnalysisRun, Metric, MetricProvider};
 pub use account::{Account, Accounts, accounts};
 use flagger::Plugin;
 pub use measured::{Measured, MetricValue};
+use provider::Provider;
+pub use sent::Sent;
 pub(crate) use wait::{LONGEST_WAIT, wait};
 
 /// One request for a metric. Whoever makes it has no choice left.
@@ -82,6 +86,8 @@ pub struct Defaults {
 /// The plugins of metrics that the controller itself is, besides the judge.
 const PLUGINS: [Plugin; 4] = [dynatrace::PLUGIN, external::PLUGIN, google::PLUGIN, splunk::PLUGIN];
 
+const NOT_SERVED: &str = "the metric's provider is not served";
+
 /// Names the provider of a metric that this build does not serve, if that is so.
 #[must_use]
 pub fn unserved(metric: &Metric) -> Option<&'static str> {
@@ -99,18 +105,20 @@ pub(crate) fn fault(provider: &MetricProvider) -> Option<(&'static str, String)>
     PLUGINS.iter().find_map(plugin).or_else(datadog).or_else(skywalking)
 }
 
-/// Bytes of an answer that is read; much of what JSON says in two bytes takes thirty here. Prometheus may answer more.
-const MOST_BYTES: usize = 1 << 20;
+/// Whether a provider measures a vector of samples, which is empty where nothing was measured.
+pub(crate) fn yields_samples(provider: &MetricProvider) -> bool {
+    Provider::of(provider).is_some_and(Provider::yields_samples)
+}
 
 /// An answer, unless it is too long to be read.
 ///
 /// # Errors
 /// Says that it is.
 pub(crate) fn short(response: &Response) -> Result<&Response, String> {
-    let is_short = response.body.len() <= MOST_BYTES;
+    let is_short = response.body.len() <= http::Call::MOST_BYTES;
     is_short
         .then_some(response)
-        .ok_or_else(|| format!("the answer has more than {MOST_BYTES} bytes: ask for less"))
+        .ok_or_else(|| format!("the answer has more than {} bytes: ask for less", http::Call::MOST_BYTES))
 }
 
 /// What a provider may know beside the metric.
@@ -129,36 +137,22 @@ pub(crate) struct Setting<'a> {
 /// Fails when the metric's settings do not make a request; the text names the setting.
 pub(crate) fn request(metric: &Metric, setting: &Setting<'_>) -> Result<Request, String> {
     let Setting { defaults, accounts, namespace, now } = *setting;
-    let provider = &metric.provider;
-    if let Some(query) = &provider.prometheus {
-        return prometheus::request(query, defaults, now).map(prometheus::Query::into_request);
-    } else if let Some(config) = provider.plugin.get(external::PLUGIN.name) {
-        return external::path(config, namespace).map(Request::Cluster);
-    }
-    let call = if let Some(web) = &provider.web {
-        web::request(web)
-    } else if let Some(query) = &provider.datadog {
-        datadog::request(query, accounts, now)
-    } else if let Some(query) = &provider.new_relic {
-        new_relic::request(query, accounts)
-    } else if let Some(query) = &provider.cloud_watch {
-        cloud_watch::request(query, accounts, now)
-    } else if let Some(query) = &provider.graphite {
-        graphite::request(query)
-    } else if let Some(query) = &provider.influxdb {
-        influxdb::request(query, accounts)
-    } else if let Some(query) = &provider.wavefront {
-        wavefront::request(query, accounts, now)
-    } else if let Some(query) = &provider.skywalking {
-        skywalking::request(query, now)
-    } else if let Some(config) = provider.plugin.get(dynatrace::PLUGIN.name) {
-        dynatrace::request(config, accounts, now)
-    } else if let Some(config) = provider.plugin.get(splunk::PLUGIN.name) {
-        splunk::request(config, accounts, now)
-    } else if let Some(config) = provider.plugin.get(google::PLUGIN.name) {
-        google::request(config, accounts)
-    } else {
-        Err("the metric's provider is not served".to_owned())
+    let call = match Provider::of(&metric.provider).ok_or(NOT_SERVED)? {
+        Provider::Prometheus(query) => {
+            return prometheus::request(query, defaults, now).map(prometheus::Query::into_request);
+        }
+        Provider::External(config) => return external::path(config, namespace).map(Request::Cluster),
+        Provider::Web(web) => web::request(web),
+        Provider::Datadog(query) => datadog::request(query, accounts, now),
+        Provider::NewRelic(query) => new_relic::request(query, accounts),
+        Provider::CloudWatch(query) => cloud_watch::request(query, accounts, now),
+        Provider::Graphite(query) => graphite::request(query),
+        Provider::Influxdb(query) => influxdb::request(query, accounts),
+        Provider::Wavefront(query) => wavefront::request(query, accounts, now),
+        Provider::SkyWalking(query) => skywalking::request(query, now),
+        Provider::Dynatrace(config) => dynatrace::request(config, accounts, now),
+        Provider::Google(config) => google::request(config, accounts),
+        Provider::Splunk(config) => splunk::request(config, accounts, now),
     };
     call.map(Request::Http)
 }
@@ -168,37 +162,24 @@ pub(crate) fn request(metric: &Metric, setting: &Setting<'_>) -> Result<Request,
 /// # Errors
 /// Fails with the server's own words when it reports an error, and when the answer is not one of the provider's.
 pub(crate) fn value(metric: &Metric, response: &Response, asked: Timestamp) -> Result<Measured, String> {
-    let provider = &metric.provider;
-    if provider.prometheus.is_some() {
-        return prometheus::value(response);
+    let provider = Provider::of(&metric.provider).ok_or(NOT_SERVED)?;
+    if !matches!(provider, Provider::Prometheus(_)) {
+        short(response)?;
     }
-    short(response)?;
-    if let Some(web) = &provider.web {
-        web::value(web, response)
-    } else if let Some(query) = &provider.datadog {
-        datadog::value(query, response)
-    } else if provider.new_relic.is_some() {
-        new_relic::value(response)
-    } else if provider.cloud_watch.is_some() {
-        cloud_watch::value(response)
-    } else if provider.graphite.is_some() {
-        graphite::value(response)
-    } else if provider.influxdb.is_some() {
-        influxdb::value(response)
-    } else if provider.wavefront.is_some() {
-        wavefront::value(response, asked)
-    } else if provider.skywalking.is_some() {
-        skywalking::value(response)
-    } else if provider.plugin.contains_key(external::PLUGIN.name) {
-        external::value(response)
-    } else if provider.plugin.contains_key(dynatrace::PLUGIN.name) {
-        dynatrace::value(response)
-    } else if provider.plugin.contains_key(splunk::PLUGIN.name) {
-        splunk::value(response)
-    } else if provider.plugin.contains_key(google::PLUGIN.name) {
-        google::value(response)
-    } else {
-        Err("the metric's provider is not served".to_owned())
+    match provider {
+        Provider::Prometheus(_) => prometheus::value(response),
+        Provider::Web(web) => web::value(web, response),
+        Provider::Datadog(query) => datadog::value(query, response),
+        Provider::NewRelic(_) => new_relic::value(response),
+        Provider::CloudWatch(_) => cloud_watch::value(response),
+        Provider::Graphite(_) => graphite::value(response),
+        Provider::Influxdb(_) => influxdb::value(response),
+        Provider::Wavefront(_) => wavefront::value(response, asked),
+        Provider::SkyWalking(_) => skywalking::value(response),
+        Provider::Dynatrace(_) => dynatrace::value(response),
+        Provider::External(_) => external::value(response),
+        Provider::Google(_) => google::value(response),
+        Provider::Splunk(_) => splunk::value(response),
     }
 }
 
@@ -268,7 +249,8 @@ mod tests {
 
     #[test]
     fn long_answers_are_refused_but_for_prometheus() {
-        let response = Response { status: 200, body: vec![b' '; MOST_BYTES + 1], retry_after_seconds: None };
+        let response =
+            Response { status: 200, body: vec![b' '; http::Call::MOST_BYTES + 1], retry_after_seconds: None };
         let told = |provider: &str| value(&metric(&json!({provider: {}})), &response, Timestamp::UNIX_EPOCH);
         assert_eq!(told("web"), Err("the answer has more than 1048576 bytes: ask for less".to_owned()));
         assert!(told("prometheus").unwrap_err().contains("did not answer JSON"));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_api::analysis::AnalysisTemplateSpec;
+use tidegate_engine::analysis::Template;
 use tidegate_engine::fence::{Fence, Verdict};
 use tidegate_engine::plan::{Because, Plan, Reference, Write};
 use tidegate_engine::rollout::world::{Experiments, Pod, Set, TemplateKey, World};
@@ -44,7 +45,7 @@ pub(crate) struct Controller {
     pub(crate) fence: Fence,
     /// When the next round is due, in milliseconds.
     pub(crate) due: Option<i64>,
-    pub(crate) templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    pub(crate) templates: BTreeMap<TemplateKey, Arc<Template>>,
     /// What it remembers of each Experiment.
     pub(crate) desks: BTreeMap<String, Desk>,
     /// Whether aborted content is held.
@@ -54,7 +55,7 @@ pub(crate) struct Controller {
 impl Controller {
     pub(crate) fn new(template: AnalysisTemplateSpec, holds: bool) -> Self {
         let key = TemplateKey { cluster: false, name: TEMPLATE.to_owned() };
-        Self { templates: BTreeMap::from([(key, Arc::new(template))]), holds, ..Self::default() }
+        Self { templates: BTreeMap::from([(key, Arc::new(template.into()))]), holds, ..Self::default() }
     }
 
     /// Whether the caches have all of our own writes; asks the API server where they cannot tell.

@@ -14,7 +14,7 @@ pub enum FieldErrorKind {
     NotSupported,
     Forbidden,
     Internal,
-    /// An error without a kind: what a workload reference cannot be resolved for.
+    /// Nothing of these: why a workload reference cannot be resolved, or a warning.
     Unresolved,
 }
 

@@ -78,7 +78,10 @@ async fn measured(address: &str, world: &RunWorld) -> (String, String) {
         Login::Aws(_) | Login::Google { .. } => Login::None,
         other @ (Login::None | Login::Basic { .. } | Login::OAuth2 { .. }) => other.clone(),
     };
-    let answer = Fetcher::default().http(&Call { url, login, ..call.clone() }).await.map(Answer::Server);
+    let answer = Fetcher::default()
+        .http(&Call { url, login, ..call.clone() }, &mut Sent::default())
+        .await
+        .map(Answer::Server);
     let recorded = record(world, &[Outcome { metric: metric.clone(), answer }], Timestamp::now());
     let results = recorded.status.unwrap().metric_results;
     let last = results[0].measurements.last().unwrap();

@@ -81,7 +81,7 @@ async fn ask(address: &str, authority: &CertifiedIssuer<'static, KeyPair>, name:
 async fn asks_for_its_parent() {
     let Ok(address) = std::env::var(ADDRESS) else { return };
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let answer = Fetcher::default().http(&call(&address, false)).await;
+    let answer = Fetcher::default().http(&call(&address, false), &mut Sent::default()).await;
     assert_eq!(answer.map(|response| response.body), Ok(b"0.97".to_vec()));
 }
 
@@ -99,6 +99,6 @@ async fn authorities_of_ones_own_are_believed() {
 #[tokio::test]
 async fn any_certificate_is_believed_where_the_metric_says_so() {
     let address = server(&authority()).await;
-    let answer = Fetcher::default().http(&call(&address, true)).await;
+    let answer = Fetcher::default().http(&call(&address, true), &mut Sent::default()).await;
     assert_eq!(answer.map(|response| response.status), Ok(200));
 }

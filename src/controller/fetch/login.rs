@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use tidegate_engine::metric::Response;
 use tidegate_engine::metric::http::{self, Call, Login};
+use tidegate_engine::metric::{Response, Sent};
 
 use super::{Body, Fetcher, bounded, root};
 
@@ -24,11 +24,18 @@ struct Client<'a> {
 
 impl Fetcher {
     /// The headers that sign a call to AWS; of another call there are none.
-    pub(super) async fn signature(&self, call: &Call) -> Result<Vec<(String, String)>, String> {
-        match &call.login {
-            Login::Aws(signing) => self.aws.headers(self, call, signing).await,
-            Login::None | Login::Basic { .. } | Login::OAuth2 { .. } | Login::Google { .. } => Ok(Vec::new()),
-        }
+    pub(super) async fn signature(
+        &self,
+        call: &Call,
+        sent: &mut Sent,
+    ) -> Result<Vec<(String, String)>, String> {
+        let headers = match &call.login {
+            Login::Aws(signing) => self.aws.headers(self, call, signing).await?,
+            Login::None | Login::Basic { .. } | Login::OAuth2 { .. } | Login::Google { .. } => Vec::new(),
+        };
+        let signs = |name: &str| name == "authorization" || name == "x-amz-security-token";
+        headers.iter().filter(|(name, _)| signs(name)).for_each(|(_, value)| sent.add(value));
+        Ok(headers)
     }
 
     /// The headers of a request, that of its login among them. One that the metric has itself goes before a password.
@@ -37,25 +44,31 @@ impl Fetcher {
         pairs: &[(String, String)],
         login: &Login,
         insecure: bool,
+        sent: &mut Sent,
     ) -> Result<HeaderMap, String> {
         let mut headers = headers(pairs)?;
         if matches!(login, Login::Basic { .. }) && headers.contains_key(AUTHORIZATION) {
             return Ok(headers);
         }
-        if let Some(login) = self.login(login, insecure).await? {
+        if let Some(login) = self.login(login, insecure, sent).await? {
             headers.insert(AUTHORIZATION, login);
         }
         Ok(headers)
     }
 
     /// The Authorization header, if a request needs one that is no signature.
-    async fn login(&self, login: &Login, insecure: bool) -> Result<Option<HeaderValue>, String> {
+    async fn login(
+        &self,
+        login: &Login,
+        insecure: bool,
+        sent: &mut Sent,
+    ) -> Result<Option<HeaderValue>, String> {
         let text = match login {
             Login::None | Login::Aws(_) => return Ok(None),
             Login::Basic { username, password } => basic(username, password),
             Login::OAuth2 { token_url, client_id, client_secret, scopes } => {
                 let client = Client { id: client_id, secret: client_secret, scope: scopes.join(" ") };
-                let token = self.token(token_url, &client, insecure).await;
+                let token = self.token(token_url, &client, insecure, sent).await;
                 let server = http::server(token_url);
                 format!("Bearer {}", token.map_err(|why| format!("no token from {server}: {why}"))?)
             }
@@ -63,6 +76,7 @@ impl Fetcher {
                 format!("Bearer {}", self.google.token(self, key.as_deref(), scope).await?)
             }
         };
+        sent.add(&text);
         let mut value =
             HeaderValue::try_from(text).map_err(|_| "the credentials do not fit in a header".to_owned())?;
         value.set_sensitive(true);
@@ -70,7 +84,13 @@ impl Fetcher {
     }
 
     /// Gets a token by client credentials: in a header as all servers should take them, then in the form as some do.
-    async fn token(&self, url: &str, client: &Client<'_>, insecure: bool) -> Result<String, String> {
+    async fn token(
+        &self,
+        url: &str,
+        client: &Client<'_>,
+        insecure: bool,
+        sent: &mut Sent,
+    ) -> Result<String, String> {
         let server = self.client(url, insecure)?;
         let mut form = vec![("grant_type", "client_credentials")];
         if !client.scope.is_empty() {
@@ -78,6 +98,7 @@ impl Fetcher {
         }
         // RFC 6749, 2.3.1: both are encoded before they are joined.
         let login = basic(&http::in_form(client.id), &http::in_form(client.secret));
+        sent.add(&login);
         let mut answer = asked(server.post(url).header(AUTHORIZATION, login).form(&form)).await?;
         if (400..500).contains(&answer.status) {
             form.extend([("client_id", client.id), ("client_secret", client.secret)]);
@@ -93,7 +114,7 @@ impl Fetcher {
 
 async fn asked(request: RequestBuilder) -> Result<Response, String> {
     let answer = request.send().await.map_err(|error| root(&error))?;
-    bounded(answer).await.map_err(|error| match error {
+    bounded(answer, Call::MOST_BYTES).await.map_err(|error| match error {
         Body::Broken(error) => root(&error),
         Body::TooLong => "the answer is too long".to_owned(),
     })

@@ -47,10 +47,10 @@ fn call(url: String) -> Call {
 async fn requests_say_who_asks_unless_the_metric_does() {
     let (address, mut seen) = server().await;
     let fetcher = Fetcher::default();
-    fetcher.http(&call(format!("{address}/agent"))).await.unwrap();
+    fetcher.http(&call(format!("{address}/agent")), &mut Sent::default()).await.unwrap();
     assert_eq!(seen.recv().await.unwrap(), format!("/agent {USER_AGENT}"));
     let headers = vec![("User-Agent".to_owned(), "mine".to_owned())];
-    fetcher.http(&Call { headers, ..call(format!("{address}/agent")) }).await.unwrap();
+    fetcher.http(&Call { headers, ..call(format!("{address}/agent")) }, &mut Sent::default()).await.unwrap();
     assert_eq!(seen.recv().await.unwrap(), "/agent mine");
 }
 
@@ -59,14 +59,18 @@ async fn keys_go_to_no_other_server() {
     let (own, mut seen) = server().await;
     let (other, mut never) = server().await;
     let fetcher = Fetcher::default();
-    assert_eq!(fetcher.http(&call(format!("{own}/to?/there"))).await.unwrap().status, 200);
+    assert_eq!(
+        fetcher.http(&call(format!("{own}/to?/there")), &mut Sent::default()).await.unwrap().status,
+        200
+    );
     assert_eq!(
         (seen.recv().await.unwrap(), seen.recv().await.unwrap()),
         ("/to hush".into(), "/there hush".into())
     );
-    let error = fetcher.http(&call(format!("{own}/to?{other}/there"))).await.unwrap_err();
+    let error =
+        fetcher.http(&call(format!("{own}/to?{other}/there")), &mut Sent::default()).await.unwrap_err();
     assert_eq!(error, format!("{own} cannot be reached: it sends on to another server"));
     assert!(never.try_recv().is_err());
-    let error = fetcher.http(&call(format!("{own}/round"))).await.unwrap_err();
+    let error = fetcher.http(&call(format!("{own}/round")), &mut Sent::default()).await.unwrap_err();
     assert_eq!(error, format!("{own} cannot be reached: too many redirects"));
 }

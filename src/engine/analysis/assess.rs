@@ -9,9 +9,9 @@ use tidegate_api::analysis::{
 };
 
 use super::limits::Limits;
-use super::measure;
 use super::resolve::{Resolved, ResolvedMetric};
 use super::schedule::is_terminating;
+use super::{measure, missing};
 
 /// What a measurement says that was ended with its run.
 pub(super) const TERMINATED: &str = "Metric Terminated";
@@ -52,13 +52,23 @@ fn broken(metric: &Metric, result: &MetricResult) -> Option<(AnalysisPhase, Stri
     Some((AnalysisPhase::Failed, format!("failed ({}) > failureLimit ({failure})", result.failed)))
 }
 
-/// The phase of a metric.
-fn assess_metric(metric: &Metric, result: &MetricResult, terminating: bool) -> AnalysisPhase {
+/// Why a metric that is completed did not succeed.
+fn reason(resolved: &ResolvedMetric, result: &MetricResult, phase: AnalysisPhase) -> Option<String> {
+    let is_open = phase == AnalysisPhase::Inconclusive;
+    let short = || missing::short(resolved.terms, Some(result)).filter(|_| is_open);
+    broken(&resolved.metric, result).map(|(_, why)| why).or_else(short)
+}
+
+/// The phase of a metric. It never ends Successful with fewer values than its terms ask for.
+fn assess_metric(resolved: &ResolvedMetric, result: &MetricResult, terminating: bool) -> AnalysisPhase {
+    let ResolvedMetric { metric, terms, .. } = resolved;
     if let Some(phase) = result.phase.filter(|phase| phase.is_completed()) {
         return phase;
     }
+    let is_enough = missing::short(*terms, Some(result)).is_none();
+    let at_end = if is_enough { AnalysisPhase::Successful } else { AnalysisPhase::Inconclusive };
     let Some(last) = result.measurements.last() else {
-        return if terminating { AnalysisPhase::Successful } else { AnalysisPhase::Pending };
+        return if terminating { at_end } else { AnalysisPhase::Pending };
     };
     if !last.phase.is_some_and(AnalysisPhase::is_completed) {
         return AnalysisPhase::Running;
@@ -67,17 +77,17 @@ fn assess_metric(metric: &Metric, result: &MetricResult, terminating: bool) -> A
         return phase;
     }
     let Limits { count, failure, consecutive_success, .. } = Limits::of(metric);
-    if consecutive_success.is_some_and(|limit| result.consecutive_success >= limit) {
+    if is_enough && consecutive_success.is_some_and(|limit| result.consecutive_success >= limit) {
         return AnalysisPhase::Successful;
     }
     if count.is_some_and(|count| result.count >= count) {
         return match (failure, consecutive_success) {
             (Some(_), Some(_)) => AnalysisPhase::Inconclusive,
             (None, Some(_)) => AnalysisPhase::Failed,
-            (Some(_) | None, None) => AnalysisPhase::Successful,
+            (Some(_) | None, None) => at_end,
         };
     }
-    if terminating { AnalysisPhase::Successful } else { AnalysisPhase::Running }
+    if terminating { at_end } else { AnalysisPhase::Running }
 }
 
 /// How bad a phase is, when the worst one counts.
@@ -143,14 +153,19 @@ fn assess_once(run: &AnalysisRun, resolved: &Resolved, status: &mut AnalysisRunS
     };
     let (mut summary, mut dry_summary) = (RunSummary::default(), RunSummary::default());
     let mut all_completed = true;
-    for ResolvedMetric { metric, dry_run, .. } in &resolved.metrics {
+    for resolved in &resolved.metrics {
+        let ResolvedMetric { metric, dry_run, terms, .. } = resolved;
         let summary = if *dry_run { &mut dry_summary } else { &mut summary };
         summary.count += 1;
         let Some(result) = status.metric_results.iter_mut().find(|result| result.name == metric.name) else {
             all_completed = false;
+            if terminating && let Some(why) = missing::short(*terms, None) {
+                add(summary, AnalysisPhase::Inconclusive);
+                verdict.lacks(&metric.name, &why, *dry_run);
+            }
             continue;
         };
-        let phase = assess_metric(metric, result, terminating);
+        let phase = assess_metric(resolved, result, terminating);
         if result.phase != Some(phase) {
             result.phase = Some(phase);
             let last = result.measurements.last().map(|measurement| measurement.message.clone());
@@ -162,11 +177,11 @@ fn assess_once(run: &AnalysisRun, resolved: &Resolved, status: &mut AnalysisRunS
         }
         add(summary, phase);
         if *dry_run {
-            if let Some((_, why)) = broken(metric, result) {
+            if let Some(why) = reason(resolved, result, phase) {
                 result.message = format!("Metric assessed {} due to {why}", phase.as_str());
             }
         } else {
-            verdict.consider(metric, result, phase);
+            verdict.consider(resolved, result, phase);
         }
     }
     status.run_summary = summary;
@@ -196,16 +211,25 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn consider(&mut self, metric: &Metric, result: &MetricResult, phase: AnalysisPhase) {
+    fn consider(&mut self, resolved: &ResolvedMetric, result: &MetricResult, phase: AnalysisPhase) {
         if self.worst.is_some_and(|worst| badness(phase) <= badness(worst)) {
             return;
         }
         self.worst = Some(phase);
-        if let Some((_, why)) = broken(metric, result) {
-            self.message = format!("Metric \"{}\" assessed {} due to {why}", metric.name, phase.as_str());
+        if let Some(why) = reason(resolved, result, phase) {
+            let metric = &resolved.metric.name;
+            self.message = format!("Metric \"{metric}\" assessed {} due to {why}", phase.as_str());
             if !result.message.is_empty() {
                 self.message += &format!(": \"Error Message: {}\"", result.message);
             }
+        }
+    }
+
+    /// Takes in a metric that was never measured and that needs values.
+    fn lacks(&mut self, metric: &str, why: &str, dry_run: bool) {
+        if !dry_run && self.worst.is_none_or(|worst| badness(worst) < badness(AnalysisPhase::Inconclusive)) {
+            self.worst = Some(AnalysisPhase::Inconclusive);
+            self.message = format!("Metric \"{metric}\" assessed Inconclusive due to {why}");
         }
     }
 

@@ -4,18 +4,18 @@
 //! chooses the name.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::Value;
 use tidegate_api::analysis::{
     AnalysisRun, AnalysisRunSpec, AnalysisTemplateRef, AnalysisTemplateSpec, Argument, DryRun,
-    MeasurementRetention,
+    MeasurementRetention, Metric,
 };
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::{ArgumentValueFrom, Rollout, RolloutAnalysis};
 
-use super::{args, limits, template};
+use super::template::{self, Template, Templates};
+use super::{args, limits, terms};
 use crate::experiment;
 use crate::rollout::world::{HASH_LABEL, INSTANCE_ID, REVISION, TemplateKey, owner_reference};
 
@@ -52,7 +52,7 @@ pub struct RunRequest<'a> {
     pub name: String,
     pub analysis: &'a RolloutAnalysis,
     pub kind: RunKind,
-    pub templates: &'a BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    pub templates: &'a Templates,
     /// Pod template hash of the stable version; empty when there is none yet.
     pub stable_hash: &'a str,
     /// Pod template hash of the new version.
@@ -68,7 +68,8 @@ pub struct RunRequest<'a> {
 /// Fails when a template is missing, templates contradict each other, or an argument has no value.
 pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
     let analysis = request.analysis;
-    let template = template::flatten(&analysis.templates, request.templates)?;
+    let Template { spec: template, annotations: of_templates } =
+        template::flatten(&analysis.templates, request.templates)?;
     if request.kind != RunKind::Background
         && let Some(metric) = template.metrics.iter().find(|metric| limits::is_endless(metric))
     {
@@ -87,7 +88,7 @@ pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
     run.metadata.namespace.clone_from(&request.rollout.metadata.namespace);
     let metadata = analysis.analysis_run_metadata.clone().unwrap_or_default();
     run.metadata.labels = Some(labels(request, metadata.labels));
-    let mut annotations = metadata.annotations;
+    let mut annotations = take_over(metadata.annotations, of_templates, &run.spec.metrics)?;
     annotations.insert(REVISION.to_owned(), request.revision.to_string());
     run.metadata.annotations = Some(annotations);
     run.metadata.owner_references =
@@ -95,6 +96,20 @@ pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
             .ok()
             .map(|owner| vec![owner]);
     Ok(run)
+}
+
+/// The annotations of a run: what its user wants goes before what the templates say of missing data.
+fn take_over(
+    own: BTreeMap<String, String>,
+    of_templates: BTreeMap<String, String>,
+    metrics: &[Metric],
+) -> Result<BTreeMap<String, String>, String> {
+    let mut annotations = of_templates;
+    annotations.extend(own);
+    match terms::of(&annotations, metrics, metrics) {
+        Ok(_) => Ok(annotations),
+        Err(faults) => Err(format!("analysisRunMetadata: {}", terms::first(&faults))),
+    }
 }
 
 /// Puts together what a template measures and what its user says of it.
@@ -124,7 +139,7 @@ pub struct ExperimentRunRequest<'a> {
     pub template: AnalysisTemplateRef,
     /// Arguments with their values filled in.
     pub args: &'a [Argument],
-    pub templates: &'a BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    pub templates: &'a Templates,
 }
 
 /// Builds a run of an Experiment. It may measure without end, for it ends with the Experiment.
@@ -133,7 +148,8 @@ pub struct ExperimentRunRequest<'a> {
 /// Fails when a template is missing, templates contradict each other, or an argument has no value.
 pub fn new_experiment_run(request: &ExperimentRunRequest<'_>) -> Result<AnalysisRun, String> {
     let (metadata, spec) = (&request.experiment.metadata, &request.experiment.spec);
-    let template = template::flatten(std::slice::from_ref(&request.template), request.templates)?;
+    let Template { spec: template, annotations: of_templates } =
+        template::flatten(std::slice::from_ref(&request.template), request.templates)?;
     let run = assemble(template, request.args, &spec.dry_run, &spec.measurement_retention)?;
     let mut run = AnalysisRun::new(request.name, run);
     run.metadata.namespace.clone_from(&metadata.namespace);
@@ -141,7 +157,8 @@ pub fn new_experiment_run(request: &ExperimentRunRequest<'_>) -> Result<Analysis
     if let Some(instance) = metadata.labels.as_ref().and_then(|labels| labels.get(INSTANCE_ID)) {
         labels.insert(INSTANCE_ID.to_owned(), instance.clone());
     }
-    let annotations = spec.analysis_run_metadata.annotations.clone();
+    let own = spec.analysis_run_metadata.annotations.clone();
+    let annotations = take_over(own, of_templates, &run.spec.metrics)?;
     run.metadata.labels = (!labels.is_empty()).then_some(labels);
     run.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
     run.metadata.owner_references =
@@ -167,26 +184,24 @@ fn labels(request: &RunRequest<'_>, mut labels: BTreeMap<String, String>) -> BTr
     labels
 }
 
-/// The spec of a run of one template and all that it includes, as somebody makes it by hand.
+/// A run of one template and all that it includes, as somebody makes it by hand, who gives it a name.
 ///
 /// # Errors
 /// Fails when a template is missing, templates contradict each other, or an argument has no value.
-pub fn run_of(
-    key: &TemplateKey,
-    templates: &BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
-    given: &[Argument],
-) -> Result<AnalysisRunSpec, String> {
+pub fn run_of(key: &TemplateKey, templates: &Templates, given: &[Argument]) -> Result<AnalysisRun, String> {
     let reference = AnalysisTemplateRef::new(&key.name, key.cluster);
-    let template = template::flatten(&[reference], templates)?;
+    let Template { spec: template, annotations } = template::flatten(&[reference], templates)?;
     // Upstream passes everything on to a template that declares nothing.
     let args = if template.args.is_empty() { given.to_vec() } else { args::merge(given, &template.args)? };
-    Ok(AnalysisRunSpec {
+    let spec = AnalysisRunSpec {
         metrics: template.metrics,
         args,
         dry_run: template.dry_run,
         measurement_retention: template.measurement_retention,
         ..AnalysisRunSpec::default()
-    })
+    };
+    let metadata = ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() };
+    Ok(AnalysisRun { metadata, spec, status: None })
 }
 
 /// Whether two runs measure the same: metrics, arguments and the rules about both.
@@ -201,6 +216,8 @@ pub fn semantically_equal(one: &AnalysisRun, other: &AnalysisRun) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use serde_json::json;
 
@@ -231,7 +248,7 @@ mod tests {
             name: "web-new-2-0".into(),
             analysis: &analysis,
             kind,
-            templates: &BTreeMap::from([(key, Arc::new(template))]),
+            templates: &BTreeMap::from([(key, Arc::new(template.into()))]),
             stable_hash: "old",
             latest_hash: "new",
             revision: 2,
@@ -266,6 +283,27 @@ mod tests {
                     "measurementRetention": [{"metricName": ".*", "limit": 3}],
                 },
             })
+        );
+    }
+
+    #[test]
+    fn what_its_user_says_of_missing_data_goes_before_the_templates() {
+        let metrics: Vec<Metric> =
+            serde_json::from_value(json!([{"name": "m", "provider": {"prometheus": {"query": "up"}}}]))
+                .unwrap();
+        let texts = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
+        };
+        let of_templates = texts(&[("tidegate.dev/on-no-data", "wait"), ("tidegate.dev/min-samples", "1")]);
+        let own = texts(&[("note", "b"), ("tidegate.dev/on-no-data", "m=fail")]);
+        let wanted =
+            texts(&[("note", "b"), ("tidegate.dev/on-no-data", "m=fail"), ("tidegate.dev/min-samples", "1")]);
+        assert_eq!(take_over(own, of_templates.clone(), &metrics), Ok(wanted));
+        let wrong = texts(&[("tidegate.dev/on-no-data", "other=fail")]);
+        let why = take_over(wrong, of_templates, &metrics).unwrap_err();
+        assert!(
+            why.starts_with("analysisRunMetadata: metadata.annotations[tidegate.dev/on-no-data]: Invalid"),
+            "{why}"
         );
     }
 

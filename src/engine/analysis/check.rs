@@ -7,14 +7,16 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_api::analysis::{AnalysisTemplateSpec, Metric};
 use tidegate_api::valid::{FieldError, FieldErrorKind, validate_metrics};
 
-use super::{args, condition};
+use super::template::Template;
+use super::{args, condition, terms};
 use crate::judge::source;
 use crate::metric;
 
-/// Says what is wrong with the metrics of a template.
+/// Says what is wrong with the metrics of a template, and with its annotations about them.
 #[must_use]
-pub fn template_faults(template: &AnalysisTemplateSpec) -> Vec<FieldError> {
-    let mut faults = Vec::new();
+pub fn template_faults(template: &Template) -> Vec<FieldError> {
+    let Template { spec: template, annotations } = template;
+    let mut faults = terms::of(annotations, &template.metrics, &template.metrics).err().unwrap_or_default();
     let error = |path: String, kind, detail: String| FieldError { path, kind, value: None, detail };
     for (index, metric) in template.metrics.iter().enumerate() {
         let path = format!("spec.metrics[{index}]");
@@ -84,7 +86,8 @@ mod tests {
             whole[key] = value.clone();
         }
         let template = json!({"metrics": [whole], "args": [{"name": "limit"}]});
-        template_faults(&serde_json::from_value(template).unwrap()).iter().map(ToString::to_string).collect()
+        let template: AnalysisTemplateSpec = serde_json::from_value(template).unwrap();
+        template_faults(&template.into()).iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -29,38 +29,75 @@ pub(crate) const NO_DATA: &str = "metric result is nil or empty: no data returne
 pub(crate) struct Verdict {
     pub(crate) phase: AnalysisPhase,
     pub(crate) message: String,
+    /// The data that there was not; also where a condition is content with that.
+    pub(super) lack: Option<Lack>,
+}
+
+/// Data that a measurement lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lack {
+    pub(super) why: String,
+    /// A failureCondition holds, and there are other numbers to hold for.
+    pub(super) has_failed: bool,
+}
+
+/// A phase before anybody asks whether it rests on missing data.
+struct Judged {
+    phase: AnalysisPhase,
+    has_failed: bool,
+}
+
+/// Why there is no phase.
+struct Refusal {
+    message: String,
+    /// It is for missing data, not for a fault of the condition.
+    is_lack: bool,
 }
 
 /// Judges a value by the conditions of its metric.
 pub(crate) fn judge(metric: &Metric, value: &MetricValue, now: Timestamp) -> Verdict {
     let nan = Nan::default();
-    match verdict(metric, value, now, &nan) {
-        Ok(phase) => Verdict { phase, message: remark(phase, value, &nan).to_owned() },
-        Err(message) => Verdict { phase: AnalysisPhase::Error, message },
+    let judged = verdict(metric, value, now, &nan);
+    let lack = |has_failed| lack(value, &nan).map(|why| Lack { why: why.to_owned(), has_failed });
+    match judged {
+        Ok(Judged { phase, has_failed }) => {
+            let lack = lack(has_failed && value.has_number());
+            // Its value alone is easily overlooked.
+            let told = lack.as_ref().filter(|_| phase != AnalysisPhase::Successful);
+            Verdict { phase, message: told.map(|lack| lack.why.clone()).unwrap_or_default(), lack }
+        }
+        Err(Refusal { message, is_lack }) => {
+            let lack = if is_lack { lack(false) } else { None };
+            Verdict { phase: AnalysisPhase::Error, message, lack }
+        }
     }
 }
 
-/// What a measurement tells when it lacked data and did not succeed: its value alone is easily overlooked.
-fn remark(phase: AnalysisPhase, value: &MetricValue, nan: &Nan) -> &'static str {
-    if phase == AnalysisPhase::Successful {
-        ""
+/// What data is missing.
+fn lack<'v>(value: &'v MetricValue, nan: &Nan) -> Option<&'v str> {
+    if let MetricValue::Nothing(why) = value {
+        Some(why)
     } else if value.is_empty() {
-        NO_DATA
+        Some(NO_DATA)
     } else if value.has_nan() {
-        "metric result is NaN"
+        Some("metric result is NaN")
     } else if nan.was_made() {
-        "a number that the condition makes is NaN"
+        Some("a number that the condition makes is NaN")
     } else {
-        ""
+        None
     }
 }
 
-fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp, nan: &Nan) -> Result<AnalysisPhase, String> {
+fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp, nan: &Nan) -> Result<Judged, Refusal> {
+    if let MetricValue::Nothing(why) = value {
+        return Err(Refusal { message: (*why).to_owned(), is_lack: true });
+    }
     let success = metric.success_condition.as_deref().filter(|text| !text.is_empty());
     let failure = metric.failure_condition.as_deref().filter(|text| !text.is_empty());
     let evaluate = |name: &str, text: Option<&str>| {
-        text.map(|text| evaluate_noting(text, value, now, nan).map_err(|why| refusal(name, text, &why)))
-            .transpose()
+        let refused =
+            |text: &str, why: String| Refusal { message: refusal(name, text, &why), is_lack: why == NO_DATA };
+        text.map(|text| evaluate_noting(text, value, now, nan).map_err(|why| refused(text, why))).transpose()
     };
     // Of two that cannot be evaluated, the first one is told, as upstream does.
     let succeeded = evaluate("successCondition", success)?;
@@ -73,14 +110,14 @@ fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp, nan: &Nan) -> R
     if phase == AnalysisPhase::Successful
         && let Some(missing) = missing(value, nan, success.or(failure))
     {
-        let (name, text) = match (success, failure) {
-            (Some(text), _) => ("successCondition", text),
-            (None, Some(text)) => ("failureCondition", text),
-            (None, None) => return Err(missing.to_owned()),
+        let message = match (success, failure) {
+            (Some(text), _) => refusal("successCondition", text, missing),
+            (None, Some(text)) => refusal("failureCondition", text, missing),
+            (None, None) => missing.to_owned(),
         };
-        return Err(refusal(name, text, missing));
+        return Err(Refusal { message, is_lack: true });
     }
-    Ok(phase)
+    Ok(Judged { phase, has_failed: failed == Some(true) })
 }
 
 fn refusal(name: &str, text: &str, why: &str) -> String {
@@ -206,6 +243,7 @@ fn to_expr(value: &MetricValue) -> Value {
             Value::Array(samples.iter().map(|sample| Value::Float(*sample)).collect())
         }
         MetricValue::Json(json) | MetricValue::Hollow(json) => from_json(json),
+        MetricValue::Nothing(_) => Value::Nil,
     }
 }
 

@@ -531,17 +531,17 @@ fn a_run_can_be_judged_again() {
     assert_eq!((again.replayed.as_str(), again.said.as_str()), ("Failed", stage.judged().message.as_str()));
 
     // Other terms, under another name of the metric: what it tolerates there is no harm.
-    let mut other = stage.run.spec.clone();
+    let mut other = stage.run.clone();
     let judge = json!({"preset": "app", "tolerance": 1000, "harm": "30%", "latencyHarm": "30%"});
-    other.metrics[0] = serde_json::from_value(
+    other.spec.metrics[0] = serde_json::from_value(
         json!({"name": "another", "provider": {"plugin": {"tidegate.dev/judge": judge}}}),
     )
     .unwrap();
     let again = replay(&stage.run, Some(&other)).unwrap();
     assert_eq!(again[0].measurements[0].replayed.as_str(), "Successful", "{again:?}");
     assert!(!again[0].measurements[0].is_same());
-    other.metrics[0].provider.plugin.clear();
-    other.metrics[0].provider.web = serde_json::from_value(json!({"url": "u"})).unwrap();
+    other.spec.metrics[0].provider.plugin.clear();
+    other.spec.metrics[0].provider.web = serde_json::from_value(json!({"url": "u"})).unwrap();
     assert_eq!(
         replay(&stage.run, Some(&other)).unwrap()[0].trouble.as_deref(),
         Some("there is no such metric")

@@ -15,7 +15,8 @@ use tidegate_api::analysis::{
 use super::resolve::Resolved;
 use super::run::{Outcome, RunWorld};
 use super::schedule::{Due, due, is_terminating, later, result};
-use super::{assess, condition, redact};
+use super::terms::Terms;
+use super::{assess, condition, missing, redact};
 use crate::metric::{
     self, Answer, LONGEST_WAIT, Request, Response, Setting, job, judge, kayenta, prometheus,
 };
@@ -29,6 +30,10 @@ pub(super) struct Task<'a> {
     /// The metric, without the values of Secrets.
     pub(super) metric: &'a Metric,
     dry_run: bool,
+    /// What to do where data is missing.
+    terms: Terms,
+    /// The last measurement of the metric.
+    before: Option<Measurement>,
     step: Step,
 }
 
@@ -62,7 +67,8 @@ pub(super) fn tasks<'a>(
             None if !terminating && is_due() => Step::Begin(unfinished(metric, status).cloned()),
             None => return None,
         };
-        Some(Task { index, metric, dry_run: resolved.dry_run, step })
+        let before = result(status, &metric.name).and_then(|result| result.measurements.last().cloned());
+        Some(Task { index, metric, dry_run: resolved.dry_run, terms: resolved.terms, before, step })
     };
     all.filter_map(task).collect()
 }
@@ -262,14 +268,13 @@ impl Task<'_> {
             Answer::Server(response) => {
                 let measured = metric::value(&metric, response, world.now)?;
                 let verdict = condition::judge(&metric, &measured.value, finished);
-                Ok(Measurement {
-                    phase: Some(verdict.phase),
-                    message: verdict.message,
+                let taken = Measurement {
                     value: measured.text,
                     metadata: measured.metadata,
                     finished_at: Some(Time(whole_seconds(finished))),
                     ..begun
-                })
+                };
+                Ok(missing::measurement(self.terms, &metric, verdict, self.before.as_ref(), taken))
             }
         }
     }
@@ -328,7 +333,7 @@ pub(super) fn take(
     let secrets = redact::secrets(world);
     for task in tasks {
         if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
-            measurement.message = redact::redact(&measurement.message, &secrets);
+            redact::redact_measurement(task.metric, &mut measurement, &secrets);
             add(status, &world.run, task.metric, task.dry_run, measurement);
         }
     }
@@ -359,7 +364,7 @@ pub(super) fn take_late(
     }
 }
 
-/// Adds a measurement to its metric; one that was begun and not finished is replaced.
+/// Adds a measurement to its metric; one that was begun and not finished, or that waited for data, is replaced.
 fn add(
     status: &mut AnalysisRunStatus,
     run: &AnalysisRun,
@@ -380,11 +385,17 @@ fn add(
     });
     let Some(result) = status.metric_results.get_mut(index) else { return };
     // The metadata shows the query with placeholders for Secrets: it is for anybody to read.
+    let noted = missing::keep(result);
     result.metadata = metric::metadata(run, metric);
-    if result.measurements.last().is_some_and(|last| last.finished_at.is_none()) {
+    result.metadata.extend(noted);
+    let is_over = |last: &Measurement| last.finished_at.is_some() && !missing::is_waiting(last);
+    if result.measurements.last().is_some_and(|last| !is_over(last)) {
         result.measurements.pop();
     }
-    assess::count(result, measurement.phase.unwrap_or(AnalysisPhase::Error));
+    if !missing::is_waiting(&measurement) {
+        missing::note(result, &measurement);
+        assess::count(result, measurement.phase.unwrap_or(AnalysisPhase::Error));
+    }
     result.measurements.push(measurement);
 }
 

@@ -1,9 +1,12 @@
 //! Keeps secrets out of what measurements tell.
 //!
-//! Input: what Secrets and accounts hold, and a text that a server may have a say in. Output: the text without them.
+//! Input: what Secrets and accounts hold, what requests were signed in with, and a text that a server may have a say in.
+//! Output: the text without them.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+
+use tidegate_api::analysis::{JUDGE_PLUGIN, Measurement, Metric};
 
 use super::run::RunWorld;
 
@@ -33,6 +36,33 @@ fn forms(secrets: impl Iterator<Item = String>) -> Vec<String> {
     forms
 }
 
+/// A measurement that tells none of these secrets.
+///
+/// Numbers stay as they were measured. What is remembered for the next look stays as well: the judge's record, the name of
+/// a Job, and everything of a measurement that goes on.
+pub(super) fn redact_measurement(metric: &Metric, measurement: &mut Measurement, secrets: &[String]) {
+    measurement.message = redact(&measurement.message, secrets);
+    let long: Vec<String> = secrets.iter().filter(|secret| secret.len() >= SHORTEST).cloned().collect();
+    if !is_of_numbers(&measurement.value) {
+        measurement.value = redact(&measurement.value, &long);
+    }
+    if metric.provider.job.is_some() || measurement.finished_at.is_none() {
+        return;
+    }
+    for (key, text) in &mut measurement.metadata {
+        if key != JUDGE_PLUGIN && !is_of_numbers(text) {
+            *text = redact(text, &long);
+        }
+    }
+}
+
+/// Whether a text is a number, or several in brackets: in these a short secret would be found everywhere.
+fn is_of_numbers(text: &str) -> bool {
+    let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let mut parts = inside.split([',', ' ']).filter(|part| !part.is_empty());
+    parts.all(|part| part.parse::<f64>().is_ok())
+}
+
 /// A text without any of these secrets; what is shown there is for anybody to read.
 pub(super) fn redact(text: &str, secrets: &[String]) -> String {
     let whole = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), STARS));
@@ -53,7 +83,45 @@ fn begun(text: &str, secret: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn values_and_facts_are_told_without_secrets_and_numbers_as_they_are() {
+        let metric = |provider: serde_json::Value| -> Metric {
+            serde_json::from_value(json!({"name": "m", "provider": provider})).unwrap()
+        };
+        let (web, of_job) = (metric(json!({"web": {"url": "u"}})), metric(json!({"job": {"spec": {}}})));
+        let (end, open) = (json!("2026-01-01T00:00:00Z"), json!(null));
+        let secrets = forms(["hush", "0.97", "7"].map(str::to_owned).into_iter());
+        for (metric, end, value, fact, wanted) in [
+            (
+                &web,
+                &end,
+                r#"{"auth":"Bearer hush"}"#,
+                "for hush",
+                (r#"{"auth":"Bearer *****"}"#, "for *****"),
+            ),
+            (&web, &end, "[0.97,NaN,-inf]", "[0.97 7]", ("[0.97,NaN,-inf]", "[0.97 7]")),
+            (&web, &end, "0.97", "7 of 7", ("0.97", "7 of 7")),
+            (&web, &end, "0.97 hush", "0.97 s", ("***** *****", "***** s")),
+            (&web, &open, "hush", "hush", ("*****", "hush")),
+            (&of_job, &end, "", "hush", ("", "hush")),
+        ] {
+            let mut measurement: Measurement = serde_json::from_value(json!({
+                "message": "7 hush", "value": value, "finishedAt": end, "metadata": {"fact": fact, JUDGE_PLUGIN: "hush"},
+            }))
+            .unwrap();
+            redact_measurement(metric, &mut measurement, &secrets);
+            let told = (measurement.value.as_str(), measurement.metadata["fact"].as_str());
+            assert_eq!(told, wanted);
+            assert_eq!(
+                (measurement.message.as_str(), measurement.metadata[JUDGE_PLUGIN].as_str()),
+                ("***** *****", "hush")
+            );
+        }
+    }
 
     fn redacted(text: &str, secrets: &[&str]) -> String {
         redact(text, &forms(secrets.iter().map(|secret| (*secret).to_owned())))

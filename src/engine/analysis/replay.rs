@@ -3,13 +3,13 @@
 //! Input: a run with its status, and perhaps another spec. Output: for each metric what was recorded and what follows from
 //! that now. Nothing is asked of anybody: the judge goes by what it wrote down, other metrics by the values that are kept.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
-use tidegate_api::analysis::{
-    AnalysisPhase, AnalysisRun, AnalysisRunSpec, JUDGE_PLUGIN, Measurement, Metric, MetricResult,
-};
+use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, JUDGE_PLUGIN, Measurement, Metric, MetricResult};
 
-use super::{assess, condition, resolve};
+use super::resolve::{self, ResolvedMetric};
+use super::{assess, condition, missing};
 use crate::judge::words;
 use crate::metric::{MetricValue, judge};
 
@@ -55,10 +55,11 @@ impl Again {
 ///
 /// # Errors
 /// Fails when the arguments or the metrics of the spec are wrong.
-pub fn replay(run: &AnalysisRun, other: Option<&AnalysisRunSpec>) -> Result<Vec<Replayed>, String> {
-    let spec = other.unwrap_or(&run.spec).clone();
-    let judged_by = AnalysisRun { spec, ..run.clone() };
-    let metrics = resolve::metrics_of(&judged_by)?;
+pub fn replay(run: &AnalysisRun, other: Option<&AnalysisRun>) -> Result<Vec<Replayed>, String> {
+    let AnalysisRun { spec, metadata: ObjectMeta { annotations, .. }, .. } = other.unwrap_or(run).clone();
+    let metadata = ObjectMeta { annotations, ..run.metadata.clone() };
+    let judged_by = AnalysisRun { spec, metadata, status: run.status.clone() };
+    let metrics = resolve::resolve(&judged_by)?.metrics;
     let results = run.status.iter().flat_map(|status| &status.metric_results);
     let again = |result: &MetricResult| {
         let is_judge =
@@ -66,8 +67,8 @@ pub fn replay(run: &AnalysisRun, other: Option<&AnalysisRunSpec>) -> Result<Vec<
         let empty =
             Replayed { metric: result.name.clone(), is_judge, measurements: Vec::new(), trouble: None };
         let judged = match metric_for(&metrics, result, is_judge) {
-            Ok(metric) if is_judge => by_judge(&judged_by, metric, result, other.is_some()),
-            Ok(metric) => by_conditions(metric, result),
+            Ok(found) if is_judge => by_judge(&judged_by, &found.metric, result, other.is_some()),
+            Ok(found) => by_conditions(found, result),
             Err(why) => Err(why),
         };
         match judged {
@@ -80,13 +81,13 @@ pub fn replay(run: &AnalysisRun, other: Option<&AnalysisRunSpec>) -> Result<Vec<
 
 /// The metric that judges a result: that of its name, or the only one that asks the judge.
 fn metric_for<'m>(
-    metrics: &'m [Metric],
+    metrics: &'m [ResolvedMetric],
     result: &MetricResult,
     is_judge: bool,
-) -> Result<&'m Metric, String> {
-    let fits = |metric: &&Metric| metric.provider.judge().is_some() == is_judge;
-    if let Some(metric) = metrics.iter().filter(fits).find(|metric| metric.name == result.name) {
-        return Ok(metric);
+) -> Result<&'m ResolvedMetric, String> {
+    let fits = |found: &&ResolvedMetric| found.metric.provider.judge().is_some() == is_judge;
+    if let Some(found) = metrics.iter().filter(fits).find(|found| found.metric.name == result.name) {
+        return Ok(found);
     }
     let mut judges = metrics.iter().filter(fits).filter(|_| is_judge);
     match (judges.next(), judges.next()) {
@@ -125,22 +126,25 @@ fn by_judge(
     result.measurements.iter().filter_map(|measurement| again(measurement).transpose()).collect()
 }
 
-/// Judges the values that are kept. What had no value had an error, and has it still.
-fn by_conditions(metric: &Metric, result: &MetricResult) -> Result<Vec<Again>, String> {
+/// Judges the values that are kept. What had no value had an error, and has it still; what waits for data has no verdict.
+fn by_conditions(found: &ResolvedMetric, result: &MetricResult) -> Result<Vec<Again>, String> {
+    let ResolvedMetric { metric, terms, .. } = found;
     if metric.provider.job.is_some() {
         return Err("a Job's end is its verdict".to_owned());
     }
-    let valued = result.measurements.iter().filter(|measurement| !measurement.value.is_empty());
+    let has_value = |measurement: &&Measurement| !measurement.value.is_empty();
+    let valued = result.measurements.iter().filter(has_value).filter(|last| !missing::is_waiting(last));
     let again = |measurement: &Measurement| {
         let at = measurement.finished_at.as_ref()?.0;
         let verdict = condition::judge(metric, &value(&measurement.value), at);
+        let judged = missing::measurement(*terms, metric, verdict, None, Measurement::default());
         Some(Again {
             recorded: measurement.phase.unwrap_or(AnalysisPhase::Running),
-            replayed: verdict.phase,
+            replayed: judged.phase.unwrap_or(AnalysisPhase::Error),
             seconds: None,
             is_approximate: false,
             was_cut_short: false,
-            said: format!("{} {}", measurement.value, verdict.message).trim_end().to_owned(),
+            said: format!("{} {}", measurement.value, judged.message).trim_end().to_owned(),
         })
     };
     Ok(valued.filter_map(again).collect())
@@ -204,8 +208,8 @@ mod tests {
         assert_eq!(same, [true, true, true, false]);
         assert_eq!(replayed[1].trouble.as_deref(), Some("a Job's end is its verdict"));
         assert_eq!(replayed[2].trouble.as_deref(), Some("there is no such metric"));
-        let mut other = run.spec.clone();
-        other.metrics[0].success_condition = Some("result[0] >= 0.5".into());
+        let mut other = run.clone();
+        other.spec.metrics[0].success_condition = Some("result[0] >= 0.5".into());
         let phases = replay(&run, Some(&other)).unwrap();
         let phases: Vec<_> = phases[0].measurements.iter().map(|again| again.replayed.as_str()).collect();
         assert_eq!(phases, ["Successful", "Successful", "Error", "Successful"]);

@@ -10,6 +10,7 @@ use tidegate_api::analysis::{AnalysisRun, Metric};
 use tidegate_api::valid::validate_metrics;
 
 use super::args::{self, SecretValues, Secrets};
+use super::terms::{self, Terms};
 
 /// Measurements that are kept of each metric when no rule says otherwise.
 const DEFAULT_KEPT: usize = 10;
@@ -29,6 +30,8 @@ pub(super) struct ResolvedMetric {
     pub(super) dry_run: bool,
     /// Measurements to keep.
     pub(super) kept: usize,
+    /// What to do where data is missing.
+    pub(super) terms: Terms,
 }
 
 /// Fills in the arguments and applies the rules of a run.
@@ -47,7 +50,13 @@ pub(super) fn resolve(run: &AnalysisRun) -> Result<Resolved, String> {
     let patterns = run.spec.measurement_retention.iter().map(|rule| rule.metric_name.as_str());
     let retention = matches("measurementRetention", patterns, &names).map_err(invalid)?;
 
-    let resolved = metrics.iter().map(|metric| {
+    let annotations = run.metadata.annotations.as_ref();
+    let terms = match annotations {
+        Some(annotations) => terms::of(annotations, &metrics, &run.spec.metrics)
+            .map_err(|faults| invalid(terms::first(&faults)))?,
+        None => vec![Terms::default(); metrics.len()],
+    };
+    let resolved = metrics.iter().zip(terms).map(|(metric, terms)| {
         let rule =
             retention.get(metric.name.as_str()).and_then(|rule| run.spec.measurement_retention.get(*rule));
         let kept = rule.and_then(|rule| usize::try_from(rule.limit).ok()).filter(|limit| *limit > 0);
@@ -55,6 +64,7 @@ pub(super) fn resolve(run: &AnalysisRun) -> Result<Resolved, String> {
             metric: metric.clone(),
             dry_run: dry_run.contains_key(metric.name.as_str()),
             kept: kept.unwrap_or(DEFAULT_KEPT),
+            terms,
         }
     });
     Ok(Resolved { metrics: resolved.collect() })

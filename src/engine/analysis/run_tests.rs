@@ -487,7 +487,12 @@ mod any_run {
 
     fn any_result() -> impl Strategy<Value = Value> {
         let time = || prop::option::of(-100_000i64..100_000).prop_map(|seconds| seconds.map(at));
-        let jobs = prop::sample::select(vec![json!({}), json!({"job-name": "j"}), json!({"job-name": ""})]);
+        let jobs = prop::sample::select(vec![
+            json!({}),
+            json!({"job-name": "j"}),
+            json!({"job-name": ""}),
+            json!({"tidegate.dev/waited": "3", "tidegate.dev/without-data": "true"}),
+        ]);
         let measurement =
             (phase(), time(), time(), time(), jobs).prop_map(|(phase, started, finished, resume, job)| {
                 json!({"phase": phase, "startedAt": started, "finishedAt": finished, "resumeAt": resume, "metadata": job})
@@ -505,8 +510,9 @@ mod any_run {
     fn any_run() -> impl Strategy<Value = AnalysisRun> {
         let metrics = prop::collection::vec(any_metric(), 0..3);
         let results = prop::collection::vec(any_result(), 0..3);
-        (metrics, results, phase(), any::<bool>(), prop::option::of(any::<i32>()), 0..3i32).prop_map(
-            |(metrics, results, phase, terminate, ttl, rules)| {
+        let missing = prop::sample::select(vec!["", "wait", "fail", "inconclusive", "a=wait"]);
+        (metrics, results, phase(), any::<bool>(), prop::option::of(any::<i32>()), 0..3i32, missing).prop_map(
+            |(metrics, results, phase, terminate, ttl, rules, missing)| {
                 let mut run = run(json!({
                     "metrics": metrics, "terminate": terminate, "args": [{"name": "n", "value": "2"}],
                     "dryRun": (0..rules).map(|_| json!({"metricName": "a|2"})).collect::<Vec<_>>(),
@@ -514,6 +520,10 @@ mod any_run {
                 }));
                 let status = json!({"phase": phase, "metricResults": results, "completedAt": at(0)});
                 run.status = Some(serde_json::from_value(status).unwrap());
+                if !missing.is_empty() {
+                    let annotation = ("tidegate.dev/on-no-data".to_owned(), missing.to_owned());
+                    run.metadata.annotations = Some([annotation].into());
+                }
                 run
             },
         )

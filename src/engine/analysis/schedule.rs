@@ -60,11 +60,14 @@ pub(super) fn due(metric: &Metric, status: &AnalysisRunStatus, terminating: bool
     if terminating || Limits::of(metric).count.is_some_and(|count| result.count >= count) {
         return Due::Never;
     }
-    let interval = match duration(metric.interval.as_deref()) {
-        Some(interval) if last.phase != Some(AnalysisPhase::Error) => SignedDuration::from_nanos(interval),
-        Some(_) | None => ERROR_RETRY,
-    };
-    not_before(later(finished.0, interval.max(SHORTEST)), now)
+    let is_error = last.phase == Some(AnalysisPhase::Error);
+    let interval = if is_error { ERROR_RETRY } else { interval(metric) };
+    not_before(later(finished.0, interval), now)
+}
+
+/// From the end of one measurement to the next one; what has no interval is only measured again as after an error.
+pub(super) fn interval(metric: &Metric) -> SignedDuration {
+    duration(metric.interval.as_deref()).map_or(ERROR_RETRY, SignedDuration::from_nanos).max(SHORTEST)
 }
 
 fn first(metric: &Metric, status: &AnalysisRunStatus, now: Timestamp) -> Due {

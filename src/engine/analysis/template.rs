@@ -1,32 +1,53 @@
 //! Combines the templates that an analysis names, and those they name in turn, into one list of metrics.
 //!
 //! Input: references and the templates by scope and name. Output: one template without further references,
-//! or the reason why the templates contradict each other.
+//! or the reason why the templates contradict each other. Annotations of ours become those of the run: there each metric
+//! keeps what its own template says of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_api::analysis::{
-    AnalysisTemplateRef, AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention,
+    AnalysisTemplate, AnalysisTemplateRef, AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention,
 };
 
+use super::terms::{self, Terms};
 use crate::rollout::world::TemplateKey;
 
+/// A template of either scope, as far as runs are made from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Template {
+    pub spec: AnalysisTemplateSpec,
+    /// The annotations that runs take over: those that say what to do where data is missing.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl From<AnalysisTemplate> for Template {
+    fn from(template: AnalysisTemplate) -> Self {
+        let mut annotations = template.metadata.annotations.unwrap_or_default();
+        annotations.retain(|key, _| terms::KEYS.contains(&key.as_str()));
+        Self { spec: template.spec, annotations }
+    }
+}
+
+impl From<AnalysisTemplateSpec> for Template {
+    fn from(spec: AnalysisTemplateSpec) -> Self {
+        Self { spec, annotations: BTreeMap::new() }
+    }
+}
+
 /// Templates by scope and name.
-pub(crate) type Templates = BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>;
+pub(crate) type Templates = BTreeMap<TemplateKey, Arc<Template>>;
 
 /// Combines templates: those of the namespace first, then those of the cluster, each with what it includes.
-pub(crate) fn flatten(
-    references: &[AnalysisTemplateRef],
-    templates: &Templates,
-) -> Result<AnalysisTemplateSpec, String> {
+pub(crate) fn flatten(references: &[AnalysisTemplateRef], templates: &Templates) -> Result<Template, String> {
     let mut found = Found::default();
     for reference in references {
         found.collect(reference, templates)?;
     }
     let mut combined = AnalysisTemplateSpec::default();
     // One kind of thing after the other: of several contradictions, the first one told is upstream's.
-    let templates = || found.namespaced.iter().chain(&found.cluster);
+    let templates = || found.namespaced.iter().chain(&found.cluster).map(|(_, template)| &template.spec);
     for template in templates() {
         add_metrics(&mut combined, template)?;
     }
@@ -39,15 +60,27 @@ pub(crate) fn flatten(
     for arg in templates().flat_map(|template| &template.args) {
         add_arg(&mut combined.args, arg)?;
     }
-    Ok(combined)
+    let mut all = Vec::new();
+    for (key, template) in found.namespaced.iter().chain(&found.cluster) {
+        all.extend(terms_of(key, template)?);
+    }
+    let annotations = terms::annotations(&combined.metrics, &all);
+    Ok(Template { spec: combined, annotations })
+}
+
+/// What a template says of the missing data of each of its metrics.
+fn terms_of(key: &TemplateKey, template: &Template) -> Result<Vec<Terms>, String> {
+    let metrics = &template.spec.metrics;
+    terms::of(&template.annotations, metrics, metrics)
+        .map_err(|faults| format!("{} '{}': {}", key.kind(), key.name, terms::first(&faults)))
 }
 
 /// Templates in the order in which they were named, each once.
 #[derive(Default)]
 struct Found {
     seen: BTreeSet<TemplateKey>,
-    namespaced: Vec<Arc<AnalysisTemplateSpec>>,
-    cluster: Vec<Arc<AnalysisTemplateSpec>>,
+    namespaced: Vec<(TemplateKey, Arc<Template>)>,
+    cluster: Vec<(TemplateKey, Arc<Template>)>,
 }
 
 impl Found {
@@ -60,12 +93,11 @@ impl Found {
                 continue;
             }
             let Some(template) = templates.get(&key) else {
-                let kind = if key.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
-                return Err(format!("{kind} '{}' not found", key.name));
+                return Err(format!("{} '{}' not found", key.kind(), key.name));
             };
-            open.extend(template.templates.iter().rev());
+            open.extend(template.spec.templates.iter().rev());
             let list = if key.cluster { &mut self.cluster } else { &mut self.namespaced };
-            list.push(Arc::clone(template));
+            list.push((key.clone(), Arc::clone(template)));
             self.seen.insert(key);
         }
         Ok(())
@@ -138,7 +170,8 @@ mod tests {
     fn templates(list: &[(bool, &str, Value)]) -> Templates {
         let entry = |(cluster, name, spec): &(bool, &str, Value)| {
             let key = TemplateKey { cluster: *cluster, name: (*name).to_owned() };
-            (key, Arc::new(serde_json::from_value(spec.clone()).unwrap()))
+            let spec: AnalysisTemplateSpec = serde_json::from_value(spec.clone()).unwrap();
+            (key, Arc::new(Template::from(spec)))
         };
         list.iter().map(entry).collect()
     }
@@ -147,8 +180,8 @@ mod tests {
         AnalysisTemplateRef::new(name, cluster_scope)
     }
 
-    fn names(template: &AnalysisTemplateSpec) -> Vec<&str> {
-        template.metrics.iter().map(|metric| metric.name.as_str()).collect()
+    fn names(template: &Template) -> Vec<&str> {
+        template.spec.metrics.iter().map(|metric| metric.name.as_str()).collect()
     }
 
     #[test]
@@ -169,7 +202,7 @@ mod tests {
             (false, "b", json!({"args": [{"name": "x", "value": "2"}, {"name": "y"}]})),
         ]);
         let combined = flatten(&[reference("a", false), reference("b", false)], &templates).unwrap();
-        let values: Vec<_> = combined.args.iter().map(|arg| arg.value.as_deref()).collect();
+        let values: Vec<_> = combined.spec.args.iter().map(|arg| arg.value.as_deref()).collect();
         assert_eq!(values, [Some("2"), Some("1")]);
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use tidegate_api::analysis::AnalysisTemplate;
 use tidegate_api::experiment::Experiment;
 
 use super::{ExperimentWorld, Taken, plan};
@@ -26,7 +27,7 @@ fn world(path: &Path) -> ExperimentWorld {
     let theirs = |object: &&Value| !ours(object);
     let templates = of_kind("AnalysisTemplate").map(|object| {
         let key = TemplateKey { cluster: false, name: name(&object) };
-        (key, Arc::new(serde_json::from_value(object["spec"].clone()).unwrap()))
+        (key, Arc::new(serde_json::from_value::<AnalysisTemplate>(object.clone()).unwrap().into()))
     });
     let mut in_use = header.in_use;
     if of_kind("Rollout").next().is_some() {

@@ -208,7 +208,7 @@ pub(super) fn unserved(facts: &Facts<'_>) -> Option<String> {
         |template| {
             // What is missing is told as the error of its analysis.
             let combined = flatten(std::slice::from_ref(&template), &facts.world.templates).ok()?;
-            let refused = unsupported_providers(&combined.metrics).into_iter().next()?;
+            let refused = unsupported_providers(&combined.spec.metrics).into_iter().next()?;
             let kind = if template.is_cluster() { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
             Some(format!("{kind} {}: {refused}", template.template_name))
         },

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tidegate_api::analysis::AnalysisRunStatus;
+use tidegate_api::analysis::{AnalysisRunStatus, AnalysisTemplateSpec};
 use tidegate_api::experiment::Experiment;
 use tidegate_api::phase::AnalysisPhase;
 
@@ -33,7 +33,11 @@ fn world(spec: Value) -> ExperimentWorld {
         runs: Vec::new(),
         taken: Taken::default(),
         in_use: Default::default(),
-        templates: [(key, Arc::new(serde_json::from_value(template).unwrap()))].into(),
+        templates: [(
+            key,
+            Arc::new(serde_json::from_value::<AnalysisTemplateSpec>(template).unwrap().into()),
+        )]
+        .into(),
         troubles: Default::default(),
     }
 }

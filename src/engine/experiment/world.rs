@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
 
+use crate::analysis::Template;
 use crate::rollout::world::{Service, Set, TemplateKey};
 
 /// Names the Experiment on its ReplicaSets and Services.
@@ -33,7 +34,7 @@ pub struct ExperimentWorld {
     /// Names of Services that routes of the Rollout may still send requests to.
     pub in_use: BTreeSet<String>,
     /// AnalysisTemplates of the namespace and ClusterAnalysisTemplates, by scope and name.
-    pub templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    pub templates: BTreeMap<TemplateKey, Arc<Template>>,
     /// Troubles that pods report, by the name of their ReplicaSet: the text of the worst one.
     pub troubles: BTreeMap<String, String>,
 }

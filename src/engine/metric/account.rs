@@ -9,7 +9,9 @@ use std::fmt;
 use tidegate_api::analysis::Metric;
 
 use super::flagger::Plugin;
-use super::{PLUGINS, cloud_watch, datadog, dynatrace, google, influxdb, new_relic, splunk, wavefront};
+use super::provider::Provider;
+use super::sent::Sent;
+use super::{cloud_watch, datadog, dynatrace, external, google, influxdb, new_relic, splunk, wavefront};
 
 /// Keys whose values no message may hold: those that a provider signs in with. Whoever names another Secret gets none of
 /// its values into a message, so none is hidden there either: stars would tell who guessed one.
@@ -52,26 +54,34 @@ impl fmt::Display for Account {
 /// What an account holds, by key; or why it could not be read.
 pub type Found = Result<BTreeMap<String, String>, String>;
 
-/// The accounts that were looked up.
+/// The accounts that were looked up, and what requests were signed in with.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Accounts(BTreeMap<Account, Found>);
+pub struct Accounts {
+    found: BTreeMap<Account, Found>,
+    sent: Sent,
+}
 
 impl fmt::Debug for Accounts {
     /// Tells which there are, and nothing of what they hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.found.keys()).finish()
     }
 }
 
 impl Accounts {
     /// Adds what was found of an account.
     pub fn insert(&mut self, account: Account, found: Found) {
-        self.0.insert(account, found);
+        self.found.insert(account, found);
+    }
+
+    /// Adds the credentials that left with requests: some were fetched, and stand in no account.
+    pub fn were_sent(&mut self, sent: Sent) {
+        self.sent.extend(sent);
     }
 
     /// The value of a key, without the line break that editors leave behind it; nothing if it is empty.
     pub(super) fn value(&self, account: &Account, key: &str) -> Option<&str> {
-        let found = self.0.get(account)?.as_ref().ok()?;
+        let found = self.found.get(account)?.as_ref().ok()?;
         found.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
@@ -80,7 +90,7 @@ impl Accounts {
     /// # Errors
     /// Says why not.
     pub(super) fn read(&self, account: &Account) -> Result<(), String> {
-        match self.0.get(account) {
+        match self.found.get(account) {
             Some(Ok(_)) => Ok(()),
             Some(Err(why)) => Err(why.clone()),
             None => Err(format!("{account} was not read")),
@@ -98,13 +108,13 @@ impl Accounts {
 
     /// Everything that no message may hold.
     pub(crate) fn secrets(&self) -> Vec<String> {
-        let read = self.0.iter().filter_map(|(account, found)| Some((account, found.as_ref().ok()?)));
+        let read = self.found.iter().filter_map(|(account, found)| Some((account, found.as_ref().ok()?)));
         let hidden = read.flat_map(|(account, found)| {
             // The keys of Wavefront's tokens are addresses.
             let is_hidden = |key: &str| HIDDEN.contains(&key) || *account == wavefront::account();
             found.iter().filter(move |(key, _)| is_hidden(key.as_str()))
         });
-        let values = hidden.map(|(_, value)| value.trim().to_owned());
+        let values = hidden.map(|(_, value)| value.trim().to_owned()).chain(self.sent.secrets().cloned());
         values.filter(|value| value.len() >= SHORTEST_SECRET).collect()
     }
 }
@@ -112,20 +122,21 @@ impl Accounts {
 /// The accounts that a metric's provider may sign in with.
 #[must_use]
 pub fn accounts(metric: &Metric) -> Vec<Account> {
-    let provider = &metric.provider;
-    if let Some(query) = &provider.datadog {
-        datadog::accounts(query)
-    } else if let Some(query) = &provider.new_relic {
-        vec![new_relic::account(query)]
-    } else if let Some(query) = &provider.influxdb {
-        vec![influxdb::account(query)]
-    } else if provider.wavefront.is_some() {
-        vec![wavefront::account()]
-    } else if provider.cloud_watch.is_some() {
-        vec![cloud_watch::ENVIRONMENT]
-    } else {
-        let named = |plugin: &Plugin| plugin.account(provider.plugin.get(plugin.name)?);
-        PLUGINS.iter().find_map(named).into_iter().collect()
+    let Some(provider) = Provider::of(&metric.provider) else { return Vec::new() };
+    let of_plugin = |plugin: &Plugin, config| plugin.account(config).into_iter().collect();
+    match provider {
+        Provider::Datadog(query) => datadog::accounts(query),
+        Provider::NewRelic(query) => vec![new_relic::account(query)],
+        Provider::Influxdb(query) => vec![influxdb::account(query)],
+        Provider::Wavefront(_) => vec![wavefront::account()],
+        Provider::CloudWatch(_) => vec![cloud_watch::ENVIRONMENT],
+        Provider::Dynatrace(config) => of_plugin(&dynatrace::PLUGIN, config),
+        Provider::External(config) => of_plugin(&external::PLUGIN, config),
+        Provider::Google(config) => of_plugin(&google::PLUGIN, config),
+        Provider::Splunk(config) => of_plugin(&splunk::PLUGIN, config),
+        Provider::Prometheus(_) | Provider::Web(_) | Provider::Graphite(_) | Provider::SkyWalking(_) => {
+            Vec::new()
+        }
     }
 }
 

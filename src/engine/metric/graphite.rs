@@ -79,7 +79,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
         .map_err(|error| format!("graphite did not answer a list of series: {error}"))?;
     let points = series.into_iter().next().map(|series| series.datapoints).unwrap_or_default();
     if points.is_empty() {
-        return Err("no values found".to_owned());
+        return Ok(Measured::refused("no values found"));
     }
     let numbers: Result<Vec<Option<f64>>, String> = points.iter().map(point).collect();
     let samples: Vec<f64> = numbers?.into_iter().flatten().collect();
@@ -143,6 +143,9 @@ mod tests {
         let (value, text) = measured(200, r#"[{"datapoints":[[null,1]]}]"#).unwrap();
         assert!(value.is_empty());
         assert_eq!(text, "[]");
+        for body in ["[]", r#"[{"datapoints":[]}]"#] {
+            assert_eq!(measured(200, body).unwrap().0, MetricValue::Nothing("no values found"));
+        }
         let (value, _) = measured(200, r#"[{"datapoints":[["NaN",1]]}]"#).unwrap();
         assert!(value.has_nan());
     }
@@ -150,8 +153,6 @@ mod tests {
     #[test]
     fn what_is_no_answer_is_an_error() {
         for (status, body, wanted) in [
-            (200, "[]", "no values found"),
-            (200, r#"[{"datapoints":[]}]"#, "no values found"),
             (400, "bad target", "error response: bad target"),
             (200, r#"[{"datapoints":[[1]]}]"#, "error unmarshaling data point: [1]"),
             (200, r#"[{"datapoints":[[true,1]]}]"#, "error unmarshaling data point: [true,1]"),

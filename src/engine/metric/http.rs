@@ -71,6 +71,9 @@ pub struct Signing {
 }
 
 impl Call {
+    /// Bytes of an answer that is read; much of what JSON says in two bytes takes thirty in memory.
+    pub const MOST_BYTES: usize = 1 << 20;
+
     /// The scheme, host and port of the server: what may be told of a call.
     #[must_use]
     pub fn server(&self) -> &str {

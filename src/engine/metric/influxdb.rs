@@ -55,7 +55,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     }
     let cells = annotated::values(&response.body)?;
     if cells.iter().all(|cell| *cell == Cell::Null) {
-        return Err("no results returned from flux query".to_owned());
+        return Ok(Measured::refused("no results returned from flux query"));
     }
     let text = format!("[{}]", cells.iter().map(Cell::text).collect::<Vec<_>>().join(" "));
     let numbers: Option<Vec<f64>> = cells.iter().map(Cell::number).collect();
@@ -173,14 +173,16 @@ mod tests {
         assert_eq!((value.has_nan(), text.as_str()), (true, "[0.5 <nil>]"), "null beside numbers is NaN");
         let (value, _) = measured(200, &table("double", ",,0,t,NaN,a")).unwrap();
         assert!(value.has_nan());
+        for body in ["\n", &table("double", ",,0,t,,a")] {
+            let nothing = MetricValue::Nothing("no results returned from flux query");
+            assert_eq!(measured(200, body).unwrap().0, nothing);
+        }
     }
 
     #[test]
     fn what_is_no_answer_is_an_error() {
         let failed = "#datatype,string,string\n#group,true,true\n#default,,\n,error,reference\n,bucket not found,897\n";
         for (status, body, wanted) in [
-            (200, "\n", "no results returned from flux query"),
-            (200, &table("double", ",,0,t,,a"), "no results returned from flux query"),
             (200, failed, "bucket not found"),
             (200, &table("double", ",,0,t,x,a"), "influxdb answered \"x\" as double"),
             (

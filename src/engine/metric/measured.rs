@@ -22,6 +22,8 @@ pub enum MetricValue {
     Json(Value),
     /// JSON in which there is no data, such as series without points.
     Hollow(Value),
+    /// No data, in the words of a provider that takes this for an error: no condition is asked about it.
+    Nothing(&'static str),
 }
 
 impl MetricValue {
@@ -32,7 +34,7 @@ impl MetricValue {
             Self::Number(_) => false,
             Self::Samples(samples) => samples.is_empty(),
             Self::Json(json) => json.is_null() || json.as_array().is_some_and(Vec::is_empty),
-            Self::Hollow(_) => true,
+            Self::Hollow(_) | Self::Nothing(_) => true,
         }
     }
 
@@ -42,7 +44,18 @@ impl MetricValue {
         match self {
             Self::Number(number) => number.is_nan(),
             Self::Samples(samples) => samples.iter().any(|sample| sample.is_nan()),
-            Self::Json(_) | Self::Hollow(_) => false,
+            Self::Json(_) | Self::Hollow(_) | Self::Nothing(_) => false,
+        }
+    }
+
+    /// Whether there is anything in it beside NaN.
+    #[must_use]
+    pub(crate) fn has_number(&self) -> bool {
+        match self {
+            Self::Number(number) => !number.is_nan(),
+            Self::Samples(samples) => samples.iter().any(|sample| !sample.is_nan()),
+            Self::Json(_) => !self.is_empty(),
+            Self::Hollow(_) | Self::Nothing(_) => false,
         }
     }
 }
@@ -66,6 +79,11 @@ impl Measured {
     /// No data.
     pub(super) fn nothing(text: String) -> Self {
         Self { value: MetricValue::Json(Value::Null), text: shown::bounded(text), metadata: BTreeMap::new() }
+    }
+
+    /// No data, which upstream tells as an error in these words.
+    pub(super) fn refused(why: &'static str) -> Self {
+        Self { value: MetricValue::Nothing(why), text: String::new(), metadata: BTreeMap::new() }
     }
 
     /// Numbers.

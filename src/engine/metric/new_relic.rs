@@ -83,8 +83,8 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     let rows = answer.data.pointer("/actor/account/nrql/results").and_then(Value::as_array);
     let rows = rows.map(Vec::as_slice).unwrap_or_default();
     match rows {
-        [] => Err(NO_RESULTS.to_owned()),
-        [Value::Object(row)] if row.is_empty() => Err(NO_RESULTS.to_owned()),
+        [] => Ok(Measured::refused(NO_RESULTS)),
+        [Value::Object(row)] if row.is_empty() => Ok(Measured::refused(NO_RESULTS)),
         [row] => Measured::json(row.clone(), is_hollow(row), shown::json(row)),
         rows => {
             let rows: Value = rows.into();
@@ -186,7 +186,7 @@ mod tests {
         assert!(results(r#"[{"average.duration":null}]"#).unwrap().value.is_empty());
         assert!(results(r#"[{"a":1},{"a":null}]"#).unwrap().value.is_empty());
         for rows in ["[]", "[{}]", "null"] {
-            assert_eq!(results(rows), Err(NO_RESULTS.into()));
+            assert_eq!(results(rows), Ok(Measured::refused(NO_RESULTS)));
         }
     }
 

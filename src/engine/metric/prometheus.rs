@@ -65,6 +65,9 @@ fn address<'a>(metric: &'a PrometheusMetric, defaults: &'a Defaults) -> &'a str 
 }
 
 impl Query {
+    /// Bytes of an answer that is read: ten thousand samples with all their labels fit in.
+    pub const MOST_BYTES: usize = 8 << 20;
+
     /// The request of a query. What is signed is a form in a body, every byte of which is known here.
     pub(crate) fn into_request(self) -> Request {
         if !matches!(self.login, Login::Aws(_)) {

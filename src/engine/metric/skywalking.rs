@@ -59,7 +59,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
         return Err(shown::bounded(format!("graphql: {error}")));
     }
     if answer.data.is_null() {
-        return Err("no results returned from SkyWalking query".to_owned());
+        return Ok(Measured::refused("no results returned from SkyWalking query"));
     }
     let (is_hollow, text) = (is_hollow(&answer.data), shown::json(&answer.data));
     Measured::json(answer.data, is_hollow, text)
@@ -111,6 +111,8 @@ mod tests {
         assert_eq!(measured(200, body), Ok((MetricValue::Json(wanted), text.into())));
         let null = r#"{"data":{"a":1},"errors":null}"#;
         assert_eq!(measured(200, null), Ok((MetricValue::Json(json!({"a": 1})), r#"{"a":1}"#.into())));
+        let nothing = MetricValue::Nothing("no results returned from SkyWalking query");
+        assert_eq!(measured(200, r#"{"data":null}"#).unwrap().0, nothing);
         for data in [r#"{"a":{"values":[]}}"#, r#"{"a":null}"#, r#"{"a":[{"value":null}]}"#] {
             assert!(measured(200, &format!(r#"{{"data":{data}}}"#)).unwrap().0.is_empty(), "{data}");
         }
@@ -123,7 +125,6 @@ mod tests {
             (400, r#"{"errors":[{"message":"bad"}]}"#, "graphql: bad"),
             (500, "oops", "graphql: server returned a non-200 status code: 500"),
             (500, "{}", "graphql: server returned a non-200 status code: 500"),
-            (200, r#"{"data":null}"#, "no results returned from SkyWalking query"),
         ] {
             assert_eq!(measured(status, body), Err(wanted.into()));
         }

@@ -107,7 +107,7 @@ pub(super) fn value(response: &Response, asked: Timestamp) -> Result<Measured, S
     );
     let text = joined(&nearest, |nearest| shown::fixed(nearest.number, 2));
     let measured = match nearest.as_slice() {
-        [] => return Err("No TimeSeries found in response from Wavefront".to_owned()),
+        [] => return Ok(Measured::refused("No TimeSeries found in response from Wavefront")),
         [one] => Measured::number(one.number, text),
         several => Measured::samples(several.iter().map(|one| one.number).collect(), text)?,
     };
@@ -200,10 +200,16 @@ mod tests {
     }
 
     #[test]
+    fn no_series_are_no_data() {
+        for body in ["{}", r#"{"timeseries":[]}"#] {
+            let nothing = MetricValue::Nothing("No TimeSeries found in response from Wavefront");
+            assert_eq!(measured(200, body).unwrap().value, nothing);
+        }
+    }
+
+    #[test]
     fn errors_are_told() {
         for (status, body, wanted) in [
-            (200, "{}", "No TimeSeries found in response from Wavefront"),
-            (200, r#"{"timeseries":[]}"#, "No TimeSeries found in response from Wavefront"),
             (200, r#"{"errorType":"QuerySyntaxError","errorMessage":"bad"}"#, "QuerySyntaxError: bad"),
             (401, "no", "wavefront answered 401: no"),
         ] {

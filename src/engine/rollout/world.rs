@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
@@ -17,6 +17,7 @@ use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 use super::compact::Compact;
 use super::hash;
 use super::workload::Workload;
+use crate::analysis::Template;
 use crate::plan::Reference;
 
 /// The label that names a revision on ReplicaSets, pods, AnalysisRuns and in Service selectors.
@@ -63,7 +64,7 @@ pub struct World {
     /// Experiments that the Rollout controls, and the names that others have.
     pub experiments: Experiments,
     /// AnalysisTemplates of the namespace and ClusterAnalysisTemplates, by scope and name.
-    pub templates: BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>,
+    pub templates: BTreeMap<TemplateKey, Arc<Template>>,
     /// Troubles that pods report, by revision: the text of the worst one, such as an image that cannot be pulled.
     pub troubles: BTreeMap<String, String>,
     /// What pods run, by revision and container: the digest of the image.
@@ -157,6 +158,14 @@ impl Parsed {
 pub struct TemplateKey {
     pub cluster: bool,
     pub name: String,
+}
+
+impl TemplateKey {
+    /// The kind of the template.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" }
+    }
 }
 
 /// Ready endpoints of one Service by the revision hash of their pods.

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
-use tidegate_api::analysis::{AnalysisRun, AnalysisRunSpec, AnalysisTemplate};
+use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate};
 use tidegate_engine::analysis::{Again, Replayed, replay, run_of};
 use tidegate_engine::rollout::world::TemplateKey;
 use tidegate_engine::view::render_replay;
@@ -69,11 +69,11 @@ impl Replay {
 
 impl OfRun {
     /// The metrics and arguments of the other template, if one is named.
-    async fn terms(&self, session: &Session<'_>, run: &AnalysisRun) -> Result<Option<AnalysisRunSpec>> {
+    async fn terms(&self, session: &Session<'_>, run: &AnalysisRun) -> Result<Option<AnalysisRun>> {
         let Some(name) = &self.with else { return Ok(None) };
         let template: AnalysisTemplate = decode(session.object(template_kind(self.global), name).await?)?;
         let key = TemplateKey { cluster: self.global, name: name.clone() };
-        let templates = included(session, key.clone(), template.spec).await?;
+        let templates = included(session, key.clone(), template.into()).await?;
         run_of(&key, &templates, &run.spec.args).map(Some).map_err(|why| anyhow!(why))
     }
 }

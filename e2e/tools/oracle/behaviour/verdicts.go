@@ -29,6 +29,8 @@ var results = append([]any{
 	`{"ok": true, "rate": 0.99, "count": 3, "text": "42", "name": "web", "list": "a,b", "items": [{"name": "a", "value": 1}, {"name": "b", "value": 7}], "tags": {"env": "prod"}, "nothing": null}`,
 	`{"ok": false, "rate": 0.5, "count": 0, "text": "x", "name": "api", "list": "", "items": [], "tags": {}, "nothing": 1}`,
 	`{"status": 200, "major": "1", "minor": "34"}`, `{"ok": "true", "rate": "0.99", "items": null, "tags": null}`, `[null, 1]`, `[[1, 2], [3]]`,
+	`{"code": 200, "body": "ok", "ok": true, "successPercent": "0.95", "data": [{"ok": true, "ms": 20}, {"ok": false, "ms": 300}]}`, `{"code": 503, "body": "", "ok": false, "successPercent": "none", "data": []}`,
+	`[{"Id": "rate", "Values": [0.01, 0.02]}, {"Id": "worst", "Values": [0.04]}]`, `[{"Id": "rate", "Values": []}, {"Id": "worst", "Values": [0.06]}]`, `{"service_apdex": {"values": {"values": [{"value": 9900}, {"value": 10000}]}}}`,
 )...)
 
 func fromJSON(texts ...string) []any {
@@ -160,7 +162,7 @@ func differ(success, failure string, result any, letter byte) (string, byte) {
 	switch {
 	case letter == 'S' && isEmpty(result):
 		return missing(deciding, number, letter, 'N', "len", "default", "isNil")
-	case letter == 'S' && strings.Contains(deciding, "0.0 / 0.0"):
+	case letter == 'S' && (strings.Contains(deciding, "0.0 / 0.0") || dividesByNone(deciding, result)):
 		return missingDataNeverPasses, 'E'
 	case letter == 'S' && isNaN(result):
 		return missing(deciding, number, letter, 'E', "isNaN")
@@ -206,6 +208,9 @@ var (
 // strict is whether a condition fails in Tidegate as it does in Argo Rollouts, although types are
 // compared late.
 func strict(condition string, result any) bool {
+	if leftDecides(condition, result) {
+		return false
+	}
 	switch value := result.(type) {
 	case []float64:
 		_, single := alone[condition]
@@ -318,6 +323,9 @@ var operands = []*regexp.Regexp{
 
 // onNothing is whether a condition looks for something in a field that the answer lacks.
 func onNothing(condition string, result any) bool {
+	if leftDecides(condition, result) {
+		return false
+	}
 	for _, operand := range operands {
 		if found := operand.FindStringSubmatch(condition); found != nil {
 			if nothing, err := evaluate.EvalCondition(result, found[1]+" == nil"); err == nil && nothing {
@@ -326,6 +334,24 @@ func onNothing(condition string, result any) bool {
 		}
 	}
 	return false
+}
+
+// leftDecides is whether what stands before && is false, so that nobody asks what stands behind it.
+func leftDecides(condition string, result any) bool {
+	left, _, found := strings.Cut(condition, " && ")
+	return found && !strings.Contains(left, "||") && !strict(left, result) && !onNothing(left, result) && askLate(left, "", result) == 'F'
+}
+
+var byCount = regexp.MustCompile(`/ (len\([^()]*\))`)
+
+// dividesByNone is whether a condition divides by the number of things where there are none.
+func dividesByNone(condition string, result any) bool {
+	found := byCount.FindStringSubmatch(condition)
+	if found == nil {
+		return false
+	}
+	none, err := evaluate.EvalCondition(result, found[1]+" == 0")
+	return err == nil && none
 }
 
 // missing turns a success that rests on missing data into an error, unless the

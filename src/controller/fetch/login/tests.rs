@@ -34,7 +34,7 @@ async fn seen(login: Login, headers: &[(&str, &str)], address: &str) -> Result<u
     let url = format!("{address}/ratio");
     let call =
         Call { method: Method::Get, url, headers, body: None, timeout_seconds: 30, insecure: false, login };
-    Fetcher::default().http(&call).await.map(|answer| answer.status)
+    Fetcher::default().http(&call, &mut Sent::default()).await.map(|answer| answer.status)
 }
 
 fn oauth2(token_url: String) -> Login {

@@ -80,11 +80,11 @@ pub(super) fn unfit(world: &World, named: &NamedAnalysis<'_>, faults: &mut Vec<F
     }
     for key in &found {
         let Some(template) = world.templates.get(key) else { continue };
-        if let Err(why) = check_arguments(template) {
+        if let Err(why) = check_arguments(&template.spec) {
             faults.push(invalid(&named.path, &key.name, &format!("AnalysisTemplate {}: {why}", key.name)));
             continue;
         }
-        for metric in template.metrics.iter().filter(|metric| runs_forever(metric)) {
+        for metric in template.spec.metrics.iter().filter(|metric| runs_forever(metric)) {
             let count = metric.count.as_ref().map_or_else(|| "<nil>".to_owned(), shown);
             let why = format!(
                 "AnalysisTemplate {} has metric {} which runs indefinitely. Invalid value for count: {count}",
@@ -111,9 +111,8 @@ pub(crate) fn unserved_metric(world: &World) -> Option<String> {
         let _missing = collect(world, &[template], "", &mut found);
     }
     found.iter().find_map(|key| {
-        let refused = unsupported_providers(&world.templates.get(key)?.metrics).into_iter().next()?;
-        let kind = kind_of(key);
-        Some(format!("{kind} {}: {refused}", key.name))
+        let refused = unsupported_providers(&world.templates.get(key)?.spec.metrics).into_iter().next()?;
+        Some(format!("{} {}: {refused}", key.kind(), key.name))
     })
 }
 
@@ -130,17 +129,13 @@ fn collect(
             continue;
         }
         let Some(template) = world.templates.get(&key) else {
-            return Err(invalid(path, &key.name, &format!("{} '{}' not found", kind_of(&key), key.name)));
+            return Err(invalid(path, &key.name, &format!("{} '{}' not found", key.kind(), key.name)));
         };
         found.push(key);
         // The field is one of the template that includes, as upstream tells it.
-        collect(world, &template.templates, "spec.templates", found)?;
+        collect(world, &template.spec.templates, "spec.templates", found)?;
     }
     Ok(())
-}
-
-fn kind_of(key: &TemplateKey) -> &'static str {
-    if key.cluster { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" }
 }
 
 /// Without a count, a metric with an interval is measured for ever.

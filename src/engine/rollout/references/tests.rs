@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tidegate_api::analysis::AnalysisTemplateSpec;
 
 use super::*;
 use crate::plan::Reference;
@@ -28,9 +29,8 @@ fn world(strategy: Value, objects: &[Value]) -> World {
             }
             kind => {
                 let key = TemplateKey { cluster: kind == "ClusterAnalysisTemplate", name };
-                world
-                    .templates
-                    .insert(key, Arc::new(serde_json::from_value(object["spec"].clone()).unwrap()));
+                let spec: AnalysisTemplateSpec = serde_json::from_value(object["spec"].clone()).unwrap();
+                world.templates.insert(key, Arc::new(spec.into()));
             }
         }
     }

@@ -8,8 +8,8 @@ use clap::Args;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 use tidegate_api::GROUP;
-use tidegate_api::analysis::{AnalysisTemplate, AnalysisTemplateSpec, Argument};
-use tidegate_engine::analysis::run_of;
+use tidegate_api::analysis::{AnalysisTemplate, Argument};
+use tidegate_engine::analysis::{Template, run_of};
 use tidegate_engine::rollout::world::{INSTANCE_ID, TemplateKey};
 
 use crate::Exit;
@@ -86,17 +86,19 @@ impl CreateRun {
         let mut annotations = template.metadata.annotations.clone().unwrap_or_default();
         annotations.remove(LAST_APPLIED);
         metadata.insert("labels".to_owned(), json!(labels));
-        metadata.insert("annotations".to_owned(), json!(annotations));
         metadata.insert("namespace".to_owned(), session.namespace.clone().into());
         let template: AnalysisTemplate = decode(template)?;
         let key = TemplateKey { cluster: self.global, name: of };
-        let templates = included(session, key.clone(), template.spec).await?;
-        let spec = run_of(&key, &templates, &self.arguments).map_err(|why| anyhow!(why))?;
+        let templates = included(session, key.clone(), template.into()).await?;
+        let run = run_of(&key, &templates, &self.arguments).map_err(|why| anyhow!(why))?;
+        // What it includes has a say in missing data, too.
+        annotations.extend(run.metadata.annotations.unwrap_or_default());
+        metadata.insert("annotations".to_owned(), json!(annotations));
         Ok(json!({
             "apiVersion": format!("{GROUP}/v1alpha1"),
             "kind": "AnalysisRun",
             "metadata": metadata,
-            "spec": spec,
+            "spec": run.spec,
         }))
     }
 }
@@ -109,10 +111,10 @@ pub(in crate::verb) fn template_kind(cluster: bool) -> Kind {
 pub(in crate::verb) async fn included(
     session: &Session<'_>,
     key: TemplateKey,
-    spec: AnalysisTemplateSpec,
-) -> Result<BTreeMap<TemplateKey, Arc<AnalysisTemplateSpec>>> {
-    let mut open = spec.templates.clone();
-    let mut templates = BTreeMap::from([(key, Arc::new(spec))]);
+    template: Template,
+) -> Result<BTreeMap<TemplateKey, Arc<Template>>> {
+    let mut open = template.spec.templates.clone();
+    let mut templates = BTreeMap::from([(key, Arc::new(template))]);
     while let Some(reference) = open.pop() {
         let cluster = reference.is_cluster();
         let key = TemplateKey { cluster, name: reference.template_name };
@@ -124,7 +126,7 @@ pub(in crate::verb) async fn included(
         }
         let template: AnalysisTemplate = decode(session.object(template_kind(cluster), &key.name).await?)?;
         open.extend(template.spec.templates.iter().cloned());
-        templates.insert(key, Arc::new(template.spec));
+        templates.insert(key, Arc::new(template.into()));
     }
     Ok(templates)
 }

@@ -15,7 +15,7 @@ use tidegate_api::rollout::Rollout;
 use tidegate_api::strict::Schemas;
 use tidegate_api::valid::{FieldError, FieldErrorKind, unsupported, unsupported_providers, validate};
 use tidegate_api::{GROUP, tolerant};
-use tidegate_engine::analysis::template_faults;
+use tidegate_engine::analysis::{Template, template_cautions, template_faults};
 use tidegate_engine::experiment;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::references::{Sight, faults};
@@ -195,7 +195,7 @@ fn world(document: &Document, rollout: Rollout, documents: &[Document]) -> World
                     continue;
                 };
                 let cluster = kind == "ClusterAnalysisTemplate";
-                templates.insert(TemplateKey { cluster, name }, Arc::new(template.spec));
+                templates.insert(TemplateKey { cluster, name }, Arc::new(template.into()));
             }
             (_, kind) if ROUTES.contains(&kind) => {
                 let reference = Reference::new(other.text("/apiVersion"), kind, name);
@@ -210,8 +210,10 @@ fn world(document: &Document, rollout: Rollout, documents: &[Document]) -> World
 
 fn template(document: &Document, errors: &mut Vec<FieldError>, warnings: &mut Vec<FieldError>) {
     let Some(template) = read::<AnalysisTemplate>(document, errors) else { return };
-    errors.extend(template_faults(&template.spec));
     warnings.extend(unsupported_providers(&template.spec.metrics));
+    let template = Template::from(template);
+    errors.extend(template_faults(&template));
+    warnings.extend(template_cautions(&template));
 }
 
 /// The rules that an Experiment's own status would tell of.

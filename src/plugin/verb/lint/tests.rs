@@ -126,6 +126,52 @@ spec:
 
 /// What `kubectl argo rollouts lint` prints and ends with, by its own source.
 #[test]
+fn missing_data_is_warned_of_and_wrong_words_about_it_are_errors() {
+    let text = "apiVersion: argoproj.io/v1alpha1
+kind: ClusterAnalysisTemplate
+metadata:
+  name: rates
+  annotations:
+    tidegate.dev/min-samples: latency=3
+    tidegate.dev/on-no-data: latency=hold
+spec:
+  args:
+  - name: limit
+  metrics:
+  - name: errors
+    failureCondition: result[0] > {{args.limit}}
+    provider: {prometheus: {address: http://p, query: q}}
+  - name: latency
+    successCondition: len(result) > 0 && result[0] < 1
+    provider: {prometheus: {address: http://p, query: q}}
+";
+    let name = "ClusterAnalysisTemplate rates";
+    assert_eq!(
+        lines(&[source("t.yaml", text)]),
+        [
+            format!(
+                "t.yaml:6:5: error: {name}: metadata.annotations[tidegate.dev/min-samples]: Invalid value: \
+                 \"latency=3\": metric \"latency\" is measured 1 times only, and could never end Successful: write \
+                 \"latency=1\" or less"
+            ),
+            format!(
+                "t.yaml:7:5: error: {name}: metadata.annotations[tidegate.dev/on-no-data]: Invalid value: \
+                 \"latency=hold\": write wait, inconclusive or fail, and for a single metric \"latency=wait\""
+            ),
+            format!(
+                "t.yaml:13:5: warning: {name}: spec.metrics[0].failureCondition: \"result[0] > {{{{args.limit}}}}\": it is \
+                 an error on an empty vector (no data), and with Argo Rollouts it passes on NaN (0/0): write \
+                 \"len(result) == 0 || isNaN(result[0]) || (result[0] > {{{{args.limit}}}})\", or say with the \
+                 annotation tidegate.dev/on-no-data what to do then"
+            ),
+        ]
+    );
+    let mended = text.replace("latency=3", "'1'").replace("latency=hold", "wait");
+    let report = report(&[source("t.yaml", &mended)]);
+    assert_eq!(report.summary(), "1 object checked: 0 errors, 0 warnings", "{:?}", report.findings);
+}
+
+#[test]
 fn in_the_words_of_the_other_plugin() {
     let run = |text: &str| {
         let documents = document::documents(&source("f", text)).unwrap();

@@ -1,0 +1,111 @@
+//! What a measurement without data comes to, where the terms of its metric speak of that.
+//!
+//! Input: a verdict, the terms and what was measured. Output: the measurement, and whether a metric has values enough.
+//!
+//! A measurement that waits is finished, is counted nowhere, and makes room for the next one. So nothing is left open for
+//! Argo's controller, put back meanwhile: it goes on by rules of its own.
+
+use jiff::SignedDuration;
+use tidegate_api::analysis::{AnalysisPhase, Measurement, Metric, MetricResult};
+
+use super::condition::{self, Verdict};
+use super::schedule;
+use super::terms::{MIN_SAMPLES, OnNoData, Terms};
+
+/// How often a measurement that waits was asked for, in its metadata.
+const WAITED: &str = "tidegate.dev/waited";
+/// In the metadata of a measurement: it has no data. In those of a metric: how many that were counted have none.
+const WITHOUT_DATA: &str = "tidegate.dev/without-data";
+/// How long to wait for data, in intervals of the metric and at least: missing data never passes, and nobody waits for ever.
+const LONGEST_INTERVALS: i32 = 10;
+const LONGEST: SignedDuration = SignedDuration::from_hours(1);
+
+/// The measurement that a verdict makes on these terms; `before` is the last one of the metric.
+pub(super) fn measurement(
+    terms: Terms,
+    metric: &Metric,
+    verdict: Verdict,
+    before: Option<&Measurement>,
+    mut taken: Measurement,
+) -> Measurement {
+    let Some(lack) = verdict.lack.filter(|_| terms.are_given()) else {
+        return Measurement { phase: Some(verdict.phase), message: verdict.message, ..taken };
+    };
+    taken.metadata.insert(WITHOUT_DATA.to_owned(), "true".to_owned());
+    // A condition that is at fault stays one, and numbers that fail are no missing data.
+    let policy = terms.on_no_data.filter(|_| !lack.has_failed && !is_at_fault(metric));
+    let (phase, message) = match policy {
+        None => (verdict.phase, verdict.message),
+        Some(OnNoData::Wait) => {
+            return wait(metric, &lack.why, before.filter(|last| is_waiting(last)), taken);
+        }
+        Some(OnNoData::Inconclusive) => (AnalysisPhase::Inconclusive, lack.why),
+        Some(OnNoData::Fail) => (AnalysisPhase::Failed, lack.why),
+    };
+    Measurement { phase: Some(phase), message, ..taken }
+}
+
+fn is_at_fault(metric: &Metric) -> bool {
+    let conditions = [&metric.success_condition, &metric.failure_condition];
+    let mut texts = conditions.into_iter().flatten().filter(|text| !text.is_empty());
+    texts.any(|text| condition::fault(text).is_some())
+}
+
+/// The measurement as it waits, or as it gives up: then it is Inconclusive and counts.
+fn wait(metric: &Metric, why: &str, waiting: Option<&Measurement>, mut taken: Measurement) -> Measurement {
+    let asked = waiting.map_or(0, waited).saturating_add(1);
+    if let Some(waiting) = waiting {
+        taken.started_at.clone_from(&waiting.started_at);
+    }
+    let seconds = match (&taken.started_at, &taken.finished_at) {
+        (Some(started), Some(finished)) => finished.0.duration_since(started.0).as_secs(),
+        (None, _) | (_, None) => 0,
+    };
+    let most = schedule::interval(metric).saturating_mul(LONGEST_INTERVALS).max(LONGEST).as_secs();
+    let phase = Some(AnalysisPhase::Inconclusive);
+    let times = if asked == 1 { "once".to_owned() } else { format!("{asked} times in {seconds} s") };
+    if seconds >= most {
+        return Measurement { phase, message: format!("{why}, asked {times}"), ..taken };
+    }
+    taken.metadata.insert(WAITED.to_owned(), asked.to_string());
+    let message = format!("waits for data, for {most} s at most: {why}, asked {times}");
+    Measurement { phase, message, ..taken }
+}
+
+/// Whether a measurement only says what its metric waits for.
+pub(super) fn is_waiting(measurement: &Measurement) -> bool {
+    measurement.metadata.contains_key(WAITED)
+}
+
+fn waited(measurement: &Measurement) -> u32 {
+    measurement.metadata.get(WAITED).and_then(|times| times.parse().ok()).unwrap_or(0)
+}
+
+/// Notes in its metric that a measurement that is counted has no data; errors are not among those.
+pub(super) fn note(result: &mut MetricResult, measurement: &Measurement) {
+    let is_counted = measurement.phase != Some(AnalysisPhase::Error);
+    if is_counted && measurement.metadata.contains_key(WITHOUT_DATA) {
+        let count = without_data(result).saturating_add(1);
+        result.metadata.insert(WITHOUT_DATA.to_owned(), count.to_string());
+    }
+}
+
+/// Keeps what was noted, when the other facts about a metric are told anew.
+pub(super) fn keep(result: &MetricResult) -> Option<(String, String)> {
+    result.metadata.get_key_value(WITHOUT_DATA).map(|(key, count)| (key.clone(), count.clone()))
+}
+
+fn without_data(result: &MetricResult) -> i32 {
+    result.metadata.get(WITHOUT_DATA).and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+fn values(result: &MetricResult) -> i32 {
+    result.count.saturating_sub(without_data(result))
+}
+
+/// Why a metric may not end Successful: it has too few values.
+pub(super) fn short(terms: Terms, result: Option<&MetricResult>) -> Option<String> {
+    let (least, values) = (terms.least(), result.map_or(0, values));
+    let name = MIN_SAMPLES.rsplit('/').next().unwrap_or_default();
+    (values < least).then(|| format!("samples ({values}) < {name} ({least})"))
+}

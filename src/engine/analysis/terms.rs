@@ -1,0 +1,291 @@
+//! What the annotations of a template or a run say of missing data, for each of its metrics.
+//!
+//! Input: annotations and metrics. Output: terms, or what is wrong with the annotations. `wait` is for all metrics,
+//! `error-rate=fail, latency=wait` for single ones, and `wait, latency=fail` for all but one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use tidegate_api::analysis::Metric;
+use tidegate_api::valid::{FieldError, FieldErrorKind};
+
+use super::limits::Limits;
+
+/// What to do with a measurement without data.
+const ON_NO_DATA: &str = "tidegate.dev/on-no-data";
+/// Values that a metric needs before it may end Successful.
+pub(super) const MIN_SAMPLES: &str = "tidegate.dev/min-samples";
+/// The annotations that are about missing data.
+pub(super) const KEYS: [&str; 2] = [ON_NO_DATA, MIN_SAMPLES];
+
+/// What a measurement without data comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnNoData {
+    /// It does not count, and is taken again.
+    Wait,
+    Inconclusive,
+    Fail,
+}
+
+impl OnNoData {
+    const ALL: [Self; 3] = [Self::Wait, Self::Inconclusive, Self::Fail];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Inconclusive => "inconclusive",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// What is said of the missing data of one metric; without a word upstream's rules hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) on_no_data: Option<OnNoData>,
+    pub(super) min_samples: Option<i32>,
+}
+
+impl Terms {
+    /// Whether anything is said.
+    pub(super) fn are_given(self) -> bool {
+        self != Self::default()
+    }
+
+    /// Values that the metric needs before it may end Successful: one at least where somebody cares for missing data, as
+    /// limits could bear with a metric that never had any.
+    pub(super) fn least(self) -> i32 {
+        self.min_samples.unwrap_or(i32::from(self.on_no_data.is_some()))
+    }
+}
+
+/// The terms of each metric. `written` are the same metrics before their arguments were filled in: by either name they are
+/// known.
+///
+/// # Errors
+/// Fails with all that is wrong with the annotations.
+pub(super) fn of(
+    annotations: &BTreeMap<String, String>,
+    metrics: &[Metric],
+    written: &[Metric],
+) -> Result<Vec<Terms>, Vec<FieldError>> {
+    let mut terms = vec![Terms::default(); metrics.len()];
+    let mut faults = Vec::new();
+    for key in KEYS {
+        let Some(text) = annotations.get(key) else { continue };
+        let mut tell = |detail: String| {
+            let value = Some(format!("{text:?}"));
+            let path = format!("metadata.annotations[{key}]");
+            faults.push(FieldError { path, kind: FieldErrorKind::Invalid, value, detail });
+        };
+        let said = match Said::read(text, metrics, written) {
+            Ok(said) => said,
+            Err(why) => {
+                tell(why);
+                continue;
+            }
+        };
+        for ((terms, metric), written) in terms.iter_mut().zip(metrics).zip(written) {
+            let Some((value, is_named)) = said.of(metric, written) else { continue };
+            let applied = match key {
+                ON_NO_DATA => on_no_data(value, metric, is_named).map(|found| terms.on_no_data = found),
+                _ => min_samples(value, metric).map(|found| terms.min_samples = Some(found)),
+            };
+            if let Err(why) = applied {
+                tell(why);
+            }
+        }
+    }
+    faults.dedup();
+    if faults.is_empty() { Ok(terms) } else { Err(faults) }
+}
+
+/// The first of several faults, for a message that has room for one.
+pub(super) fn first(faults: &[FieldError]) -> String {
+    faults.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// What one annotation says.
+struct Said<'a> {
+    of_all: Option<&'a str>,
+    of_metric: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Said<'a> {
+    fn read(text: &'a str, metrics: &[Metric], written: &[Metric]) -> Result<Self, String> {
+        let mut said = Self { of_all: None, of_metric: BTreeMap::new() };
+        for entry in text.split(',').map(str::trim) {
+            let before = match entry.rsplit_once('=') {
+                Some((metric, value)) => said.of_metric.insert(metric.trim(), value.trim()),
+                None => said.of_all.replace(entry),
+            };
+            if before.is_some() {
+                let (metric, _) = entry.rsplit_once('=').unwrap_or(("all metrics", ""));
+                return Err(format!("it speaks twice of {metric}: leave one of the two"));
+            }
+        }
+        if metrics.is_empty() {
+            return Err(
+                "there is no metric in spec.metrics: annotate the templates that have the metrics".to_owned()
+            );
+        }
+        let known: BTreeSet<&str> =
+            metrics.iter().chain(written).map(|metric| metric.name.as_str()).collect();
+        match said.of_metric.keys().find(|name| !known.contains(**name)) {
+            Some(name) => {
+                let known: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+                Err(format!("there is no metric {name:?} in spec.metrics: it has {}", known.join(", ")))
+            }
+            None => Ok(said),
+        }
+    }
+
+    /// What is said of a metric, and whether by its name.
+    fn of(&self, metric: &Metric, written: &Metric) -> Option<(&'a str, bool)> {
+        let named = [metric, written].into_iter().find_map(|metric| self.of_metric.get(metric.name.as_str()));
+        named.map(|value| (*value, true)).or_else(|| self.of_all.map(|value| (value, false)))
+    }
+}
+
+fn on_no_data(value: &str, metric: &Metric, is_named: bool) -> Result<Option<OnNoData>, String> {
+    let found = OnNoData::ALL.into_iter().find(|known| known.as_str() == value).ok_or_else(|| {
+        format!("write wait, inconclusive or fail, and for a single metric \"{}=wait\"", metric.name)
+    })?;
+    if is_judged_by_conditions(metric) {
+        return Ok(Some(found));
+    }
+    let why = format!("metric {:?} is not judged by conditions, so leave it out", metric.name);
+    if is_named { Err(why) } else { Ok(None) }
+}
+
+fn min_samples(value: &str, metric: &Metric) -> Result<i32, String> {
+    let least: i32 = value.parse().ok().filter(|least| *least > 0).ok_or_else(|| {
+        format!("write a number of 1 or more, and for a single metric \"{}=3\"", metric.name)
+    })?;
+    let is_open = matches!(&metric.count, Some(IntOrString::String(text)) if text.contains("{{"));
+    match Limits::of(metric).count.filter(|count| !is_open && *count < least) {
+        Some(count) => Err(format!(
+            "metric {:?} is measured {count} times only, and could never end Successful: write \"{}={count}\" or less",
+            metric.name, metric.name
+        )),
+        None => Ok(least),
+    }
+}
+
+/// Whether conditions say what a value means; Jobs, the judge and Kayenta come to a verdict of their own.
+fn is_judged_by_conditions(metric: &Metric) -> bool {
+    let provider = &metric.provider;
+    provider.job.is_none() && provider.kayenta.is_none() && provider.judge().is_none()
+}
+
+/// The annotations that say the same again, of metrics of several templates.
+pub(super) fn annotations(metrics: &[Metric], terms: &[Terms]) -> BTreeMap<String, String> {
+    let on_no_data = |(metric, terms): (&Metric, &Terms)| {
+        let text = terms.on_no_data.map(|found| found.as_str().to_owned());
+        is_judged_by_conditions(metric).then_some((metric.name.clone(), text))
+    };
+    let min_samples = |(metric, terms): (&Metric, &Terms)| {
+        (metric.name.clone(), terms.min_samples.map(|least| least.to_string()))
+    };
+    let all = || metrics.iter().zip(terms);
+    let said = [
+        (ON_NO_DATA, together(&all().filter_map(on_no_data).collect::<Vec<_>>())),
+        (MIN_SAMPLES, together(&all().map(min_samples).collect::<Vec<_>>())),
+    ];
+    said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
+}
+
+/// One word where it is the same for all, or what is said of each.
+fn together(each: &[(String, Option<String>)]) -> Option<String> {
+    let (_, first) = each.first()?;
+    if each.iter().all(|(_, text)| text == first) {
+        return first.clone();
+    }
+    let said = each.iter().filter_map(|(name, text)| Some(format!("{name}={}", text.as_ref()?)));
+    Some(said.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn metrics() -> Vec<Metric> {
+        let prometheus = json!({"prometheus": {"query": "up"}});
+        serde_json::from_value(json!([
+            {"name": "rate", "interval": "1m", "provider": prometheus},
+            {"name": "a=b", "interval": "1m", "count": 5, "provider": prometheus},
+            {"name": "smoke", "provider": {"job": {"spec": {}}}},
+        ]))
+        .unwrap()
+    }
+
+    fn read(key: &str, text: &str) -> Result<Vec<Terms>, Vec<String>> {
+        let annotations = [(key.to_owned(), text.to_owned())].into();
+        of(&annotations, &metrics(), &metrics())
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn one_word_is_for_all_and_names_are_for_single_metrics() {
+        use OnNoData::{Fail, Inconclusive, Wait};
+        for (text, wanted) in [
+            ("wait", [Some(Wait), Some(Wait), None]),
+            ("rate=fail", [Some(Fail), None, None]),
+            (" a=b=fail , rate = inconclusive", [Some(Inconclusive), Some(Fail), None]),
+            ("wait, a=b=fail", [Some(Wait), Some(Fail), None]),
+        ] {
+            let found: Vec<_> =
+                read(ON_NO_DATA, text).unwrap().iter().map(|terms| terms.on_no_data).collect();
+            assert_eq!(found, wanted, "{text}");
+        }
+        let found: Vec<_> =
+            read(MIN_SAMPLES, "5, smoke=1").unwrap().iter().map(|terms| terms.least()).collect();
+        assert_eq!(found, [5, 5, 1]);
+        assert_eq!(of(&BTreeMap::new(), &metrics(), &metrics()), Ok(vec![Terms::default(); 3]));
+        assert_eq!((Terms::default().least(), read(ON_NO_DATA, "wait").unwrap()[0].least()), (0, 1));
+    }
+
+    #[test]
+    fn what_is_wrong_says_how_to_mend_it() {
+        for (key, text, wanted) in [
+            (ON_NO_DATA, "wiat", "write wait, inconclusive or fail, and for a single metric \"rate=wait\""),
+            (ON_NO_DATA, "", "write wait, inconclusive or fail, and for a single metric \"rate=wait\""),
+            (ON_NO_DATA, "wait,", "it speaks twice of all metrics: leave one of the two"),
+            (ON_NO_DATA, "rate=wait,rate=fail", "it speaks twice of rate: leave one of the two"),
+            (ON_NO_DATA, "rat=wait", "there is no metric \"rat\" in spec.metrics: it has rate, a=b, smoke"),
+            (ON_NO_DATA, "smoke=wait", "metric \"smoke\" is not judged by conditions, so leave it out"),
+            (MIN_SAMPLES, "rate=0", "write a number of 1 or more, and for a single metric \"rate=3\""),
+            (
+                MIN_SAMPLES,
+                "a=b=6",
+                "metric \"a=b\" is measured 5 times only, and could never end Successful: write \"a=b=5\" or less",
+            ),
+        ] {
+            let faults = read(key, text).unwrap_err();
+            let path = format!("metadata.annotations[{key}]: Invalid value: {text:?}");
+            assert_eq!(faults[0], format!("{path}: {wanted}"));
+        }
+        assert_eq!(read(MIN_SAMPLES, "6").unwrap_err().len(), 2, "one fault for each metric that has one");
+        let annotations = [(ON_NO_DATA.to_owned(), "wait".to_owned())].into();
+        assert!(first(&of(&annotations, &[], &[]).unwrap_err()).contains("annotate the templates"));
+    }
+
+    #[test]
+    fn what_was_read_can_be_written_again() {
+        for (key, text, wanted) in [
+            (ON_NO_DATA, "wait", "wait"),
+            (ON_NO_DATA, "rate=wait,a=b=wait", "wait"),
+            (ON_NO_DATA, "wait,a=b=fail", "rate=wait, a=b=fail"),
+            (MIN_SAMPLES, "rate=3", "rate=3"),
+            (MIN_SAMPLES, "1", "1"),
+        ] {
+            let terms = read(key, text).unwrap();
+            let again = annotations(&metrics(), &terms);
+            assert_eq!(again, [(key.to_owned(), wanted.to_owned())].into());
+            assert_eq!(of(&again, &metrics(), &metrics()), Ok(terms));
+        }
+        assert!(annotations(&metrics(), &[Terms::default(); 3]).is_empty());
+    }
+}
