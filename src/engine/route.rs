@@ -18,6 +18,7 @@ use serde_json::Value;
 use tidegate_api::rollout::{Rollout, SetHeaderRoute, SetMirrorRoute};
 use tidegate_api::valid::selects;
 
+use crate::at::at;
 use crate::plan::{Notice, Reference, RouteWrite};
 use crate::rollout::ping_pong;
 use crate::rollout::world::{Parsed, World};
@@ -165,7 +166,7 @@ impl Selection {
     /// Whether the selection holds an object.
     #[must_use]
     pub fn holds(&self, reference: &Reference, object: &Value) -> bool {
-        let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+        let labels = at(object, "/metadata/labels").and_then(Value::as_object);
         let labels = labels.into_iter().flatten();
         let labels = labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
         reference.kind == self.kind

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tidegate_api::valid::OpenShiftRouting;
 
 use super::{Acceptance, Fault, Objects, Routed, Router, Sides, Weights, share};
+use crate::at::at;
 use crate::plan::{Reference, RouteWrite};
 use crate::rollout::world::World;
 
@@ -97,7 +98,7 @@ fn route(name: &str) -> Reference {
 }
 
 fn alternates(route: &Value) -> &[Value] {
-    route.pointer("/spec/alternateBackends").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    at(route, "/spec/alternateBackends").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 fn names(backend: &Value, service: &str) -> bool {
@@ -106,7 +107,7 @@ fn names(backend: &Value, service: &str) -> bool {
 
 /// What keeps a Route from being weighted, and what to change.
 fn misfit(name: &str, route: &Value, sides: &Sides<'_>) -> Option<String> {
-    let to = route.pointer("/spec/to/name").and_then(Value::as_str).unwrap_or_default();
+    let to = at(route, "/spec/to/name").and_then(Value::as_str).unwrap_or_default();
     if to != sides.stable_service {
         return Some(format!(
             "Route {name} sends to Service {to:?}: set spec.to.name to the stableService {}",
@@ -130,7 +131,7 @@ fn weight(backend: &Value) -> i64 {
 fn weight_of(route: &Value, sides: &Sides<'_>) -> i32 {
     let canaries = alternates(route).iter().filter(|backend| names(backend, sides.canary_service));
     let canary: i64 = canaries.map(weight).sum();
-    let to = route.pointer("/spec/to").filter(|to| names(to, sides.stable_service));
+    let to = at(route, "/spec/to").filter(|to| names(to, sides.stable_service));
     share(canary, to.map_or(0, weight), sides.max)
 }
 
@@ -169,7 +170,7 @@ fn weighted(route: &Value, want: &Weights<'_>) -> Option<Value> {
 
 /// What the routers of the cluster say. They name no generation, so an admission only tells that the Route is served.
 fn acceptance_of(route: &Value) -> Acceptance {
-    let ingresses = route.pointer("/status/ingress").and_then(Value::as_array).into_iter().flatten();
+    let ingresses = at(route, "/status/ingress").and_then(Value::as_array).into_iter().flatten();
     let conditions = ingresses.filter_map(|ingress| ingress.get("conditions")?.as_array()).flatten();
     let mut refused = None;
     for condition in conditions.filter(|condition| condition["type"] == "Admitted") {
@@ -177,7 +178,7 @@ fn acceptance_of(route: &Value) -> Acceptance {
             return Acceptance::Accepted;
         }
         let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default();
-        let name = route.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let name = at(route, "/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let message: String = text("message").chars().take(200).collect();
         refused = Some(format!("no router admits Route {name}: {} {message}", text("reason")));
     }
