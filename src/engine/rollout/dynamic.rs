@@ -130,7 +130,7 @@ pub(super) fn stable_pods(facts: &Facts<'_>, aborted: bool) -> i32 {
 /// Service may select every revision, so that it does not matter whether it selects this one.
 pub(super) fn floor(facts: &Facts<'_>) -> i32 {
     let max = facts.limits.max_weight;
-    let (least, _) = traffic::in_effect(facts.world, max);
+    let (least, _) = facts.in_effect;
     share_ceil(max - least, facts.replicas, max)
 }
 

@@ -9,6 +9,7 @@ use tidegate_api::valid::{ProgressThreshold, ValidCanary, ValidRollout};
 
 use super::core::Core;
 use super::replicas::Size;
+use super::traffic;
 use super::world::{Set, World};
 
 /// One round's view of a canary Rollout: what both strategies know, and what only a canary has.
@@ -16,6 +17,8 @@ pub(crate) struct Facts<'w> {
     core: Core<'w>,
     pub(crate) canary: &'w ValidCanary,
     pub(crate) strategy: &'w CanaryStrategy,
+    /// The least and the most weight that requests may still find on the canary.
+    pub(crate) in_effect: (i32, i32),
 }
 
 impl<'w> Deref for Facts<'w> {
@@ -35,7 +38,8 @@ impl<'w> Facts<'w> {
         status: &'w RolloutStatus,
         strategy: &'w CanaryStrategy,
     ) -> Self {
-        Self { core: Core::new(world, valid, status), canary, strategy }
+        let in_effect = traffic::in_effect(world, canary.max_weight);
+        Self { core: Core::new(world, valid, status), canary, strategy, in_effect }
     }
 
     /// Whether traffic is split by a router and not by the number of pods.

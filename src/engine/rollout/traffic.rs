@@ -52,7 +52,7 @@ pub(crate) fn weighted_services<'w>(facts: &Facts<'w>) -> Vec<&'w str> {
         return Vec::new();
     }
     let (stable, canary) = services(facts.strategy);
-    let (least, most) = in_effect(facts.world, facts.limits.max_weight);
+    let (least, most) = facts.in_effect;
     let weights = [(stable, facts.limits.max_weight - least), (canary, most)];
     weights.into_iter().filter(|(_, weight)| *weight > 0).map(|(service, _)| service).collect()
 }
@@ -173,7 +173,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
     }
     if aborted && !facts.promoted() {
         // Weight that was taken off and is not taken up yet still brings users to whatever the Service selects.
-        let (_, most) = in_effect(facts.world, facts.limits.max_weight);
+        let (_, most) = facts.in_effect;
         if let Some(stable) = facts.stable
             && most == 0
         {
@@ -482,7 +482,7 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
             || plan.pointed().any(|pointed| pointed == (service, hash))
     };
     let max = facts.limits.max_weight;
-    let (least, most) = in_effect(facts.world, max);
+    let (least, most) = facts.in_effect;
     let share = |service: &str, weight: i32| {
         if selects(service) { share_ceil(weight, facts.replicas, max) } else { 0 }
     };
