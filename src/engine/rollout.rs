@@ -472,9 +472,7 @@ fn short(facts: &Core<'_>, set: &world::Set, need: i32) -> Because {
 
 /// What the spec asks for that this version does not serve; such a Rollout is left exactly as it is.
 fn unserved(world: &World) -> Option<String> {
-    let valid = world.spec.valid.as_ref().ok()?;
-    let unsupported = tidegate_api::valid::unsupported(valid);
-    let own = unsupported.first().map(ToString::to_string);
+    world.spec.valid.as_ref().ok()?;
     // A run that nobody measures would let the update pass unjudged.
-    own.or_else(|| references::unserved_metric(world))
+    world.spec.unserved.clone().or_else(|| references::unserved_metric(world))
 }

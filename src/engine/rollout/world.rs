@@ -115,6 +115,8 @@ pub struct Experiments {
 #[derive(Clone, Debug)]
 pub struct Parsed {
     pub valid: Result<ValidRollout, Vec<FieldError>>,
+    /// The first part of a valid spec that nobody would act on.
+    pub unserved: Option<String>,
     /// What the router plugins name, as far as it can be read: an abort needs it even when the spec is invalid.
     pub plugins: PluginRouting,
     /// The pod template as the JSON that the hash is taken from.
@@ -140,8 +142,10 @@ impl Parsed {
         let steps: Vec<Value> =
             steps.iter().map(|step| serde_json::to_value(step).unwrap_or(Value::Null)).collect();
         let steps = (!steps.is_empty()).then_some(Value::Array(steps));
+        let unsupported = valid.as_ref().map(tidegate_api::valid::unsupported).unwrap_or_default();
         Self {
             valid,
+            unserved: unsupported.first().map(ToString::to_string),
             plugins: tidegate_api::valid::plugin_routing(rollout).0,
             canonical: hash::canonical(&rollout.spec.template.0),
             // A blue-green update has no steps, which is not the same as a canary without any.
