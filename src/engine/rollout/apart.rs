@@ -101,6 +101,9 @@ pub(super) fn drop_terms(template: &mut Value) {
 /// The merge patch of `spec.affinity`, if anything is to change.
 fn difference(template: &Value, apart: Option<Apart<'_>>) -> Option<Value> {
     let affinity = at(template, "/spec/affinity").and_then(Value::as_object);
+    if affinity.is_none() && apart.is_none() {
+        return None;
+    }
     let anti = affinity.and_then(|affinity| affinity.get("podAntiAffinity")).and_then(Value::as_object);
     let mut lists = Map::new();
     let mut stay =
