@@ -62,11 +62,16 @@ pub struct RunRequest<'a> {
     pub instance_id: Option<String>,
 }
 
-/// Builds the run.
+/// Whether the run can be built.
 ///
 /// # Errors
-/// Fails when a template is missing, templates contradict each other, or an argument has no value.
-pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
+/// Fails where [`new_run`] does.
+pub(crate) fn check_run(request: &RunRequest<'_>) -> Result<(), String> {
+    spec_of(request).map(drop)
+}
+
+/// What the run measures.
+fn spec_of(request: &RunRequest<'_>) -> Result<AnalysisRunSpec, String> {
     let analysis = request.analysis;
     let template = template::flatten(&analysis.templates, request.templates)?;
     if request.kind != RunKind::Background
@@ -82,10 +87,17 @@ pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
         false => Value::Null,
     };
     let given = args::rollout_args(&rollout, &analysis.args, request.stable_hash, request.latest_hash)?;
-    let spec = assemble(template, &given, &analysis.dry_run, &analysis.measurement_retention)?;
-    let mut run = AnalysisRun::new(&request.name, spec);
+    assemble(template, &given, &analysis.dry_run, &analysis.measurement_retention)
+}
+
+/// Builds the run.
+///
+/// # Errors
+/// Fails when a template is missing, templates contradict each other, or an argument has no value.
+pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
+    let mut run = AnalysisRun::new(&request.name, spec_of(request)?);
     run.metadata.namespace.clone_from(&request.rollout.metadata.namespace);
-    let metadata = analysis.analysis_run_metadata.clone().unwrap_or_default();
+    let metadata = request.analysis.analysis_run_metadata.clone().unwrap_or_default();
     run.metadata.labels = Some(labels(request, metadata.labels));
     let mut annotations = metadata.annotations;
     annotations.insert(REVISION.to_owned(), request.revision.to_string());
