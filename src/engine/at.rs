@@ -11,6 +11,11 @@ pub(crate) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     names.try_fold(value, |value, name| value.get(name).or_else(|| value.get(name.parse::<usize>().ok()?)))
 }
 
+/// The same to be changed, for a path of names alone.
+pub(crate) fn at_mut<'v>(value: &'v mut Value, path: &str) -> Option<&'v mut Value> {
+    path.split('/').skip(1).try_fold(value, |value, name| value.get_mut(name))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -23,5 +28,10 @@ mod tests {
         for path in ["", "/a", "/a/0/b", "/a/1", "/a/2", "/a/b", "/0", "/0/", "/c/d", "/a/0/b/c"] {
             assert_eq!(at(&value, path), value.pointer(path), "{path}");
         }
+        let mut value = json!({ "a": { "b": [1] } });
+        if let Some(list) = at_mut(&mut value, "/a/b") {
+            *list = json!("changed");
+        }
+        assert_eq!((&value["a"]["b"], at_mut(&mut value.clone(), "/a/c")), (&json!("changed"), None));
     }
 }

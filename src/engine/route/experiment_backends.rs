@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Extra, Sides};
-use crate::at::at;
+use crate::at::{at, at_mut};
 
 /// Names the Services of Experiments that a route leads to, each as `namespace/rollout/service`.
 const BACKENDS: &str = "tidegate.dev/experiment-backends";
@@ -47,7 +47,7 @@ pub(super) fn drop_unwanted(object: &mut Value, sides: &Sides<'_>, wanted: &[Ext
     if gone.is_empty() {
         return;
     }
-    let rules = object.pointer_mut("/spec/rules").and_then(Value::as_array_mut);
+    let rules = at_mut(object, "/spec/rules").and_then(Value::as_array_mut);
     for rule in rules.into_iter().flatten() {
         if let Some(backends) = rule.get_mut("backendRefs").and_then(Value::as_array_mut) {
             backends.retain(|backend| !is_one_of(backend, &gone));

@@ -13,7 +13,7 @@ use tidegate_api::valid::{GatewayKind, GatewayRouting, ProgressMark, ROUTES_MAX}
 use super::experiment_backends;
 use super::step_rules::{self, with_step_rules};
 use super::{Acceptance, Fault, Objects, Routed, Router, Selection, Sides, Weights, share};
-use crate::at::at;
+use crate::at::{at, at_mut};
 use crate::plan::{Reference, RouteWrite};
 use crate::rollout::world::World;
 
@@ -79,7 +79,7 @@ impl<'a> Gateway<'a> {
         let mut object = route.object.clone();
         experiment_backends::drop_unwanted(&mut object, &want.sides, want.extras);
         // Rules of steps that are not wanted any more go first: once two Services have taken turns, these lead to the stable one alone.
-        let rules = object.pointer_mut("/spec/rules").filter(|_| route.takes_steps);
+        let rules = at_mut(&mut object, "/spec/rules").filter(|_| route.takes_steps);
         if let Some(rules) = rules
             && let Some(next) = rules.as_array().and_then(|rules| {
                 with_step_rules(rules, want.steps, &want.sides, |rule, sides| pair(rule, route, sides))
@@ -268,7 +268,7 @@ fn set_weights(object: &mut Value, route: &Route<'_>, want: &Weights<'_>) -> Opt
     let (reference, of) = (route.reference, namespace_of(route, sides));
     let (stable, canary) = (sides.stable_service, sides.canary_service);
     let (mut why, mut count) = (None, 0);
-    let rules = object.pointer_mut("/spec/rules").and_then(Value::as_array_mut);
+    let rules = at_mut(object, "/spec/rules").and_then(Value::as_array_mut);
     for (index, rule) in rules.into_iter().flatten().enumerate() {
         if !is_meant(rule, route.rule) {
             continue;
@@ -312,7 +312,7 @@ fn set_weights(object: &mut Value, route: &Route<'_>, want: &Weights<'_>) -> Opt
 /// Takes the weight off a canary whose stable side is not in the route any more, because somebody renamed it: an abort
 /// must not wait until that is put right. A rule that has nothing but the canary stays as its owner made it.
 fn take_orphans_out(object: &mut Value, route: &Route<'_>, sides: &Sides<'_>) {
-    let rules = object.pointer_mut("/spec/rules").and_then(Value::as_array_mut);
+    let rules = at_mut(object, "/spec/rules").and_then(Value::as_array_mut);
     for rule in rules.into_iter().flatten().filter(|rule| is_meant(rule, route.rule)) {
         let Some(backends) = rule.get_mut("backendRefs").and_then(Value::as_array_mut) else { continue };
         let places = places(backends, namespace_of(route, sides), sides);
@@ -373,7 +373,7 @@ fn set_mark(object: &mut Value, mark: &ProgressMark, want: &Weights<'_>) {
     let name = want.sides.rollout.metadata.name.as_deref().unwrap_or_default();
     let own = format!("{}/{name}", want.sides.home());
     let text = |object: &Value, map: &str, key: &str| {
-        let known = at(object, &format!("/metadata/{map}")).and_then(|map| map.get(key));
+        let known = at(object, "/metadata").and_then(|metadata| metadata.get(map)?.get(key));
         known.and_then(Value::as_str).map(str::to_owned)
     };
     let known = text(object, "annotations", &mark.active_key).unwrap_or_default();

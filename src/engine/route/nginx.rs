@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tidegate_api::rollout::{NginxTrafficRouting, Rollout, SetHeaderRoute};
 
 use super::{Fault, Objects, Routed, Router, Sides, StepRoute, Weights};
-use crate::at::at;
+use crate::at::{at, at_mut};
 use crate::plan::{Notice, Reference, RouteWrite};
 use crate::rollout::world::{World, owner_reference};
 
@@ -106,7 +106,7 @@ impl<'a> Nginx<'a> {
             return None;
         }
         let mut object = canary.clone();
-        let annotations = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)?;
+        let annotations = at_mut(&mut object, "/metadata/annotations").and_then(Value::as_object_mut)?;
         if is_heavy {
             annotations.insert(self.annotation("canary-weight"), json!(want.canary.to_string()));
         }
@@ -335,10 +335,10 @@ fn canary_rules(stable: &Value, want: &Weights<'_>) -> Vec<Value> {
     let mut kept = Vec::new();
     for rule in rules {
         let mut rule = rule.clone();
-        let Some(paths) = rule.pointer_mut("/http/paths").and_then(Value::as_array_mut) else { continue };
+        let Some(paths) = at_mut(&mut rule, "/http/paths").and_then(Value::as_array_mut) else { continue };
         let mut found = false;
         for path in paths {
-            let Some(name) = path.pointer_mut("/backend/service/name") else { continue };
+            let Some(name) = at_mut(path, "/backend/service/name") else { continue };
             if name.as_str() == Some(want.sides.stable_service) {
                 *name = json!(want.sides.canary_service);
                 found = true;

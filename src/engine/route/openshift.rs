@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidegate_api::valid::OpenShiftRouting;
 
 use super::{Acceptance, Fault, Objects, Routed, Router, Sides, Weights, share};
-use crate::at::at;
+use crate::at::{at, at_mut};
 use crate::plan::{Reference, RouteWrite};
 use crate::rollout::world::World;
 
@@ -139,7 +139,7 @@ fn weight_of(route: &Value, sides: &Sides<'_>) -> i32 {
 /// must not wait until a renamed Service is put right.
 fn weighted(route: &Value, want: &Weights<'_>) -> Option<Value> {
     let mut route = route.clone();
-    match route.pointer_mut("/spec/to").filter(|to| names(to, want.sides.stable_service)) {
+    match at_mut(&mut route, "/spec/to").filter(|to| names(to, want.sides.stable_service)) {
         Some(to) => to["weight"] = json!(want.sides.max - want.canary),
         None if want.canary > 0 => return None,
         None => {}
