@@ -299,7 +299,7 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
         enter_pause(facts, &mut wishes, plan);
     }
     // Whoever asks to stop comes before whoever asks for new pods.
-    let quiet = !aborted || facts.promoted() || facts.in_effect.1 == 0;
+    let quiet = !aborted || facts.promoted() || facts.in_effect().1 == 0;
     let restart = restart::look(facts, &traffic::weighted_services(facts), quiet);
     plan.because = reason(facts, &wishes, &runs, &traffic, &restart, plan);
     if !aborted {

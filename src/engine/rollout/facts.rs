@@ -9,7 +9,7 @@ use tidegate_api::valid::{ProgressThreshold, ValidCanary, ValidRollout};
 
 use super::core::Core;
 use super::replicas::Size;
-use super::traffic;
+use super::traffic::Shown;
 use super::world::{Set, World};
 
 /// One round's view of a canary Rollout: what both strategies know, and what only a canary has.
@@ -17,8 +17,8 @@ pub(crate) struct Facts<'w> {
     core: Core<'w>,
     pub(crate) canary: &'w ValidCanary,
     pub(crate) strategy: &'w CanaryStrategy,
-    /// The least and the most weight that requests may still find on the canary.
-    pub(crate) in_effect: (i32, i32),
+    /// What the routing objects show of the canary.
+    pub(crate) shown: Shown,
 }
 
 impl<'w> Deref for Facts<'w> {
@@ -38,8 +38,12 @@ impl<'w> Facts<'w> {
         status: &'w RolloutStatus,
         strategy: &'w CanaryStrategy,
     ) -> Self {
-        let in_effect = traffic::in_effect(world, canary.max_weight);
-        Self { core: Core::new(world, valid, status), canary, strategy, in_effect }
+        Self { core: Core::new(world, valid, status), canary, strategy, shown: Shown::of(world) }
+    }
+
+    /// The least and the most weight that requests may still find on the canary.
+    pub(crate) fn in_effect(&self) -> (i32, i32) {
+        self.shown.in_effect(self.limits.max_weight)
     }
 
     /// Whether traffic is split by a router and not by the number of pods.

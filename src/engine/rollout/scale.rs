@@ -100,7 +100,7 @@ fn scale_new(facts: &Facts<'_>, aborted: bool, delay: AbortDelay, plan: &mut Pla
 /// The size of the new ReplicaSet after an abort: as it is until the stable revision is complete and the delay is over.
 fn after_abort(facts: &Facts<'_>, new: &Set, seconds: i32, plan: &mut Plan) -> i32 {
     let stable = facts.stable.map_or(0, |set| set.status.available);
-    let (_, weight) = facts.in_effect;
+    let (_, weight) = facts.in_effect();
     if new.replicas == 0 || stable < facts.replicas || weight > 0 {
         return new.replicas;
     }

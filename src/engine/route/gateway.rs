@@ -12,7 +12,7 @@ use tidegate_api::valid::{GatewayKind, GatewayRouting, ProgressMark, ROUTES_MAX}
 
 use super::experiment_backends;
 use super::step_rules::{self, with_step_rules};
-use super::{Acceptance, Fault, Objects, Routed, Router, Selection, Sides, Weights, share};
+use super::{Acceptance, Fault, Objects, Routed, Router, Selection, Sides, Weights, range, share};
 use crate::at::{at, at_mut};
 use crate::plan::{Reference, RouteWrite};
 use crate::rollout::world::World;
@@ -151,14 +151,8 @@ impl Router for Gateway<'_> {
         None
     }
 
-    fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        let routes = self.routes(now, sides);
-        routes.iter().filter_map(|route| weights_of(route, sides)).map(|(_, most)| most).max().unwrap_or(0)
-    }
-
-    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        let routes = self.routes(now, sides);
-        routes.iter().filter_map(|route| weights_of(route, sides)).map(|(least, _)| least).min().unwrap_or(0)
+    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> (i32, i32) {
+        range(self.routes(now, sides).iter().filter_map(|route| weights_of(route, sides)))
     }
 
     fn has_step_rules(&self, now: &Objects, sides: &Sides<'_>) -> bool {
@@ -528,7 +522,7 @@ mod tests {
         let namespace = spec.namespace.clone();
         let reference = Reference { namespace, ..Reference::new(API_VERSION, "HTTPRoute", "shop") };
         let objects = Objects::from([(reference, Arc::new(now.clone()))]);
-        (gateway.route(&objects, &want), gateway.weight(&objects, &want.sides))
+        (gateway.route(&objects, &want), gateway.weights(&objects, &want.sides).1)
     }
 
     #[test]
@@ -685,7 +679,7 @@ mod tests {
         let shared = Objects::from([(reference, Arc::new(to))]);
         let sides = want(&[]).sides;
         assert_eq!(
-            gateway.weight(&shared, &sides),
+            gateway.weights(&shared, &sides).1,
             20,
             "what the others have changes nothing for the canary"
         );

@@ -9,7 +9,7 @@
 use serde_json::{Map, Value, json};
 use tidegate_api::rollout::{NginxTrafficRouting, Rollout, SetHeaderRoute};
 
-use super::{Fault, Objects, Routed, Router, Sides, StepRoute, Weights};
+use super::{Fault, Objects, Routed, Router, Sides, StepRoute, Weights, range};
 use crate::at::{at, at_mut};
 use crate::plan::{Notice, Reference, RouteWrite};
 use crate::rollout::world::{World, owner_reference};
@@ -78,14 +78,6 @@ impl<'a> Nginx<'a> {
             annotations.insert(HEADER_ROUTE.to_owned(), json!(header.name));
         }
         annotations
-    }
-
-    /// The weight of each canary Ingress; one that does not exist has none.
-    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> impl Iterator<Item = i32> {
-        self.stable_ingresses().into_iter().map(move |stable| {
-            let canary = now.get(&ingress(&canary_name(sides.rollout, stable)));
-            canary.map_or(0, |canary| weight_of(canary, self.prefix()))
-        })
     }
 
     /// Takes away what a step wrote.
@@ -200,12 +192,13 @@ impl Router for Nginx<'_> {
         })
     }
 
-    fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.weights(now, sides).max().unwrap_or(0)
-    }
-
-    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.weights(now, sides).min().unwrap_or(0)
+    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> (i32, i32) {
+        // A canary Ingress that does not exist has no weight.
+        let weights = self.stable_ingresses().into_iter().map(|stable| {
+            let canary = now.get(&ingress(&canary_name(sides.rollout, stable)));
+            canary.map_or(0, |canary| weight_of(canary, self.prefix()))
+        });
+        range(weights.map(|weight| (weight, weight)))
     }
 
     fn has_step_rules(&self, now: &Objects, sides: &Sides<'_>) -> bool {
@@ -462,7 +455,7 @@ mod tests {
         let mut canary = written(nginx.route(&objects(None), &want(&rollout, 30))).remove(0).to;
         canary["metadata"]["annotations"]["foreign"] = json!("stays");
         let now = objects(Some(canary));
-        assert_eq!(nginx.weight(&now, &want(&rollout, 0).sides), 30);
+        assert_eq!(nginx.weights(&now, &want(&rollout, 0).sides), (30, 30));
         assert_eq!(nginx.route(&now, &want(&rollout, 30)), Routed::default());
         let next = written(nginx.route(&now, &want(&rollout, 50)));
         assert_eq!(next[0].to["metadata"]["annotations"]["foreign"], "stays");

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 use tidegate_api::valid::OpenShiftRouting;
 
-use super::{Acceptance, Fault, Objects, Routed, Router, Sides, Weights, share};
+use super::{Acceptance, Fault, Objects, Routed, Router, Sides, Weights, range, share};
 use crate::at::{at, at_mut};
 use crate::plan::{Reference, RouteWrite};
 use crate::rollout::world::World;
@@ -58,12 +58,9 @@ impl Router for OpenShift<'_> {
         })
     }
 
-    fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.routes(now).map(|route| weight_of(route, sides)).max().unwrap_or(0)
-    }
-
-    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.routes(now).map(|route| weight_of(route, sides)).min().unwrap_or(0)
+    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> (i32, i32) {
+        let weights = self.routes(now).map(|route| weight_of(route, sides));
+        range(weights.map(|weight| (weight, weight)))
     }
 
     fn acceptance(&self, now: &Objects, _sides: &Sides<'_>) -> Acceptance {
@@ -225,7 +222,7 @@ mod tests {
         let objects = Objects::from([(route("shop"), Arc::new(now.clone()))]);
         (
             router.route(&objects, &Weights { sides, canary, steps: &[], extras: &[] }),
-            router.weight(&objects, &sides),
+            router.weights(&objects, &sides).1,
         )
     }
 
