@@ -25,6 +25,7 @@ mod terms;
 pub use args::{Secrets, rollout_args};
 pub(crate) use args::{check_arguments, fill_tags};
 pub(crate) use assess::was_cut_short;
+pub(crate) use build::check_run;
 pub use build::{
     ExperimentRunRequest, RunKind, RunRequest, new_experiment_run, new_run, run_of, semantically_equal,
 };

@@ -16,6 +16,7 @@ pub mod route;
 pub mod sync;
 pub mod view;
 
+mod at;
 mod covers;
 mod time;
 

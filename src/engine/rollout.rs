@@ -300,8 +300,7 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
         enter_pause(facts, &mut wishes, plan);
     }
     // Whoever asks to stop comes before whoever asks for new pods.
-    let quiet =
-        !aborted || facts.promoted() || traffic::in_effect(facts.world, facts.limits.max_weight).1 == 0;
+    let quiet = !aborted || facts.promoted() || facts.in_effect().1 == 0;
     let restart = restart::look(facts, &traffic::weighted_services(facts), quiet);
     plan.because = reason(facts, &wishes, &runs, &traffic, &restart, plan);
     if !aborted {
@@ -474,9 +473,7 @@ fn short(facts: &Core<'_>, set: &world::Set, need: i32) -> Because {
 
 /// What the spec asks for that this version does not serve; such a Rollout is left exactly as it is.
 fn unserved(world: &World) -> Option<String> {
-    let valid = world.spec.valid.as_ref().ok()?;
-    let unsupported = tidegate_api::valid::unsupported(valid);
-    let own = unsupported.first().map(ToString::to_string);
+    world.spec.valid.as_ref().ok()?;
     // A run that nobody measures would let the update pass unjudged.
-    own.or_else(|| references::unserved_metric(world))
+    world.spec.unserved.clone().or_else(|| references::unserved_metric(world))
 }

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tidegate_api::rollout::{Rollout, SetHeaderRoute, SetMirrorRoute};
 use tidegate_api::valid::selects;
 
+use crate::at::at;
 use crate::plan::{Notice, Reference, RouteWrite};
 use crate::rollout::ping_pong;
 use crate::rollout::world::{Parsed, World};
@@ -165,7 +166,7 @@ impl Selection {
     /// Whether the selection holds an object.
     #[must_use]
     pub fn holds(&self, reference: &Reference, object: &Value) -> bool {
-        let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+        let labels = at(object, "/metadata/labels").and_then(Value::as_object);
         let labels = labels.into_iter().flatten();
         let labels = labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
         reference.kind == self.kind
@@ -191,11 +192,9 @@ trait Router {
     /// The first thing that is missing or does not fit, so that no weight could be set.
     fn fault(&self, world: &World, sides: &Sides<'_>) -> Option<Fault>;
 
-    /// The weight that the objects give to the canary now; the largest when they disagree, 0 where none is routed.
-    fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32;
-
-    /// The smallest weight that an object gives to the canary now, for what the stable side may still have to carry.
-    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32;
+    /// The smallest and the largest weight that an object gives to the canary now: the objects may disagree. 0 where none
+    /// is routed.
+    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> (i32, i32);
 
     /// Whether the objects send requests to the canary that a step asked for, whatever its weight.
     fn has_step_rules(&self, _now: &Objects, _sides: &Sides<'_>) -> bool {
@@ -280,16 +279,17 @@ impl<'a> Routers<'a> {
         self.all.iter().find_map(|router| router.fault(world, &self.sides))
     }
 
+    /// The smallest and the largest weight that any object gives to the canary: the others of a Rollout may be behind, or
+    /// edited by hand. 0 without a router.
+    #[must_use]
+    pub fn weights(&self, now: &Objects) -> (i32, i32) {
+        range(self.all.iter().map(|router| router.weights(now, &self.sides)))
+    }
+
     /// The largest weight that any object gives to the canary; 0 without a router.
     #[must_use]
     pub fn weight(&self, now: &Objects) -> i32 {
-        self.all.iter().map(|router| router.weight(now, &self.sides)).max().unwrap_or(0)
-    }
-
-    /// The smallest weight that any object gives to the canary: the others of a Rollout may be behind, or edited by hand.
-    #[must_use]
-    pub fn least_weight(&self, now: &Objects) -> i32 {
-        self.all.iter().map(|router| router.least_weight(now, &self.sides)).min().unwrap_or(0)
+        self.weights(now).1
     }
 
     /// Whether any object sends requests to the canary that a step asked for.
@@ -373,6 +373,11 @@ impl<'a> Routers<'a> {
     pub fn before(&self, write: &RouteWrite) -> i32 {
         self.weight_of(&write.reference, write.from.as_ref())
     }
+}
+
+/// The smallest and the largest of several ranges; 0 without any.
+fn range(ranges: impl Iterator<Item = (i32, i32)>) -> (i32, i32) {
+    ranges.reduce(|known, next| (known.0.min(next.0), known.1.max(next.1))).unwrap_or_default()
 }
 
 /// A part of two in parts of `max`, rounded up so that no weight is ever taken for none.

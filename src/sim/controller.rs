@@ -3,6 +3,7 @@
 //! Input: the caches. Output: writes to the API server, and when to look again. Every plan is judged before its first
 //! write and every write again on the true state.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::cluster::{Cluster, ROLLOUT_UID, is_of_rollout, time};
 use crate::experiments::{Desk, controls, parted};
 use crate::pods::image;
 use crate::shape::{BAD_IMAGES, ROLLOUT, TEMPLATE};
-use crate::workloads;
+use crate::workloads::{self, WithWorkload};
 
 /// How plans are spoilt on purpose, to see that it is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub(crate) struct Controller {
     pub(crate) desks: BTreeMap<String, Desk>,
     /// Whether aborted content is held.
     holds: bool,
+    /// What it has parsed of the Rollout with its Deployment, as long as neither changes.
+    with_workload: RefCell<Option<WithWorkload>>,
 }
 
 impl Controller {
@@ -75,7 +78,7 @@ impl Controller {
         let pods = cluster.pods.all_cached().map(|(_, held)| held.object.clone()).filter(of_sets).collect();
         let (runs, foreign_runs) = parted(&cluster.runs, |run| controls(ROLLOUT_UID, &run.metadata));
         let (own, foreign) = parted(&cluster.experiments, |one| controls(ROLLOUT_UID, &one.metadata));
-        let (rollout, spec, workload) = workloads::resolved(cluster, &held.object);
+        let (rollout, spec, workload) = workloads::resolved(cluster, &held.object, &self.with_workload);
         let world = World {
             now: time(cluster.now),
             rollout,

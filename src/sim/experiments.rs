@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 use tidegate_api::experiment::Experiment;
 use tidegate_engine::experiment::{self, Because, ExperimentWorld, Planned, Taken, Write};
@@ -30,10 +31,9 @@ pub(crate) struct Desk {
 }
 
 /// Whether an owner controls an object.
-pub(crate) fn controls(uid: &str, metadata: &impl serde::Serialize) -> bool {
-    let metadata = serde_json::to_value(metadata).unwrap_or_default();
-    let owners = metadata["ownerReferences"].as_array().cloned().unwrap_or_default();
-    owners.iter().any(|owner| owner["controller"] == json!(true) && owner["uid"] == uid)
+pub(crate) fn controls(uid: &str, metadata: &ObjectMeta) -> bool {
+    let mut owners = metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
 /// The cached objects that are ours, and the names of the others.

@@ -13,7 +13,12 @@ use std::time::Instant;
 use tidegate_sim::{Campaign, Effort, Report, Settings, run_watched};
 
 use kept::Kept;
+use mimalloc::MiMalloc;
 use progress::Progress;
+
+/// A simulation is mostly small objects that come and go.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const USAGE: &str =
     "usage: sim [--seeds N] [--from S] [--rounds R] [--threads T] [--no-fence] [--brief] [--digest]

@@ -11,7 +11,7 @@ use crate::cluster::{milliseconds, time};
 use crate::controller::{blind, shuffle};
 use crate::fixed;
 use crate::laws::Truth;
-use crate::shape::Temper;
+use crate::shape::{ROLLOUT, Temper};
 use crate::simulation::Simulation;
 use crate::users::Act;
 
@@ -52,6 +52,11 @@ impl Simulation {
 
     /// An abort's traffic does not wait for caches, unless they are behind on the routing object itself.
     fn abort_meanwhile(&mut self) {
+        let cached = self.cluster.rollouts.cached(ROLLOUT);
+        let status = cached.and_then(|held| held.object.rollout.status.as_ref());
+        if !status.is_some_and(|status| status.abort) {
+            return;
+        }
         let Some((world, mut read)) = self.controller.observe(&self.cluster) else { return };
         let fence = &self.controller.fence;
         let Some(first) = rollout::urgent(&world, fence, |world| self.planned(world)) else { return };

@@ -3,6 +3,7 @@
 //! Input: writes of the controller and of people. Output: the Deployment, and the size of its ReplicaSet. It is the same
 //! ReplicaSet whatever its template says: how a Deployment updates itself is nothing to a Rollout.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -28,14 +29,37 @@ pub(crate) fn is_of_deployment(set: &Set) -> bool {
 pub(crate) fn resolved(
     cluster: &Cluster,
     known: &Known,
+    memory: &RefCell<Option<WithWorkload>>,
 ) -> (Arc<Rollout>, Arc<Parsed>, Option<Arc<Workload>>) {
     if known.rollout.spec.workload_ref.is_none() {
         return (known.rollout.clone(), known.spec.clone(), None);
     }
     let found = cluster.workloads.cached(DEPLOYMENT).map(|held| held.object.clone());
     let rollout = workload::resolved(&known.rollout, found.as_deref());
-    let spec = workload::parsed(&known.rollout, found.as_deref(), None);
-    (rollout, Arc::new(spec), found)
+    let remembered = memory.take().filter(|kept| kept.is_of(known, found.as_ref()));
+    let kept = remembered.unwrap_or_else(|| WithWorkload {
+        own: known.spec.clone(),
+        workload: found.clone(),
+        spec: Arc::new(workload::parsed(&known.rollout, found.as_deref(), None)),
+    });
+    let spec = kept.spec.clone();
+    memory.replace(Some(kept));
+    (rollout, spec, found)
+}
+
+/// A spec with the template of the Deployment, and what it was parsed from.
+#[derive(Debug)]
+pub(crate) struct WithWorkload {
+    own: Arc<Parsed>,
+    workload: Option<Arc<Workload>>,
+    spec: Arc<Parsed>,
+}
+
+impl WithWorkload {
+    fn is_of(&self, known: &Known, workload: Option<&Arc<Workload>>) -> bool {
+        Arc::ptr_eq(&self.own, &known.spec)
+            && self.workload.as_ref().map(Arc::as_ptr) == workload.map(Arc::as_ptr)
+    }
 }
 
 impl Cluster {

@@ -174,8 +174,12 @@ pub(crate) fn check_arguments(template: &AnalysisTemplateSpec) -> Result<(), Str
         values.insert(arg.name.clone(), arg.value.clone().unwrap_or_else(|| "dummy-value".to_owned()));
     }
     template.metrics.iter().try_for_each(|metric| {
-        let json = serde_json::to_value(metric).map_err(|error| error.to_string());
-        json.and_then(|mut json| fill(&mut json, &values))
+        let text = serde_json::to_string(metric).map_err(|error| error.to_string())?;
+        // In compact JSON two braces open next to each other in nothing but a text.
+        if !text.contains("{{") {
+            return Ok(());
+        }
+        fill(&mut serde_json::from_str(&text).map_err(|error| error.to_string())?, &values)
     })
 }
 

@@ -62,11 +62,16 @@ pub struct RunRequest<'a> {
     pub instance_id: Option<String>,
 }
 
-/// Builds the run.
+/// Whether the run can be built.
 ///
 /// # Errors
-/// Fails when a template is missing, templates contradict each other, or an argument has no value.
-pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
+/// Fails where [`new_run`] does.
+pub(crate) fn check_run(request: &RunRequest<'_>) -> Result<(), String> {
+    contents(request).map(drop)
+}
+
+/// What the run measures, and the annotations that say how.
+fn contents(request: &RunRequest<'_>) -> Result<(AnalysisRunSpec, BTreeMap<String, String>), String> {
     let analysis = request.analysis;
     let Template { spec: template, annotations: of_templates } =
         template::flatten(&analysis.templates, request.templates)?;
@@ -84,11 +89,21 @@ pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
     };
     let given = args::rollout_args(&rollout, &analysis.args, request.stable_hash, request.latest_hash)?;
     let spec = assemble(template, &given, &analysis.dry_run, &analysis.measurement_retention)?;
+    let own = analysis.analysis_run_metadata.as_ref().map(|metadata| metadata.annotations.clone());
+    let annotations = take_over(own.unwrap_or_default(), of_templates, &spec.metrics)?;
+    Ok((spec, annotations))
+}
+
+/// Builds the run.
+///
+/// # Errors
+/// Fails when a template is missing, templates contradict each other, or an argument has no value.
+pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
+    let (spec, mut annotations) = contents(request)?;
     let mut run = AnalysisRun::new(&request.name, spec);
     run.metadata.namespace.clone_from(&request.rollout.metadata.namespace);
-    let metadata = analysis.analysis_run_metadata.clone().unwrap_or_default();
+    let metadata = request.analysis.analysis_run_metadata.clone().unwrap_or_default();
     run.metadata.labels = Some(labels(request, metadata.labels));
-    let mut annotations = take_over(metadata.annotations, of_templates, &run.spec.metrics)?;
     annotations.insert(REVISION.to_owned(), request.revision.to_string());
     run.metadata.annotations = Some(annotations);
     run.metadata.owner_references =

@@ -10,6 +10,7 @@ use tidegate_api::phase::TemplateStatusCode;
 use super::plan::{Because, Planned, Write};
 use super::world::{EXPERIMENT_NAME, TEMPLATE_NAME};
 use super::{Facts, Round, is_done, later, services, time};
+use crate::at::at;
 use crate::plan::{Notice, SetPatch};
 use crate::rollout::hash::{canonical, pod_template_hash};
 use crate::rollout::template::{with_hash_label, without_hash_label};
@@ -292,5 +293,5 @@ pub(super) fn fail(status: &mut ExperimentStatus, name: &str, message: String) -
 
 /// The template that a ReplicaSet or Service belongs to, by its annotations.
 pub(super) fn template_of(object: &Value) -> Option<&str> {
-    object.pointer("/metadata/annotations")?.get(TEMPLATE_NAME)?.as_str()
+    at(object, "/metadata/annotations")?.get(TEMPLATE_NAME)?.as_str()
 }

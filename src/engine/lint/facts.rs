@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tidegate_api::rollout::{BlueGreenStrategy, CanaryStrategy, ReplicaProgressThreshold, RolloutStatus};
 
+use crate::at::at;
 use crate::plan::Reference;
 use crate::rollout::world::{Set, World};
 use crate::route::{Acceptance, Objects, Routers};
@@ -98,7 +99,7 @@ impl<'a> Facts<'a> {
     /// by a header where an annotation says so that its user did not write.
     pub(super) fn step_rules_of(&self, object: &Value) -> usize {
         if object["kind"] == "Ingress" {
-            let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+            let annotations = at(object, "/metadata/annotations").and_then(Value::as_object);
             let by_header = |name: &&String| name.ends_with("/canary-by-header") && !self.is_users(name);
             return annotations.into_iter().flat_map(|all| all.keys()).filter(by_header).count();
         }
@@ -108,7 +109,7 @@ impl<'a> Facts<'a> {
             .flat_map(|routing| &routing.managed_routes)
             .map(|one| one.name.as_str())
             .collect();
-        let rules = object.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+        let rules = at(object, "/spec/rules").and_then(Value::as_array).into_iter().flatten();
         let of_step = rules.filter_map(|rule| rule.get("name")?.as_str()).filter(|name| {
             let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
             names.contains(name) || names.iter().any(|managed| stem == format!("{managed}-"))

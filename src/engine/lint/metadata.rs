@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::{Judge, Rule, patched};
+use crate::at::at;
 use crate::plan::{PodPatch, SetPatch};
 use crate::rollout::world::{HASH_LABEL, Set};
 
@@ -66,7 +67,7 @@ impl Judge<'_> {
 /// The affinity of a ReplicaSet's pods as texts, but for terms that name a revision.
 fn own_affinity(set: &Set) -> Vec<String> {
     let mut all = Vec::new();
-    for (kind, affinity) in members(set.template.pointer("/spec/affinity").unwrap_or(&Value::Null)) {
+    for (kind, affinity) in members(at(&set.template, "/spec/affinity").unwrap_or(&Value::Null)) {
         for (list, terms) in members(affinity) {
             let terms = terms.as_array().into_iter().flatten().map(ToString::to_string);
             all.extend(
@@ -82,7 +83,7 @@ fn members(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 }
 
 fn selects_by(set: &Set, label: &str) -> bool {
-    let exact = set.selector.pointer("/matchLabels").is_some_and(|labels| labels.get(label).is_some());
-    let listed = set.selector.pointer("/matchExpressions").and_then(Value::as_array).into_iter().flatten();
+    let exact = at(&set.selector, "/matchLabels").is_some_and(|labels| labels.get(label).is_some());
+    let listed = at(&set.selector, "/matchExpressions").and_then(Value::as_array).into_iter().flatten();
     label == HASH_LABEL || exact || listed.into_iter().any(|one| one["key"] == label)
 }

@@ -21,10 +21,12 @@ impl Judge<'_> {
         // A full promotion ends an abort that came before it, and none that comes after it.
         let overruled = status.promote_full && status.aborted_at.is_some();
         self.aborting = updating(status) && status.abort && !overruled || by_plan;
+        if !self.aborting || self.ready_of_stable() == 0 {
+            return;
+        }
         let weight = self.facts.weight(&self.seen.routes);
         let by_steps = self.facts.step_rules(&self.seen.routes);
-        let kept = self.weight_to_keep();
-        if !self.aborting || weight <= kept && by_steps == 0 || self.ready_of_stable() == 0 {
+        if weight <= self.weight_to_keep() && by_steps == 0 {
             return;
         }
         let first = plan.writes.first().map(|planned| &planned.write);
@@ -47,20 +49,23 @@ impl Judge<'_> {
 
     /// After the plan of an abort no object gives the canary weight.
     pub(super) fn abort_is_complete(&mut self) {
-        let weight = self.facts.weight(&self.live.routes);
+        if !self.aborting || self.ready_of_stable() <= 0 {
+            return;
+        }
         let by_steps = self.facts.step_rules(&self.live.routes);
-        if self.aborting && by_steps > 0 && self.ready_of_stable() > 0 {
+        if by_steps > 0 {
             self.blame(
                 Rule::AbortIncomplete,
                 format!("{by_steps} rules of steps are left at the end of the plan"),
             );
         }
         let shares = self.facts.routers.extras(&self.live.routes);
-        if self.aborting && !shares.is_empty() && self.ready_of_stable() > 0 {
+        if !shares.is_empty() {
             let why = format!("Services of an Experiment still have weight: {shares:?}");
             self.blame(Rule::AbortIncomplete, why);
         }
-        if self.aborting && weight > self.weight_to_keep() && self.ready_of_stable() > 0 {
+        let weight = self.facts.weight(&self.live.routes);
+        if weight > self.weight_to_keep() {
             self.blame(
                 Rule::AbortIncomplete,
                 format!("the canary still has weight {weight} at the end of the plan"),
@@ -216,7 +221,7 @@ impl Judge<'_> {
         }
         let seen = self.facts.weight(&self.seen.routes);
         let live = self.facts.weight(&self.live.routes);
-        let shown = |objects| self.facts.routers.least_weight(objects);
+        let shown = |objects| self.facts.routers.weights(objects).0;
         let by_steps =
             self.facts.step_rules(&self.seen.routes).max(self.facts.step_rules(&self.live.routes)).min(1);
         let least = i32::from(by_steps > 0);

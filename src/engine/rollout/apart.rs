@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tidegate_api::rollout::AntiAffinity;
 
 use super::world::{HASH_LABEL, Set, World};
+use crate::at::at;
 use crate::covers::covers;
 use crate::plan::{Because, Move, Plan, SetPatch, Write};
 
@@ -99,7 +100,10 @@ pub(super) fn drop_terms(template: &mut Value) {
 
 /// The merge patch of `spec.affinity`, if anything is to change.
 fn difference(template: &Value, apart: Option<Apart<'_>>) -> Option<Value> {
-    let affinity = template.pointer("/spec/affinity").and_then(Value::as_object);
+    let affinity = at(template, "/spec/affinity").and_then(Value::as_object);
+    if affinity.is_none() && apart.is_none() {
+        return None;
+    }
     let anti = affinity.and_then(|affinity| affinity.get("podAntiAffinity")).and_then(Value::as_object);
     let mut lists = Map::new();
     let mut stay =

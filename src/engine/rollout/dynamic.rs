@@ -121,8 +121,7 @@ pub(super) fn stable_pods(facts: &Facts<'_>, aborted: bool) -> i32 {
         return facts.replicas;
     }
     let max = facts.limits.max_weight;
-    let away =
-        step::weight_of_pods(facts).min(traffic::target(facts, aborted)).min(traffic::least(facts.world));
+    let away = step::weight_of_pods(facts).min(traffic::target(facts, aborted)).min(facts.shown.least);
     step::at_least_minimum(facts, share_ceil(max - away, facts.replicas, max))
 }
 
@@ -130,7 +129,7 @@ pub(super) fn stable_pods(facts: &Facts<'_>, aborted: bool) -> i32 {
 /// Service may select every revision, so that it does not matter whether it selects this one.
 pub(super) fn floor(facts: &Facts<'_>) -> i32 {
     let max = facts.limits.max_weight;
-    let (least, _) = traffic::in_effect(facts.world, max);
+    let (least, _) = facts.in_effect();
     share_ceil(max - least, facts.replicas, max)
 }
 

@@ -17,6 +17,7 @@ use tidegate_api::valid::Step;
 use super::experiment::{find, finished, phase};
 use super::facts::Facts;
 use super::world::World;
+use crate::at::at;
 use crate::plan::{Because, Move};
 use crate::route::{Acceptance, Extra, Routers};
 
@@ -112,7 +113,7 @@ fn told(experiment: &Experiment, template: &str) -> Option<Told> {
 
 /// The first port of a template's containers: its Service has the same ports.
 fn port(template: &TemplateSpec) -> Option<i64> {
-    let containers = template.template.0.pointer("/spec/containers")?.as_array()?;
+    let containers = at(&template.template.0, "/spec/containers")?.as_array()?;
     let mut ports = containers.iter().filter_map(|container| container["ports"].as_array()).flatten();
     ports.find_map(|port| port.get("containerPort").and_then(Value::as_i64))
 }

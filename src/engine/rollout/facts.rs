@@ -9,6 +9,7 @@ use tidegate_api::valid::{ProgressThreshold, ValidCanary, ValidRollout};
 
 use super::core::Core;
 use super::replicas::Size;
+use super::traffic::Shown;
 use super::world::{Set, World};
 
 /// One round's view of a canary Rollout: what both strategies know, and what only a canary has.
@@ -16,6 +17,8 @@ pub(crate) struct Facts<'w> {
     core: Core<'w>,
     pub(crate) canary: &'w ValidCanary,
     pub(crate) strategy: &'w CanaryStrategy,
+    /// What the routing objects show of the canary.
+    pub(crate) shown: Shown,
 }
 
 impl<'w> Deref for Facts<'w> {
@@ -35,7 +38,12 @@ impl<'w> Facts<'w> {
         status: &'w RolloutStatus,
         strategy: &'w CanaryStrategy,
     ) -> Self {
-        Self { core: Core::new(world, valid, status), canary, strategy }
+        Self { core: Core::new(world, valid, status), canary, strategy, shown: Shown::of(world) }
+    }
+
+    /// The least and the most weight that requests may still find on the canary.
+    pub(crate) fn in_effect(&self) -> (i32, i32) {
+        self.shown.in_effect(self.limits.max_weight)
     }
 
     /// Whether traffic is split by a router and not by the number of pods.

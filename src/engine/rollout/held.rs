@@ -14,6 +14,7 @@ use super::condition::{self, PROGRESSING, ROLLOUT_ABORTED, time};
 use super::core::Core;
 use super::pause;
 use super::world::Set;
+use crate::at::at;
 use crate::plan::{Because, Move, Plan, Write};
 
 /// The contents that were aborted, oldest first, as JSON; written by the controller.
@@ -232,6 +233,6 @@ fn annotation<'r>(rollout: &'r Rollout, name: &str) -> Option<&'r str> {
 fn images(template: &Value) -> BTreeMap<String, String> {
     let text = |container: &Value, field: &str| container[field].as_str().unwrap_or_default().to_owned();
     let lists = ["/spec/initContainers", "/spec/containers"];
-    let containers = lists.iter().filter_map(|list| template.pointer(list)?.as_array()).flatten();
+    let containers = lists.iter().filter_map(|list| at(template, list)?.as_array()).flatten();
     containers.map(|container| (text(container, "name"), text(container, "image"))).collect()
 }

@@ -62,7 +62,7 @@ pub(super) fn turn(rollout: &Rollout, next: &mut RolloutStatus) {
 pub(super) fn point(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) {
     point_besides(facts, aborted, plan);
     let (stable_service, canary_service) = services(facts.strategy, Some(facts.status));
-    let (least, most) = traffic::in_effect(facts.world, facts.limits.max_weight);
+    let (least, most) = facts.in_effect();
     if let Some(stable) = facts.stable
         && traffic::takes_over(facts, stable_service, stable, facts.limits.max_weight - least)
     {
@@ -88,7 +88,7 @@ fn point_besides(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) {
 /// pointed as it would be without a second one.
 pub(super) fn is_stranded(facts: &Facts<'_>) -> bool {
     let (stable, _) = services(facts.strategy, Some(facts.status));
-    let (_, most) = traffic::in_effect(facts.world, facts.limits.max_weight);
+    let (_, most) = facts.in_effect();
     facts.stable.is_some() && most > 0 && facts.endpoints(stable, &facts.status.stable_rs) == 0
 }
 

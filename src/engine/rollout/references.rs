@@ -54,8 +54,9 @@ pub fn faults(world: &World, sight: Sight) -> Vec<FieldError> {
     if !faults.is_empty() {
         return faults;
     }
+    let labels = world.rollout.spec.template.metadata("labels");
     for service in &services {
-        unfit_service(world, service, &mut faults);
+        unfit_service(world, service, &labels, &mut faults);
     }
     for analysis in &named {
         analyses::unfit(world, analysis, &mut faults);
@@ -112,14 +113,19 @@ fn missing_service(world: &World, named: &NamedService<'_>) -> Option<FieldError
     (!is_there).then(|| invalid(named.path, named.name, &why))
 }
 
-fn unfit_service(world: &World, named: &NamedService<'_>, faults: &mut Vec<FieldError>) {
+/// What of a Service does not fit; `labels` are those of the pod template.
+fn unfit_service(
+    world: &World,
+    named: &NamedService<'_>,
+    labels: &BTreeMap<String, String>,
+    faults: &mut Vec<FieldError>,
+) {
     let Some(service) = world.services.get(named.name) else { return };
-    let labels = world.rollout.spec.template.metadata("labels");
-    for label in unmatched_labels(service, &labels, named.metadata) {
+    for label in unmatched_labels(service, labels, named.metadata) {
         let why = format!("Service {:?} has unmatch label {label:?} in rollout", named.name);
         faults.push(invalid(named.path, named.name, &why));
     }
-    if let Some(label) = moving_label(world, service) {
+    if let Some(label) = moving_label(world, service, labels) {
         let why = format!(
             "Service {:?} selects pods by label {label:?}, which changes with their role, and would have none for a \
              moment: remove it from the selector, the controller adds the revision",
@@ -148,10 +154,13 @@ fn unmatched_labels<'s>(
 }
 
 /// A selector label of the Service that pods lose or get with their role, which nobody behind a router can afford.
-fn moving_label<'s>(world: &World, service: &'s Service) -> Option<&'s str> {
+fn moving_label<'s>(
+    world: &World,
+    service: &'s Service,
+    labels: &BTreeMap<String, String>,
+) -> Option<&'s str> {
     let strategy = world.rollout.spec.strategy.canary.as_ref()?;
     strategy.traffic_routing.as_ref()?;
-    let labels = world.rollout.spec.template.metadata("labels");
     let with = |role: &Option<PodTemplateMetadata>, key: &str| {
         let given = role.as_ref().and_then(|metadata| metadata.labels.get(key));
         given.or_else(|| labels.get(key)).cloned()

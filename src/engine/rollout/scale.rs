@@ -100,7 +100,7 @@ fn scale_new(facts: &Facts<'_>, aborted: bool, delay: AbortDelay, plan: &mut Pla
 /// The size of the new ReplicaSet after an abort: as it is until the stable revision is complete and the delay is over.
 fn after_abort(facts: &Facts<'_>, new: &Set, seconds: i32, plan: &mut Plan) -> i32 {
     let stable = facts.stable.map_or(0, |set| set.status.available);
-    let (_, weight) = traffic::in_effect(facts.world, facts.limits.max_weight);
+    let (_, weight) = facts.in_effect();
     if new.replicas == 0 || stable < facts.replicas || weight > 0 {
         return new.replicas;
     }

@@ -130,6 +130,11 @@ pub(crate) fn notice_pause(facts: &Core<'_>, plan: &mut Plan) -> bool {
     let paused = is_paused(facts);
     let shown = condition::has_reason(status, PROGRESSING, ROLLOUT_PAUSED);
     let aborted = condition::has_reason(status, PROGRESSING, ROLLOUT_ABORTED);
+    let told = condition::get(status, PAUSED).is_some_and(|known| known.status == "True");
+    let (retried, as_told) = (aborted && !status.abort, paused == shown && paused == told);
+    if !retried && (aborted || as_told) {
+        return false;
+    }
     let mut next = status.clone();
     if paused != shown && !aborted {
         let (reason, message) = if paused {
@@ -139,13 +144,12 @@ pub(crate) fn notice_pause(facts: &Core<'_>, plan: &mut Plan) -> bool {
         };
         condition::set(&mut next, condition::new(facts.now, PROGRESSING, "Unknown", reason, message));
     }
-    if !status.abort && aborted {
+    if retried {
         let retried =
             condition::new(facts.now, PROGRESSING, "Unknown", "RolloutRetry", "Retrying Rollout after abort");
         condition::set(&mut next, retried);
     }
-    let shown = condition::get(status, PAUSED).is_some_and(|known| known.status == "True");
-    if paused != shown && !aborted {
+    if paused != told && !aborted {
         let truth = if paused { "True" } else { "False" };
         condition::set(
             &mut next,

@@ -38,9 +38,37 @@ pub(crate) fn observed(world: &World) -> i32 {
     routers(world).weight(&world.routes)
 }
 
-/// The least weight that any routing object shows for the canary.
-pub(crate) fn least(world: &World) -> i32 {
-    routers(world).least_weight(&world.routes)
+/// What the routing objects show of the canary, and what those who serve them say.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// The least weight that any of them shows; 0 without a router.
+    pub(crate) least: i32,
+    /// The most weight that any of them shows; 0 without a router.
+    pub(crate) most: i32,
+    pub(crate) acceptance: Acceptance,
+    /// Whether any sends requests to the canary that a step asked for.
+    pub(crate) has_step_rules: bool,
+}
+
+impl Shown {
+    pub(crate) fn of(world: &World) -> Self {
+        let (routers, now) = (routers(world), &world.routes);
+        let (least, most) = routers.weights(now);
+        let has_step_rules = routers.has_step_rules(now);
+        Self { least, most, acceptance: routers.acceptance(now), has_step_rules }
+    }
+
+    /// The least and the most weight that requests may still find on the canary: what the objects show, and anything at
+    /// all while those who serve them have not taken it up.
+    pub(crate) fn in_effect(&self, max: i32) -> (i32, i32) {
+        match self.acceptance {
+            Acceptance::Behind(_) => (0, max),
+            // A header or a mirror brings requests as well, and needs a pod as the least weight does.
+            Acceptance::Silent | Acceptance::Accepted | Acceptance::Refused(_) => {
+                (self.least.min(max), self.most.min(max).max(i32::from(self.has_step_rules)))
+            }
+        }
+    }
 }
 
 fn routers(world: &World) -> Routers<'_> {
@@ -53,33 +81,18 @@ pub(crate) fn weighted_services<'w>(facts: &Facts<'w>) -> Vec<&'w str> {
         return Vec::new();
     }
     let (stable, canary) = services(facts.strategy);
-    let (least, most) = in_effect(facts.world, facts.limits.max_weight);
+    let (least, most) = facts.in_effect();
     let weights = [(stable, facts.limits.max_weight - least), (canary, most)];
     weights.into_iter().filter(|(_, weight)| *weight > 0).map(|(service, _)| service).collect()
 }
 
-/// The least and the most weight that requests may still find on the canary: what the objects show, and anything at
-/// all while those who serve them have not taken it up.
-pub(crate) fn in_effect(world: &World, max: i32) -> (i32, i32) {
-    let routers = routers(world);
-    match routers.acceptance(&world.routes) {
-        Acceptance::Behind(_) => (0, max),
-        Acceptance::Silent | Acceptance::Accepted | Acceptance::Refused(_) => {
-            let weight = routers.weight(&world.routes).min(max);
-            let least = routers.least_weight(&world.routes).min(max);
-            // A header or a mirror brings requests as well, and needs a pod as the least weight does.
-            (least, weight.max(i32::from(routers.has_step_rules(&world.routes))))
-        }
-    }
-}
-
-/// The same while the writes of a plan are on their way.
-fn in_effect_with(world: &World, plan: &Plan, max: i32) -> (i32, i32) {
-    let (least, most) = in_effect(world, max);
+/// The weight in effect, also while the writes of a plan are on their way.
+fn in_effect_with(facts: &Facts<'_>, plan: &Plan) -> (i32, i32) {
+    let (least, most) = facts.in_effect();
     if !plan.writes.iter().any(|planned| matches!(planned.write, Write::Route(_))) {
         return (least, most);
     }
-    let (then_least, then_most) = in_effect(&after(world, plan), max);
+    let (then_least, then_most) = Shown::of(&after(facts.world, plan)).in_effect(facts.limits.max_weight);
     (least.min(then_least), most.max(then_most))
 }
 
@@ -176,7 +189,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
         return;
     }
     let (stable_service, canary_service) = services(facts.strategy);
-    let observed = observed(facts.world);
+    let observed = facts.shown.most;
     if let Some(stable) = facts.stable
         && takes_over(facts, stable_service, stable, facts.limits.max_weight - observed)
     {
@@ -184,7 +197,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
     }
     if aborted && !facts.promoted() {
         // Weight that was taken off and is not taken up yet still brings users to whatever the Service selects.
-        let (_, most) = in_effect(facts.world, facts.limits.max_weight);
+        let (_, most) = facts.in_effect();
         if let Some(stable) = facts.stable
             && most == 0
         {
@@ -235,15 +248,15 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     if routers.is_empty() {
         return Traffic { settled: true, ..Traffic::default() };
     }
-    let (observed, acceptance) = (routers.weight(now), routers.acceptance(now));
+    let (observed, acceptance) = (facts.shown.most, &facts.shown.acceptance);
     let target = target(facts, aborted);
     let mut traffic = Traffic::default();
     if aborted {
         // The abort itself was written before anything else; here only the status is told.
         let mut written = Plan::default();
         let (weight, held) = abort(facts.world, facts.strategy, &mut written);
-        traffic.wait = held.or_else(|| not_accepted(&acceptance).filter(|_| observed == 0));
-        traffic.weights = Some(weights(facts, weight, verified(&acceptance, written.writes.is_empty())));
+        traffic.wait = held.or_else(|| not_accepted(acceptance).filter(|_| observed == 0));
+        traffic.weights = Some(weights(facts, weight, verified(acceptance, written.writes.is_empty())));
         return traffic;
     }
     let weight;
@@ -253,7 +266,7 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     }
     let prior = facts.status.canary.weights.as_ref();
     let mut steps = routes_of_steps::wanted(facts, false);
-    if !steps.is_empty() && !routers.has_step_rules(now) {
+    if !steps.is_empty() && !facts.shown.has_step_rules {
         let unready = not_ready_for(facts, weight);
         if unready.is_some() {
             steps.clear();
@@ -274,7 +287,7 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     traffic.weights = if refused {
         prior.cloned()
     } else {
-        let mut weights = weights(facts, weight, verified(&acceptance, routing.writes.is_empty()));
+        let mut weights = weights(facts, weight, verified(acceptance, routing.writes.is_empty()));
         weights.stable.weight -= shares.told.iter().map(|share| share.weight).sum::<i32>();
         weights.additional = std::mem::take(&mut shares.told);
         Some(weights)
@@ -292,7 +305,7 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     let besides = if shares.are(&shown) { step_routes(&steps) } else { shares.because() };
     push(routing, (observed, weight, facts.limits.max_weight), &besides, told, plan);
     if traffic.wait.is_none() && !traffic.settled {
-        traffic.wait = not_accepted(&acceptance).filter(|_| pending.is_none()).or_else(|| Some(not_seen()));
+        traffic.wait = not_accepted(acceptance).filter(|_| pending.is_none()).or_else(|| Some(not_seen()));
     }
     traffic
 }
@@ -494,7 +507,7 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
             || plan.pointed().any(|pointed| pointed == (service, hash))
     };
     let max = facts.limits.max_weight;
-    let (least, most) = in_effect_with(facts.world, plan, max);
+    let (least, most) = in_effect_with(facts, plan);
     let share = |service: &str, weight: i32| {
         if selects(service) { share_ceil(weight, facts.replicas, max) } else { 0 }
     };

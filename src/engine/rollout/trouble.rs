@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::at::at;
+
 /// Letters of a text that Kubernetes wrote; enough for the scheduler's counts of nodes, or the name of a quota.
 const LETTERS_MAX: usize = 300;
 
@@ -36,10 +38,10 @@ impl Trouble {
     /// report: why an image cannot be pulled.
     #[must_use]
     pub fn of_pod(pod: &Value, known: Option<&Self>) -> Option<Self> {
-        if pod.pointer("/metadata/deletionTimestamp").is_some() {
+        if at(pod, "/metadata/deletionTimestamp").is_some() {
             return None;
         }
-        let list = |pointer| pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        let list = |pointer| at(pod, pointer).and_then(Value::as_array).into_iter().flatten();
         let first = list("/status/initContainerStatuses").filter_map(|status| of_container(status, true));
         let main = list("/status/containerStatuses").filter_map(|status| of_container(status, false));
         let worst = first.chain(main).chain(unschedulable(pod)).min()?;
@@ -106,7 +108,7 @@ fn without_secrets(word: &str) -> String {
 
 fn of_container(status: &Value, is_first: bool) -> Option<Trouble> {
     let container = status["name"].as_str().unwrap_or_default();
-    let waiting = status.pointer("/state/waiting");
+    let waiting = at(status, "/state/waiting");
     let reason = waiting.and_then(|waiting| waiting["reason"].as_str()).unwrap_or_default();
     let message = waiting.and_then(|waiting| waiting["message"].as_str()).unwrap_or_default();
     let at = format!("container {container}: {reason}");
@@ -140,7 +142,7 @@ fn crash(status: &Value, container: &str, is_first: bool) -> Option<Trouble> {
     if status["ready"] == Value::Bool(true) {
         return None;
     }
-    let ended = status.pointer("/state/terminated").or_else(|| status.pointer("/lastState/terminated"))?;
+    let ended = at(status, "/state/terminated").or_else(|| at(status, "/lastState/terminated"))?;
     let code = ended["exitCode"].as_i64()?;
     // A container that prepares the others is to end.
     if is_first && code == 0 {
@@ -153,7 +155,7 @@ fn crash(status: &Value, container: &str, is_first: bool) -> Option<Trouble> {
 }
 
 fn unschedulable(pod: &Value) -> Option<Trouble> {
-    let conditions = pod.pointer("/status/conditions")?.as_array()?;
+    let conditions = at(pod, "/status/conditions")?.as_array()?;
     let condition = conditions.iter().find(|condition| condition["type"] == "PodScheduled")?;
     let refused = condition["status"] == "False" && condition["reason"] == "Unschedulable";
     // What follows tells of each node why no pod could make room there.

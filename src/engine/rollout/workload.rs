@@ -15,6 +15,7 @@ use tidegate_api::valid::{FieldError, FieldErrorKind, ScaleDown, scale_down};
 
 use super::core::kept;
 use super::world::{Parsed, Set, World};
+use crate::at::at;
 use crate::plan::{Because, Move, Plan, Reference, Write};
 
 /// The generation of the workload whose template a Rollout has taken up.
@@ -87,20 +88,20 @@ impl Workload {
     /// Reads a workload from its JSON; absent or malformed fields count as empty.
     #[must_use]
     pub fn parse(kind: WorkloadKind, object: &Value) -> Self {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer: &str| at(object, pointer).and_then(Value::as_str).unwrap_or_default();
         let (template, selector) = match kind {
             WorkloadKind::Deployment | WorkloadKind::ReplicaSet => {
-                (object.pointer("/spec/template"), object.pointer("/spec/selector"))
+                (at(object, "/spec/template"), at(object, "/spec/selector"))
             }
             WorkloadKind::PodTemplate => (object.get("template"), None),
         };
-        let replicas = object.pointer("/spec/replicas").and_then(Value::as_i64);
+        let replicas = at(object, "/spec/replicas").and_then(Value::as_i64);
         let default = i64::from(kind != WorkloadKind::PodTemplate);
         Self {
             kind,
             name: text("/metadata/name").to_owned(),
             uid: text("/metadata/uid").to_owned(),
-            generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+            generation: at(object, "/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
             replicas: i32::try_from(replicas.unwrap_or(default)).unwrap_or(i32::MAX),
             selector: selector.and_then(|selector| serde_json::from_value(selector.clone()).ok()),
             template: template.cloned().unwrap_or(Value::Null),

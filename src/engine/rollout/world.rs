@@ -18,6 +18,7 @@ use super::compact::Compact;
 use super::hash;
 use super::workload::Workload;
 use crate::analysis::Template;
+use crate::at::at;
 use crate::plan::Reference;
 
 /// The label that names a revision on ReplicaSets, pods, AnalysisRuns and in Service selectors.
@@ -115,6 +116,8 @@ pub struct Experiments {
 #[derive(Clone, Debug)]
 pub struct Parsed {
     pub valid: Result<ValidRollout, Vec<FieldError>>,
+    /// The first part of a valid spec that nobody would act on.
+    pub unserved: Option<String>,
     /// What the router plugins name, as far as it can be read: an abort needs it even when the spec is invalid.
     pub plugins: PluginRouting,
     /// The pod template as the JSON that the hash is taken from.
@@ -140,8 +143,10 @@ impl Parsed {
         let steps: Vec<Value> =
             steps.iter().map(|step| serde_json::to_value(step).unwrap_or(Value::Null)).collect();
         let steps = (!steps.is_empty()).then_some(Value::Array(steps));
+        let unsupported = valid.as_ref().map(tidegate_api::valid::unsupported).unwrap_or_default();
         Self {
             valid,
+            unserved: unsupported.first().map(ToString::to_string),
             plugins: tidegate_api::valid::plugin_routing(rollout).0,
             canonical: hash::canonical(&rollout.spec.template.0),
             // A blue-green update has no steps, which is not the same as a canary without any.
@@ -286,15 +291,15 @@ impl Set {
             name: text(object, "/metadata/name"),
             uid: text(object, "/metadata/uid"),
             created: text(object, "/metadata/creationTimestamp").parse().unwrap_or_default(),
-            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            deleting: at(object, "/metadata/deletionTimestamp").is_some(),
             generation: int(object, "/metadata/generation"),
             labels: map(object, "/metadata/labels"),
             annotations: map(object, "/metadata/annotations"),
             owner: controller(object),
-            replicas: object.pointer("/spec/replicas").and_then(Value::as_i64).map_or(1, clamp),
+            replicas: at(object, "/spec/replicas").and_then(Value::as_i64).map_or(1, clamp),
             min_ready_seconds: clamp(int(object, "/spec/minReadySeconds")),
-            selector: Compact::folded(object.pointer("/spec/selector").unwrap_or(&Value::Null)),
-            template: Compact::folded(object.pointer("/spec/template").unwrap_or(&Value::Null)),
+            selector: Compact::folded(at(object, "/spec/selector").unwrap_or(&Value::Null)),
+            template: Compact::folded(at(object, "/spec/template").unwrap_or(&Value::Null)),
             status: SetStatus::parse(object),
         }
     }
@@ -330,7 +335,7 @@ impl Set {
 
 impl SetStatus {
     fn parse(object: &Value) -> Self {
-        let failure = object.pointer("/status/conditions").and_then(Value::as_array).and_then(|conditions| {
+        let failure = at(object, "/status/conditions").and_then(Value::as_array).and_then(|conditions| {
             let failed = |c: &&Value| c["type"] == "ReplicaFailure" && c["status"] == "True";
             let condition = conditions.iter().find(failed)?;
             Some((
@@ -374,7 +379,7 @@ impl Pod {
     /// Reads a pod from its JSON; absent or malformed fields count as empty.
     #[must_use]
     pub fn parse(object: &Value) -> Self {
-        let list = |pointer| object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        let list = |pointer| at(object, pointer).and_then(Value::as_array).into_iter().flatten();
         let mut owners = list("/metadata/ownerReferences").filter(|owner| owner["kind"] == "ReplicaSet");
         let ready = list("/status/conditions").find(|condition| condition["type"] == "Ready");
         let ready = ready.filter(|condition| condition["status"] == "True");
@@ -388,7 +393,7 @@ impl Pod {
             created: text(object, "/metadata/creationTimestamp").parse().unwrap_or_default(),
             ready_since: ready
                 .map(|condition| text(condition, "/lastTransitionTime").parse().unwrap_or_default()),
-            leaving: ended || object.pointer("/metadata/deletionTimestamp").is_some(),
+            leaving: ended || at(object, "/metadata/deletionTimestamp").is_some(),
         }
     }
 }
@@ -408,17 +413,17 @@ pub fn owner_reference(rollout: &Rollout) -> Value {
 
 /// The uid of the owner that controls an object.
 fn controller(object: &Value) -> Option<String> {
-    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owners = at(object, "/metadata/ownerReferences")?.as_array()?;
     let controller = owners.iter().find(|owner| owner["controller"] == json!(true))?;
     Some(controller["uid"].as_str()?.to_owned())
 }
 
 fn text(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    at(object, pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn int(object: &Value, pointer: &str) -> i64 {
-    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+    at(object, pointer).and_then(Value::as_i64).unwrap_or(0)
 }
 
 fn clamp(number: i64) -> i32 {
@@ -426,6 +431,6 @@ fn clamp(number: i64) -> i32 {
 }
 
 fn map(object: &Value, pointer: &str) -> BTreeMap<String, String> {
-    let Some(entries) = object.pointer(pointer).and_then(Value::as_object) else { return BTreeMap::new() };
+    let Some(entries) = at(object, pointer).and_then(Value::as_object) else { return BTreeMap::new() };
     entries.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }

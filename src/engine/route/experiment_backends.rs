@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Extra, Sides};
+use crate::at::{at, at_mut};
 
 /// Names the Services of Experiments that a route leads to, each as `namespace/rollout/service`.
 const BACKENDS: &str = "tidegate.dev/experiment-backends";
@@ -22,7 +23,7 @@ pub(super) fn known(object: &Value, sides: &Sides<'_>) -> BTreeSet<String> {
 /// The same with the largest weight that any rule gives to each.
 pub(super) fn weights(object: &Value, sides: &Sides<'_>) -> BTreeMap<String, i32> {
     let known = known(object, sides);
-    let rules = object.pointer("/spec/rules").and_then(Value::as_array);
+    let rules = at(object, "/spec/rules").and_then(Value::as_array);
     let backends = rules.into_iter().flatten().filter_map(|rule| rule["backendRefs"].as_array()).flatten();
     let mut weights = BTreeMap::new();
     for backend in backends {
@@ -46,7 +47,7 @@ pub(super) fn drop_unwanted(object: &mut Value, sides: &Sides<'_>, wanted: &[Ext
     if gone.is_empty() {
         return;
     }
-    let rules = object.pointer_mut("/spec/rules").and_then(Value::as_array_mut);
+    let rules = at_mut(object, "/spec/rules").and_then(Value::as_array_mut);
     for rule in rules.into_iter().flatten() {
         if let Some(backends) = rule.get_mut("backendRefs").and_then(Value::as_array_mut) {
             backends.retain(|backend| !is_one_of(backend, &gone));
@@ -85,7 +86,7 @@ fn prefix(sides: &Sides<'_>) -> String {
 }
 
 fn listed(object: &Value) -> BTreeSet<String> {
-    let annotations = object.pointer("/metadata/annotations").and_then(|all| all.get(BACKENDS));
+    let annotations = at(object, "/metadata/annotations").and_then(|all| all.get(BACKENDS));
     let names = annotations.and_then(Value::as_str).unwrap_or_default().split(',').map(str::trim);
     names.filter(|one| !one.is_empty()).map(str::to_owned).collect()
 }

@@ -12,7 +12,8 @@ use tidegate_api::valid::{GatewayKind, GatewayRouting, ProgressMark, ROUTES_MAX}
 
 use super::experiment_backends;
 use super::step_rules::{self, with_step_rules};
-use super::{Acceptance, Fault, Objects, Routed, Router, Selection, Sides, Weights, share};
+use super::{Acceptance, Fault, Objects, Routed, Router, Selection, Sides, Weights, range, share};
+use crate::at::{at, at_mut};
 use crate::plan::{Reference, RouteWrite};
 use crate::rollout::world::World;
 
@@ -78,7 +79,7 @@ impl<'a> Gateway<'a> {
         let mut object = route.object.clone();
         experiment_backends::drop_unwanted(&mut object, &want.sides, want.extras);
         // Rules of steps that are not wanted any more go first: once two Services have taken turns, these lead to the stable one alone.
-        let rules = object.pointer_mut("/spec/rules").filter(|_| route.takes_steps);
+        let rules = at_mut(&mut object, "/spec/rules").filter(|_| route.takes_steps);
         if let Some(rules) = rules
             && let Some(next) = rules.as_array().and_then(|rules| {
                 with_step_rules(rules, want.steps, &want.sides, |rule, sides| pair(rule, route, sides))
@@ -150,19 +151,13 @@ impl Router for Gateway<'_> {
         None
     }
 
-    fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        let routes = self.routes(now, sides);
-        routes.iter().filter_map(|route| weights_of(route, sides)).map(|(_, most)| most).max().unwrap_or(0)
-    }
-
-    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        let routes = self.routes(now, sides);
-        routes.iter().filter_map(|route| weights_of(route, sides)).map(|(least, _)| least).min().unwrap_or(0)
+    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> (i32, i32) {
+        range(self.routes(now, sides).iter().filter_map(|route| weights_of(route, sides)))
     }
 
     fn has_step_rules(&self, now: &Objects, sides: &Sides<'_>) -> bool {
         self.routes(now, sides).iter().filter(|route| route.takes_steps).any(|route| {
-            let rules = route.object.pointer("/spec/rules").and_then(Value::as_array);
+            let rules = at(route.object, "/spec/rules").and_then(Value::as_array);
             rules.is_some_and(|rules| step_rules::any(rules, sides, |rule, sides| pair(rule, route, sides)))
         })
     }
@@ -267,7 +262,7 @@ fn set_weights(object: &mut Value, route: &Route<'_>, want: &Weights<'_>) -> Opt
     let (reference, of) = (route.reference, namespace_of(route, sides));
     let (stable, canary) = (sides.stable_service, sides.canary_service);
     let (mut why, mut count) = (None, 0);
-    let rules = object.pointer_mut("/spec/rules").and_then(Value::as_array_mut);
+    let rules = at_mut(object, "/spec/rules").and_then(Value::as_array_mut);
     for (index, rule) in rules.into_iter().flatten().enumerate() {
         if !is_meant(rule, route.rule) {
             continue;
@@ -311,7 +306,7 @@ fn set_weights(object: &mut Value, route: &Route<'_>, want: &Weights<'_>) -> Opt
 /// Takes the weight off a canary whose stable side is not in the route any more, because somebody renamed it: an abort
 /// must not wait until that is put right. A rule that has nothing but the canary stays as its owner made it.
 fn take_orphans_out(object: &mut Value, route: &Route<'_>, sides: &Sides<'_>) {
-    let rules = object.pointer_mut("/spec/rules").and_then(Value::as_array_mut);
+    let rules = at_mut(object, "/spec/rules").and_then(Value::as_array_mut);
     for rule in rules.into_iter().flatten().filter(|rule| is_meant(rule, route.rule)) {
         let Some(backends) = rule.get_mut("backendRefs").and_then(Value::as_array_mut) else { continue };
         let places = places(backends, namespace_of(route, sides), sides);
@@ -338,7 +333,7 @@ fn unnamed(route: &Route<'_>, sides: &Sides<'_>) -> String {
 /// The smallest and the largest share of the canary in any rule that names the stable Service, in parts of all traffic,
 /// rounded up. Where no rule does, because somebody renamed it, the share beside whatever is there.
 fn weights_of(route: &Route<'_>, sides: &Sides<'_>) -> Option<(i32, i32)> {
-    let rules = route.object.pointer("/spec/rules").and_then(Value::as_array);
+    let rules = at(route.object, "/spec/rules").and_then(Value::as_array);
     let meant = rules.into_iter().flatten().filter(|rule| is_meant(rule, route.rule));
     let backends = meant.filter_map(|rule| rule.get("backendRefs").and_then(Value::as_array));
     let placed: Vec<_> =
@@ -372,7 +367,7 @@ fn set_mark(object: &mut Value, mark: &ProgressMark, want: &Weights<'_>) {
     let name = want.sides.rollout.metadata.name.as_deref().unwrap_or_default();
     let own = format!("{}/{name}", want.sides.home());
     let text = |object: &Value, map: &str, key: &str| {
-        let known = object.pointer(&format!("/metadata/{map}")).and_then(|map| map.get(key));
+        let known = at(object, "/metadata").and_then(|metadata| metadata.get(map)?.get(key));
         known.and_then(Value::as_str).map(str::to_owned)
     };
     let known = text(object, "annotations", &mark.active_key).unwrap_or_default();
@@ -413,15 +408,15 @@ fn set_text(object: &mut Value, map: &str, key: &str, value: Option<&str>) {
 /// What the parents of a route say. One that refuses it serves nothing, so it matters only where no other accepts; one
 /// that accepted an older generation still serves the older weights.
 fn acceptance_of(route: &Route<'_>) -> Acceptance {
-    let list = |pointer: &str| route.object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let list = |pointer: &str| at(route.object, pointer).and_then(Value::as_array).into_iter().flatten();
     let wanted: Vec<&Value> = list("/spec/parentRefs").collect();
     // Whoever the route does not belong to any more has left its last word, and will never say another.
     let parents = list("/status/parents")
         .filter(|parent| wanted.iter().any(|wanted| is_same_parent(wanted, &parent["parentRef"], route)));
-    let generation = route.object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
+    let generation = at(route.object, "/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
     let (mut accepted, mut refused) = (false, None);
     for parent in parents {
-        let gateway = parent.pointer("/parentRef/name").and_then(Value::as_str).unwrap_or_default();
+        let gateway = at(parent, "/parentRef/name").and_then(Value::as_str).unwrap_or_default();
         let conditions = parent.get("conditions").and_then(Value::as_array).into_iter().flatten();
         let of_type =
             |condition: &&Value| condition["type"] == "Accepted" || condition["type"] == "Programmed";
@@ -447,7 +442,7 @@ fn acceptance_of(route: &Route<'_>) -> Acceptance {
 
 /// Whether two references name the same parent; the Gateway API says what an absent field means.
 fn is_same_parent(wanted: &Value, told: &Value, route: &Route<'_>) -> bool {
-    let home = route.object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let home = at(route.object, "/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
     let key = |parent: &Value| {
         let text = |field: &str, default: &str| {
             parent.get(field).and_then(Value::as_str).unwrap_or(default).to_owned()
@@ -527,7 +522,7 @@ mod tests {
         let namespace = spec.namespace.clone();
         let reference = Reference { namespace, ..Reference::new(API_VERSION, "HTTPRoute", "shop") };
         let objects = Objects::from([(reference, Arc::new(now.clone()))]);
-        (gateway.route(&objects, &want), gateway.weight(&objects, &want.sides))
+        (gateway.route(&objects, &want), gateway.weights(&objects, &want.sides).1)
     }
 
     #[test]
@@ -684,7 +679,7 @@ mod tests {
         let shared = Objects::from([(reference, Arc::new(to))]);
         let sides = want(&[]).sides;
         assert_eq!(
-            gateway.weight(&shared, &sides),
+            gateway.weights(&shared, &sides).1,
             20,
             "what the others have changes nothing for the canary"
         );

@@ -9,7 +9,8 @@
 use serde_json::{Map, Value, json};
 use tidegate_api::rollout::{NginxTrafficRouting, Rollout, SetHeaderRoute};
 
-use super::{Fault, Objects, Routed, Router, Sides, StepRoute, Weights};
+use super::{Fault, Objects, Routed, Router, Sides, StepRoute, Weights, range};
+use crate::at::{at, at_mut};
 use crate::plan::{Notice, Reference, RouteWrite};
 use crate::rollout::world::{World, owner_reference};
 
@@ -47,13 +48,12 @@ impl<'a> Nginx<'a> {
     /// Annotations of the canary Ingress; those that somebody else added to it stay.
     fn annotations(&self, stable: &Value, now: Option<&Value>, want: &Weights<'_>) -> Map<String, Value> {
         let mut annotations: Map<String, Value> = now
-            .and_then(|now| now.pointer("/metadata/annotations"))
+            .and_then(|now| at(now, "/metadata/annotations"))
             .and_then(Value::as_object)
             .cloned()
             .unwrap_or_default();
         self.take_header_off(&mut annotations);
-        if let Some(class) = stable.pointer("/metadata/annotations").and_then(|all| all.get(CLASS_ANNOTATION))
-        {
+        if let Some(class) = at(stable, "/metadata/annotations").and_then(|all| all.get(CLASS_ANNOTATION)) {
             annotations.insert(CLASS_ANNOTATION.to_owned(), class.clone());
         }
         for (name, value) in &self.spec.additional_ingress_annotations {
@@ -80,14 +80,6 @@ impl<'a> Nginx<'a> {
         annotations
     }
 
-    /// The weight of each canary Ingress; one that does not exist has none.
-    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> impl Iterator<Item = i32> {
-        self.stable_ingresses().into_iter().map(move |stable| {
-            let canary = now.get(&ingress(&canary_name(sides.rollout, stable)));
-            canary.map_or(0, |canary| weight_of(canary, self.prefix()))
-        })
-    }
-
     /// Takes away what a step wrote.
     fn take_header_off(&self, annotations: &mut Map<String, Value>) {
         if annotations.remove(HEADER_ROUTE).is_some() {
@@ -106,7 +98,7 @@ impl<'a> Nginx<'a> {
             return None;
         }
         let mut object = canary.clone();
-        let annotations = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)?;
+        let annotations = at_mut(&mut object, "/metadata/annotations").and_then(Value::as_object_mut)?;
         if is_heavy {
             annotations.insert(self.annotation("canary-weight"), json!(want.canary.to_string()));
         }
@@ -133,7 +125,7 @@ impl<'a> Nginx<'a> {
         }
         let rules = canary_rules(stable, want);
         if rules.is_empty() {
-            let ingress = stable.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            let ingress = at(stable, "/metadata/name").and_then(Value::as_str).unwrap_or_default();
             return Err(format!(
                 "ingress `{ingress}` has no rules using service {} backend",
                 want.sides.stable_service
@@ -153,7 +145,7 @@ impl<'a> Nginx<'a> {
         object["metadata"]["annotations"] = Value::Object(self.annotations(stable, now, want));
         let mut spec = Map::new();
         for field in ["ingressClassName", "tls"] {
-            if let Some(value) = stable.pointer(&format!("/spec/{field}")) {
+            if let Some(value) = at(stable, &format!("/spec/{field}")) {
                 spec.insert(field.to_owned(), value.clone());
             }
         }
@@ -200,12 +192,13 @@ impl Router for Nginx<'_> {
         })
     }
 
-    fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.weights(now, sides).max().unwrap_or(0)
-    }
-
-    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.weights(now, sides).min().unwrap_or(0)
+    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> (i32, i32) {
+        // A canary Ingress that does not exist has no weight.
+        let weights = self.stable_ingresses().into_iter().map(|stable| {
+            let canary = now.get(&ingress(&canary_name(sides.rollout, stable)));
+            canary.map_or(0, |canary| weight_of(canary, self.prefix()))
+        });
+        range(weights.map(|weight| (weight, weight)))
     }
 
     fn has_step_rules(&self, now: &Objects, sides: &Sides<'_>) -> bool {
@@ -262,13 +255,13 @@ fn ingress(name: &str) -> Reference {
 
 /// Whether an Ingress sends anything to a Service.
 fn reaches(ingress: &Value, service: &str) -> bool {
-    let rules = ingress.pointer("/spec/rules").and_then(Value::as_array);
+    let rules = at(ingress, "/spec/rules").and_then(Value::as_array);
     rules.into_iter().flatten().any(|rule| {
-        let paths = rule.pointer("/http/paths").and_then(Value::as_array);
+        let paths = at(rule, "/http/paths").and_then(Value::as_array);
         paths
             .into_iter()
             .flatten()
-            .any(|path| path.pointer("/backend/service/name").and_then(Value::as_str) == Some(service))
+            .any(|path| at(path, "/backend/service/name").and_then(Value::as_str) == Some(service))
     })
 }
 
@@ -282,10 +275,8 @@ fn canary_name(rollout: &Rollout, stable: &str) -> String {
 /// The weight that a canary Ingress shows; one without the canary mark takes no share.
 fn weight_of(canary: &Value, prefix: &str) -> i32 {
     let annotation = |name: &str| {
-        canary
-            .pointer("/metadata/annotations")
-            .and_then(|all| all.get(format!("{prefix}/{name}")))
-            .and_then(Value::as_str)
+        let annotations = at(canary, "/metadata/annotations");
+        annotations.and_then(|all| all.get(format!("{prefix}/{name}"))).and_then(Value::as_str)
     };
     if annotation("canary") != Some("true") {
         return 0;
@@ -303,7 +294,7 @@ fn header_route<'a>(want: &Weights<'a>) -> Option<&'a SetHeaderRoute> {
 
 /// Whether a canary Ingress takes requests by the header of a step.
 fn has_header_route(canary: &Value) -> bool {
-    canary.pointer("/metadata/annotations").is_some_and(|all| all.get(HEADER_ROUTE).is_some())
+    at(canary, "/metadata/annotations").is_some_and(|all| all.get(HEADER_ROUTE).is_some())
 }
 
 /// The value that a header must have, or the expression that must be found in it. A prefix is an expression with an
@@ -320,7 +311,7 @@ fn header_match(header: &SetHeaderRoute) -> [Option<String>; 2] {
 }
 
 fn controlled_by(object: &Value, rollout: &Rollout) -> bool {
-    let Some(owners) = object.pointer("/metadata/ownerReferences").and_then(Value::as_array) else {
+    let Some(owners) = at(object, "/metadata/ownerReferences").and_then(Value::as_array) else {
         return false;
     };
     owners.iter().any(|owner| {
@@ -333,14 +324,14 @@ fn controlled_by(object: &Value, rollout: &Rollout) -> bool {
 /// A rule is kept whole, so that its other paths are still known to the router. Rules without `http` and backends
 /// that are no Service are left out or left alone.
 fn canary_rules(stable: &Value, want: &Weights<'_>) -> Vec<Value> {
-    let Some(rules) = stable.pointer("/spec/rules").and_then(Value::as_array) else { return Vec::new() };
+    let Some(rules) = at(stable, "/spec/rules").and_then(Value::as_array) else { return Vec::new() };
     let mut kept = Vec::new();
     for rule in rules {
         let mut rule = rule.clone();
-        let Some(paths) = rule.pointer_mut("/http/paths").and_then(Value::as_array_mut) else { continue };
+        let Some(paths) = at_mut(&mut rule, "/http/paths").and_then(Value::as_array_mut) else { continue };
         let mut found = false;
         for path in paths {
-            let Some(name) = path.pointer_mut("/backend/service/name") else { continue };
+            let Some(name) = at_mut(path, "/backend/service/name") else { continue };
             if name.as_str() == Some(want.sides.stable_service) {
                 *name = json!(want.sides.canary_service);
                 found = true;
@@ -464,7 +455,7 @@ mod tests {
         let mut canary = written(nginx.route(&objects(None), &want(&rollout, 30))).remove(0).to;
         canary["metadata"]["annotations"]["foreign"] = json!("stays");
         let now = objects(Some(canary));
-        assert_eq!(nginx.weight(&now, &want(&rollout, 0).sides), 30);
+        assert_eq!(nginx.weights(&now, &want(&rollout, 0).sides), (30, 30));
         assert_eq!(nginx.route(&now, &want(&rollout, 30)), Routed::default());
         let next = written(nginx.route(&now, &want(&rollout, 50)));
         assert_eq!(next[0].to["metadata"]["annotations"]["foreign"], "stays");

@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 use tidegate_api::valid::OpenShiftRouting;
 
-use super::{Acceptance, Fault, Objects, Routed, Router, Sides, Weights, share};
+use super::{Acceptance, Fault, Objects, Routed, Router, Sides, Weights, range, share};
+use crate::at::{at, at_mut};
 use crate::plan::{Reference, RouteWrite};
 use crate::rollout::world::World;
 
@@ -57,12 +58,9 @@ impl Router for OpenShift<'_> {
         })
     }
 
-    fn weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.routes(now).map(|route| weight_of(route, sides)).max().unwrap_or(0)
-    }
-
-    fn least_weight(&self, now: &Objects, sides: &Sides<'_>) -> i32 {
-        self.routes(now).map(|route| weight_of(route, sides)).min().unwrap_or(0)
+    fn weights(&self, now: &Objects, sides: &Sides<'_>) -> (i32, i32) {
+        let weights = self.routes(now).map(|route| weight_of(route, sides));
+        range(weights.map(|weight| (weight, weight)))
     }
 
     fn acceptance(&self, now: &Objects, _sides: &Sides<'_>) -> Acceptance {
@@ -97,7 +95,7 @@ fn route(name: &str) -> Reference {
 }
 
 fn alternates(route: &Value) -> &[Value] {
-    route.pointer("/spec/alternateBackends").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    at(route, "/spec/alternateBackends").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 fn names(backend: &Value, service: &str) -> bool {
@@ -106,7 +104,7 @@ fn names(backend: &Value, service: &str) -> bool {
 
 /// What keeps a Route from being weighted, and what to change.
 fn misfit(name: &str, route: &Value, sides: &Sides<'_>) -> Option<String> {
-    let to = route.pointer("/spec/to/name").and_then(Value::as_str).unwrap_or_default();
+    let to = at(route, "/spec/to/name").and_then(Value::as_str).unwrap_or_default();
     if to != sides.stable_service {
         return Some(format!(
             "Route {name} sends to Service {to:?}: set spec.to.name to the stableService {}",
@@ -130,7 +128,7 @@ fn weight(backend: &Value) -> i64 {
 fn weight_of(route: &Value, sides: &Sides<'_>) -> i32 {
     let canaries = alternates(route).iter().filter(|backend| names(backend, sides.canary_service));
     let canary: i64 = canaries.map(weight).sum();
-    let to = route.pointer("/spec/to").filter(|to| names(to, sides.stable_service));
+    let to = at(route, "/spec/to").filter(|to| names(to, sides.stable_service));
     share(canary, to.map_or(0, weight), sides.max)
 }
 
@@ -138,7 +136,7 @@ fn weight_of(route: &Value, sides: &Sides<'_>) -> i32 {
 /// must not wait until a renamed Service is put right.
 fn weighted(route: &Value, want: &Weights<'_>) -> Option<Value> {
     let mut route = route.clone();
-    match route.pointer_mut("/spec/to").filter(|to| names(to, want.sides.stable_service)) {
+    match at_mut(&mut route, "/spec/to").filter(|to| names(to, want.sides.stable_service)) {
         Some(to) => to["weight"] = json!(want.sides.max - want.canary),
         None if want.canary > 0 => return None,
         None => {}
@@ -169,7 +167,7 @@ fn weighted(route: &Value, want: &Weights<'_>) -> Option<Value> {
 
 /// What the routers of the cluster say. They name no generation, so an admission only tells that the Route is served.
 fn acceptance_of(route: &Value) -> Acceptance {
-    let ingresses = route.pointer("/status/ingress").and_then(Value::as_array).into_iter().flatten();
+    let ingresses = at(route, "/status/ingress").and_then(Value::as_array).into_iter().flatten();
     let conditions = ingresses.filter_map(|ingress| ingress.get("conditions")?.as_array()).flatten();
     let mut refused = None;
     for condition in conditions.filter(|condition| condition["type"] == "Admitted") {
@@ -177,7 +175,7 @@ fn acceptance_of(route: &Value) -> Acceptance {
             return Acceptance::Accepted;
         }
         let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default();
-        let name = route.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let name = at(route, "/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let message: String = text("message").chars().take(200).collect();
         refused = Some(format!("no router admits Route {name}: {} {message}", text("reason")));
     }
@@ -224,7 +222,7 @@ mod tests {
         let objects = Objects::from([(route("shop"), Arc::new(now.clone()))]);
         (
             router.route(&objects, &Weights { sides, canary, steps: &[], extras: &[] }),
-            router.weight(&objects, &sides),
+            router.weights(&objects, &sides).1,
         )
     }
 

@@ -20,23 +20,13 @@ pub(super) fn with_step_rules(
     sides: &Sides<'_>,
     source: impl Fn(&Value, &Sides<'_>) -> Option<usize>,
 ) -> Option<Vec<Value>> {
-    let own: Vec<&Value> = rules.iter().filter(|rule| !is_named(rule, sides)).collect();
-    let made = |routes: &[StepRoute<'_>], sides: &Sides<'_>| -> Vec<Value> {
-        routes.iter().flat_map(|route| rules_of(&own, route, |rule| source(rule, sides))).collect()
-    };
-    let all = all_routes(sides);
-    let mut possible = made(&all, sides);
-    // With the promotion the canary's Service became the stable one, and its rules may still be there.
-    possible.extend(sides.of_the_last_turn().into_iter().flat_map(|sides| made(&all, &sides)));
-    let nameless = |rule: &Value| {
-        rule.get("name").is_none() && possible.iter().any(|made| covers(rule, &without_name(made)))
-    };
-    let mut next: Vec<Value> =
-        own.iter().filter(|rule| !nameless(rule)).map(|rule| (*rule).clone()).collect();
-    for made in made(wanted, sides) {
-        let same = |rule: &&Value| {
-            covers(rule, &made) || rule.get("name").is_none() && covers(rule, &without_name(&made))
-        };
+    let own = without_names(rules, sides);
+    let nameless = nameless(&own, sides, &source);
+    let users = own.iter().filter(|rule| !is_one_of(rule, &nameless));
+    let mut next: Vec<Value> = users.map(|rule| (*rule).clone()).collect();
+    for made in made(&own, wanted, sides, &source) {
+        let nameless = [without_name(made.clone())];
+        let same = |rule: &&Value| covers(rule, &made) || is_one_of(rule, &nameless);
         // What a newer server filled in stays, and weights of mirrored rules move by themselves.
         let known = rules.iter().find(same).cloned();
         next.push(known.unwrap_or(made));
@@ -50,7 +40,42 @@ pub(super) fn any(
     sides: &Sides<'_>,
     source: impl Fn(&Value, &Sides<'_>) -> Option<usize>,
 ) -> bool {
-    with_step_rules(rules, &[], sides, source).is_some()
+    let own = without_names(rules, sides);
+    let nameless = nameless(&own, sides, source);
+    own.len() < rules.len() || own.iter().any(|rule| is_one_of(rule, &nameless))
+}
+
+/// The rules that do not have the name of a managed route.
+fn without_names<'r>(rules: &'r [Value], sides: &Sides<'_>) -> Vec<&'r Value> {
+    rules.iter().filter(|rule| !is_named(rule, sides)).collect()
+}
+
+/// The rules that routes of steps make of these.
+fn made(
+    own: &[&Value],
+    routes: &[StepRoute<'_>],
+    sides: &Sides<'_>,
+    source: impl Fn(&Value, &Sides<'_>) -> Option<usize>,
+) -> Vec<Value> {
+    routes.iter().flat_map(|route| rules_of(own, route, |rule| source(rule, sides))).collect()
+}
+
+/// The rules that any step makes of these, as a cluster shows them that keeps no names of rules.
+fn nameless(
+    own: &[&Value],
+    sides: &Sides<'_>,
+    source: impl Fn(&Value, &Sides<'_>) -> Option<usize>,
+) -> Vec<Value> {
+    let all = all_routes(sides);
+    let mut possible = made(own, &all, sides, &source);
+    // With the promotion the canary's Service became the stable one, and its rules may still be there.
+    possible.extend(sides.of_the_last_turn().into_iter().flat_map(|sides| made(own, &all, &sides, &source)));
+    possible.into_iter().map(without_name).collect()
+}
+
+/// Whether a rule without a name has all that one of these has.
+fn is_one_of(rule: &Value, nameless: &[Value]) -> bool {
+    rule.get("name").is_none() && nameless.iter().any(|made| covers(rule, made))
 }
 
 /// Every route that any step asks for.
@@ -180,8 +205,7 @@ fn request_match(wanted: &RouteMatch) -> Value {
     one
 }
 
-fn without_name(rule: &Value) -> Value {
-    let mut rule = rule.clone();
+fn without_name(mut rule: Value) -> Value {
     if let Some(rule) = rule.as_object_mut() {
         rule.remove("name");
     }

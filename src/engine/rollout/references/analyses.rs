@@ -8,7 +8,7 @@ use tidegate_api::rollout::{RolloutAnalysis, RolloutStrategy};
 use tidegate_api::valid::{FieldError, unsupported_providers};
 
 use super::invalid;
-use crate::analysis::{RunKind, RunRequest, check_arguments, is_counted, new_run};
+use crate::analysis::{RunKind, RunRequest, check_arguments, check_run, is_counted};
 use crate::rollout::world::{INSTANCE_ID, TemplateKey, World};
 
 /// An analysis of a strategy and the field of its templates.
@@ -70,7 +70,7 @@ pub(super) fn unfit(world: &World, named: &NamedAnalysis<'_>, faults: &mut Vec<F
         revision: 0,
         instance_id: labels.and_then(|labels| labels.get(INSTANCE_ID)).cloned(),
     };
-    if let Err(why) = new_run(&request) {
+    if let Err(why) = check_run(&request) {
         let names: Vec<&str> = found.iter().map(|key| key.name.as_str()).collect();
         faults.push(invalid(&named.path, &format!("templateNames: [{}]", names.join(" ")), &why));
         return;
