@@ -1,11 +1,14 @@
 //! Counted pods that are about to change, which are not worth a request each.
 //!
 //! Input: a World and a plan that ends with a status. Output: the plan without that status, where it differs from the known
-//! one only in counted pods and in the words about them, and
+//! one only in counted pods and in the words about them, no pod reports a trouble, and
 //!
-//! - a ReplicaSet has pods to make or to remove: the ReplicaSet that shows them brings the next round; or
-//! - pods are on their way, none of them reports a trouble, and the last news is not yet five seconds old: the next ones, or
-//!   the end of that time, bring the next round. So a fast update tells each step once, and a slow one how far it is.
+//! - a ReplicaSet has pods to make or to remove, which a busy cluster takes some time for: the ReplicaSet that shows them
+//!   brings the next round; or
+//! - pods are on their way: the next one brings the next round.
+//!
+//! Either lasts for some seconds after the last news, and the end of them brings a round as well. So a fast update tells
+//! each step once, and a slow one how far it is.
 
 use std::time::Duration;
 
@@ -17,24 +20,28 @@ use super::wait::undeclared;
 use super::world::{Set, World};
 use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
 
-/// For how long counts may rest after the last news.
-const REST: Duration = Duration::from_secs(5);
+/// For how long after the last news counts may rest while pods are on their way.
+const ON_THEIR_WAY: Duration = Duration::from_secs(5);
+/// The same while ReplicaSets have pods to make or to remove.
+const MOVING: Duration = Duration::from_secs(20);
 
 /// The plan without a status of which nothing but counts is new, while they are about to change.
 pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
     let Some(Planned { write: Write::Status(status), notices, .. }) = plan.writes.last() else { return plan };
+    let moving = world.sets.iter().find(|set| is_moving(set));
+    let rest = match moving.is_some() || plan.writes.iter().any(resizes) {
+        true => MOVING,
+        false if is_on_its_way(&plan.because) => ON_THEIR_WAY,
+        false => return plan,
+    };
     if !notices.is_empty() || !counts_only(status) {
         return plan;
     }
-    let moving = world.sets.iter().find(|set| is_moving(set));
-    if moving.is_some() || plan.writes.iter().any(resizes) {
-        plan.writes.pop();
-        if let Some(set) = moving.filter(|_| undeclared(world, &plan).is_some()) {
-            plan.because = Because::SizeNotYetSeen { set: set.name.clone() };
-        }
-    } else if let Some(until) = rests_until(world, &plan.because, &status.from) {
-        plan.writes.pop();
-        plan.wake_at(until);
+    let Some(until) = rests_until(world, &status.from, rest) else { return plan };
+    plan.writes.pop();
+    plan.wake_at(until);
+    if let Some(set) = moving.filter(|_| undeclared(world, &plan).is_some()) {
+        plan.because = Because::SizeNotYetSeen { set: set.name.clone() };
     }
     plan
 }
@@ -43,24 +50,22 @@ fn resizes(planned: &Planned) -> bool {
     matches!(&planned.write, Write::PatchSet(SetPatch { replicas: Some(_), .. }))
 }
 
-/// Whether a ReplicaSet's status is about to change: its controller has a size before it, and can make the pods for it.
-fn is_moving(set: &Set) -> bool {
-    set.status.failure.is_none()
-        && !set.deleting
-        && (!set.is_observed() || set.status.replicas != set.replicas)
+fn is_on_its_way(because: &Because) -> bool {
+    matches!(because, Because::WaitingForPods { trouble: None, .. })
 }
 
-/// When counts are news again, if they rest: untroubled pods are on their way, and there was news a moment ago.
-fn rests_until(world: &World, because: &Because, known: &RolloutStatus) -> Option<Timestamp> {
-    let on_their_way = matches!(because, Because::WaitingForPods { trouble: None, .. });
-    if !on_their_way
-        || !world.troubles.is_empty()
-        || world.sets.iter().any(|set| set.status.failure.is_some())
-    {
+/// Whether a ReplicaSet's status is about to change: its controller has a size before it.
+fn is_moving(set: &Set) -> bool {
+    !set.deleting && (!set.is_observed() || set.status.replicas != set.replicas)
+}
+
+/// When counts are news again, if they rest: nothing troubles the pods, and there was news a moment ago.
+fn rests_until(world: &World, known: &RolloutStatus, rest: Duration) -> Option<Timestamp> {
+    if !world.troubles.is_empty() || world.sets.iter().any(|set| set.status.failure.is_some()) {
         return None;
     }
     let news = known.conditions.iter().filter_map(|condition| condition.last_update_time.as_ref()).max()?;
-    let until = news.0.checked_add(REST).ok()?;
+    let until = news.0.checked_add(rest).ok()?;
     (news.0 <= world.now && world.now < until).then_some(until)
 }
 
@@ -144,26 +149,33 @@ mod tests {
     #[test]
     fn counts_wait_until_the_pods_are_there() {
         let waits = (false, Because::SizeNotYetSeen { set: "web-a".to_owned() });
-        assert!(told(&world(set(1, 1), 200), one_more()).0);
-        assert_eq!(told(&world(set(2, 1), 200), one_more()), waits);
-        assert_eq!(told(&world(Set { generation: 2, ..set(1, 1) }, 200), one_more()), waits);
+        assert!(told(&world(set(1, 1), 101), one_more()).0);
+        assert_eq!(told(&world(set(2, 1), 101), one_more()), waits);
+        assert!(told(&world(set(2, 1), 120), one_more()).0, "the news is old");
+        assert_eq!(told(&world(Set { generation: 2, ..set(1, 1) }, 101), one_more()), waits);
         let worded = RolloutStatus { message: "one".to_owned(), ..one_more() };
-        assert_eq!(told(&world(set(2, 1), 200), worded), waits, "the words are about the pods");
+        assert_eq!(told(&world(set(2, 1), 101), worded), waits, "the words are about the pods");
         let paused = RolloutStatus { phase: Some(RolloutPhase::Paused), ..one_more() };
-        assert!(told(&world(set(2, 1), 200), paused).0);
+        assert!(told(&world(set(2, 1), 101), paused).0);
         let mut healthy = one_more();
         condition::set(&mut healthy, condition::new(at(101), "Healthy", "True", "RolloutHealthy", ""));
-        assert!(told(&world(set(2, 1), 200), healthy).0, "clients wait for that");
+        assert!(told(&world(set(2, 1), 101), healthy).0, "clients wait for that");
+    }
+
+    #[test]
+    fn troubles_are_told_at_once() {
         let mut failed = set(2, 1);
         failed.status.failure = Some(("FailedCreate".to_owned(), "quota".to_owned()));
-        assert!(told(&world(failed, 200), one_more()).0, "the pods may never come");
+        assert!(told(&world(failed, 101), one_more()).0, "the pods may never come");
+        let troubles = BTreeMap::from([("other".to_owned(), "crashes".to_owned())]);
+        assert!(told(&World { troubles, ..world(set(2, 1), 101) }, one_more()).0);
     }
 
     #[test]
     fn what_an_event_tells_is_written_with_it() {
         let mut told = plan(one_more(), Because::Settled);
         told.writes[0].notices = vec![Notice::normal("Told", "told")];
-        assert_eq!(without_counts(&world(set(2, 1), 200), told.clone()), told);
+        assert_eq!(without_counts(&world(set(2, 1), 101), told.clone()), told);
     }
 
     #[test]
@@ -179,7 +191,5 @@ mod tests {
         assert_eq!(wakes(&world(set(2, 2), 99), pods(None)), in_full, "the clock went back");
         assert_eq!(wakes(&world(set(2, 2), 101), Because::Settled), in_full, "nothing is on its way");
         assert_eq!(wakes(&world(set(2, 2), 101), pods(Some("crashes".to_owned()))), in_full);
-        let troubles = BTreeMap::from([("other".to_owned(), "crashes".to_owned())]);
-        assert_eq!(wakes(&World { troubles, ..world(set(2, 2), 101) }, pods(None)), in_full);
     }
 }
