@@ -211,8 +211,10 @@ impl Truth<'_> {
             return 0;
         }
         let live = network::weights(self.cluster, self.ways, self.max_weight());
-        // Where everybody reports what is in effect, there is no excuse for not waiting for it.
-        let is_known = delay >= SAFE_DELAY || self.ways.iter().all(|way| way.is_reported());
+        // Where everybody reports what is in effect, there is no excuse for not waiting for it. Of a route that was just
+        // made again nobody has said anything yet, as of one that nobody ever serves.
+        let is_known =
+            delay >= SAFE_DELAY || self.ways.iter().all(|way| network::has_report(self.cluster, *way));
         let effective = if is_known { self.data_weights } else { live };
         match service {
             name if name == self.turn().canary => live.1.max(effective.1),

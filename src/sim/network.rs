@@ -245,6 +245,12 @@ pub(crate) fn report(cluster: &mut Cluster, ways: &[Way]) {
     }
 }
 
+/// Whether those who serve a route have said anything about it.
+pub(crate) fn has_report(cluster: &Cluster, way: Way) -> bool {
+    let reports = |object: &Value| object["status"]["parents"].is_array();
+    way.is_reported() && cluster.routes.object(&weighted(way)).is_some_and(reports)
+}
+
 /// Writes another weight of the canary, as no person should.
 pub(crate) fn tamper(cluster: &mut Cluster, way: Way, weight: i32) {
     let name = weighted(way);

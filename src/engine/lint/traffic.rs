@@ -135,9 +135,17 @@ impl Judge<'_> {
         }
     }
 
+    /// Pods that answer; without replicas only those of the Rollout itself, since nobody will take over from others.
+    fn answering(&self, endpoints: &Endpoints) -> i32 {
+        match self.facts.replicas {
+            0 => self.seen.sets.iter().map(|set| endpoints.of(set.hash())).sum(),
+            _ => total(endpoints),
+        }
+    }
+
     fn lowered(&mut self, weight: i32) {
         let canary = self.facts.canary_service().and_then(|service| self.seen.endpoints.get(service));
-        if self.ready_behind_stable() == 0 && canary.is_some_and(|endpoints| total(endpoints) > 0) {
+        if self.ready_behind_stable() == 0 && canary.is_some_and(|endpoints| self.answering(endpoints) > 0) {
             let why =
                 format!("weight {weight} sends traffic to the stable Service, which has no ready endpoint");
             self.blame(Rule::LoweredOntoNothing, why);

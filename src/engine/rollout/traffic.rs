@@ -407,7 +407,7 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     if target == observed {
         return None;
     }
-    let on_canary = facts.world.endpoints.get(canary_service).map_or(0, total);
+    let on_canary = behind_canary(facts, canary_service);
     let on_stable = facts.endpoints(stable_service, &facts.status.stable_rs);
     if on_canary > 0 && (facts.promoted() || ping_pong::leads_elsewhere(facts)) {
         let need = if facts.strategy.ping_pong.is_some() {
@@ -432,8 +432,21 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     if on_canary > 0 { wait(stable_service, on_stable, 1) } else { None }
 }
 
-/// Ready endpoints that a canary of this weight needs: the pods that carry it times the progress threshold, at least one.
+/// Who answers for the canary's Service. Of a Rollout without replicas only its own pods count, on their way out: no others
+/// will ever stand behind the stable Service for those of somebody else.
+fn behind_canary(facts: &Facts<'_>, service: &str) -> i32 {
+    if facts.replicas > 0 {
+        return facts.world.endpoints.get(service).map_or(0, total);
+    }
+    replicas::total(facts.all.iter().map(|set| facts.endpoints(service, set.hash())))
+}
+
+/// Ready endpoints that a canary of this weight needs: the pods that carry it times the progress threshold, at least one
+/// where there are to be pods at all.
 fn required(facts: &Facts<'_>, weight: i32) -> i32 {
+    if facts.replicas == 0 {
+        return 0;
+    }
     let share = step::carriers(facts, weight);
     let scaled = match facts.canary.progress_threshold() {
         ProgressThreshold::Percent(percent) => share_ceil(percent, share, 100),
