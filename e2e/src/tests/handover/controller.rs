@@ -156,14 +156,21 @@ fn sample(line: &str) -> Option<Sample> {
     Some(Sample { name: name.to_owned(), labels: labels.collect(), value: value.parse().ok()? })
 }
 
-/// Fails unless the controller has written nothing since it started, but for one look at each restless Service.
-pub(super) async fn ensure_no_writes(side: Side, scene: &Scene, restless: &[String]) -> Result<()> {
+/// Fails unless the controller has written nothing since it started, but for one look at each restless Service, and the
+/// words that it adds to so many messages.
+pub(super) async fn ensure_no_writes(
+    side: Side,
+    scene: &Scene,
+    restless: &[String],
+    spoken: usize,
+) -> Result<()> {
     let mut writes = side.metrics(scene).await.context("no metrics")?.writes();
-    let services = |(request, count): &(String, f64)| {
-        request == "Patch services"
-            && u32::try_from(restless.len()).is_ok_and(|most| *count <= f64::from(most))
-    };
-    writes.retain(|write| !services(write));
+    let at_most = |count: f64, most: usize| u32::try_from(most).is_ok_and(|most| count <= f64::from(most));
+    writes.retain(|(request, count)| match request.as_str() {
+        "Patch services" => !at_most(*count, restless.len()),
+        "Patch rollouts" => !at_most(*count, spoken),
+        _ => true,
+    });
     ensure!(writes.is_empty(), "{} wrote: {writes:?}", side.name());
     Ok(())
 }

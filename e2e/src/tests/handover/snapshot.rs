@@ -78,12 +78,17 @@ impl Snapshot {
             tokio::time::sleep(QUIET).await;
             let now = Self::take(scene, restless).await?;
             let moved = last.differences(&now);
-            if moved.is_empty() {
+            if moved.is_empty() && !now.has_leaving_pods() {
                 return Ok(now);
             }
             ensure!(Instant::now() < deadline, "it does not come to rest:\n{}", lines(&moved));
             last = now;
         }
+    }
+
+    /// Whether pods are on their way out: they keep still for some seconds, and then they are gone.
+    fn has_leaving_pods(&self) -> bool {
+        self.of_kind("Pod").any(|(_, pod)| !pod["metadata"]["deletionTimestamp"].is_null())
     }
 
     pub(super) fn of_kind(&self, wanted: &str) -> impl Iterator<Item = (&str, &Value)> {
@@ -117,8 +122,8 @@ impl Snapshot {
 }
 
 /// One line for each.
-pub(super) fn lines(differences: &[Difference]) -> String {
-    differences.iter().map(|one| format!("    {one}")).collect::<Vec<_>>().join("\n")
+pub(super) fn lines<'d>(differences: impl IntoIterator<Item = &'d Difference>) -> String {
+    differences.into_iter().map(|one| format!("    {one}")).collect::<Vec<_>>().join("\n")
 }
 
 /// What counts of an object: not who wrote which field, not how the kubelet finds its pods, and of Events only what the
