@@ -128,10 +128,10 @@ fn specs() -> Vec<State> {
 /// Brings an image that exists, whatever became of the other.
 const REPAIR: &[&str] = &["set image {} app=tidegate.dev/app:v3", "promote {} --full"];
 
-/// A version that never starts.
+/// A version that never starts; the next one has time to, however many others come at the same moment.
 fn late(name: &'static str, spec: Value) -> State {
     canary(name, 2, half())
-        .spec(json!({"progressDeadlineSeconds": 5}))
+        .spec(json!({"progressDeadlineSeconds": 15}))
         .spec(spec)
         .types("set image {} app=tidegate.dev/absent:v1")
 }
