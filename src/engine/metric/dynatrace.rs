@@ -40,6 +40,7 @@ pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Re
         headers: vec![("Authorization".to_owned(), format!("Api-Token {token}"))],
         body: None,
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: settings.insecure_skip_verify,
         login: Login::None,
     })

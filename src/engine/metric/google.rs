@@ -37,6 +37,7 @@ pub(super) fn request(config: &Value, accounts: &Accounts) -> Result<Call, Strin
         headers: http::json_headers(&[]),
         body: Some(json!({"query": settings.query}).to_string()),
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::Google { key, scope: SCOPE },
     })

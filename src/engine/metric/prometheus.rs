@@ -69,7 +69,8 @@ impl Query {
     pub const MOST_BYTES: usize = 8 << 20;
 
     /// The request of a query. What is signed is a form in a body, every byte of which is known here.
-    pub(crate) fn into_request(self) -> Request {
+    #[must_use]
+    pub fn into_request(self) -> Request {
         if !matches!(self.login, Login::Aws(_)) {
             return Request::Prometheus(self);
         }
@@ -91,6 +92,7 @@ impl Query {
             headers,
             body: Some(body),
             timeout_seconds,
+            most_bytes: Query::MOST_BYTES,
             insecure,
             login,
         })

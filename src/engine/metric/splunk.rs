@@ -41,6 +41,7 @@ pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Re
         ],
         body: Some(settings.query),
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: settings.insecure_skip_verify,
         login: Login::None,
     })

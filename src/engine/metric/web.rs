@@ -54,6 +54,7 @@ pub(super) fn request(metric: &WebMetric) -> Result<Call, String> {
             .ok()
             .filter(|seconds| *seconds > 0)
             .unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+        most_bytes: Call::MOST_BYTES,
         insecure: metric.insecure,
         login: login(&metric.authentication)?,
     })
@@ -113,6 +114,7 @@ mod tests {
             headers: Vec::new(),
             body: None,
             timeout_seconds: 10,
+            most_bytes: Call::MOST_BYTES,
             insecure: false,
             login: Login::None,
         };
