@@ -32,8 +32,8 @@ pub(super) struct Task<'a> {
     dry_run: bool,
     /// What to do where data is missing.
     terms: Terms,
-    /// The last measurement of the metric.
-    before: Option<Measurement>,
+    /// The wait for data that the metric is in.
+    waits: Option<missing::Wait>,
     step: Step,
 }
 
@@ -67,8 +67,8 @@ pub(super) fn tasks<'a>(
             None if !terminating && is_due() => Step::Begin(unfinished(metric, status).cloned()),
             None => return None,
         };
-        let before = result(status, &metric.name).and_then(|result| result.measurements.last().cloned());
-        Some(Task { index, metric, dry_run: resolved.dry_run, terms: resolved.terms, before, step })
+        let waits = result(status, &metric.name).and_then(missing::Wait::of);
+        Some(Task { index, metric, dry_run: resolved.dry_run, terms: resolved.terms, waits, step })
     };
     all.filter_map(task).collect()
 }
@@ -274,7 +274,7 @@ impl Task<'_> {
                     finished_at: Some(Time(whole_seconds(finished))),
                     ..begun
                 };
-                Ok(missing::measurement(self.terms, &metric, verdict, self.before.as_ref(), taken))
+                Ok(missing::measurement(self.terms, &metric, verdict, self.waits, taken))
             }
         }
     }
@@ -385,15 +385,15 @@ fn add(
     });
     let Some(result) = status.metric_results.get_mut(index) else { return };
     // The metadata shows the query with placeholders for Secrets: it is for anybody to read.
-    let noted = missing::keep(result);
+    let noted = missing::noted(result);
     result.metadata = metric::metadata(run, metric);
     result.metadata.extend(noted);
     let is_over = |last: &Measurement| last.finished_at.is_some() && !missing::is_waiting(last);
     if result.measurements.last().is_some_and(|last| !is_over(last)) {
         result.measurements.pop();
     }
+    missing::note(result, &measurement);
     if !missing::is_waiting(&measurement) {
-        missing::note(result, &measurement);
         assess::count(result, measurement.phase.unwrap_or(AnalysisPhase::Error));
     }
     result.measurements.push(measurement);

@@ -37,16 +37,20 @@ fn waits() -> Value {
     json!({"tidegate.dev/on-no-data": "wait"})
 }
 
-/// One round; the server answers samples such as `0.5 NaN`, or `busy`, which is no answer.
+/// One round; the server answers samples such as `0.5 NaN`; or `busy`, which is no answer, or `later`, which asks to be left
+/// alone.
 fn round(run: &mut AnalysisRun, now: i64, samples: &str) -> RunPlan {
     let world = RunWorld::of(run, at(now));
     let mut planned = plan(&world);
     if let [request] = planned.requests.as_slice() {
-        let series: Vec<Value> =
-            samples.split_whitespace().map(|sample| json!({"metric": {}, "value": [1, sample]})).collect();
+        let series: Vec<Value> = samples
+            .split_whitespace()
+            .filter(|_| samples != "later")
+            .map(|sample| json!({"metric": {}, "value": [1, sample]}))
+            .collect();
         let body = json!({"status": "success", "data": {"resultType": "vector", "result": series}});
-        let response =
-            Response { status: 200, body: body.to_string().into_bytes(), retry_after_seconds: None };
+        let (status, retry_after_seconds) = if samples == "later" { (429, Some(60)) } else { (200, None) };
+        let response = Response { status, body: body.to_string().into_bytes(), retry_after_seconds };
         let answer =
             if samples == "busy" { Err("no answer".to_owned()) } else { Ok(Answer::Server(response)) };
         planned = record(&world, &[Outcome { metric: request.metric.clone(), answer }], at(now));
@@ -145,7 +149,9 @@ fn a_metric_waits_and_goes_on_when_data_comes() {
     assert_eq!(
         waiting,
         json!({
-            "name": "m", "phase": "Running", "metadata": {"ResolvedPrometheusQuery": "up"},
+            "name": "m", "phase": "Running", "metadata": {
+                "ResolvedPrometheusQuery": "up", "tidegate.dev/waited": "11", "tidegate.dev/waits-since": at(0),
+            },
             "measurements": [{
                 "phase": "Inconclusive", "value": "[]", "startedAt": at(0), "finishedAt": at(600),
                 "message": "waits for data, for 3600 s at most: metric result is nil or empty: no data returned \
@@ -159,6 +165,8 @@ fn a_metric_waits_and_goes_on_when_data_comes() {
     assert_eq!(said(&run), ("Successful", ""));
     assert_eq!((result(&run).count, result(&run).measurements.len()), (2, 2), "what waited made room");
     assert_eq!(result(&run).measurements[0].started_at.as_ref().unwrap().0, at(660));
+    let told = serde_json::to_string(result(&run)).unwrap();
+    assert!(!told.contains("tidegate.dev/wait"), "the wait is over: {told}");
 }
 
 #[test]
@@ -186,6 +194,31 @@ fn nobody_waits_for_ever() {
                is nil or empty: no data returned from the metric provider, asked 61 times in 3600 s\"";
     assert_eq!(said(&patient), ("Inconclusive", why));
     assert_eq!(result(&patient).metadata["tidegate.dev/without-data"], "3");
+}
+
+#[test]
+fn whatever_comes_between_begins_no_wait_anew() {
+    for between in [&["later"][..], &["busy"], &["later", "busy", "later"]] {
+        let more = json!({"interval": "1m", "consecutiveErrorLimit": 1000});
+        let (mut run, mut now, mut empty) = (run(&more, &waits()), 0, 0);
+        let mut answers = ["", ""].iter().chain(between).cycle();
+        while now <= 2 * 3600 {
+            let samples = answers.next().unwrap();
+            empty += i64::from(samples.is_empty());
+            let wake = round(&mut run, now, samples).wake;
+            if phase(&run).is_completed() {
+                break;
+            }
+            now = wake.unwrap().as_second() - START;
+        }
+        assert_eq!(phase(&run), AnalysisPhase::Inconclusive, "{between:?}");
+        assert!(
+            (3600..3900).contains(&now),
+            "{between:?}: it ends with the first empty answer after an hour, not at {now}"
+        );
+        let why = format!("asked {empty} times in {now} s");
+        assert!(last(&run).message.ends_with(&why), "{between:?}: {} {why}", last(&run).message);
+    }
 }
 
 #[test]
