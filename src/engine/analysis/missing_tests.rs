@@ -257,6 +257,28 @@ fn a_metric_needs_values_to_succeed() {
 }
 
 #[test]
+fn who_succeeds_often_enough_with_too_few_values_is_inconclusive_and_says_so() {
+    let annotations = json!({"tidegate.dev/on-no-data": "inconclusive", "tidegate.dev/min-samples": "3"});
+    for (limit, values, wanted) in [
+        (-1, ["", "0.97", "0.97"], ("Inconclusive", "samples (2) < min-samples (3)")),
+        (0, ["", "0.97", "0.97"], ("Inconclusive", "samples (2) < min-samples (3)")),
+        (-1, ["0.97", "0.97", "0.97"], ("Successful", "")),
+        (-1, ["0.97", "0.97", "0.5"], ("Failed", "")),
+    ] {
+        let more = json!({
+            "interval": "1m", "count": 3, "failureLimit": limit, "consecutiveSuccessLimit": 1, "inconclusiveLimit": 1,
+        });
+        let mut run = run(&more, &annotations);
+        for (now, value) in [0, 60, 120].into_iter().zip(values) {
+            round(&mut run, now, value);
+        }
+        let (phase, message) = said(&run);
+        assert_eq!(phase, wanted.0, "{limit} {values:?}");
+        assert!(message.contains(wanted.1), "{limit} {values:?}: {message:?}");
+    }
+}
+
+#[test]
 fn who_is_ended_early_with_too_few_values_does_not_pass() {
     let why = "Metric \"m\" assessed Inconclusive due to samples (0) < min-samples (1)";
     for (annotations, more, wanted) in [
