@@ -6,9 +6,11 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use tidegate_api::analysis::{JUDGE_PLUGIN, Measurement, Metric};
 
 use super::run::RunWorld;
+use crate::rollout::hash;
 
 const STARS: &str = "*****";
 /// How a text ends that was cut off.
@@ -22,18 +24,46 @@ pub(super) fn secrets(world: &RunWorld) -> Vec<String> {
     forms(of_arguments.chain(world.accounts.secrets()))
 }
 
-/// Secrets as they are, without blanks around them, and as an excerpt in one line shows them.
+/// Secrets as they are, without blanks around them, as JSON has them, and as an excerpt in one line shows all that.
 fn forms(secrets: impl Iterator<Item = String>) -> Vec<String> {
     let mut forms = BTreeSet::new();
     for secret in secrets.filter(|secret| !secret.is_empty()) {
-        let line = secret.split_whitespace().collect::<Vec<_>>().join(" ");
-        let others = [secret.trim().to_owned(), line];
-        forms.extend(others.into_iter().filter(|form| form.len() >= SHORTEST));
+        let mut others = BTreeSet::from([secret.clone(), secret.trim().to_owned()]);
+        // A text in JSON may be JSON itself.
+        for _ in 0..2 {
+            others = others.iter().flat_map(|form| escaped(form)).chain(others.clone()).collect();
+        }
+        let lines: Vec<String> = others.iter().map(|form| line(form)).collect();
+        forms.extend(lines.into_iter().chain(others).filter(|form| form.len() >= SHORTEST));
         forms.insert(secret);
     }
     let mut forms: Vec<String> = forms.into_iter().collect();
     forms.sort_by_key(|form| Reverse(form.len()));
     forms
+}
+
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text between the quotes of JSON: as Go writes it, as others do, with slashes escaped, and in ASCII alone.
+fn escaped(text: &str) -> [String; 5] {
+    let inside = |json: String| json[1..json.len() - 1].to_owned();
+    let plain = inside(Value::from(text).to_string());
+    let slashed = plain.replace('/', r"\/");
+    [inside(hash::go_text(&text.into())), in_ascii(&plain), in_ascii(&slashed), plain, slashed]
+}
+
+fn in_ascii(json: &str) -> String {
+    let mut ascii = String::new();
+    for letter in json.chars() {
+        if letter.is_ascii() {
+            ascii.push(letter);
+        } else {
+            ascii.extend(letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    ascii
 }
 
 /// A measurement that tells none of these secrets.
@@ -137,6 +167,13 @@ mod tests {
             ("sent hüs\u{fffd}…", &["hüsü-hush"], "sent *****…"),
             ("sent hush-h", &["hush-hush"], "sent hush-h"),
             ("count is 1", &["1\n", ""], "count is 1"),
+            // As JSON has them: Go's, anybody else's, PHP's, Python's, and a text of JSON in JSON.
+            (r#"{"a":"k\u0026\u003c\u003e\"\\"}"#, &[r#"k&<>"\"#], r#"{"a":"*****"}"#),
+            (r#"{"a":"k&<>\"\\"}"#, &[r#"k&<>"\"#], r#"{"a":"*****"}"#),
+            (r#"{"a":"hu\/sh"}"#, &["hu/sh"], r#"{"a":"*****"}"#),
+            (r#"{"a":"h\u00fcsh\ud83d\ude00"}"#, &["h\u{fc}sh\u{1f600}"], r#"{"a":"*****"}"#),
+            (r#"{"a":"{\"b\":\"ke\\\"\u0026\"}"}"#, &[r#"ke"&"#], r#"{"a":"{\"b\":\"*****\"}"}"#),
+            (r#"{"a":"two\n lines & b"}"#, &["two\n  lines & b"], r#"{"a":"*****"}"#),
         ] {
             assert_eq!(redacted(text, secrets), wanted);
         }
