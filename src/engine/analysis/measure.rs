@@ -330,10 +330,9 @@ pub(super) fn take(
     finished: Timestamp,
     status: &mut AnalysisRunStatus,
 ) {
-    let secrets = redact::secrets(world);
     for task in tasks {
         if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
-            redact::redact_measurement(task.metric, &mut measurement, &secrets);
+            redact::redact_measurement(task.metric, &mut measurement, &redact::secrets(world, task.metric));
             add(status, &world.run, task.metric, task.dry_run, measurement);
         }
     }

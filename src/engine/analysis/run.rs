@@ -231,7 +231,7 @@ fn unserved(resolved: &Resolved) -> Option<Unserved> {
 }
 
 fn unresolvable(world: &RunWorld, why: &str) -> String {
-    let why = redact::redact(why, &redact::secrets(world));
+    let why = redact::redact(why, &redact::argument_secrets(world));
     format!("Unable to resolve metric arguments: {why}")
 }
 
