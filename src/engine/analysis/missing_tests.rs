@@ -97,6 +97,12 @@ fn what_one_measurement_comes_to() {
     let fault = json!({"successCondition": "result[0] >"});
     let accepts = json!({"successCondition": "len(result) == 0 || result[0] > 0.5"});
     let made = json!({"successCondition": "(result[0] - 1) / (result[0] - 1) < 2"});
+    let rests = json!({
+        "successCondition": "", "failureCondition": "!((result[0] - 1) / (result[0] - 1) < 0.05)",
+    });
+    let fails = json!({
+        "successCondition": "(result[0] - 1) / (result[0] - 1) < 2", "failureCondition": "result[0] > 0.5",
+    });
     for (more, samples, word, wanted) in [
         // Without a word it is as ever.
         (&json!({}), "", "", "Error"),
@@ -113,7 +119,13 @@ fn what_one_measurement_comes_to() {
         (&accepts, "", "fail", "Failed"),
         (&accepts, "", "wait", "waits"),
         (&made, "1", "wait", "waits"),
+        // A failure that rests on NaN.
+        (&rests, "1", "", "Failed"),
+        (&rests, "1", "wait", "waits"),
+        (&rests, "1", "inconclusive", "Inconclusive"),
+        (&rests, "2", "wait", "Failed"),
         // There are numbers, and they fail.
+        (&fails, "1", "wait", "Failed"),
         (&any, "NaN 0.7", "wait", "Failed"),
         (&any, "NaN 0.7", "inconclusive", "Failed"),
         (&any, "NaN 0.1", "wait", "waits"),
