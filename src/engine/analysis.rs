@@ -38,6 +38,7 @@ pub(crate) use resolve::metrics_of;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, accounts, needs, plan, record};
 pub use template::Template;
 pub(crate) use template::flatten;
+pub use terms::KEYS as MISSING_DATA_ANNOTATIONS;
 
 #[cfg(test)]
 mod job_tests;
