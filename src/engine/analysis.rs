@@ -19,6 +19,7 @@ mod replay;
 mod resolve;
 mod run;
 mod schedule;
+mod take;
 mod template;
 mod terms;
 
