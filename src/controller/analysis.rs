@@ -142,9 +142,7 @@ impl Runs {
             self.delete(key, &world.run, memory).await?;
             return Ok(Next::Idle);
         }
-        let mut sent = Sent::default();
-        let (outcomes, unanswered) = self.fetch(&plan.requests, &mut sent).await;
-        world.accounts.were_sent(sent);
+        let (outcomes, unanswered) = self.fetch(&plan.requests, &mut world.accounts).await;
         for attempt in 1.. {
             if !outcomes.is_empty() {
                 plan = record(&world, &outcomes, Timestamp::now());
@@ -187,9 +185,13 @@ impl Runs {
         Ok(secrets)
     }
 
-    /// Makes requests, and says which of the API server's answers is missing: that is no verdict on anything. What the
-    /// requests were signed in with is added to `sent`.
-    async fn fetch(&self, requests: &[MeasureRequest], sent: &mut Sent) -> (Vec<Outcome>, Option<Failed>) {
+    /// Makes requests, and says which of the API server's answers is missing: that is no verdict on anything. What each
+    /// request was signed in with is added to the accounts.
+    async fn fetch(
+        &self,
+        requests: &[MeasureRequest],
+        accounts: &mut Accounts,
+    ) -> (Vec<Outcome>, Option<Failed>) {
         let fetch = |MeasureRequest { metric, request }: MeasureRequest| async move {
             let mut sent = Sent::default();
             let answer = match &request {
@@ -207,9 +209,9 @@ impl Runs {
         let (mut outcomes, mut unanswered) = (Vec::new(), None);
         for answer in answers {
             match answer {
-                Ok((outcome, with)) => {
+                Ok((outcome, sent)) => {
+                    accounts.were_sent(&outcome.metric, sent);
                     outcomes.push(outcome);
-                    sent.extend(with);
                 }
                 Err(failed) => unanswered = Some(failed),
             }

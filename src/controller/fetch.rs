@@ -188,7 +188,7 @@ async fn dispatch(client: &Client, call: &Call, headers: HeaderMap) -> Result<Re
     if let Some(body) = &call.body {
         request = request.body(body.clone());
     }
-    read(call.server(), request.send().await, Call::MOST_BYTES).await
+    read(call.server(), request.send().await, call.most_bytes).await
 }
 
 /// What may be told of a query: a user or a path in the address may hold secrets.
@@ -252,6 +252,7 @@ mod tests {
     use axum::body::Bytes;
     use axum::http::{HeaderMap, Method as Verb, StatusCode, Uri};
     use axum::routing::any;
+    use tidegate_engine::metric::Request;
     use tidegate_engine::metric::http::{Login, Signing};
     use tidegate_engine::metric::prometheus::Range;
     use tokio::net::TcpListener;
@@ -334,6 +335,7 @@ mod tests {
             headers: Vec::new(),
             body: None,
             timeout_seconds: 30,
+            most_bytes: Call::MOST_BYTES,
             insecure: false,
             login: Login::None,
         }
@@ -445,6 +447,21 @@ mod tests {
         let (address, _asked) = server(vec![b' '; Query::MOST_BYTES + 1]).await;
         let error = fetch(query(address, "up")).await.unwrap_err();
         assert!(error.contains("more than 8388608 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn amazons_prometheus_may_say_as_much_as_any_other() {
+        let url = "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws";
+        let (address, _asked) = server(vec![b' '; Query::MOST_BYTES]).await;
+        let login = Login::Aws(Signing { service: "aps", ..Signing::default() });
+        let signed = Query { address: url.into(), login, ..query(address, "up") }.into_request();
+        let Request::Http(signed) = signed else { panic!("{signed:?}") };
+        let (fetcher, here) = (Fetcher::default(), format!("http://{address}"));
+        let whole = Call { url: here, ..signed };
+        let answer = fetcher.send(&whole, &[]).await.unwrap();
+        assert_eq!(answer.body.len(), Query::MOST_BYTES);
+        let less = Call { most_bytes: Query::MOST_BYTES - 1, ..whole };
+        assert!(fetcher.send(&less, &[]).await.unwrap_err().contains("more than 8388607 bytes"));
     }
 
     #[tokio::test]

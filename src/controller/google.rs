@@ -129,7 +129,16 @@ fn granted(answer: &Response, now: Timestamp) -> Result<(String, Timestamp), Str
 }
 
 fn call(method: Method, url: String, headers: Vec<(String, String)>, body: Option<String>) -> Call {
-    Call { method, url, headers, body, timeout_seconds: TIMEOUT_SECONDS, insecure: false, login: Login::None }
+    Call {
+        method,
+        url,
+        headers,
+        body,
+        timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
+        insecure: false,
+        login: Login::None,
+    }
 }
 
 /// The call that changes a signed claim into a token. Nothing of the key is told when it is wrong.

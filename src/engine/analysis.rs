@@ -19,6 +19,7 @@ mod replay;
 mod resolve;
 mod run;
 mod schedule;
+mod take;
 mod template;
 mod terms;
 
@@ -38,6 +39,7 @@ pub(crate) use resolve::metrics_of;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, accounts, needs, plan, record};
 pub use template::Template;
 pub(crate) use template::flatten;
+pub use terms::KEYS as MISSING_DATA_ANNOTATIONS;
 
 #[cfg(test)]
 mod job_tests;

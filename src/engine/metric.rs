@@ -41,6 +41,7 @@ use flagger::Plugin;
 pub use measured::{Measured, MetricValue};
 use provider::Provider;
 pub use sent::Sent;
+pub(crate) use shown::apart;
 pub(crate) use wait::{LONGEST_WAIT, wait};
 
 /// One request for a metric. Whoever makes it has no choice left.

@@ -47,7 +47,7 @@ async fn measured(provider: &Value, condition: &str) -> Value {
         Request::Prometheus(query) => fetcher.prometheus(query, &mut sent).await,
         other @ (Request::Cluster(_) | Request::Job(_)) => panic!("{other:?}"),
     };
-    world.accounts.were_sent(sent);
+    world.accounts.were_sent(metric, sent);
     let outcome = Outcome { metric: metric.clone(), answer: answer.map(Answer::Server) };
     let status = record(&world, &[outcome], Timestamp::now()).status.unwrap();
     serde_json::to_value(&status.metric_results[0].measurements[0]).unwrap()

@@ -248,7 +248,16 @@ fn is_region(text: &str) -> bool {
 
 fn call(method: Method, url: String, headers: Vec<(String, String)>) -> Call {
     let login = Login::None;
-    Call { method, url, headers, body: None, timeout_seconds: TIMEOUT_SECONDS, insecure: false, login }
+    Call {
+        method,
+        url,
+        headers,
+        body: None,
+        timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
+        insecure: false,
+        login,
+    }
 }
 
 /// A call to the service that gives credentials.

@@ -57,6 +57,7 @@ fn call(url: &str, insecure: bool) -> Call {
         headers: Vec::new(),
         body: None,
         timeout_seconds: 30,
+        most_bytes: Call::MOST_BYTES,
         insecure,
         login: Login::None,
     }

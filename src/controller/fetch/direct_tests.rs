@@ -40,6 +40,7 @@ async fn asks_both_ways_for_its_parent() {
         headers: Vec::new(),
         body: None,
         timeout_seconds: 30,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login,
     };

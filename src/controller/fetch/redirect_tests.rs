@@ -38,6 +38,7 @@ fn call(url: String) -> Call {
         headers,
         body: None,
         timeout_seconds: 30,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::None,
     }

@@ -77,11 +77,14 @@ fn assess_metric(resolved: &ResolvedMetric, result: &MetricResult, terminating: 
         return phase;
     }
     let Limits { count, failure, consecutive_success, .. } = Limits::of(metric);
-    if is_enough && consecutive_success.is_some_and(|limit| result.consecutive_success >= limit) {
+    let is_met = consecutive_success.is_some_and(|limit| result.consecutive_success >= limit);
+    if is_enough && is_met {
         return AnalysisPhase::Successful;
     }
     if count.is_some_and(|count| result.count >= count) {
         return match (failure, consecutive_success) {
+            // All that it lacks is values.
+            (_, Some(_)) if is_met => at_end,
             (Some(_), Some(_)) => AnalysisPhase::Inconclusive,
             (None, Some(_)) => AnalysisPhase::Failed,
             (Some(_) | None, None) => at_end,

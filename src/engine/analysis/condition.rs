@@ -37,7 +37,7 @@ pub(crate) struct Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lack {
     pub(super) why: String,
-    /// A failureCondition holds, and there are other numbers to hold for.
+    /// A failureCondition holds without making NaN itself, and there are other numbers to hold for.
     pub(super) has_failed: bool,
 }
 
@@ -94,14 +94,16 @@ fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp, nan: &Nan) -> R
     }
     let success = metric.success_condition.as_deref().filter(|text| !text.is_empty());
     let failure = metric.failure_condition.as_deref().filter(|text| !text.is_empty());
-    let evaluate = |name: &str, text: Option<&str>| {
+    let of_failure = Nan::default();
+    let evaluate = |name: &str, text: Option<&str>, nan: &Nan| {
         let refused =
             |text: &str, why: String| Refusal { message: refusal(name, text, &why), is_lack: why == NO_DATA };
         text.map(|text| evaluate_noting(text, value, now, nan).map_err(|why| refused(text, why))).transpose()
     };
     // Of two that cannot be evaluated, the first one is told, as upstream does.
-    let succeeded = evaluate("successCondition", success)?;
-    let failed = evaluate("failureCondition", failure)?;
+    let succeeded = evaluate("successCondition", success, nan)?;
+    let failed = evaluate("failureCondition", failure, &of_failure)?;
+    nan.join(&of_failure);
     let phase = match (succeeded, failed) {
         (_, Some(true)) | (Some(false), None) => AnalysisPhase::Failed,
         (Some(false), Some(false)) => AnalysisPhase::Inconclusive,
@@ -117,7 +119,8 @@ fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp, nan: &Nan) -> R
         };
         return Err(Refusal { message, is_lack: true });
     }
-    Ok(Judged { phase, has_failed: failed == Some(true) })
+    // What rests on NaN, such as !(0/0 < 0.05), holds for nothing.
+    Ok(Judged { phase, has_failed: failed == Some(true) && !of_failure.was_made() })
 }
 
 fn refusal(name: &str, text: &str, why: &str) -> String {

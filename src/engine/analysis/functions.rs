@@ -29,6 +29,11 @@ impl Nan {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Takes in what another condition made.
+    pub(super) fn join(&self, other: &Self) {
+        self.0.fetch_or(other.was_made(), Ordering::Relaxed);
+    }
+
     /// The number as it is, which is noted if it is none.
     fn note(&self, number: f64) -> Value {
         self.0.fetch_or(number.is_nan(), Ordering::Relaxed);

@@ -8,15 +8,13 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tidegate_api::analysis::{
-    AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric, MetricResult,
-};
+use tidegate_api::analysis::{AnalysisPhase, AnalysisRunStatus, Measurement, Metric};
 
 use super::resolve::Resolved;
 use super::run::{Outcome, RunWorld};
 use super::schedule::{Due, due, is_terminating, later, result};
 use super::terms::Terms;
-use super::{assess, condition, missing, redact};
+use super::{assess, condition, missing};
 use crate::metric::{
     self, Answer, LONGEST_WAIT, Request, Response, Setting, job, judge, kayenta, prometheus,
 };
@@ -29,11 +27,11 @@ pub(super) struct Task<'a> {
     index: usize,
     /// The metric, without the values of Secrets.
     pub(super) metric: &'a Metric,
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// What to do where data is missing.
     terms: Terms,
-    /// The last measurement of the metric.
-    before: Option<Measurement>,
+    /// The wait for data that the metric is in.
+    waits: Option<missing::Wait>,
     step: Step,
 }
 
@@ -67,8 +65,8 @@ pub(super) fn tasks<'a>(
             None if !terminating && is_due() => Step::Begin(unfinished(metric, status).cloned()),
             None => return None,
         };
-        let before = result(status, &metric.name).and_then(|result| result.measurements.last().cloned());
-        Some(Task { index, metric, dry_run: resolved.dry_run, terms: resolved.terms, before, step })
+        let waits = result(status, &metric.name).and_then(missing::Wait::of);
+        Some(Task { index, metric, dry_run: resolved.dry_run, terms: resolved.terms, waits, step })
     };
     all.filter_map(task).collect()
 }
@@ -96,7 +94,7 @@ pub(super) fn has_open_job(resolved: &Resolved, status: &AnalysisRunStatus) -> b
     resolved.metrics.iter().any(|metric| open_job(&metric.metric, status).is_some())
 }
 
-fn open_job<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Measurement> {
+pub(super) fn open_job<'a>(metric: &Metric, status: &'a AnalysisRunStatus) -> Option<&'a Measurement> {
     open(metric, status).filter(|_| metric.provider.job.is_some())
 }
 
@@ -168,7 +166,7 @@ impl Task<'_> {
 
     /// The measurement as the answer makes it; `None` while there is no answer. One whose settings make no request is an
     /// error.
-    fn measurement(
+    pub(super) fn measurement(
         &self,
         world: &RunWorld,
         revealed: &[Metric],
@@ -274,7 +272,7 @@ impl Task<'_> {
                     finished_at: Some(Time(whole_seconds(finished))),
                     ..begun
                 };
-                Ok(missing::measurement(self.terms, &metric, verdict, self.before.as_ref(), taken))
+                Ok(missing::measurement(self.terms, &metric, verdict, self.waits, taken))
             }
         }
     }
@@ -288,7 +286,7 @@ fn server(answer: Result<&Answer, String>) -> Result<&Response, String> {
     }
 }
 
-fn begun_job(
+pub(super) fn begun_job(
     world: &RunWorld,
     metric: &str,
     shown: &job::Shown,
@@ -319,88 +317,4 @@ fn resumed(world: &RunWorld, open: &Measurement, shown: &job::Shown, finished: T
 
 fn failed(measurement: Measurement, why: String, finished_at: Option<Time>) -> Measurement {
     Measurement { phase: Some(AnalysisPhase::Error), message: why, finished_at, ..measurement }
-}
-
-/// Adds what the answers make of the tasks to a status. A task without an answer is done another time.
-pub(super) fn take(
-    world: &RunWorld,
-    tasks: &[Task<'_>],
-    revealed: &[Metric],
-    outcomes: &[Outcome],
-    finished: Timestamp,
-    status: &mut AnalysisRunStatus,
-) {
-    let secrets = redact::secrets(world);
-    for task in tasks {
-        if let Some(mut measurement) = task.measurement(world, revealed, outcomes, finished) {
-            redact::redact_measurement(task.metric, &mut measurement, &secrets);
-            add(status, &world.run, task.metric, task.dry_run, measurement);
-        }
-    }
-}
-
-/// Adds the Jobs that were begun when nobody knew yet that the run would end: they have to be ended, too.
-pub(super) fn take_late(
-    world: &RunWorld,
-    resolved: &Resolved,
-    outcomes: &[Outcome],
-    status: &mut AnalysisRunStatus,
-) {
-    for resolved in &resolved.metrics {
-        let metric = &resolved.metric;
-        let outcome = outcomes.iter().find(|outcome| outcome.metric == metric.name);
-        let is_done = result(status, &metric.name)
-            .is_some_and(|result| result.phase.is_some_and(AnalysisPhase::is_completed));
-        let (Some(Outcome { answer: Ok(Answer::Job(shown)), .. }), None, false) =
-            (outcome, open_job(metric, status), is_done)
-        else {
-            continue;
-        };
-        let begun =
-            Measurement { started_at: Some(Time(whole_seconds(world.now))), ..Measurement::default() };
-        if let Ok(begun) = begun_job(world, &metric.name, shown, begun) {
-            add(status, &world.run, metric, resolved.dry_run, begun);
-        }
-    }
-}
-
-/// Adds a measurement to its metric; one that was begun and not finished, or that waited for data, is replaced.
-fn add(
-    status: &mut AnalysisRunStatus,
-    run: &AnalysisRun,
-    metric: &Metric,
-    dry_run: bool,
-    measurement: Measurement,
-) {
-    let name = &metric.name;
-    let known = status.metric_results.iter().position(|result| result.name == *name);
-    let index = known.unwrap_or_else(|| {
-        status.metric_results.push(MetricResult {
-            name: name.clone(),
-            phase: Some(AnalysisPhase::Running),
-            dry_run,
-            ..MetricResult::default()
-        });
-        status.metric_results.len() - 1
-    });
-    let Some(result) = status.metric_results.get_mut(index) else { return };
-    // The metadata shows the query with placeholders for Secrets: it is for anybody to read.
-    let noted = missing::keep(result);
-    result.metadata = metric::metadata(run, metric);
-    result.metadata.extend(noted);
-    let is_over = |last: &Measurement| last.finished_at.is_some() && !missing::is_waiting(last);
-    if result.measurements.last().is_some_and(|last| !is_over(last)) {
-        result.measurements.pop();
-    }
-    if !missing::is_waiting(&measurement) {
-        missing::note(result, &measurement);
-        assess::count(result, measurement.phase.unwrap_or(AnalysisPhase::Error));
-    }
-    result.measurements.push(measurement);
-}
-
-/// The Jobs of measurements that are not kept any longer.
-pub(super) fn jobs(run: &AnalysisRun, dropped: &[Measurement]) -> Vec<job::Name> {
-    let finished = dropped.iter().filter(|measurement| measurement.finished_at.is_some());
-    finished.filter_map(|measurement| job::of(run, measurement).ok()).collect()
 }

@@ -3,29 +3,51 @@
 //! Input: a verdict, the terms and what was measured. Output: the measurement, and whether a metric has values enough.
 //!
 //! A measurement that waits is finished, is counted nowhere, and makes room for the next one. So nothing is left open for
-//! Argo's controller, put back meanwhile: it goes on by rules of its own.
+//! Argo's controller, put back meanwhile: it goes on by rules of its own. Since when and how often was asked is noted in the
+//! metric, as errors and servers that ask to be left alone may come between: they end no wait, and begin none anew.
 
-use jiff::SignedDuration;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::analysis::{AnalysisPhase, Measurement, Metric, MetricResult};
 
 use super::condition::{self, Verdict};
 use super::schedule;
 use super::terms::{MIN_SAMPLES, OnNoData, Terms};
 
-/// How often a measurement that waits was asked for, in its metadata.
+/// How often a measurement that waits was asked for, in its metadata, and in those of its metric.
 const WAITED: &str = "tidegate.dev/waited";
+/// When a metric that waits was asked first, in its metadata.
+const WAITS_SINCE: &str = "tidegate.dev/waits-since";
 /// In the metadata of a measurement: it has no data. In those of a metric: how many that were counted have none.
 const WITHOUT_DATA: &str = "tidegate.dev/without-data";
 /// How long to wait for data, in intervals of the metric and at least: missing data never passes, and nobody waits for ever.
 const LONGEST_INTERVALS: i32 = 10;
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 
-/// The measurement that a verdict makes on these terms; `before` is the last one of the metric.
+/// What a metric has noted of its wait for data.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    since: Timestamp,
+    asked: u32,
+}
+
+impl Wait {
+    /// The wait that a metric is in, if it is in one.
+    pub(super) fn of(result: &MetricResult) -> Option<Self> {
+        let since = result.metadata.get(WAITS_SINCE)?.parse().ok()?;
+        let asked = result.metadata.get(WAITED)?.parse().ok()?;
+        Some(Self { since, asked })
+    }
+}
+
+/// The measurement that a verdict makes on these terms; `before` is the wait that the metric is in.
 pub(super) fn measurement(
     terms: Terms,
     metric: &Metric,
     verdict: Verdict,
-    before: Option<&Measurement>,
+    before: Option<Wait>,
     mut taken: Measurement,
 ) -> Measurement {
     let Some(lack) = verdict.lack.filter(|_| terms.are_given()) else {
@@ -36,9 +58,7 @@ pub(super) fn measurement(
     let policy = terms.on_no_data.filter(|_| !lack.has_failed && !is_at_fault(metric));
     let (phase, message) = match policy {
         None => (verdict.phase, verdict.message),
-        Some(OnNoData::Wait) => {
-            return wait(metric, &lack.why, before.filter(|last| is_waiting(last)), taken);
-        }
+        Some(OnNoData::Wait) => return wait(metric, &lack.why, before, taken),
         Some(OnNoData::Inconclusive) => (AnalysisPhase::Inconclusive, lack.why),
         Some(OnNoData::Fail) => (AnalysisPhase::Failed, lack.why),
     };
@@ -52,10 +72,10 @@ fn is_at_fault(metric: &Metric) -> bool {
 }
 
 /// The measurement as it waits, or as it gives up: then it is Inconclusive and counts.
-fn wait(metric: &Metric, why: &str, waiting: Option<&Measurement>, mut taken: Measurement) -> Measurement {
-    let asked = waiting.map_or(0, waited).saturating_add(1);
-    if let Some(waiting) = waiting {
-        taken.started_at.clone_from(&waiting.started_at);
+fn wait(metric: &Metric, why: &str, before: Option<Wait>, mut taken: Measurement) -> Measurement {
+    let asked = before.map_or(0, |wait| wait.asked).saturating_add(1);
+    if let Some(Wait { since, .. }) = before {
+        taken.started_at = Some(Time(since));
     }
     let seconds = match (&taken.started_at, &taken.finished_at) {
         (Some(started), Some(finished)) => finished.0.duration_since(started.0).as_secs(),
@@ -77,22 +97,30 @@ pub(super) fn is_waiting(measurement: &Measurement) -> bool {
     measurement.metadata.contains_key(WAITED)
 }
 
-fn waited(measurement: &Measurement) -> u32 {
-    measurement.metadata.get(WAITED).and_then(|times| times.parse().ok()).unwrap_or(0)
-}
-
-/// Notes in its metric that a measurement that is counted has no data; errors are not among those.
+/// Notes in its metric what a measurement waits for, or that one which is counted has no data. Errors and measurements that
+/// go on change nothing.
 pub(super) fn note(result: &mut MetricResult, measurement: &Measurement) {
-    let is_counted = measurement.phase != Some(AnalysisPhase::Error);
-    if is_counted && measurement.metadata.contains_key(WITHOUT_DATA) {
+    if measurement.finished_at.is_none() || measurement.phase == Some(AnalysisPhase::Error) {
+        return;
+    }
+    if let Some(asked) = measurement.metadata.get(WAITED) {
+        let since = measurement.started_at.as_ref().map(|Time(since)| since.to_string());
+        result.metadata.insert(WAITED.to_owned(), asked.clone());
+        result.metadata.extend(since.map(|since| (WAITS_SINCE.to_owned(), since)));
+        return;
+    }
+    result.metadata.retain(|key, _| ![WAITED, WAITS_SINCE].contains(&key.as_str()));
+    if measurement.metadata.contains_key(WITHOUT_DATA) {
         let count = without_data(result).saturating_add(1);
         result.metadata.insert(WITHOUT_DATA.to_owned(), count.to_string());
     }
 }
 
-/// Keeps what was noted, when the other facts about a metric are told anew.
-pub(super) fn keep(result: &MetricResult) -> Option<(String, String)> {
-    result.metadata.get_key_value(WITHOUT_DATA).map(|(key, count)| (key.clone(), count.clone()))
+/// What was noted, which stays when the other facts about a metric are told anew.
+pub(super) fn noted(result: &MetricResult) -> BTreeMap<String, String> {
+    let mut noted = result.metadata.clone();
+    noted.retain(|key, _| [WITHOUT_DATA, WAITED, WAITS_SINCE].contains(&key.as_str()));
+    noted
 }
 
 fn without_data(result: &MetricResult) -> i32 {

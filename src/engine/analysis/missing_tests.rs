@@ -37,16 +37,20 @@ fn waits() -> Value {
     json!({"tidegate.dev/on-no-data": "wait"})
 }
 
-/// One round; the server answers samples such as `0.5 NaN`, or `busy`, which is no answer.
+/// One round; the server answers samples such as `0.5 NaN`; or `busy`, which is no answer, or `later`, which asks to be left
+/// alone.
 fn round(run: &mut AnalysisRun, now: i64, samples: &str) -> RunPlan {
     let world = RunWorld::of(run, at(now));
     let mut planned = plan(&world);
     if let [request] = planned.requests.as_slice() {
-        let series: Vec<Value> =
-            samples.split_whitespace().map(|sample| json!({"metric": {}, "value": [1, sample]})).collect();
+        let series: Vec<Value> = samples
+            .split_whitespace()
+            .filter(|_| samples != "later")
+            .map(|sample| json!({"metric": {}, "value": [1, sample]}))
+            .collect();
         let body = json!({"status": "success", "data": {"resultType": "vector", "result": series}});
-        let response =
-            Response { status: 200, body: body.to_string().into_bytes(), retry_after_seconds: None };
+        let (status, retry_after_seconds) = if samples == "later" { (429, Some(60)) } else { (200, None) };
+        let response = Response { status, body: body.to_string().into_bytes(), retry_after_seconds };
         let answer =
             if samples == "busy" { Err("no answer".to_owned()) } else { Ok(Answer::Server(response)) };
         planned = record(&world, &[Outcome { metric: request.metric.clone(), answer }], at(now));
@@ -93,6 +97,12 @@ fn what_one_measurement_comes_to() {
     let fault = json!({"successCondition": "result[0] >"});
     let accepts = json!({"successCondition": "len(result) == 0 || result[0] > 0.5"});
     let made = json!({"successCondition": "(result[0] - 1) / (result[0] - 1) < 2"});
+    let rests = json!({
+        "successCondition": "", "failureCondition": "!((result[0] - 1) / (result[0] - 1) < 0.05)",
+    });
+    let fails = json!({
+        "successCondition": "(result[0] - 1) / (result[0] - 1) < 2", "failureCondition": "result[0] > 0.5",
+    });
     for (more, samples, word, wanted) in [
         // Without a word it is as ever.
         (&json!({}), "", "", "Error"),
@@ -109,7 +119,13 @@ fn what_one_measurement_comes_to() {
         (&accepts, "", "fail", "Failed"),
         (&accepts, "", "wait", "waits"),
         (&made, "1", "wait", "waits"),
+        // A failure that rests on NaN.
+        (&rests, "1", "", "Failed"),
+        (&rests, "1", "wait", "waits"),
+        (&rests, "1", "inconclusive", "Inconclusive"),
+        (&rests, "2", "wait", "Failed"),
         // There are numbers, and they fail.
+        (&fails, "1", "wait", "Failed"),
         (&any, "NaN 0.7", "wait", "Failed"),
         (&any, "NaN 0.7", "inconclusive", "Failed"),
         (&any, "NaN 0.1", "wait", "waits"),
@@ -145,7 +161,9 @@ fn a_metric_waits_and_goes_on_when_data_comes() {
     assert_eq!(
         waiting,
         json!({
-            "name": "m", "phase": "Running", "metadata": {"ResolvedPrometheusQuery": "up"},
+            "name": "m", "phase": "Running", "metadata": {
+                "ResolvedPrometheusQuery": "up", "tidegate.dev/waited": "11", "tidegate.dev/waits-since": at(0),
+            },
             "measurements": [{
                 "phase": "Inconclusive", "value": "[]", "startedAt": at(0), "finishedAt": at(600),
                 "message": "waits for data, for 3600 s at most: metric result is nil or empty: no data returned \
@@ -159,6 +177,8 @@ fn a_metric_waits_and_goes_on_when_data_comes() {
     assert_eq!(said(&run), ("Successful", ""));
     assert_eq!((result(&run).count, result(&run).measurements.len()), (2, 2), "what waited made room");
     assert_eq!(result(&run).measurements[0].started_at.as_ref().unwrap().0, at(660));
+    let told = serde_json::to_string(result(&run)).unwrap();
+    assert!(!told.contains("tidegate.dev/wait"), "the wait is over: {told}");
 }
 
 #[test]
@@ -186,6 +206,31 @@ fn nobody_waits_for_ever() {
                is nil or empty: no data returned from the metric provider, asked 61 times in 3600 s\"";
     assert_eq!(said(&patient), ("Inconclusive", why));
     assert_eq!(result(&patient).metadata["tidegate.dev/without-data"], "3");
+}
+
+#[test]
+fn whatever_comes_between_begins_no_wait_anew() {
+    for between in [&["later"][..], &["busy"], &["later", "busy", "later"]] {
+        let more = json!({"interval": "1m", "consecutiveErrorLimit": 1000});
+        let (mut run, mut now, mut empty) = (run(&more, &waits()), 0, 0);
+        let mut answers = ["", ""].iter().chain(between).cycle();
+        while now <= 2 * 3600 {
+            let samples = answers.next().unwrap();
+            empty += i64::from(samples.is_empty());
+            let wake = round(&mut run, now, samples).wake;
+            if phase(&run).is_completed() {
+                break;
+            }
+            now = wake.unwrap().as_second() - START;
+        }
+        assert_eq!(phase(&run), AnalysisPhase::Inconclusive, "{between:?}");
+        assert!(
+            (3600..3900).contains(&now),
+            "{between:?}: it ends with the first empty answer after an hour, not at {now}"
+        );
+        let why = format!("asked {empty} times in {now} s");
+        assert!(last(&run).message.ends_with(&why), "{between:?}: {} {why}", last(&run).message);
+    }
 }
 
 #[test]
@@ -221,6 +266,28 @@ fn a_metric_needs_values_to_succeed() {
     let mut early = run(&early, &least("3"));
     assert_eq!(play(&mut early, 0, 9999, "1"), 120, "a limit of successes waits for enough of them");
     assert_eq!(said(&early), ("Successful", ""));
+}
+
+#[test]
+fn who_succeeds_often_enough_with_too_few_values_is_inconclusive_and_says_so() {
+    let annotations = json!({"tidegate.dev/on-no-data": "inconclusive", "tidegate.dev/min-samples": "3"});
+    for (limit, values, wanted) in [
+        (-1, ["", "0.97", "0.97"], ("Inconclusive", "samples (2) < min-samples (3)")),
+        (0, ["", "0.97", "0.97"], ("Inconclusive", "samples (2) < min-samples (3)")),
+        (-1, ["0.97", "0.97", "0.97"], ("Successful", "")),
+        (-1, ["0.97", "0.97", "0.5"], ("Failed", "")),
+    ] {
+        let more = json!({
+            "interval": "1m", "count": 3, "failureLimit": limit, "consecutiveSuccessLimit": 1, "inconclusiveLimit": 1,
+        });
+        let mut run = run(&more, &annotations);
+        for (now, value) in [0, 60, 120].into_iter().zip(values) {
+            round(&mut run, now, value);
+        }
+        let (phase, message) = said(&run);
+        assert_eq!(phase, wanted.0, "{limit} {values:?}");
+        assert!(message.contains(wanted.1), "{limit} {values:?}: {message:?}");
+    }
 }
 
 #[test]

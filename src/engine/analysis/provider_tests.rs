@@ -6,7 +6,7 @@ use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Meas
 
 use super::*;
 use crate::metric::http::{Call, Method};
-use crate::metric::{Account, Accounts, Answer, Request, Response};
+use crate::metric::{Account, Accounts, Answer, Request, Response, Sent};
 
 const START: i64 = 1_800_000_000;
 
@@ -86,6 +86,40 @@ fn keys_are_asked_for_only_while_something_is_due_and_are_never_shown() {
     stage.run.spec.terminate = true;
     assert!(accounts(&stage.world(100)).is_empty());
     assert!(!format!("{:?} {:?}", stage.world(0), stage.asked).contains("hush"));
+}
+
+#[test]
+fn no_server_learns_whether_it_guessed_what_other_metrics_sign_in_with() {
+    let mut stage = datadog(&json!({}));
+    let web = json!({"name": "w", "provider": {"web": {"url": "http://w"}}});
+    stage.run.spec.metrics.push(serde_json::from_value(web).unwrap());
+    let mut sent = Sent::default();
+    sent.add("Bearer fetched");
+    stage.accounts.were_sent("m", sent);
+    let world = stage.world(0);
+    let body = r#"{"errors":["hush1 hush2 fetched"]}"#.as_bytes().to_vec();
+    let outcomes = [("m", 403), ("w", 200)].map(|(metric, status)| {
+        let response = Response { status, body: body.clone(), retry_after_seconds: None };
+        Outcome { metric: metric.to_owned(), answer: Ok(Answer::Server(response)) }
+    });
+    stage.run.status = record(&world, &outcomes, at(0)).status;
+    let told = stage.status().metric_results.iter().map(|result| &result.measurements[0]);
+    let told: Vec<_> = told.map(|last| (last.message.as_str(), last.value.as_str())).collect();
+    assert!(told[0].0.contains("***** ***** *****"), "{told:?}");
+    assert_eq!(told[1], ("", r#"{"errors":["hush1 hush2 fetched"]}"#));
+}
+
+#[test]
+fn where_an_answer_is_cut_tells_nobody_what_a_key_begins_with() {
+    let mut stage = datadog(&json!({"interval": "1m"}));
+    let (before, after) = ("x".repeat(196), "y".repeat(99));
+    for (now, asked, wanted) in
+        [(0, "hush2 is it", "x*****…"), (60, "hush-is-it", "xhush…"), (120, "nush-is-it", "xnush…")]
+    {
+        stage.round(now, 403, &format!("{before}{asked}{after}"), None);
+        let message = &stage.last().message;
+        assert!(message.ends_with(wanted), "{asked}: {message}");
+    }
 }
 
 #[test]

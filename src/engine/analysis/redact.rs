@@ -3,37 +3,73 @@
 //! Input: what Secrets and accounts hold, what requests were signed in with, and a text that a server may have a say in.
 //! Output: the text without them.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use tidegate_api::analysis::{JUDGE_PLUGIN, Measurement, Metric};
 
 use super::run::RunWorld;
+use crate::metric;
+use crate::rollout::hash;
 
 const STARS: &str = "*****";
-/// How a text ends that was cut off.
+/// What stands for the rest of a long text.
 const CUT: char = '…';
-/// Forms and parts of a secret that are shorter hide nothing but what they are not.
+/// Forms of a secret that are shorter hide nothing but what they are not.
 const SHORTEST: usize = 4;
 
-/// Everything that no message may hold, the longest first: what begins like a shorter one must not keep its end.
-pub(super) fn secrets(world: &RunWorld) -> Vec<String> {
-    let of_arguments = world.secrets.values().filter_map(|value| value.clone().ok());
-    forms(of_arguments.chain(world.accounts.secrets()))
+/// Everything that nothing told of a metric may hold: the values of the run's arguments, and what this metric signs in with.
+pub(super) fn secrets(world: &RunWorld, metric: &Metric) -> Vec<String> {
+    forms(of_arguments(world).chain(world.accounts.secrets(metric)))
 }
 
-/// Secrets as they are, without blanks around them, and as an excerpt in one line shows them.
+/// What the run's arguments take from Secrets, which no message about them may hold.
+pub(super) fn argument_secrets(world: &RunWorld) -> Vec<String> {
+    forms(of_arguments(world))
+}
+
+fn of_arguments(world: &RunWorld) -> impl Iterator<Item = String> + '_ {
+    world.secrets.values().filter_map(|value| value.clone().ok())
+}
+
+/// Secrets as they are, without blanks around them, as JSON has them, and as an excerpt in one line shows all that.
 fn forms(secrets: impl Iterator<Item = String>) -> Vec<String> {
     let mut forms = BTreeSet::new();
     for secret in secrets.filter(|secret| !secret.is_empty()) {
-        let line = secret.split_whitespace().collect::<Vec<_>>().join(" ");
-        let others = [secret.trim().to_owned(), line];
-        forms.extend(others.into_iter().filter(|form| form.len() >= SHORTEST));
+        let mut others = BTreeSet::from([secret.clone(), secret.trim().to_owned()]);
+        // A text in JSON may be JSON itself.
+        for _ in 0..2 {
+            others = others.iter().flat_map(|form| escaped(form)).chain(others.clone()).collect();
+        }
+        let lines: Vec<String> = others.iter().map(|form| line(form)).collect();
+        forms.extend(lines.into_iter().chain(others).filter(|form| form.len() >= SHORTEST));
         forms.insert(secret);
     }
-    let mut forms: Vec<String> = forms.into_iter().collect();
-    forms.sort_by_key(|form| Reverse(form.len()));
-    forms
+    forms.into_iter().collect()
+}
+
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text between the quotes of JSON: as Go writes it, as others do, with slashes escaped, and in ASCII alone.
+fn escaped(text: &str) -> [String; 5] {
+    let inside = |json: String| json[1..json.len() - 1].to_owned();
+    let plain = inside(Value::from(text).to_string());
+    let slashed = plain.replace('/', r"\/");
+    [inside(hash::go_text(&text.into())), in_ascii(&plain), in_ascii(&slashed), plain, slashed]
+}
+
+fn in_ascii(json: &str) -> String {
+    let mut ascii = String::new();
+    for letter in json.chars() {
+        if letter.is_ascii() {
+            ascii.push(letter);
+        } else {
+            ascii.extend(letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    ascii
 }
 
 /// A measurement that tells none of these secrets.
@@ -63,22 +99,52 @@ fn is_of_numbers(text: &str) -> bool {
     parts.all(|part| part.parse::<f64>().is_ok())
 }
 
-/// A text without any of these secrets; what is shown there is for anybody to read.
+/// A text without any of these secrets, and without its rest where it is long; what is shown there is for anybody to read.
+///
+/// A secret is hidden where all of it stands in the whole text, so that the place where a text is cut tells nobody whether
+/// a part of one was guessed.
 pub(super) fn redact(text: &str, secrets: &[String]) -> String {
-    let whole = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), STARS));
-    let Some(rest) = whole.strip_suffix(CUT) else { return whole };
-    // The cut may have left the beginning of a secret, and of a character.
-    let rest = rest.trim_end_matches(char::REPLACEMENT_CHARACTER);
-    match secrets.iter().filter_map(|secret| begun(rest, secret)).max() {
-        Some(length) => format!("{}{STARS}{CUT}", &rest[..rest.len() - length]),
-        None => whole,
+    let (whole, rests) = metric::apart(text);
+    let hidden = hidden(&whole, secrets);
+    let (mut told, mut before) = (String::new(), Seen::Plain);
+    for (at, letter) in whole.char_indices() {
+        let seen = if rests.iter().any(|rest| rest.contains(&at)) {
+            Seen::Rest
+        } else if hidden.get(at) == Some(&true) {
+            Seen::Secret
+        } else {
+            Seen::Plain
+        };
+        match seen {
+            Seen::Plain => told.push(letter),
+            Seen::Secret if before != seen => told.push_str(STARS),
+            Seen::Rest if before != seen => told.push(CUT),
+            Seen::Secret | Seen::Rest => {}
+        }
+        before = seen;
     }
+    told
 }
 
-/// How much of a secret stands at the end of a text.
-fn begun(text: &str, secret: &str) -> Option<usize> {
-    let mut lengths = (SHORTEST..secret.len()).rev().filter(|length| secret.is_char_boundary(*length));
-    lengths.find(|length| text.ends_with(&secret[..*length]))
+/// What is to be seen of a letter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Plain,
+    Secret,
+    Rest,
+}
+
+/// Which bytes of a text are of a secret. Of secrets that overlap all are: neither must keep its end.
+fn hidden(text: &str, secrets: &[String]) -> Vec<bool> {
+    let mut hidden = vec![false; text.len()];
+    for secret in secrets {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(secret.as_str()).map(|at| from + at) {
+            hidden[at..at + secret.len()].fill(true);
+            from = text.ceil_char_boundary(at + 1);
+        }
+    }
+    hidden
 }
 
 #[cfg(test)]
@@ -133,10 +199,24 @@ mod tests {
             ("401: hush-hush is wrong", &["hush", "hush-hush"][..], "401: ***** is wrong"),
             ("401: hush is wrong", &["hush\n"], "401: ***** is wrong"),
             ("401: first second is wrong", &["first\n second\n"], "401: ***** is wrong"),
-            ("sent hush-h…", &["hush-hush"], "sent *****…"),
-            ("sent hüs\u{fffd}…", &["hüsü-hush"], "sent *****…"),
+            ("hush-hush-hush", &["hush-hush"], "*****"),
+            ("of abcdef", &["abcd", "cdef"], "of *****"),
+            ("hüsh hüsh", &["hüsh"], "***** *****"),
+            // Where a text is long its rest is left out, and whole secrets alone are hidden.
+            ("sent hush-h\u{fdd0}ush and more\u{fdd1}!", &["hush-hush"], "sent *****…!"),
+            ("sent hush-h\u{fdd0}ello\u{fdd1}", &["hush-hush"], "sent hush-h…"),
+            ("sent it\u{fdd0} hush\u{fdd1}", &["hush"], "sent it…"),
+            // The servers' own words are no rest.
+            ("sent hush-h…", &["hush-hush"], "sent hush-h…"),
             ("sent hush-h", &["hush-hush"], "sent hush-h"),
             ("count is 1", &["1\n", ""], "count is 1"),
+            // As JSON has them: Go's, anybody else's, PHP's, Python's, and a text of JSON in JSON.
+            (r#"{"a":"k\u0026\u003c\u003e\"\\"}"#, &[r#"k&<>"\"#], r#"{"a":"*****"}"#),
+            (r#"{"a":"k&<>\"\\"}"#, &[r#"k&<>"\"#], r#"{"a":"*****"}"#),
+            (r#"{"a":"hu\/sh"}"#, &["hu/sh"], r#"{"a":"*****"}"#),
+            (r#"{"a":"h\u00fcsh\ud83d\ude00"}"#, &["h\u{fc}sh\u{1f600}"], r#"{"a":"*****"}"#),
+            (r#"{"a":"{\"b\":\"ke\\\"\u0026\"}"}"#, &[r#"ke"&"#], r#"{"a":"{\"b\":\"*****\"}"}"#),
+            (r#"{"a":"two\n lines & b"}"#, &["two\n  lines & b"], r#"{"a":"*****"}"#),
         ] {
             assert_eq!(redacted(text, secrets), wanted);
         }

@@ -17,7 +17,7 @@ use super::args::{self, Secrets};
 use super::measure::{self, Task};
 use super::resolve::{self, Resolved};
 use super::schedule::{Due, due, is_terminating, later};
-use super::{assess, redact};
+use super::{assess, redact, take};
 use crate::metric::{self, Account, Accounts, Answer, Defaults, Request, job};
 use crate::plan::Notice;
 use crate::time::whole_seconds;
@@ -196,9 +196,9 @@ pub fn record(world: &RunWorld, outcomes: &[Outcome], finished: Timestamp) -> Ru
         Ok(metrics) => metrics,
         Err(why) => return finish(&before, refuse(&before, unresolvable(world, &why)), None),
     };
-    measure::take(world, &tasks, &revealed, outcomes, finished, &mut status);
+    take::take(world, &tasks, &revealed, outcomes, finished, &mut status);
     if is_terminating(run, &before) {
-        measure::take_late(world, &resolved, outcomes, &mut status);
+        take::take_late(world, &resolved, outcomes, &mut status);
         if measure::has_open_job(&resolved, &status) {
             // A run that is over would leave its Job behind.
             return finish(&before, status, Some(finished));
@@ -211,7 +211,7 @@ pub fn record(world: &RunWorld, outcomes: &[Outcome], finished: Timestamp) -> Ru
         status.completed_at = Some(Time(whole_seconds(finished)));
     }
     let wake = wake(run, &resolved, &status, finished);
-    RunPlan { sweep: measure::jobs(run, &dropped), ..finish(&before, status, wake) }
+    RunPlan { sweep: take::jobs(run, &dropped), ..finish(&before, status, wake) }
 }
 
 /// The metrics with the values of Secrets in them; to end what was begun nobody needs these.
@@ -231,7 +231,7 @@ fn unserved(resolved: &Resolved) -> Option<Unserved> {
 }
 
 fn unresolvable(world: &RunWorld, why: &str) -> String {
-    let why = redact::redact(why, &redact::secrets(world));
+    let why = redact::redact(why, &redact::argument_secrets(world));
     format!("Unable to resolve metric arguments: {why}")
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn flatten(references: &[AnalysisTemplateRef], templates: &Templates)
     for (key, template) in found.namespaced.iter().chain(&found.cluster) {
         all.extend(terms_of(key, template)?);
     }
-    let annotations = terms::annotations(&combined.metrics, &all);
+    let annotations = terms::annotations(&combined.metrics, &all)?;
     Ok(Template { spec: combined, annotations })
 }
 

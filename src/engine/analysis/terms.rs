@@ -1,7 +1,8 @@
 //! What the annotations of a template or a run say of missing data, for each of its metrics.
 //!
 //! Input: annotations and metrics. Output: terms, or what is wrong with the annotations. `wait` is for all metrics,
-//! `error-rate=fail, latency=wait` for single ones, and `wait, latency=fail` for all but one.
+//! `error-rate=fail, latency=wait` for single ones, and `wait, latency=fail` for all but one. A metric with a comma in its
+//! name cannot be named: only what is said of all is said of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ const ON_NO_DATA: &str = "tidegate.dev/on-no-data";
 /// Values that a metric needs before it may end Successful.
 pub(super) const MIN_SAMPLES: &str = "tidegate.dev/min-samples";
 /// The annotations that are about missing data.
-pub(super) const KEYS: [&str; 2] = [ON_NO_DATA, MIN_SAMPLES];
+pub const KEYS: [&str; 2] = [ON_NO_DATA, MIN_SAMPLES];
 
 /// What a measurement without data comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +135,10 @@ impl<'a> Said<'a> {
         match said.of_metric.keys().find(|name| !known.contains(**name)) {
             Some(name) => {
                 let known: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
-                Err(format!("there is no metric {name:?} in spec.metrics: it has {}", known.join(", ")))
+                let none =
+                    format!("there is no metric {name:?} in spec.metrics: it has {}", known.join(", "));
+                let nameless = known.iter().find(|name| !can_be_named(name));
+                Err(none + &nameless.map(|name| format!("; {}", unnamed(name))).unwrap_or_default())
             }
             None => Ok(said),
         }
@@ -148,9 +152,10 @@ impl<'a> Said<'a> {
 }
 
 fn on_no_data(value: &str, metric: &Metric, is_named: bool) -> Result<Option<OnNoData>, String> {
-    let found = OnNoData::ALL.into_iter().find(|known| known.as_str() == value).ok_or_else(|| {
-        format!("write wait, inconclusive or fail, and for a single metric \"{}=wait\"", metric.name)
-    })?;
+    let found = OnNoData::ALL
+        .into_iter()
+        .find(|known| known.as_str() == value)
+        .ok_or_else(|| format!("write wait, inconclusive or fail{}", for_one(metric, "wait")))?;
     if is_judged_by_conditions(metric) {
         return Ok(Some(found));
     }
@@ -159,16 +164,40 @@ fn on_no_data(value: &str, metric: &Metric, is_named: bool) -> Result<Option<OnN
 }
 
 fn min_samples(value: &str, metric: &Metric) -> Result<i32, String> {
-    let least: i32 = value.parse().ok().filter(|least| *least > 0).ok_or_else(|| {
-        format!("write a number of 1 or more, and for a single metric \"{}=3\"", metric.name)
-    })?;
+    let least: i32 = value
+        .parse()
+        .ok()
+        .filter(|least| *least > 0)
+        .ok_or_else(|| format!("write a number of 1 or more{}", for_one(metric, "3")))?;
     let is_open = matches!(&metric.count, Some(IntOrString::String(text)) if text.contains("{{"));
     match Limits::of(metric).count.filter(|count| !is_open && *count < least) {
-        Some(count) => Err(format!(
-            "metric {:?} is measured {count} times only, and could never end Successful: write \"{}={count}\" or less",
-            metric.name, metric.name
-        )),
+        Some(count) => {
+            let name = &metric.name;
+            let mend = if can_be_named(name) { format!("{name}={count}") } else { count.to_string() };
+            Err(format!(
+                "metric {name:?} is measured {count} times only, and could never end Successful: write {mend:?} or less"
+            ))
+        }
         None => Ok(least),
+    }
+}
+
+/// Whether an annotation can speak of a metric by its name: commas are between metrics, and blanks around them.
+fn can_be_named(name: &str) -> bool {
+    !name.contains(',') && name.trim() == name
+}
+
+fn unnamed(name: &str) -> String {
+    format!("metric {name:?} cannot be named here, for a comma or a blank in its name: rename it")
+}
+
+/// How to speak of a single metric.
+fn for_one(metric: &Metric, word: &str) -> String {
+    let name = &metric.name;
+    if can_be_named(name) {
+        format!(", and for a single metric \"{name}={word}\"")
+    } else {
+        format!("; {}", unnamed(name))
     }
 }
 
@@ -179,30 +208,55 @@ fn is_judged_by_conditions(metric: &Metric) -> bool {
 }
 
 /// The annotations that say the same again, of metrics of several templates.
-pub(super) fn annotations(metrics: &[Metric], terms: &[Terms]) -> BTreeMap<String, String> {
-    let on_no_data = |(metric, terms): (&Metric, &Terms)| {
-        let text = terms.on_no_data.map(|found| found.as_str().to_owned());
-        is_judged_by_conditions(metric).then_some((metric.name.clone(), text))
-    };
-    let min_samples = |(metric, terms): (&Metric, &Terms)| {
-        (metric.name.clone(), terms.min_samples.map(|least| least.to_string()))
-    };
-    let all = || metrics.iter().zip(terms);
-    let said = [
-        (ON_NO_DATA, together(&all().filter_map(on_no_data).collect::<Vec<_>>())),
-        (MIN_SAMPLES, together(&all().map(min_samples).collect::<Vec<_>>())),
-    ];
-    said.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))).collect()
+///
+/// # Errors
+/// Names a metric that cannot be named in an annotation, where that would have to be.
+pub(super) fn annotations(metrics: &[Metric], terms: &[Terms]) -> Result<BTreeMap<String, String>, String> {
+    let mut said = BTreeMap::new();
+    for key in KEYS {
+        if let Some(text) = together(&each(key, metrics, terms)).map_err(|why| format!("{key}: {why}"))? {
+            said.insert(key.to_owned(), text);
+        }
+    }
+    Ok(said)
 }
 
-/// One word where it is the same for all, or what is said of each.
-fn together(each: &[(String, Option<String>)]) -> Option<String> {
-    let (_, first) = each.first()?;
-    if each.iter().all(|(_, text)| text == first) {
-        return first.clone();
+/// What an annotation says of each metric that it can be about.
+fn each<'m>(key: &str, metrics: &'m [Metric], terms: &[Terms]) -> Vec<(&'m str, Option<String>)> {
+    let all = metrics.iter().zip(terms);
+    if key == ON_NO_DATA {
+        let judged = all.filter(|(metric, _)| is_judged_by_conditions(metric));
+        let text = |terms: &Terms| terms.on_no_data.map(|found| found.as_str().to_owned());
+        return judged.map(|(metric, terms)| (metric.name.as_str(), text(terms))).collect();
     }
-    let said = each.iter().filter_map(|(name, text)| Some(format!("{name}={}", text.as_ref()?)));
-    Some(said.collect::<Vec<_>>().join(", "))
+    let text = |terms: &Terms| terms.min_samples.map(|least| least.to_string());
+    all.map(|(metric, terms)| (metric.name.as_str(), text(terms))).collect()
+}
+
+/// One word where it is the same for all, or what is said of each. What cannot be named takes a word for all, if the others
+/// have words of their own.
+fn together(each: &[(&str, Option<String>)]) -> Result<Option<String>, String> {
+    let Some((_, first)) = each.first() else { return Ok(None) };
+    if each.iter().all(|(_, text)| text == first) {
+        return Ok(first.clone());
+    }
+    let nameless = each.iter().find(|(name, text)| text.is_some() && !can_be_named(name));
+    let of_all = nameless.and_then(|(_, text)| text.as_deref());
+    let said = |(name, text): &(&str, Option<String>)| {
+        let text = text.as_deref().filter(|text| Some(*text) != of_all)?;
+        Some(format!("{name}={text}"))
+    };
+    if let Some((name, _)) = nameless {
+        let is_said = |(name, text): &(&str, Option<String>)| {
+            text.is_some() && (can_be_named(name) || text.as_deref() == of_all)
+        };
+        if !each.iter().all(is_said) {
+            return Err(format!("{}, or say the same of all metrics", unnamed(name)));
+        }
+    }
+    let words: Vec<String> =
+        of_all.map(str::to_owned).into_iter().chain(each.iter().filter_map(said)).collect();
+    Ok(Some(words.join(", ")))
 }
 
 #[cfg(test)]
@@ -282,10 +336,46 @@ mod tests {
             (MIN_SAMPLES, "1", "1"),
         ] {
             let terms = read(key, text).unwrap();
-            let again = annotations(&metrics(), &terms);
+            let again = annotations(&metrics(), &terms).unwrap();
             assert_eq!(again, [(key.to_owned(), wanted.to_owned())].into());
             assert_eq!(of(&again, &metrics(), &metrics()), Ok(terms));
         }
-        assert!(annotations(&metrics(), &[Terms::default(); 3]).is_empty());
+        assert_eq!(annotations(&metrics(), &[Terms::default(); 3]), Ok(BTreeMap::new()));
+    }
+
+    #[test]
+    fn what_is_said_of_a_name_with_a_comma_can_be_read_again_or_is_refused() {
+        use OnNoData::{Fail, Wait};
+        let metric = |name: &str| {
+            let mut metric = metrics()[0].clone();
+            name.clone_into(&mut metric.name);
+            metric
+        };
+        let metrics = ["a,b", "rate", "c, d"].map(metric);
+        let terms =
+            |words: [Option<OnNoData>; 3]| words.map(|on_no_data| Terms { on_no_data, min_samples: None });
+        for (words, wanted) in [
+            ([Some(Wait), Some(Wait), Some(Wait)], "wait"),
+            ([Some(Wait), Some(Fail), Some(Wait)], "wait, rate=fail"),
+            ([None, Some(Fail), None], "rate=fail"),
+        ] {
+            let terms = terms(words);
+            let again = annotations(&metrics, &terms).unwrap();
+            assert_eq!(again, [(ON_NO_DATA.to_owned(), wanted.to_owned())].into());
+            assert_eq!(of(&again, &metrics, &metrics), Ok(terms.to_vec()));
+        }
+        for words in [[Some(Wait), Some(Wait), Some(Fail)], [Some(Wait), None, Some(Wait)]] {
+            let why = "tidegate.dev/on-no-data: metric \"a,b\" cannot be named here, for a comma or a blank in its name: \
+                       rename it, or say the same of all metrics";
+            assert_eq!(annotations(&metrics, &terms(words)), Err(why.to_owned()));
+        }
+        let told = |key: &str, text: &str| {
+            let annotations = [(key.to_owned(), text.to_owned())].into();
+            first(&of(&annotations, &metrics, &metrics).unwrap_err())
+        };
+        for (key, text) in [(ON_NO_DATA, "a,b=wait"), (ON_NO_DATA, "often"), (MIN_SAMPLES, "few")] {
+            let mend = "; metric \"a,b\" cannot be named here, for a comma or a blank in its name: rename it";
+            assert!(told(key, text).ends_with(mend), "{}", told(key, text));
+        }
     }
 }

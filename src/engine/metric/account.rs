@@ -54,11 +54,11 @@ impl fmt::Display for Account {
 /// What an account holds, by key; or why it could not be read.
 pub type Found = Result<BTreeMap<String, String>, String>;
 
-/// The accounts that were looked up, and what requests were signed in with.
+/// The accounts that were looked up, and what the request for each metric was signed in with.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
     found: BTreeMap<Account, Found>,
-    sent: Sent,
+    sent: BTreeMap<String, Sent>,
 }
 
 impl fmt::Debug for Accounts {
@@ -74,9 +74,9 @@ impl Accounts {
         self.found.insert(account, found);
     }
 
-    /// Adds the credentials that left with requests: some were fetched, and stand in no account.
-    pub fn were_sent(&mut self, sent: Sent) {
-        self.sent.extend(sent);
+    /// Adds the credentials that left with the request for a metric: some were fetched, and stand in no account.
+    pub fn were_sent(&mut self, metric: &str, sent: Sent) {
+        self.sent.entry(metric.to_owned()).or_default().extend(sent);
     }
 
     /// The value of a key, without the line break that editors leave behind it; nothing if it is empty.
@@ -106,15 +106,18 @@ impl Accounts {
         self.value(account, key).ok_or_else(|| format!("{account} has no key {key}"))
     }
 
-    /// Everything that no message may hold.
-    pub(crate) fn secrets(&self) -> Vec<String> {
-        let read = self.found.iter().filter_map(|(account, found)| Some((account, found.as_ref().ok()?)));
-        let hidden = read.flat_map(|(account, found)| {
+    /// What a metric signs in with, which nothing that is told of it may hold. What others sign in with is not among it:
+    /// stars would tell whoever writes a metric that its server has guessed their keys.
+    pub(crate) fn secrets(&self, metric: &Metric) -> Vec<String> {
+        let of_account = |account: Account| {
             // The keys of Wavefront's tokens are addresses.
-            let is_hidden = |key: &str| HIDDEN.contains(&key) || *account == wavefront::account();
-            found.iter().filter(move |(key, _)| is_hidden(key.as_str()))
-        });
-        let values = hidden.map(|(_, value)| value.trim().to_owned()).chain(self.sent.secrets().cloned());
+            let is_hidden = |key: &str| HIDDEN.contains(&key) || account == wavefront::account();
+            let found = self.found.get(&account).and_then(|found| found.as_ref().ok()).into_iter().flatten();
+            let hidden = found.filter(|(key, _)| is_hidden(key.as_str()));
+            hidden.map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let sent = self.sent.get(&metric.name).into_iter().flat_map(Sent::secrets).cloned();
+        let values = accounts(metric).into_iter().flat_map(of_account).chain(sent);
         values.filter(|value| value.len() >= SHORTEST_SECRET).collect()
     }
 }
@@ -142,6 +145,8 @@ pub fn accounts(metric: &Metric) -> Vec<Account> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn found(pairs: &[(&str, &str)]) -> Found {
@@ -163,17 +168,28 @@ mod tests {
         assert_eq!(accounts.needed(&run, "k"), Err("Secret x was not read".into()));
         accounts.insert(run.clone(), Err("secrets \"x\" not found".into()));
         assert_eq!(accounts.needed(&run, "k"), Err("secrets \"x\" not found".into()));
-        assert_eq!(accounts.secrets(), ["hush"]);
         assert!(!format!("{accounts:?}").contains("hush"));
     }
 
+    fn metric(name: &str, provider: serde_json::Value) -> Metric {
+        serde_json::from_value(json!({"name": name, "provider": provider})).unwrap()
+    }
+
     #[test]
-    fn only_what_a_provider_signs_in_with_is_hidden() {
+    fn only_what_a_metric_signs_in_with_is_hidden() {
         let mut accounts = Accounts::default();
+        let influx = |profile: &str| json!({"influxdb": {"profile": profile, "query": "q"}});
         let foreign = found(&[("password", "guessed"), ("address", "http://influx")]);
         accounts.insert(Account::Own("somebody-elses".into()), foreign);
-        assert!(accounts.secrets().is_empty());
-        accounts.insert(wavefront::account(), found(&[("example.wavefront.com", "hush")]));
-        assert_eq!(accounts.secrets(), ["hush"]);
+        assert!(accounts.secrets(&metric("m", influx("somebody-elses"))).is_empty());
+        let own = found(&[("authToken", "hush\n"), ("org", "shop"), ("address", ""), ("api-key", "1")]);
+        accounts.insert(Account::Own("own".into()), own);
+        accounts.insert(wavefront::account(), found(&[("example.wavefront.com", "of-wavefront")]));
+        let mut sent = Sent::default();
+        sent.add("Bearer fetched");
+        accounts.were_sent("m", sent);
+        assert_eq!(accounts.secrets(&metric("m", influx("own"))), ["hush", "fetched"]);
+        assert_eq!(accounts.secrets(&metric("w", json!({"wavefront": {"query": "q"}}))), ["of-wavefront"]);
+        assert!(accounts.secrets(&metric("n", json!({"web": {"url": "u"}}))).is_empty());
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn request(
         headers: http::json_headers(&headers),
         body: Some(body.to_string()),
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::Aws(Signing { region: region.to_owned(), service: SERVICE, ..Signing::default() }),
     })

@@ -139,6 +139,7 @@ pub(super) fn request(metric: &DatadogMetric, accounts: &Accounts, now: Timestam
         headers: http::json_headers(&headers),
         body: None,
         timeout_seconds,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::None,
     };

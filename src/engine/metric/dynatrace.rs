@@ -40,6 +40,7 @@ pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Re
         headers: vec![("Authorization".to_owned(), format!("Api-Token {token}"))],
         body: None,
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: settings.insecure_skip_verify,
         login: Login::None,
     })
@@ -90,8 +91,8 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
 fn refusal(response: &Response) -> String {
     let json: Option<Value> = serde_json::from_slice(&response.body).ok();
     let told = json.as_ref().and_then(|json| json.pointer("/error/message")?.as_str());
-    let told = told.map_or_else(|| shown::excerpt(&response.body), str::to_owned);
-    shown::bounded(format!("dynatrace answered {}: {told}", response.status))
+    let told = told.map_or_else(|| shown::excerpt(&response.body), |told| shown::bounded(told.to_owned()));
+    format!("dynatrace answered {}: {told}", response.status)
 }
 
 #[cfg(test)]

@@ -54,14 +54,14 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     if !(200..300).contains(&response.status) {
         let json: Option<Value> = serde_json::from_slice(&response.body).ok();
         let told = json.as_ref().and_then(|json| json.get("message")?.as_str());
-        let told = told.map_or_else(|| shown::excerpt(&response.body), str::to_owned);
-        return Err(shown::bounded(format!("the API server answered {}: {told}", response.status)));
+        let told =
+            told.map_or_else(|| shown::excerpt(&response.body), |told| shown::bounded(told.to_owned()));
+        return Err(format!("the API server answered {}: {told}", response.status));
     }
     let answer: Answer = serde_json::from_slice(&response.body)
         .map_err(|error| format!("the API server did not answer external metrics: {error}"))?;
     let number = |item: &Item| {
-        quantity(&item.value)
-            .ok_or_else(|| format!("{:?} is no quantity", shown::bounded(item.value.clone())))
+        quantity(&item.value).ok_or_else(|| shown::bounded(format!("{:?} is no quantity", item.value)))
     };
     let samples: Result<Vec<f64>, String> = answer.items.iter().map(number).collect();
     let samples = samples?;

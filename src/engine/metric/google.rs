@@ -37,6 +37,7 @@ pub(super) fn request(config: &Value, accounts: &Accounts) -> Result<Call, Strin
         headers: http::json_headers(&[]),
         body: Some(json!({"query": settings.query}).to_string()),
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::Google { key, scope: SCOPE },
     })
@@ -47,8 +48,9 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     let json: Option<Value> = serde_json::from_slice(&response.body).ok();
     if !(200..300).contains(&response.status) {
         let told = json.as_ref().and_then(|json| json.pointer("/error/message")?.as_str());
-        let told = told.map_or_else(|| shown::excerpt(&response.body), str::to_owned);
-        return Err(shown::bounded(format!("google answered {}: {told}", response.status)));
+        let told =
+            told.map_or_else(|| shown::excerpt(&response.body), |told| shown::bounded(told.to_owned()));
+        return Err(format!("google answered {}: {told}", response.status));
     }
     let json = json.ok_or("google did not answer JSON")?;
     let partial = json.get("partialErrors").and_then(Value::as_array).and_then(|errors| errors.first());

@@ -30,6 +30,7 @@ pub(super) fn request(metric: &GraphiteMetric) -> Result<Call, String> {
         headers: Vec::new(),
         body: None,
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::None,
     })

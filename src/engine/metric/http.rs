@@ -19,6 +19,8 @@ pub struct Call {
     pub headers: Vec<(String, String)>,
     pub body: Option<String>,
     pub timeout_seconds: u64,
+    /// Bytes of an answer that are read; a longer one is refused.
+    pub most_bytes: usize,
     /// Does not verify the server's certificate.
     pub insecure: bool,
     pub login: Login,
@@ -71,7 +73,7 @@ pub struct Signing {
 }
 
 impl Call {
-    /// Bytes of an answer that is read; much of what JSON says in two bytes takes thirty in memory.
+    /// Bytes of an answer that are read, unless a provider needs more; much of what JSON says in two bytes takes thirty in memory.
     pub const MOST_BYTES: usize = 1 << 20;
 
     /// The scheme, host and port of the server: what may be told of a call.

@@ -43,6 +43,7 @@ pub(super) fn request(metric: &InfluxdbMetric, accounts: &Accounts) -> Result<Ca
         headers: http::json_headers(&headers),
         body: Some(body.to_string()),
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::None,
     })

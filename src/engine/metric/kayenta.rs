@@ -57,6 +57,7 @@ pub(crate) fn request(
         headers: Vec::new(),
         body: None,
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::None,
     };

@@ -50,6 +50,7 @@ pub(super) fn request(metric: &NewRelicMetric, accounts: &Accounts) -> Result<Ca
         headers: http::json_headers(&[("Api-Key", key)]),
         body: Some(json!({"query": QUERY, "variables": variables}).to_string()),
         timeout_seconds: waited.saturating_add(WAY_SECONDS),
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::None,
     })

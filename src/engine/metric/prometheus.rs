@@ -69,7 +69,8 @@ impl Query {
     pub const MOST_BYTES: usize = 8 << 20;
 
     /// The request of a query. What is signed is a form in a body, every byte of which is known here.
-    pub(crate) fn into_request(self) -> Request {
+    #[must_use]
+    pub fn into_request(self) -> Request {
         if !matches!(self.login, Login::Aws(_)) {
             return Request::Prometheus(self);
         }
@@ -91,6 +92,7 @@ impl Query {
             headers,
             body: Some(body),
             timeout_seconds,
+            most_bytes: Query::MOST_BYTES,
             insecure,
             login,
         })
@@ -226,7 +228,7 @@ pub(super) fn data(response: &Response) -> Result<Data, String> {
         Err(error) => return Err(format!("prometheus did not answer JSON: {error}")),
     };
     if answer.status.as_deref() != Some("success") {
-        let told = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let told = |text: Option<String>| text.filter(|text| !text.is_empty()).map(shown::bounded);
         let kind = told(answer.error_type).unwrap_or_else(|| response.status.to_string());
         let error = told(answer.error).unwrap_or_else(|| shown::excerpt(&response.body));
         return Err(format!("{kind}: {error}"));
@@ -289,7 +291,7 @@ fn warnings(warnings: &[String]) -> BTreeMap<String, String> {
         return BTreeMap::new();
     }
     let text = warnings.iter().map(|warning| format!("\"{warning}\"")).collect::<Vec<_>>().join(", ");
-    BTreeMap::from([("warnings".to_owned(), text)])
+    BTreeMap::from([("warnings".to_owned(), shown::bounded(text))])
 }
 
 #[cfg(test)]

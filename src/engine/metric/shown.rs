@@ -1,4 +1,9 @@
 //! Values as measurements show them: in Go's words, and no longer than a status can take.
+//!
+//! What is too long is not cut off here, where nobody knows the secrets in it: the rest is marked, and whoever has hidden
+//! the secrets of the whole leaves it out. So no secret is cut in two, and nobody has to guess at halves.
+
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -11,20 +16,46 @@ const EXCERPT_BYTES: usize = 200;
 /// Whole numbers beyond this are not exact in Go's JSON, nor here.
 const LARGEST_EXACT: u64 = 1 << 53;
 
-/// Cuts off what is too long.
-pub(super) fn bounded(mut text: String) -> String {
-    if text.len() > SHOWN_BYTES {
-        let end = (0..=SHOWN_BYTES).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(end.unwrap_or(0));
-        text.push('…');
+/// What of the rest of a long text is kept, so that secrets that begin before it are found.
+const REST_BYTES: usize = 8192;
+/// Around what is not to be shown; no letters, and in no text that is worth showing.
+const REST: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
+
+/// Marks what is too long for a status. What comes of it is not to be put into another such text.
+pub(super) fn bounded(text: String) -> String {
+    marked(text, SHOWN_BYTES)
+}
+
+fn marked(text: String, most: usize) -> String {
+    let text = if text.contains(REST) { text.replace(REST, "") } else { text };
+    if text.len() <= most {
+        return text;
     }
-    text
+    let (shown, rest) = text.split_at(text.floor_char_boundary(most));
+    let rest = &rest[..rest.floor_char_boundary(REST_BYTES)];
+    format!("{shown}{}{rest}{}", REST[0], REST[1])
+}
+
+/// Takes a text apart: all that there is of it, and which of that is not to be shown.
+pub(crate) fn apart(text: &str) -> (String, Vec<Range<usize>>) {
+    let (mut whole, mut rests, mut begun) = (String::new(), Vec::new(), None);
+    for letter in text.chars() {
+        if letter == REST[0] {
+            begun = begun.or(Some(whole.len()));
+        } else if letter == REST[1] {
+            rests.extend(begun.take().map(|start| start..whole.len()));
+        } else {
+            whole.push(letter);
+        }
+    }
+    rests.extend(begun.map(|start| start..whole.len()));
+    (whole, rests)
 }
 
 /// A value as Go writes the JSON of it, in which every number is a float64. Of a long one only the beginning is right,
-/// which is all that is ever shown.
+/// which is all that is ever looked at.
 pub(super) fn json(value: &Value) -> String {
-    hash::go_text(&as_floats(value, &mut (SHOWN_BYTES + 1)))
+    hash::go_text(&as_floats(value, &mut (SHOWN_BYTES + REST_BYTES + 1)))
 }
 
 /// A value with no more in it than so many bytes show; each part takes one at least.
@@ -91,14 +122,20 @@ pub(super) fn list(numbers: &[f64], separator: &str, text: impl Fn(f64) -> Strin
     format!("[{}]", numbers.iter().map(|number| text(*number)).collect::<Vec<_>>().join(separator))
 }
 
-/// The beginning of a body, in one line.
+/// The beginning of a body, in one line, with the rest marked as that of a long text.
 pub(super) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT_BYTES)]);
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if body.len() > EXCERPT_BYTES {
-        line.push('…');
+    let text = String::from_utf8_lossy(body);
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if line.len() > EXCERPT_BYTES + REST_BYTES {
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
     }
-    line
+    marked(line, EXCERPT_BYTES)
 }
 
 #[cfg(test)]
@@ -133,23 +170,47 @@ mod tests {
 
     #[test]
     fn long_values_are_written_in_part() {
-        let long = "é".repeat(SHOWN_BYTES);
+        let most = SHOWN_BYTES + REST_BYTES;
+        let long = "é".repeat(most);
         for value in [
             serde_json::json!(vec![0; 100_000]),
             serde_json::json!([long, long]),
             serde_json::json!({"a": {"b": long}, "c": long}),
         ] {
             let text = json(&value);
-            assert!((SHOWN_BYTES..4 * SHOWN_BYTES).contains(&text.len()), "{}", text.len());
+            assert!((most..4 * most).contains(&text.len()), "{}", text.len());
             assert_eq!(bounded(text), bounded(hash::go_text(&value)));
         }
     }
 
+    /// The whole of a text, and where each rest begins and ends.
+    fn parts(text: &str) -> (String, Vec<(usize, usize)>) {
+        let (whole, rests) = apart(text);
+        (whole, rests.into_iter().map(|rest| (rest.start, rest.end)).collect())
+    }
+
     #[test]
-    fn long_texts_are_shown_in_part() {
-        let text = bounded(format!("{}é", "x".repeat(SHOWN_BYTES - 1)));
-        assert_eq!((text.len(), text.chars().last()), (SHOWN_BYTES - 1 + '…'.len_utf8(), Some('…')));
-        assert_eq!(excerpt(b"<html>\n  busy </html>"), "<html> busy </html>");
-        assert_eq!(excerpt("x".repeat(EXCERPT_BYTES + 1).as_bytes()), "x".repeat(EXCERPT_BYTES) + "…");
+    fn the_rest_of_long_texts_is_kept_apart() {
+        let beginning = "x".repeat(SHOWN_BYTES - 1);
+        let (whole, rests) = parts(&bounded(format!("{beginning}é and more")));
+        assert_eq!(
+            (whole, rests),
+            (format!("{beginning}é and more"), vec![(SHOWN_BYTES - 1, SHOWN_BYTES + 10)])
+        );
+        let (whole, rests) = parts(&bounded("é".repeat(SHOWN_BYTES * 9)));
+        let most = SHOWN_BYTES + REST_BYTES;
+        assert_eq!((whole.len(), rests), (most, vec![(SHOWN_BYTES, most)]));
+        for (body, wanted, rests) in [
+            ("<html>\n  busy </html>".to_owned(), "<html> busy </html>".to_owned(), vec![]),
+            ("x\n".repeat(101), format!("{}x", "x ".repeat(100)), vec![(EXCERPT_BYTES, EXCERPT_BYTES + 1)]),
+            // Blanks are no rest: a secret behind many of them is not cut in two.
+            (format!("a{}hush", " ".repeat(2 * REST_BYTES)), "a hush".to_owned(), vec![]),
+            ("a\u{fdd0}b\u{fdd1}c".to_owned(), "abc".to_owned(), vec![]),
+        ] {
+            assert_eq!(parts(&format!("{}!", excerpt(body.as_bytes()))), (wanted + "!", rests));
+        }
+        for text in ["a\u{fdd1}\u{fdd0}b\u{fdd0}c", "a\u{fdd0}bc\u{fdd1}\u{fdd1}"] {
+            assert_eq!(parts(text), ("abc".to_owned(), vec![(1, 3)]));
+        }
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn request(metric: &SkyWalkingMetric, now: Timestamp) -> Result<Call,
         headers: http::json_headers(&[("Accept", "application/json")]),
         body: Some(json!({"query": query, "variables": {"duration": duration}}).to_string()),
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::None,
     })

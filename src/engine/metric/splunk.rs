@@ -41,6 +41,7 @@ pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Re
         ],
         body: Some(settings.query),
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: settings.insecure_skip_verify,
         login: Login::None,
     })
@@ -51,8 +52,9 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     if !(200..300).contains(&response.status) {
         let json: Option<Value> = serde_json::from_slice(&response.body).ok();
         let told = json.as_ref().and_then(|json| json.get("message")?.as_str());
-        let told = told.map_or_else(|| shown::excerpt(&response.body), str::to_owned);
-        return Err(shown::bounded(format!("splunk answered {}: {told}", response.status)));
+        let told =
+            told.map_or_else(|| shown::excerpt(&response.body), |told| shown::bounded(told.to_owned()));
+        return Err(format!("splunk answered {}: {told}", response.status));
     }
     let mut newest: BTreeMap<String, f64> = BTreeMap::new();
     let mut has_ended = false;

@@ -46,6 +46,7 @@ pub(super) fn request(metric: &WavefrontMetric, accounts: &Accounts, now: Timest
         headers: vec![("Authorization".to_owned(), format!("Bearer {token}"))],
         body: None,
         timeout_seconds: TIMEOUT_SECONDS,
+        most_bytes: Call::MOST_BYTES,
         insecure: false,
         login: Login::None,
     })

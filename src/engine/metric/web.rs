@@ -54,6 +54,7 @@ pub(super) fn request(metric: &WebMetric) -> Result<Call, String> {
             .ok()
             .filter(|seconds| *seconds > 0)
             .unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+        most_bytes: Call::MOST_BYTES,
         insecure: metric.insecure,
         login: login(&metric.authentication)?,
     })
@@ -113,6 +114,7 @@ mod tests {
             headers: Vec::new(),
             body: None,
             timeout_seconds: 10,
+            most_bytes: Call::MOST_BYTES,
             insecure: false,
             login: Login::None,
         };
@@ -224,6 +226,10 @@ mod tests {
         let body = format!("{}é", "x".repeat(SHOWN_BYTES - 1));
         let (value, text) = measured("", 200, &body).unwrap();
         assert_eq!(value, MetricValue::Json(body.into()));
-        assert_eq!((text.len(), text.chars().last()), (SHOWN_BYTES - 1 + '…'.len_utf8(), Some('…')));
+        let (_, rests) = shown::apart(&text);
+        assert!(
+            matches!(rests.as_slice(), [rest] if *rest == (SHOWN_BYTES - 1..SHOWN_BYTES + 1)),
+            "{rests:?}"
+        );
     }
 }

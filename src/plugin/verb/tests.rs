@@ -330,6 +330,39 @@ fn a_run_is_made_from_a_template_and_all_it_includes() {
 }
 
 #[test]
+fn what_a_template_says_of_missing_data_is_not_said_of_those_it_includes() {
+    let template = |name: &str, provider: Value, more: Value| {
+        let mut template = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": name},
+            "spec": {"metrics": [{"name": name, "provider": provider}]},
+        });
+        template["metadata"]["annotations"] = more["annotations"].clone();
+        template["spec"]["templates"] = more["templates"].clone();
+        template
+    };
+    let job = json!({"job": {"spec": {"template": {"spec": {"containers": [], "restartPolicy": "Never"}}}}});
+    let annotations = json!({"note": "x", "tidegate.dev/on-no-data": "wait"});
+    let includes = json!([{"templateName": "base"}]);
+    let smoke = template("smoke", job, json!({"annotations": annotations, "templates": includes}));
+    let base = template(
+        "base",
+        json!({"prometheus": {"query": "one"}}),
+        json!({"annotations": {}, "templates": []}),
+    );
+    let templates = "GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysistemplates";
+    let (first, second) = (format!("{templates}/smoke"), format!("{templates}/base"));
+    let runs = "POST /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns";
+    let answers = [
+        (first.as_str(), 200, smoke),
+        (second.as_str(), 200, base),
+        (runs, 201, json!({"metadata": {"name": "smoke-x7"}})),
+    ];
+    let ran = run(Grammar::Argo, "create analysisrun --from smoke", &answers);
+    assert_eq!(ran.out, "analysisrun.argoproj.io/smoke-x7 created\n", "{:?}", ran.exit);
+    assert_eq!(ran.requests.last().unwrap().2["metadata"]["annotations"], json!({"note": "x"}));
+}
+
+#[test]
 fn commands_that_are_not_there_say_so() {
     let ran = run(Grammar::Argo, "dashboard -p 3100", &[]);
     assert_eq!(error(&ran), "\"kubectl argo rollouts dashboard\" is not part of this version of Tidegate");

@@ -9,7 +9,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 use tidegate_api::GROUP;
 use tidegate_api::analysis::{AnalysisTemplate, Argument};
-use tidegate_engine::analysis::{Template, run_of};
+use tidegate_engine::analysis::{MISSING_DATA_ANNOTATIONS, Template, run_of};
 use tidegate_engine::rollout::world::{INSTANCE_ID, TemplateKey};
 
 use crate::Exit;
@@ -84,7 +84,9 @@ impl CreateRun {
             labels = [(INSTANCE_ID.to_owned(), id.clone())].into();
         }
         let mut annotations = template.metadata.annotations.clone().unwrap_or_default();
-        annotations.remove(LAST_APPLIED);
+        // What is said of missing data is the run's affair: here it would speak of metrics of other templates.
+        let is_of_template = |key: &str| key == LAST_APPLIED || MISSING_DATA_ANNOTATIONS.contains(&key);
+        annotations.retain(|key, _| !is_of_template(key));
         metadata.insert("labels".to_owned(), json!(labels));
         metadata.insert("namespace".to_owned(), session.namespace.clone().into());
         let template: AnalysisTemplate = decode(template)?;
