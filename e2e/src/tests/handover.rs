@@ -104,8 +104,9 @@ impl Handover<'_> {
         let states = &self.states;
         scene.given(&format!("{} with objects in {} states", self.from.name(), states.len()));
         self.from.start(scene).await?;
-        self.apply(scene, states::shared().iter().chain(states.iter().flat_map(|state| &state.objects)))
-            .await?;
+        // What others name must be there before them.
+        self.apply(scene, states::shared().iter()).await?;
+        self.apply(scene, states.iter().flat_map(|state| &state.objects)).await?;
         self.each(scene, |state| &state.way).await?;
         let restless: Vec<String> = states
             .iter()

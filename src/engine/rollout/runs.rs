@@ -91,8 +91,12 @@ impl Runs {
         known.into_iter().flatten().any(|kept| kept.name == name(run))
     }
 
+    /// Runs of an update that is over stay in the status; that of a step goes from an abort's once its end was told, as
+    /// with Argo Rollouts.
     fn keep(&mut self, facts: &Core<'_>) {
-        self.step = current(facts, facts.status.canary.current_step_analysis_run_status.as_ref()).map(state);
+        let known = facts.status.canary.current_step_analysis_run_status.as_ref();
+        let is_told = |run: &AnalysisRun| facts.status.abort && finished(run) && Some(&state(run)) == known;
+        self.step = current(facts, known).filter(|run| !is_told(run)).map(state);
         self.background =
             current(facts, facts.status.canary.current_background_analysis_run_status.as_ref()).map(state);
     }

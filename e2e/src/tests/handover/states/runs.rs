@@ -49,6 +49,10 @@ pub(super) fn states() -> Vec<State> {
             .ships()
             .until("aborted", |rollout| degraded(rollout, "RolloutAborted"))
             .onward(&["promote {} --full"]),
+        canary("refused-at-once", json!([{"analysis": of("fails")}, {"setWeight": 50}]), json!({}))
+            .ships()
+            .until("aborted", |rollout| degraded(rollout, "RolloutAborted"))
+            .onward(&["promote {} --full"]),
         canary("compared", compared(json!({})), json!({}))
             .short()
             .ships()
