@@ -329,16 +329,7 @@ mod tests {
     }
 
     fn call(address: SocketAddr) -> Call {
-        Call {
-            method: Method::Get,
-            url: format!("http://{address}/ratio?token=hush"),
-            headers: Vec::new(),
-            body: None,
-            timeout_seconds: 30,
-            most_bytes: Call::MOST_BYTES,
-            insecure: false,
-            login: Login::None,
-        }
+        Call::to(Method::Get, format!("http://{address}/ratio?token=hush"), 30)
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
 use serde_json::json;
 use tidegate_engine::metric::Response;
-use tidegate_engine::metric::http::{Call, Login, Method};
+use tidegate_engine::metric::http::{Call, Method};
 
 use crate::fetch::Fetcher;
 use crate::kept::Kept;
@@ -129,16 +129,7 @@ fn granted(answer: &Response, now: Timestamp) -> Result<(String, Timestamp), Str
 }
 
 fn call(method: Method, url: String, headers: Vec<(String, String)>, body: Option<String>) -> Call {
-    Call {
-        method,
-        url,
-        headers,
-        body,
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
-    }
+    Call { headers, body, ..Call::to(method, url, TIMEOUT_SECONDS) }
 }
 
 /// The call that changes a signed claim into a token. Nothing of the key is told when it is wrong.

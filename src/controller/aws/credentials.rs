@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use serde::Deserialize;
 use tidegate_engine::metric::Response;
-use tidegate_engine::metric::http::{Call, Login, Method, Signing};
+use tidegate_engine::metric::http::{Call, Method, Signing};
 
 use super::settings::{Settings, profile};
 use super::{Credentials, Unsigned, sign};
@@ -247,17 +247,7 @@ fn is_region(text: &str) -> bool {
 }
 
 fn call(method: Method, url: String, headers: Vec<(String, String)>) -> Call {
-    let login = Login::None;
-    Call {
-        method,
-        url,
-        headers,
-        body: None,
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login,
-    }
+    Call { headers, ..Call::to(method, url, TIMEOUT_SECONDS) }
 }
 
 /// A call to the service that gives credentials.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use tidegate_engine::metric::http::Login;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -51,16 +50,7 @@ async fn server(authority: &CertifiedIssuer<'static, KeyPair>) -> String {
 }
 
 fn call(url: &str, insecure: bool) -> Call {
-    Call {
-        method: Method::Get,
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: None,
-        timeout_seconds: 30,
-        most_bytes: Call::MOST_BYTES,
-        insecure,
-        login: Login::None,
-    }
+    Call { insecure, ..Call::to(Method::Get, url.to_owned(), 30) }
 }
 
 /// Asks in a process of its own that believes this authority.

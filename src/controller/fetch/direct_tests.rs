@@ -2,7 +2,6 @@
 //!
 //! Its variables count for a whole process, so this program runs itself once more to try them.
 
-use tidegate_engine::metric::http::Login;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -33,17 +32,7 @@ async fn server(answer: &'static str) -> String {
 async fn asks_both_ways_for_its_parent() {
     let Ok(url) = std::env::var(ADDRESS) else { return };
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let login = Login::None;
-    let call = Call {
-        method: Method::Get,
-        url,
-        headers: Vec::new(),
-        body: None,
-        timeout_seconds: 30,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login,
-    };
+    let call = Call::to(Method::Get, url, 30);
     let fetcher = Fetcher::default();
     assert_eq!(fetcher.send(&call, &[]).await.unwrap().body, b"proxy");
     assert_eq!(fetcher.send_directly(&call).await.unwrap().body, b"node");

@@ -3,7 +3,6 @@
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::routing::any;
-use tidegate_engine::metric::http::Login;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -32,16 +31,7 @@ async fn server() -> (String, UnboundedReceiver<String>) {
 
 fn call(url: String) -> Call {
     let headers = vec![("X-Api-Key".to_owned(), "hush".to_owned())];
-    Call {
-        method: Method::Get,
-        url,
-        headers,
-        body: None,
-        timeout_seconds: 30,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
-    }
+    Call { headers, ..Call::to(Method::Get, url, 30) }
 }
 
 #[tokio::test]

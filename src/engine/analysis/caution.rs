@@ -8,6 +8,7 @@ use regex::Regex;
 use tidegate_api::analysis::{AnalysisPhase, AnalysisTemplateSpec, Argument, Metric};
 use tidegate_api::valid::{FieldError, FieldErrorKind};
 
+use super::args::fill_tags;
 use super::condition::{self, Verdict};
 use super::template::Template;
 use super::terms;
@@ -104,20 +105,12 @@ fn cautions(index: usize, metric: &Metric, template: &AnalysisTemplateSpec) -> V
 
 /// A condition as it is when its arguments have values.
 fn filled(text: &str, args: &[Argument]) -> String {
-    let value = |name: &str| {
-        let name = name.trim().trim_start_matches("args.");
+    let value = |tag: &str| {
+        let name = tag.trim_start_matches("args.");
         let argument = args.iter().find(|argument| argument.name == name);
-        argument.and_then(|argument| argument.value.clone()).unwrap_or_else(|| ANY_VALUE.to_owned())
+        Some(argument.and_then(|argument| argument.value.as_deref()).unwrap_or(ANY_VALUE))
     };
-    let mut parts = text.split("{{");
-    let mut whole = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.split_once("}}") {
-            Some((name, rest)) => whole.extend([value(name).as_str(), rest]),
-            None => whole.push_str(part),
-        }
-    }
-    whole
+    fill_tags(text, value).unwrap_or_else(|_| text.to_owned())
 }
 
 fn judged(metric: &Metric, samples: &[f64]) -> Verdict {

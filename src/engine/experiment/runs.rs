@@ -69,7 +69,7 @@ fn exists(facts: &Facts<'_>, analysis: &ExperimentAnalysisTemplateRef) -> bool {
 }
 
 fn missing_template(analysis: &ExperimentAnalysisTemplateRef) -> String {
-    let kind = if analysis.cluster_scope { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
+    let kind = key(analysis).kind();
     let resource = kind.to_lowercase();
     format!(
         "{kind} verification failed for analysis '{}': {resource}.argoproj.io \"{}\" not found",
@@ -204,15 +204,13 @@ pub(super) fn unserved(facts: &Facts<'_>) -> Option<String> {
         let known = known(facts.before, &analysis.name);
         known.analysis_run.is_empty() && !is_completed(known.phase)
     });
-    open.map(|analysis| AnalysisTemplateRef::new(&analysis.template_name, analysis.cluster_scope)).find_map(
-        |template| {
-            // What is missing is told as the error of its analysis.
-            let combined = flatten(std::slice::from_ref(&template), &facts.world.templates).ok()?;
-            let refused = unsupported_providers(&combined.spec.metrics).into_iter().next()?;
-            let kind = if template.is_cluster() { "ClusterAnalysisTemplate" } else { "AnalysisTemplate" };
-            Some(format!("{kind} {}: {refused}", template.template_name))
-        },
-    )
+    open.map(key).find_map(|key| {
+        let template = AnalysisTemplateRef::new(&key.name, key.cluster);
+        // What is missing is told as the error of its analysis.
+        let combined = flatten(&[template], &facts.world.templates).ok()?;
+        let refused = unsupported_providers(&combined.spec.metrics).into_iter().next()?;
+        Some(format!("{} {}: {refused}", key.kind(), key.name))
+    })
 }
 
 /// The Event of an analysis that goes from one phase to another.

@@ -55,14 +55,10 @@ pub(super) fn request(
     });
     let headers = [("Content-Type", "application/x-amz-json-1.0"), ("X-Amz-Target", TARGET)];
     Ok(Call {
-        method: Method::Post,
-        url: format!("{url}/"),
         headers: http::json_headers(&headers),
         body: Some(body.to_string()),
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
         login: Login::Aws(Signing { region: region.to_owned(), service: SERVICE, ..Signing::default() }),
+        ..Call::to(Method::Post, format!("{url}/"), TIMEOUT_SECONDS)
     })
 }
 

@@ -11,7 +11,7 @@ use tidegate_api::analysis::DatadogMetric;
 use tidegate_api::go_duration;
 
 use super::account::{Account, Accounts};
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::{Measured, Response, shown};
 
 /// Where the API is when the account does not say.
@@ -134,14 +134,8 @@ pub(super) fn request(metric: &DatadogMetric, accounts: &Accounts, now: Timestam
     let address = http::address(keys.address, "the address of Datadog")?;
     let headers = [("DD-API-KEY", keys.api), ("DD-APPLICATION-KEY", keys.application)];
     let call = Call {
-        method: Method::Get,
-        url: String::new(),
         headers: http::json_headers(&headers),
-        body: None,
-        timeout_seconds,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
+        ..Call::to(Method::Get, String::new(), timeout_seconds)
     };
     Ok(match version {
         Version::V1 => {

@@ -10,7 +10,7 @@ use tidegate_api::analysis::DYNATRACE_PLUGIN;
 
 use super::account::Accounts;
 use super::flagger::Plugin;
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::{Measured, Response, shown};
 
 pub(super) const PLUGIN: Plugin = Plugin {
@@ -35,14 +35,9 @@ pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Re
         ("to", &to.to_string()),
     ]);
     Ok(Call {
-        method: Method::Get,
-        url: format!("{address}/api/v2/metrics/query?{query}"),
         headers: vec![("Authorization".to_owned(), format!("Api-Token {token}"))],
-        body: None,
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
         insecure: settings.insecure_skip_verify,
-        login: Login::None,
+        ..Call::to(Method::Get, format!("{address}/api/v2/metrics/query?{query}"), TIMEOUT_SECONDS)
     })
 }
 
@@ -91,7 +86,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
 fn refusal(response: &Response) -> String {
     let json: Option<Value> = serde_json::from_slice(&response.body).ok();
     let told = json.as_ref().and_then(|json| json.pointer("/error/message")?.as_str());
-    let told = told.map_or_else(|| shown::excerpt(&response.body), |told| shown::bounded(told.to_owned()));
+    let told = shown::said(told, &response.body);
     format!("dynatrace answered {}: {told}", response.status)
 }
 

@@ -54,8 +54,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     if !(200..300).contains(&response.status) {
         let json: Option<Value> = serde_json::from_slice(&response.body).ok();
         let told = json.as_ref().and_then(|json| json.get("message")?.as_str());
-        let told =
-            told.map_or_else(|| shown::excerpt(&response.body), |told| shown::bounded(told.to_owned()));
+        let told = shown::said(told, &response.body);
         return Err(format!("the API server answered {}: {told}", response.status));
     }
     let answer: Answer = serde_json::from_slice(&response.body)

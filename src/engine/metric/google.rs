@@ -32,14 +32,14 @@ pub(super) fn request(config: &Value, accounts: &Accounts) -> Result<Call, Strin
     };
     let key = account.as_ref().and_then(|account| accounts.value(account, KEY)).map(str::to_owned);
     Ok(Call {
-        method: Method::Post,
-        url: format!("{ADDRESS}/v3/projects/{}/timeSeries:query", http::segment(project)),
         headers: http::json_headers(&[]),
         body: Some(json!({"query": settings.query}).to_string()),
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
         login: Login::Google { key, scope: SCOPE },
+        ..Call::to(
+            Method::Post,
+            format!("{ADDRESS}/v3/projects/{}/timeSeries:query", http::segment(project)),
+            TIMEOUT_SECONDS,
+        )
     })
 }
 
@@ -48,8 +48,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     let json: Option<Value> = serde_json::from_slice(&response.body).ok();
     if !(200..300).contains(&response.status) {
         let told = json.as_ref().and_then(|json| json.pointer("/error/message")?.as_str());
-        let told =
-            told.map_or_else(|| shown::excerpt(&response.body), |told| shown::bounded(told.to_owned()));
+        let told = shown::said(told, &response.body);
         return Err(format!("google answered {}: {told}", response.status));
     }
     let json = json.ok_or("google did not answer JSON")?;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tidegate_api::analysis::GraphiteMetric;
 
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::{Measured, Response, shown};
 
 const TIMEOUT_SECONDS: u64 = 10;
@@ -24,16 +24,7 @@ pub(super) fn request(metric: &GraphiteMetric) -> Result<Call, String> {
     pairs.sort_by(|one, other| one.0.cmp(&other.0));
     let pairs: Vec<(&str, &str)> =
         pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    Ok(Call {
-        method: Method::Get,
-        url: format!("{address}/render?{}", http::form(&pairs)),
-        headers: Vec::new(),
-        body: None,
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
-    })
+    Ok(Call::to(Method::Get, format!("{address}/render?{}", http::form(&pairs)), TIMEOUT_SECONDS))
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {
@@ -104,6 +95,7 @@ fn point(point: &Value) -> Result<Option<f64>, String> {
 mod tests {
     use super::*;
     use crate::metric::MetricValue;
+    use crate::metric::http::Login;
 
     fn asked(address: &str, query: &str) -> Result<Call, String> {
         request(&GraphiteMetric { address: Some(address.into()), query: Some(query.into()) })

@@ -76,6 +76,21 @@ impl Call {
     /// Bytes of an answer that are read, unless a provider needs more; much of what JSON says in two bytes takes thirty in memory.
     pub const MOST_BYTES: usize = 1 << 20;
 
+    /// A request with nothing but this, to a server whose certificate is verified.
+    #[must_use]
+    pub fn to(method: Method, url: String, timeout_seconds: u64) -> Self {
+        Self {
+            method,
+            url,
+            headers: Vec::new(),
+            body: None,
+            timeout_seconds,
+            most_bytes: Self::MOST_BYTES,
+            insecure: false,
+            login: Login::None,
+        }
+    }
+
     /// The scheme, host and port of the server: what may be told of a call.
     #[must_use]
     pub fn server(&self) -> &str {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidegate_api::analysis::InfluxdbMetric;
 
 use super::account::{Account, Accounts};
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::{Measured, Response, shown};
 use annotated::Cell;
 
@@ -38,14 +38,13 @@ pub(super) fn request(metric: &InfluxdbMetric, accounts: &Accounts) -> Result<Ca
         "dialect": {"annotations": ["datatype", "group", "default"], "delimiter": ",", "header": true},
     });
     Ok(Call {
-        method: Method::Post,
-        url: format!("{address}/api/v2/query?{}", http::form(&[("org", org)])),
         headers: http::json_headers(&headers),
         body: Some(body.to_string()),
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
+        ..Call::to(
+            Method::Post,
+            format!("{address}/api/v2/query?{}", http::form(&[("org", org)])),
+            TIMEOUT_SECONDS,
+        )
     })
 }
 

@@ -12,7 +12,7 @@ use tidegate_api::analysis::{
 };
 use tidegate_api::go_duration;
 
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::{Response, shown};
 use crate::time::whole_seconds;
 
@@ -51,16 +51,7 @@ pub(crate) fn request(
 ) -> Result<Call, String> {
     let settings = settings(metric)?;
     let address = http::address(&settings.address, "the address of Kayenta")?;
-    let call = Call {
-        method: Method::Get,
-        url: String::new(),
-        headers: Vec::new(),
-        body: None,
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
-    };
+    let call = Call::to(Method::Get, String::new(), TIMEOUT_SECONDS);
     let application = ("application", settings.application.as_str());
     let storage = settings.storage_account_name.as_str();
     Ok(match stage(open) {

@@ -8,7 +8,7 @@ use tidegate_api::analysis::NewRelicMetric;
 
 use super::account::{Account, Accounts};
 use super::graphql::Answer;
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::measured::is_hollow;
 use super::{Measured, Response, shown};
 
@@ -45,14 +45,9 @@ pub(super) fn request(metric: &NewRelicMetric, accounts: &Accounts) -> Result<Ca
     };
     let variables = json!({"accountId": id, "query": metric.query, "timeout": timeout});
     Ok(Call {
-        method: Method::Post,
-        url: url.to_owned(),
         headers: http::json_headers(&[("Api-Key", key)]),
         body: Some(json!({"query": QUERY, "variables": variables}).to_string()),
-        timeout_seconds: waited.saturating_add(WAY_SECONDS),
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
+        ..Call::to(Method::Post, url.to_owned(), waited.saturating_add(WAY_SECONDS))
     })
 }
 

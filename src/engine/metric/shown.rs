@@ -122,6 +122,11 @@ pub(super) fn list(numbers: &[f64], separator: &str, text: impl Fn(f64) -> Strin
     format!("[{}]", numbers.iter().map(|number| text(*number)).collect::<Vec<_>>().join(separator))
 }
 
+/// What a server says of an error, or the beginning of its answer where it says nothing.
+pub(super) fn said(words: Option<&str>, body: &[u8]) -> String {
+    words.map_or_else(|| excerpt(body), |words| bounded(words.to_owned()))
+}
+
 /// The beginning of a body, in one line, with the rest marked as that of a long text.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);

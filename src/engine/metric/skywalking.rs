@@ -9,7 +9,7 @@ use tidegate_api::analysis::SkyWalkingMetric;
 use tidegate_api::go_duration;
 
 use super::graphql::Answer;
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::measured::is_hollow;
 use super::{Measured, Response, shown};
 
@@ -33,14 +33,9 @@ pub(super) fn request(metric: &SkyWalkingMetric, now: Timestamp) -> Result<Call,
     let duration = json!({"start": time(start), "end": time(now), "step": "MINUTE"});
     let query = metric.query.as_deref().unwrap_or_default();
     Ok(Call {
-        method: Method::Post,
-        url: format!("{address}/graphql"),
         headers: http::json_headers(&[("Accept", "application/json")]),
         body: Some(json!({"query": query, "variables": {"duration": duration}}).to_string()),
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
+        ..Call::to(Method::Post, format!("{address}/graphql"), TIMEOUT_SECONDS)
     })
 }
 

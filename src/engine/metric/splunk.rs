@@ -11,7 +11,7 @@ use tidegate_api::analysis::SPLUNK_PLUGIN;
 
 use super::account::Accounts;
 use super::flagger::Plugin;
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::{Measured, Response, shown};
 
 pub(super) const PLUGIN: Plugin = Plugin {
@@ -33,17 +33,13 @@ pub(super) fn request(config: &Value, accounts: &Accounts, now: Timestamp) -> Re
     let query =
         http::form(&[("immediate", "true"), ("start", &start.to_string()), ("stop", &stop.to_string())]);
     Ok(Call {
-        method: Method::Post,
-        url: format!("{address}/v2/signalflow/execute?{query}"),
         headers: vec![
             ("Content-Type".to_owned(), "text/plain".to_owned()),
             ("X-SF-Token".to_owned(), token.to_owned()),
         ],
         body: Some(settings.query),
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
         insecure: settings.insecure_skip_verify,
-        login: Login::None,
+        ..Call::to(Method::Post, format!("{address}/v2/signalflow/execute?{query}"), TIMEOUT_SECONDS)
     })
 }
 
@@ -52,8 +48,7 @@ pub(super) fn value(response: &Response) -> Result<Measured, String> {
     if !(200..300).contains(&response.status) {
         let json: Option<Value> = serde_json::from_slice(&response.body).ok();
         let told = json.as_ref().and_then(|json| json.get("message")?.as_str());
-        let told =
-            told.map_or_else(|| shown::excerpt(&response.body), |told| shown::bounded(told.to_owned()));
+        let told = shown::said(told, &response.body);
         return Err(format!("splunk answered {}: {told}", response.status));
     }
     let mut newest: BTreeMap<String, f64> = BTreeMap::new();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tidegate_api::analysis::WavefrontMetric;
 
 use super::account::{Account, Accounts};
-use super::http::{self, Call, Login, Method};
+use super::http::{self, Call, Method};
 use super::{Measured, Response, shown};
 
 /// The Secret with a token for each address.
@@ -41,14 +41,8 @@ pub(super) fn request(metric: &WavefrontMetric, accounts: &Accounts, now: Timest
         ("strict", "false"),
     ]);
     Ok(Call {
-        method: Method::Get,
-        url: format!("https://{address}/api/v2/chart/api?{query}"),
         headers: vec![("Authorization".to_owned(), format!("Bearer {token}"))],
-        body: None,
-        timeout_seconds: TIMEOUT_SECONDS,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login: Login::None,
+        ..Call::to(Method::Get, format!("https://{address}/api/v2/chart/api?{query}"), TIMEOUT_SECONDS)
     })
 }
 

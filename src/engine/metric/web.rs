@@ -45,18 +45,13 @@ pub(super) fn request(metric: &WebMetric) -> Result<Call, String> {
     if metric.json_body.is_some() {
         http::set(&mut headers, "Content-Type", "application/json");
     }
+    let seconds = u64::try_from(metric.timeout_seconds).ok().filter(|seconds| *seconds > 0);
     Ok(Call {
-        method,
-        url: metric.url.clone(),
         headers,
         body: body.or_else(|| metric.json_body.as_ref().map(Value::to_string)),
-        timeout_seconds: u64::try_from(metric.timeout_seconds)
-            .ok()
-            .filter(|seconds| *seconds > 0)
-            .unwrap_or(DEFAULT_TIMEOUT_SECONDS),
-        most_bytes: Call::MOST_BYTES,
         insecure: metric.insecure,
         login: login(&metric.authentication)?,
+        ..Call::to(method, metric.url.clone(), seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS))
     })
 }
 

@@ -32,16 +32,7 @@ async fn server() -> (String, UnboundedReceiver<String>) {
 async fn seen(login: Login, headers: &[(&str, &str)], address: &str) -> Result<u16, String> {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let url = format!("{address}/ratio");
-    let call = Call {
-        method: Method::Get,
-        url,
-        headers,
-        body: None,
-        timeout_seconds: 30,
-        most_bytes: Call::MOST_BYTES,
-        insecure: false,
-        login,
-    };
+    let call = Call { headers, login, ..Call::to(Method::Get, url, 30) };
     Fetcher::default().http(&call, &mut Sent::default()).await.map(|answer| answer.status)
 }
 

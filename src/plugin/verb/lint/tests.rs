@@ -124,7 +124,6 @@ spec:
     );
 }
 
-/// What `kubectl argo rollouts lint` prints and ends with, by its own source.
 #[test]
 fn missing_data_is_warned_of_and_wrong_words_about_it_are_errors() {
     let text = "apiVersion: argoproj.io/v1alpha1
@@ -171,6 +170,7 @@ spec:
     assert_eq!(report.summary(), "1 object checked: 0 errors, 0 warnings", "{:?}", report.findings);
 }
 
+/// What `kubectl argo rollouts lint` prints and ends with, by its own source.
 #[test]
 fn in_the_words_of_the_other_plugin() {
     let run = |text: &str| {
