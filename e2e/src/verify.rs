@@ -45,7 +45,7 @@ struct Part {
 /// In order: what fails quickly comes first, the simulation has the machine for
 /// itself, and Rust is compiled before Go, whose builds then run beside the
 /// parts that leave a processor idle.
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     Part { name: "format", run: |_| async { cargo(&["fmt", "--all", "--check"]) }.boxed_local() },
     Part { name: "clippy", run: |_| async { clippy() }.boxed_local() },
     Part { name: "engine fence", run: |_| async { engine_fence() }.boxed_local() },
@@ -56,6 +56,7 @@ const PARTS: [Part; 11] = [
     Part { name: "Go tools", run: |v| go_tools(v).boxed_local() },
     Part { name: "cluster after a crash", run: |v| cluster_after_a_crash(v).boxed_local() },
     Part { name: "install over Argo", run: |v| install_over_argo(v).boxed_local() },
+    Part { name: "take-over", run: |v| take_over(v).boxed_local() },
     Part { name: "cluster tests", run: |v| cluster_tests(v).boxed_local() },
 ];
 
@@ -316,6 +317,16 @@ async fn install_over_argo(verification: &Verification) -> Result<()> {
         return Ok(());
     }
     tests::takeover::run(Arc::new(Cluster::start_own("over-argo").await?)).await
+}
+
+/// Tidegate takes over from upstream's running controller, and upstream's from Tidegate, in the states that matter most.
+async fn take_over(verification: &Verification) -> Result<()> {
+    if !verification.has_own_clusters() {
+        say("   left out: needs root and a cluster of one's own");
+        return Ok(());
+    }
+    let cluster = Arc::new(Cluster::start_own("handover").await?);
+    tests::handover::run(cluster, &tests::handover::Options::short()).await
 }
 
 /// The tests on a real cluster.

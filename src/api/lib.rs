@@ -5,6 +5,7 @@
 //! here does I/O or knows a cluster.
 
 pub mod analysis;
+pub mod compact;
 pub mod crds;
 pub mod experiment;
 pub mod go_duration;

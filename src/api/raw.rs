@@ -1,5 +1,6 @@
 //! Parts of the kinds that are kept as they were written: pod templates and free-form maps.
 
+use crate::compact::Compact;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +12,7 @@ use std::borrow::Cow;
 /// that the API server tolerates, and would make the CRD too large for `kubectl apply`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PodTemplate(pub Value);
+pub struct PodTemplate(pub Compact);
 
 impl PodTemplate {
     /// Tells whether there is no template at all.

@@ -96,7 +96,7 @@ fn parse(rollout: &Rollout, of: TemplateOf) -> Result<ValidRollout, Vec<FieldErr
     let mut errors = Vec::new();
     check_spec(&rollout.spec, of, &Field::new("spec"), &mut errors);
     errors.extend(plugin_routing(rollout).1);
-    if errors.is_empty() { Ok(ValidRollout::new(rollout)) } else { Err(errors) }
+    if errors.is_empty() { Ok(ValidRollout::new(&rollout.spec)) } else { Err(errors) }
 }
 
 fn check_spec(spec: &RolloutSpec, of: TemplateOf, path: &Field, errors: &mut Vec<FieldError>) {

@@ -12,7 +12,7 @@ use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Client;
-use kube::api::{Api, Patch, PostParams};
+use kube::api::Patch;
 use serde_json::json;
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::rollout::Rollout;
@@ -23,8 +23,9 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::failure::{Class, chain};
+use crate::kinds;
 use crate::metrics::Metrics;
-use crate::request::{FIELD_MANAGER, managed};
+use crate::request::Requests;
 use crate::store::Key;
 
 /// The component that clients know these Events by.
@@ -185,11 +186,11 @@ impl Lane {
     }
 
     async fn write(&mut self, subject: &Subject, notice: &Notice, at: Timestamp) -> Result<(), kube::Error> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), subject.namespace());
+        let (kind, requests) = (kinds::event(), Requests::new(&self.client, subject.namespace()));
         let same = Same::of(subject, notice);
         if let Some((name, count)) = self.past.find(&same) {
             let body = json!({"count": count + 1, "lastTimestamp": seconds(at), "message": notice.message});
-            match api.patch(&name, &managed(), &Patch::Merge(body)).await {
+            match requests.patch(&kind, &name, &Patch::Merge(body)).await.map_err(|(_, error)| error) {
                 Ok(_) => {
                     self.past.remember(same, name, count + 1);
                     return Ok(());
@@ -201,9 +202,8 @@ impl Lane {
         }
         let event = event(subject, notice, at);
         let name = event.metadata.name.clone().unwrap_or_default();
-        let parameters =
-            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match api.create(&parameters, &event).await {
+        let body = serde_json::to_value(&event).map_err(kube::Error::SerdeError)?;
+        match requests.create(&kind, &name, &body).await.map_err(|(_, error)| error) {
             Ok(_) => self.past.remember(same, name, 1),
             // An earlier attempt got through, and only its answer was lost.
             Err(error) if Class::of(&error) == Class::Conflict => self.past.remember(same, name, 1),

@@ -176,7 +176,8 @@ impl Uses {
 impl Facts for RolloutFacts {
     fn keep(mut object: Value, old: Option<&Self>) -> Result<Self, String> {
         let synced = take_managers(&mut object).iter().any(|manager| manager == FIELD_MANAGER);
-        let (rollout, dropped) = tolerant::decode::<Rollout>(object).map_err(|error| error.to_string())?;
+        let (mut rollout, dropped) =
+            tolerant::decode::<Rollout>(object).map_err(|error| error.to_string())?;
         let same_spec = |old: &&Self| {
             let (old, new) = (&old.rollout.metadata, &rollout.metadata);
             // fieldRef arguments read metadata, but the parsed spec and the names do not.
@@ -184,6 +185,7 @@ impl Facts for RolloutFacts {
         };
         if let Some(old) = old.filter(same_spec) {
             let (spec, uses) = (Arc::clone(&old.spec), Arc::clone(&old.uses));
+            rollout.spec.template = old.rollout.spec.template.clone();
             let with_workload = Arc::clone(&old.with_workload);
             return Ok(Self { rollout: Arc::new(rollout), spec, uses, synced, with_workload });
         }
@@ -194,6 +196,7 @@ impl Facts for RolloutFacts {
         }
         let spec = Arc::new(Parsed::new(&rollout));
         let uses = Arc::new(Uses::of(&rollout, &spec));
+        rollout.spec.template.0.fold();
         Ok(Self { rollout: Arc::new(rollout), spec, uses, synced, with_workload: Arc::default() })
     }
 

@@ -124,7 +124,6 @@ pub(crate) fn watched() -> [ApiResource; 15] {
     ]
 }
 
-#[cfg(test)]
 pub(crate) fn event() -> ApiResource {
     kind("", "v1", "Event", "events")
 }

@@ -35,7 +35,8 @@ pub(crate) fn observe(stores: &Stores, key: &Key, now: Timestamp) -> Option<Obse
     let (workload, unread) = workload(stores, key, &facts, &mut seen);
     let mut world = World {
         now,
-        rollout: workload::resolved(&facts.rollout, workload.as_deref()),
+        // A copy: what a round reads of the template goes with the round, so that the store stays small.
+        rollout: workload::resolved(&Arc::new((*facts.rollout).clone()), workload.as_deref()),
         spec: facts.spec_with(workload.as_deref(), unread.as_deref()),
         sets: Vec::new(),
         pods: Vec::new(),
@@ -409,7 +410,7 @@ mod tests {
         );
         let observed = world(&stores);
         assert!(observed.world.spec.valid.is_ok());
-        assert_eq!(observed.world.rollout.spec.template.0, template);
+        assert_eq!(*observed.world.rollout.spec.template.0, template);
         assert_eq!(observed.seen[&kinds::reference(&kinds::deployment(), "web")].version, "9");
     }
 

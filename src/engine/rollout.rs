@@ -8,7 +8,6 @@ pub mod additions;
 mod ahead;
 mod apart;
 mod blue_green;
-pub mod compact;
 mod condition;
 mod core;
 pub mod duration;

@@ -190,7 +190,7 @@ pub(crate) fn next_act(simulation: &Simulation) -> Option<Act> {
     let rollout = &held.object.rollout;
     let status = simulation.cluster.status();
     let deployment = simulation.cluster.workloads.object(DEPLOYMENT);
-    let template = deployment.map_or(&rollout.spec.template.0, |deployment| &deployment.template);
+    let template = deployment.map_or(&*rollout.spec.template.0, |deployment| &deployment.template);
     let running = template.pointer("/spec/containers/0/image").and_then(|image| image.as_str());
     if rollout.spec.paused {
         return Some(Act::Pause(false));

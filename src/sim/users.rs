@@ -87,7 +87,7 @@ impl Act {
                 if cluster.workloads.get(DEPLOYMENT).is_some() {
                     cluster.edit_deployment(|workload| workload.template = template);
                 } else {
-                    cluster.edit_rollout(|rollout| rollout.spec.template.0 = template);
+                    cluster.edit_rollout(|rollout| rollout.spec.template.0 = template.into());
                 }
             }
             Self::Replicas(replicas) => {

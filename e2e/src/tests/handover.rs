@@ -23,6 +23,9 @@ use crate::cluster::Cluster;
 use crate::scene::Scene;
 use crate::{argo, manifest, say};
 
+/// How many states are looked at together unless somebody says otherwise.
+const AT_ONCE: usize = 20;
+
 /// What is looked at.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
@@ -36,7 +39,7 @@ pub(crate) struct Options {
     #[arg(long)]
     only: Option<String>,
     /// How many states are looked at together; more take more of the machine, and fewer take longer
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = AT_ONCE)]
     at_once: usize,
     /// Keeps what the objects were before and after, as files in this directory
     #[arg(long)]
@@ -44,6 +47,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The few states, both ways.
+    pub(crate) fn short() -> Self {
+        Self { filter: String::new(), short: true, only: None, at_once: AT_ONCE, keep: None }
+    }
+
     fn states(&self) -> Vec<State> {
         let chosen = |state: &State| state.name.contains(&self.filter) && (state.short || !self.short);
         states::all().into_iter().filter(chosen).collect()

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One step of a canary; exactly one of its fields is set.
+/// One step of a canary; exactly one of its fields is set. The large ones are boxed: most steps are a weight or a pause.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryStep {
@@ -29,22 +29,22 @@ pub struct CanaryStep {
     pub pause: Option<RolloutPause>,
     /// Runs an Experiment to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub experiment: Option<RolloutExperimentStep>,
+    pub experiment: Option<Box<RolloutExperimentStep>>,
     /// Runs an analysis to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<RolloutAnalysis>,
+    pub analysis: Option<Box<RolloutAnalysis>>,
     /// Scales the canary without changing its traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_canary_scale: Option<SetCanaryScale>,
     /// Sends requests with a header to the canary.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_header_route: Option<SetHeaderRoute>,
+    pub set_header_route: Option<Box<SetHeaderRoute>>,
     /// Mirrors requests to the canary.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_mirror_route: Option<SetMirrorRoute>,
+    pub set_mirror_route: Option<Box<SetMirrorRoute>>,
     /// Runs a step plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<PluginStep>,
+    pub plugin: Option<Box<PluginStep>>,
 }
 
 /// Wait between two steps.

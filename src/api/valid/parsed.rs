@@ -6,7 +6,7 @@ use super::{
 };
 use crate::go_duration;
 use crate::rollout::{
-    BlueGreenStrategy, CanaryStep, CanaryStrategy, PluginStep, ReplicaProgressThreshold, Rollout,
+    BlueGreenStrategy, CanaryStep, CanaryStrategy, PluginStep, ReplicaProgressThreshold,
     RolloutAnalysis, RolloutAnalysisBackground, RolloutExperimentStep, RolloutSpec, RolloutTrafficRouting,
     SetCanaryScale, SetHeaderRoute, SetMirrorRoute,
 };
@@ -23,8 +23,8 @@ const ABORT_DELAY_SECONDS_DEFAULT: i32 = 30;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ValidRollout {
-    /// The Rollout as it was read.
-    pub rollout: Arc<Rollout>,
+    /// The spec as it was read.
+    spec: Arc<RolloutSpec>,
     /// Pods wanted; 1 when the spec does not say.
     pub replicas: i32,
     /// The strategy.
@@ -39,8 +39,7 @@ pub enum ValidStrategy {
 }
 
 impl ValidRollout {
-    pub(crate) fn new(rollout: &Rollout) -> Self {
-        let spec = &rollout.spec;
+    pub(crate) fn new(spec: &RolloutSpec) -> Self {
         let replicas = spec.replicas.unwrap_or(REPLICAS_DEFAULT);
         let strategy = match (&spec.strategy.canary, &spec.strategy.blue_green) {
             (_, Some(blue_green)) => {
@@ -51,13 +50,15 @@ impl ValidRollout {
                 ValidStrategy::Canary(Box::new(ValidCanary::new(canary, replicas)))
             }
         };
-        Self { rollout: Arc::new(rollout.clone()), replicas, strategy }
+        let mut spec = spec.clone();
+        spec.template.0.fold();
+        Self { spec: Arc::new(spec), replicas, strategy }
     }
 
     /// Returns the spec as it was read.
     #[must_use]
     pub fn spec(&self) -> &RolloutSpec {
-        &self.rollout.spec
+        &self.spec
     }
 
     /// Returns the canary strategy, if that is the one.
@@ -305,9 +306,9 @@ pub enum Step {
     Experiment(Box<RolloutExperimentStep>),
     Analysis(Box<RolloutAnalysis>),
     SetCanaryScale(SetCanaryScale),
-    SetHeaderRoute(SetHeaderRoute),
-    SetMirrorRoute(SetMirrorRoute),
-    Plugin(PluginStep),
+    SetHeaderRoute(Box<SetHeaderRoute>),
+    SetMirrorRoute(Box<SetMirrorRoute>),
+    Plugin(Box<PluginStep>),
 }
 
 impl Step {
@@ -325,10 +326,10 @@ impl Step {
             return Some(Self::SetWeight(weight));
         }
         if let Some(experiment) = &step.experiment {
-            return Some(Self::Experiment(Box::new(experiment.clone())));
+            return Some(Self::Experiment(experiment.clone()));
         }
         if let Some(analysis) = &step.analysis {
-            return Some(Self::Analysis(Box::new(analysis.clone())));
+            return Some(Self::Analysis(analysis.clone()));
         }
         if let Some(route) = &step.set_header_route {
             return Some(Self::SetHeaderRoute(route.clone()));

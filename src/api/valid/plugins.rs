@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::field::{Field, FieldError};
 use super::labels;
-use crate::rollout::{CanaryStrategy, Rollout};
+use crate::rollout::{CanaryStrategy, Rollout, RolloutSpec};
 
 /// The plugin name of the Gateway API.
 pub(super) const GATEWAY: &str = "argoproj-labs/gatewayAPI";
@@ -139,6 +139,13 @@ pub fn plugin_routing(rollout: &Rollout) -> (PluginRouting, Vec<FieldError>) {
         check_services(canary, &mut errors);
     }
     (routing, errors)
+}
+
+/// Reads what the Gateway API plugin is told alone, as far as it can be read.
+pub(super) fn gateway_routing(spec: &RolloutSpec) -> Option<GatewayRouting> {
+    let traffic = spec.strategy.canary.as_ref()?.traffic_routing.as_ref()?;
+    let config = traffic.plugins.get(GATEWAY)?;
+    Reader { config, at: &plugin_path(&Field::new("spec"), GATEWAY), errors: &mut Vec::new() }.gateway()
 }
 
 /// Says what a valid Rollout asks of plugins that nobody here serves: the path, and what to do instead.

@@ -4,7 +4,7 @@ use super::field::{Field, FieldError};
 use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
 use super::plugins;
 use crate::analysis::{METRIC_PLUGINS, Metric};
-use crate::rollout::{Rollout, RolloutTrafficRouting, RouteMatch};
+use crate::rollout::{RolloutSpec, RolloutTrafficRouting, RouteMatch};
 
 /// Says which parts of a valid Rollout nobody would act on.
 ///
@@ -17,19 +17,19 @@ pub fn unsupported(valid: &ValidRollout) -> Vec<FieldError> {
     match &valid.strategy {
         ValidStrategy::BlueGreen(_) => {}
         ValidStrategy::Canary(canary) => {
-            check_canary(&valid.rollout, canary, &strategy.child("canary"), &mut errors)
+            check_canary(valid.spec(), canary, &strategy.child("canary"), &mut errors)
         }
     }
     errors
 }
 
-fn check_canary(rollout: &Rollout, canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>) {
+fn check_canary(whole: &RolloutSpec, canary: &ValidCanary, path: &Field, errors: &mut Vec<FieldError>) {
     let spec = &canary.spec;
     if let Some(routing) = &spec.traffic_routing {
         check_routers(routing, &path.child("trafficRouting"), errors);
     }
     for (index, step) in canary.steps.iter().enumerate() {
-        check_step(rollout, step, &path.child("steps").index(index), errors);
+        check_step(whole, step, &path.child("steps").index(index), errors);
     }
     for (index, step) in spec.steps.iter().enumerate() {
         let at = path.child("steps").index(index);
@@ -38,7 +38,7 @@ fn check_canary(rollout: &Rollout, canary: &ValidCanary, path: &Field, errors: &
             ("setMirrorRoute", step.set_mirror_route.is_some(), false),
         ];
         for (field, set, is_header) in routes {
-            if set && let Some(mend) = no_step_routes(rollout, is_header) {
+            if set && let Some(mend) = no_step_routes(whole, is_header) {
                 errors.push(refusal(&at.child(field), mend));
             }
         }
@@ -70,15 +70,15 @@ fn check_routers(routing: &RolloutTrafficRouting, path: &Field, errors: &mut Vec
 
 /// Why a router of the Rollout cannot send requests by their headers, or copies of requests; in words that say what to
 /// change.
-fn no_step_routes(rollout: &Rollout, is_header: bool) -> Option<&'static str> {
-    let routing = rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref())?;
+fn no_step_routes(spec: &RolloutSpec, is_header: bool) -> Option<&'static str> {
+    let routing = spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref())?;
     if routing.nginx.is_some() && !is_header {
         return Some("trafficRouting.nginx mirrors nothing: use argoproj-labs/gatewayAPI without it");
     }
     if routing.plugins.contains_key(plugins::OPENSHIFT) {
         return Some("argoproj-labs/openshift has only weights: use argoproj-labs/gatewayAPI without it");
     }
-    let gateway = plugins::plugin_routing(rollout).0.gateway?;
+    let gateway = plugins::gateway_routing(spec)?;
     let able = |route: &plugins::NamedRoute| {
         route.takes_steps && (is_header || route.kind == plugins::GatewayKind::Http)
     };
@@ -92,11 +92,11 @@ fn is_beyond_gateway(wanted: &RouteMatch) -> bool {
 }
 
 /// Why a router of the Rollout cannot give an Experiment's pods a share of their own; in words that say what to change.
-fn no_shares(rollout: &Rollout) -> Option<&'static str> {
+fn no_shares(spec: &RolloutSpec) -> Option<&'static str> {
     let mend = "name nothing but HTTPRoutes of argoproj-labs/gatewayAPI, or remove it; the pods then get no share of the \
                 traffic";
-    let routing = rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref())?;
-    let gateway = plugins::plugin_routing(rollout).0.gateway;
+    let routing = spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref())?;
+    let gateway = plugins::gateway_routing(spec);
     let is_http = |kind: plugins::GatewayKind| kind == plugins::GatewayKind::Http;
     let only_http = gateway.is_some_and(|gateway| {
         gateway.named.iter().all(|route| is_http(route.kind))
@@ -106,7 +106,7 @@ fn no_shares(rollout: &Rollout) -> Option<&'static str> {
     (others || !only_http).then_some(mend)
 }
 
-fn check_step(rollout: &Rollout, step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
+fn check_step(spec: &RolloutSpec, step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
     let field = match step {
         Step::SetWeight(_)
         | Step::Pause(_)
@@ -115,7 +115,7 @@ fn check_step(rollout: &Rollout, step: &Step, path: &Field, errors: &mut Vec<Fie
         | Step::SetHeaderRoute(_)
         | Step::SetMirrorRoute(_) => return,
         Step::Experiment(experiment) => {
-            let Some(mend) = no_shares(rollout) else { return };
+            let Some(mend) = no_shares(spec) else { return };
             let templates = path.child("experiment").child("templates");
             for (index, _) in experiment.templates.iter().enumerate().filter(|(_, one)| one.weight.is_some())
             {

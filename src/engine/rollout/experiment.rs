@@ -211,7 +211,7 @@ fn pods(facts: &Facts<'_>, template: &RolloutExperimentTemplate) -> Result<Templ
         replicas: template.replicas,
         min_ready_seconds: set.min_ready_seconds,
         selector: Some(selector),
-        template: PodTemplate(pods),
+        template: PodTemplate(pods.into()),
         service,
     })
 }

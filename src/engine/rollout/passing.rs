@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::rollout::{RolloutCondition, RolloutStatus};
 
 use super::condition;
@@ -22,8 +23,11 @@ use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
 
 /// For how long after the last news counts may rest while pods are on their way.
 const ON_THEIR_WAY: Duration = Duration::from_secs(5);
-/// The same while ReplicaSets have pods to make or to remove.
-const MOVING: Duration = Duration::from_secs(20);
+/// The same while ReplicaSets have pods to make or to remove: what holds that up is told at once, and without that only a
+/// cluster that has a thousand others to serve takes as long as this.
+const MOVING: Duration = Duration::from_secs(60);
+/// News of a wait that has lasted long may be as old as half of it, but no older than this.
+const ON_THEIR_WAY_AT_MOST: Duration = Duration::from_secs(20);
 
 /// The plan without a status of which nothing but counts is new, while they are about to change.
 pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
@@ -31,7 +35,7 @@ pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
     let moving = world.sets.iter().find(|set| is_moving(set));
     let rest = match moving.is_some() || plan.writes.iter().any(resizes) {
         true => MOVING,
-        false if is_on_its_way(&plan.because) => ON_THEIR_WAY,
+        false if is_on_its_way(&plan.because) => on_their_way(&status.from),
         false => return plan,
     };
     if !notices.is_empty() || !counts_only(status) {
@@ -52,6 +56,17 @@ fn resizes(planned: &Planned) -> bool {
 
 fn is_on_its_way(because: &Because) -> bool {
     matches!(because, Because::WaitingForPods { trouble: None, .. })
+}
+
+/// How long counts rest while pods are on their way: as long again as there was news of the same wait.
+fn on_their_way(known: &RolloutStatus) -> Duration {
+    let last = |time: fn(&RolloutCondition) -> Option<&Time>| {
+        known.conditions.iter().filter_map(time).map(|time| time.0).max()
+    };
+    let news = last(|condition| condition.last_update_time.as_ref());
+    let began = last(|condition| condition.last_transition_time.as_ref());
+    let lasted = news.zip(began).and_then(|(news, began)| Duration::try_from(news.duration_since(began)).ok());
+    lasted.unwrap_or_default().clamp(ON_THEIR_WAY, ON_THEIR_WAY_AT_MOST)
 }
 
 /// Whether a ReplicaSet's status is about to change: its controller has a size before it.
@@ -151,7 +166,7 @@ mod tests {
         let waits = (false, Because::SizeNotYetSeen { set: "web-a".to_owned() });
         assert!(told(&world(set(1, 1), 101), one_more()).0);
         assert_eq!(told(&world(set(2, 1), 101), one_more()), waits);
-        assert!(told(&world(set(2, 1), 120), one_more()).0, "the news is old");
+        assert!(told(&world(set(2, 1), 160), one_more()).0, "the news is old");
         assert_eq!(told(&world(Set { generation: 2, ..set(1, 1) }, 101), one_more()), waits);
         let worded = RolloutStatus { message: "one".to_owned(), ..one_more() };
         assert_eq!(told(&world(set(2, 1), 101), worded), waits, "the words are about the pods");

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
+use tidegate_api::compact::Compact;
 use tidegate_api::rollout::{AntiAffinity, PodTemplateMetadata};
 
 use super::additions::{self, Role};
@@ -43,7 +44,7 @@ pub(crate) fn owned(world: &World) -> Vec<&Set> {
 }
 
 /// The ReplicaSet that already has the wanted template: by its hash, else by comparing templates.
-pub(crate) fn find_new<'w>(sets: &[&'w Set], hash: &str, wanted: &Value) -> Option<&'w Set> {
+pub(crate) fn find_new<'w>(sets: &[&'w Set], hash: &str, wanted: &Compact) -> Option<&'w Set> {
     let by_hash = sets.iter().copied().find(|set| set.hash() == hash);
     by_hash.or_else(|| {
         let own = |set: &Set| additions::own_template(&set.template, &set.annotations);

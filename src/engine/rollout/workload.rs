@@ -117,7 +117,7 @@ pub fn resolved(rollout: &Arc<Rollout>, workload: Option<&Workload>) -> Arc<Roll
         return Arc::clone(rollout);
     };
     let mut resolved = (**rollout).clone();
-    resolved.spec.template = PodTemplate(workload.template.clone());
+    resolved.spec.template = PodTemplate(workload.template.clone().into());
     if resolved.spec.selector.is_none() {
         resolved.spec.selector.clone_from(&workload.selector);
     }

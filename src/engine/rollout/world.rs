@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
+use tidegate_api::compact::Compact;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 
-use super::compact::Compact;
 use super::hash;
 use super::workload::Workload;
 use crate::analysis::Template;

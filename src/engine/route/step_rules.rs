@@ -86,8 +86,8 @@ fn all_routes<'a>(sides: &Sides<'a>) -> Vec<StepRoute<'a>> {
 }
 
 fn routes_of(step: &CanaryStep) -> Vec<StepRoute<'_>> {
-    let header = step.set_header_route.as_ref().filter(|route| !route.match_.is_empty());
-    let mirror = step.set_mirror_route.as_ref().filter(|route| !route.match_.is_empty());
+    let header = step.set_header_route.as_deref().filter(|route| !route.match_.is_empty());
+    let mirror = step.set_mirror_route.as_deref().filter(|route| !route.match_.is_empty());
     header.map(StepRoute::Header).into_iter().chain(mirror.map(StepRoute::Mirror)).collect()
 }
 

@@ -24,6 +24,11 @@ impl Compact {
     pub fn folded(value: &Value) -> Self {
         Self { text: value.to_string().into(), read: OnceLock::new() }
     }
+
+    /// Lets go of what was read, so that the text alone is kept.
+    pub fn fold(&mut self) {
+        self.read = OnceLock::new();
+    }
 }
 
 impl From<Value> for Compact {
