@@ -46,6 +46,7 @@ mod sync;
 mod sync_differences;
 mod sync_waves;
 pub(crate) mod takeover;
+mod templates;
 mod together;
 mod upstream_blue_green;
 mod upstream_experiment;
@@ -168,6 +169,7 @@ fn of_rollouts() -> Vec<Case> {
         providers::abort_a_canary_when_its_job_fails [Tidegate, OwnCluster],
         providers::end_the_job_of_a_run_that_is_ended [Tidegate, OwnCluster],
         providers::leave_an_image_that_is_missing_to_a_person [Tidegate, OwnCluster],
+        templates::tell_good_from_bad_by_real_series [Tidegate, OwnCluster],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
         httproute::stable_pods_follow_the_traffic_and_come_back [Tidegate, OwnCluster],

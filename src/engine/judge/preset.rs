@@ -87,20 +87,15 @@ impl Preset {
                     .and_buckets(format!("istio_request_duration_milliseconds_bucket{{{pods}}}"))
             }
             Self::Linkerd => {
-                let pods = format!("{pods},direction=\"inbound\"");
+                // The kubelet's probes, and whoever scrapes the proxy itself, are no users.
+                let pods =
+                    format!("{pods},direction=\"inbound\",route_name!=\"probe\",target_port!=\"4191\"");
                 counted("response_total", &pods, "classification=\"failure\"")
                     .and_buckets(format!("response_latency_ms_bucket{{{pods}}}"))
             }
-            Self::OpenshiftRouter => {
-                let service = format!("namespace=\"{namespace}\",service=\"{word}\"");
-                counted("haproxy_server_http_responses_total", &service, "code=\"5xx\"")
-            }
+            Self::OpenshiftRouter => openshift(namespace, word),
             Self::Nginx => nginx(namespace, word, is_canary),
-            Self::Traefik => {
-                let service = format!("service=~\"{namespace}-(.+-)?{word}-[a-z0-9]+(-canary)?@.+\"");
-                counted("traefik_service_requests_total", &service, "code=~\"5..\"")
-                    .and_buckets(format!("traefik_service_request_duration_seconds_bucket{{{service}}}"))
-            }
+            Self::Traefik => traefik(namespace, word),
             Self::EnvoyGateway => {
                 let cluster = format!("envoy_cluster_name=\"httproute/{namespace}/{word}\"");
                 let errors =
@@ -125,6 +120,34 @@ impl Queries {
     fn and_buckets(self, buckets: String) -> Self {
         Self { buckets: Some(buckets), ..self }
     }
+}
+
+/// Where Prometheus keeps the labels of its targets, of which a ServiceMonitor gives them `service`, Traefik's own label
+/// is `exported_service`.
+fn traefik(namespace: &str, service: &str) -> Queries {
+    let name = format!("=~\"{namespace}-(.+-)?{service}-[a-z0-9]+(-canary)?@.+\"");
+    let both = |counter: &str, more: &str| {
+        format!("{counter}{{exported_service{name}{more}}} or {counter}{{service{name}{more}}}")
+    };
+    Queries {
+        requests: both("traefik_service_requests_total", ""),
+        errors: both("traefik_service_requests_total", ",code=~\"5..\""),
+        buckets: Some(both("traefik_service_request_duration_seconds_bucket", "")),
+    }
+}
+
+/// OpenShift's own Prometheus keeps the labels of its targets, which are the router's pods; what the router says of the
+/// Service and the pod behind it is `exported_service` and `exported_pod` there.
+fn openshift(namespace: &str, service: &str) -> Queries {
+    let counter = "haproxy_server_http_responses_total";
+    let both = |more: &str| {
+        format!(
+            "label_replace({counter}{{exported_namespace=\"{namespace}\",exported_service=\"{service}\"{more}}}, \
+             \"pod\", \"$1\", \"exported_pod\", \"(.+)\") \
+             or {counter}{{namespace=\"{namespace}\",exported_namespace=\"\",service=\"{service}\"{more}}}"
+        )
+    };
+    Queries { requests: both(""), errors: both(",code=\"5xx\""), buckets: None }
 }
 
 /// ingress-nginx counts requests for a canary Ingress under the Ingress beside it, with the label `canary` set. Where

@@ -63,6 +63,42 @@ fn each_preset_makes_a_whole_query_that_tells_the_sides_apart() {
 }
 
 #[test]
+fn labels_that_prometheus_had_to_rename_are_asked_for_too() {
+    let sides = json!({"stable": "shop", "canary": "next"});
+    for (preset, parts) in [
+        (
+            "openshift-router",
+            [
+                "label_replace(haproxy_server_http_responses_total{exported_namespace=\"shop\",exported_service=\"next\",\
+                 code=\"5xx\"}, \"pod\", \"$1\", \"exported_pod\", \"(.+)\") or ",
+                "haproxy_server_http_responses_total{namespace=\"shop\",exported_namespace=\"\",service=\"next\"})",
+            ],
+        ),
+        (
+            "traefik",
+            [
+                "{exported_service=~\"shop-(.+-)?next-[a-z0-9]+(-canary)?@.+\"} or ",
+                "traefik_service_requests_total{service=~\"shop-(.+-)?next-",
+            ],
+        ),
+    ] {
+        let mut config = sides.clone();
+        config["preset"] = json!(preset);
+        let query = query(config);
+        for part in parts {
+            assert!(query.contains(part), "{preset}: {query}");
+        }
+    }
+}
+
+#[test]
+fn probes_of_a_mesh_are_no_requests() {
+    let query = query(json!({"preset": "linkerd"}));
+    let users = "direction=\"inbound\",route_name!=\"probe\",target_port!=\"4191\"";
+    assert_eq!(query.matches(users).count(), 6, "{query}");
+}
+
+#[test]
 fn own_queries_and_numbers_as_text_are_taken() {
     let own = |which: &str| json!({"requests": format!("all{{v={which:?}}}"), "errors": format!("bad{{v={which:?}}}")});
     let config = json!({
