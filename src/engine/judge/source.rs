@@ -18,6 +18,7 @@ use super::settings::{Fields, wrong};
 pub(crate) const SIDE: &str = "tidegate_side";
 pub(crate) const KIND: &str = "tidegate_kind";
 pub(crate) const CANARY: &str = "canary";
+const STABLE: &str = "stable";
 pub(crate) const REQUESTS: &str = "requests";
 pub(crate) const ERRORS: &str = "errors";
 
@@ -161,7 +162,7 @@ fn preset(fields: &Fields<'_>) -> Result<Option<Preset>, String> {
 fn query(fields: &Fields<'_>, preset: Option<Preset>, setting: &Setting) -> Result<String, String> {
     let by = preset.map_or("pod, instance", Preset::labels);
     let mut parts = Vec::new();
-    for side in [CANARY, "stable"] {
+    for side in [CANARY, STABLE] {
         let queries = queries(fields, preset, setting, side)?;
         parts.push(labelled(&queries.requests, by, side, REQUESTS));
         parts.push(labelled(&queries.errors, by, side, ERRORS));
@@ -191,9 +192,25 @@ fn queries(
         return Err(fields.wrong(side, "has queries beside a preset: remove one of the two"));
     }
     let namespace = fields.text("namespace")?.unwrap_or(&setting.namespace);
-    let word = match preset.chosen() {
-        Chosen::Ingress => fields.needed("ingress", "name the stable Ingress")?,
-        Chosen::Service => fields.needed(side, "name its Service as the router's metrics do")?,
+    let (word, stable) = (word(fields, preset, setting, side)?, word(fields, preset, setting, STABLE)?);
+    for (field, text) in [("namespace", namespace), (side, word)] {
+        if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || "-./".contains(c)) {
+            return Err(fields.wrong(field, &format!("{text:?} is no name")));
+        }
+    }
+    Ok(preset.queries(namespace, word, stable, side == CANARY))
+}
+
+/// The word by which a preset tells a side from the other.
+fn word<'a>(
+    fields: &Fields<'a>,
+    preset: Preset,
+    setting: &'a Setting,
+    side: &'static str,
+) -> Result<&'a str, String> {
+    match preset.chosen() {
+        Chosen::Ingress => fields.needed("ingress", "name the stable Ingress"),
+        Chosen::Service => fields.needed(side, "name its Service as the router's metrics do"),
         Chosen::Hash => {
             let argument = if side == CANARY { CANARY_HASH } else { STABLE_HASH };
             let given = setting.arguments.get(argument).map(String::as_str).filter(|text| !text.is_empty());
@@ -204,15 +221,9 @@ fn queries(
                     if side == CANARY { "Latest" } else { "Stable" }
                 );
                 fields.wrong(side, &mend)
-            })?
-        }
-    };
-    for (field, text) in [("namespace", namespace), (side, word)] {
-        if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || "-./".contains(c)) {
-            return Err(fields.wrong(field, &format!("{text:?} is no name")));
+            })
         }
     }
-    Ok(preset.queries(namespace, word, side == CANARY))
 }
 
 fn own(fields: &Fields<'_>, side: &'static str) -> Result<Queries, String> {
