@@ -191,6 +191,20 @@ impl Stage {
         said
     }
 
+    /// Looks whenever it wants to, until the run ends, or to a time; returns when it looked.
+    fn follow(&mut self, until: i64) -> Vec<i64> {
+        let (mut now, mut looks) = (0, Vec::new());
+        while now <= until {
+            self.round(now);
+            looks.push(now);
+            match &self.judged().resume_at {
+                Some(time) if !self.is_over() => now = time.0.as_second() - START,
+                Some(_) | None => break,
+            }
+        }
+        looks
+    }
+
     fn is_over(&self) -> bool {
         self.run.status.as_ref().is_some_and(|status| status.phase.is_some_and(|phase| phase.is_completed()))
     }
@@ -225,6 +239,27 @@ fn a_bad_canary_is_stopped() {
     let message = &stage.run.status.as_ref().unwrap().message;
     assert!(message.contains("the canary has more errors"), "{message}");
     assert!(stage.asked[0].range.is_some() && stage.asked[1..].iter().all(|query| query.range.is_none()));
+}
+
+/// A router's counters of a canary come with its first request, and new pods are scraped some seconds after the weight
+/// was raised. What happens from then on is seen at the first look, and not noted at the first to be seen at the second.
+#[test]
+fn a_canary_whose_counters_come_late_is_stopped_at_the_first_look() {
+    fn late(side: &str, pod: usize, seconds: i64) -> Option<Counters> {
+        (side == "stable" || seconds >= 3).then(|| of_rates(side, pod, seconds, 200, 2))?
+    }
+    let mut stage = stage(json!({}), late);
+    let looks = stage.follow(60);
+    assert_eq!((looks.last(), stage.phase()), (Some(&10), "Failed"), "{looks:?}");
+}
+
+#[test]
+fn a_canary_that_never_comes_is_looked_for_more_often_only_at_first() {
+    fn alone(side: &str, pod: usize, seconds: i64) -> Option<Counters> {
+        (side == "stable").then(|| of_rates(side, pod, seconds, 0, 2))?
+    }
+    let looks = stage(json!({}), alone).follow(60);
+    assert_eq!(looks, (0..10).chain((10..=60).step_by(10)).collect::<Vec<_>>());
 }
 
 #[test]

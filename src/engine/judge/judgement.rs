@@ -125,6 +125,12 @@ impl Judgement {
         self.ledger.looks
     }
 
+    /// Whether there are counters of both versions.
+    #[must_use]
+    pub fn has_both_sides(&self) -> bool {
+        self.ledger.has_both_sides()
+    }
+
     /// The evidence that the canary is worse: how many times more likely that makes what was seen.
     #[must_use]
     pub fn harm(&self, terms: &Terms) -> f64 {

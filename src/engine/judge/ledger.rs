@@ -62,9 +62,14 @@ impl Ledger {
         sides
     }
 
+    /// Whether there were counters of both sides at the last look.
+    pub(super) fn has_both_sides(&self) -> bool {
+        !self.canary.is_empty() && !self.stable.is_empty()
+    }
+
     /// Whether only one side moved since the last look, which may be a matter of when each is scraped.
     fn goes_on(&mut self, observation: &Observation) -> bool {
-        if self.held >= LONGEST_LOOK || self.canary.is_empty() || self.stable.is_empty() {
+        if self.held >= LONGEST_LOOK || !self.has_both_sides() {
             return false;
         }
         let (canary, stable) = (self.keep(&observation.canary), self.keep(&observation.stable));
