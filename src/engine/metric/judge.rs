@@ -89,7 +89,7 @@ pub(crate) fn look(
                 [only] if judgement.learned || source.history_seconds == 0.0 => {
                     judgement.look(only, &source.terms, seconds);
                 }
-                history => judgement.learn(history),
+                history => judgement.learn(history, &source.terms),
             }
             None
         }
@@ -161,7 +161,7 @@ pub fn phase(ruling: Ruling) -> AnalysisPhase {
     match ruling {
         Ruling::Worse { .. } | Ruling::BeyondLimit { .. } => AnalysisPhase::Failed,
         Ruling::Good => AnalysisPhase::Successful,
-        Ruling::Undecided { .. } => AnalysisPhase::Running,
+        Ruling::Undecided { .. } | Ruling::Unmeasured => AnalysisPhase::Running,
         Ruling::TooLong => AnalysisPhase::Inconclusive,
     }
 }
