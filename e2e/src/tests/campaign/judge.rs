@@ -21,6 +21,8 @@ use crate::scene::Scene;
 
 /// The weight at which releases are judged.
 const WEIGHT: i64 = 20;
+/// The part of requests that both versions fail, in percent: no judge has it as easy as with none.
+const ALWAYS_FAILING: f64 = 0.5;
 const FAULTS: [Fault; 3] = [Fault::Errors(20), Fault::Errors(5), Fault::Slow];
 
 /// What `judge` is asked to do.
@@ -84,6 +86,7 @@ fn releases(good: u32, bad: u32, per_second: u32, seed: u64) -> Vec<Release> {
         router: if turn / 2 % 2 == 0 { Router::Nginx } else { Router::Gateway },
         weight: WEIGHT,
         per_second,
+        always_failing: ALWAYS_FAILING,
         seed: chance.below(1_000_000),
     };
     let mut all = Vec::new();

@@ -8,8 +8,6 @@ use serde_json::{Value, json};
 use super::super::router::Router;
 use super::super::shop::routed_by;
 
-/// The part of requests that both versions fail, in percent, whatever else is wrong: no judge has it as easy as with none.
-const ALWAYS_FAILING: f64 = 0.5;
 /// So many percent of a slow version's requests are late, by so many milliseconds.
 const SLOW_PERCENT: u32 = 20;
 pub(super) const SLOW_MS: u64 = 400;
@@ -42,6 +40,8 @@ pub(in crate::tests) struct Release {
     pub(in crate::tests) weight: i64,
     /// Requests per second, of both versions together.
     pub(in crate::tests) per_second: u32,
+    /// The part of requests that both versions fail, in percent, whatever else is wrong.
+    pub(in crate::tests) always_failing: f64,
     /// What the failures of both versions follow from.
     pub(in crate::tests) seed: u64,
 }
@@ -58,7 +58,8 @@ impl Release {
     }
 
     fn env(self, fault: Fault) -> Value {
-        let failing = if let Fault::Errors(percent) = fault { f64::from(percent) } else { ALWAYS_FAILING };
+        let failing =
+            if let Fault::Errors(percent) = fault { f64::from(percent) } else { self.always_failing };
         let slow = if fault == Fault::Slow { SLOW_PERCENT } else { 0 };
         json!([
             {"name": "CHANCE_SEED", "value": self.seed.to_string()},

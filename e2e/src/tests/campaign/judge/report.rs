@@ -193,6 +193,7 @@ mod tests {
             router: Router::Nginx,
             weight: 20,
             per_second: 200,
+            always_failing: 0.5,
             seed: 1,
         };
         let served = Served { seconds_to_last_answer: Some(off), ..Served::default() };
