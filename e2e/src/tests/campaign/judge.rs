@@ -83,7 +83,7 @@ fn releases(good: u32, bad: u32, per_second: u32, seed: u64) -> Vec<Release> {
     let mut release = |turn: u32, fault: Fault| Release {
         fault,
         counted: if turn.is_multiple_of(2) { Counted::ByTraefik } else { Counted::ByPods },
-        router: if turn / 2 % 2 == 0 { Router::Nginx } else { Router::Gateway },
+        router: if (turn / 2).is_multiple_of(2) { Router::Nginx } else { Router::Gateway },
         weight: WEIGHT,
         per_second,
         always_failing: ALWAYS_FAILING,
