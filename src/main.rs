@@ -10,6 +10,10 @@ use clap::Parser;
 use tidegate_controller::Options;
 use tidegate_plugin::Grammar;
 
+/// Objects come and go in small pieces all the time: a fifth of the controller's work with the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Progressive delivery for Kubernetes that shuts off bad releases by itself.
 #[derive(Parser)]
 #[command(name = "tidegate", version, max_term_width = 100)]
@@ -57,9 +61,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// One for each processor, but not many: they wait for others most of the time, and each keeps memory of its own.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |there| there.get().min(4))
+}
+
 fn control(options: Options) -> Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build();
+    let runtime = runtime.context("cannot start threads")?;
     runtime.block_on(tidegate_controller::run(options))?;
     Ok(())
 }

@@ -64,6 +64,8 @@ enum Action {
     Lossless(tests::campaign::Lossless),
     /// Releases, aborts, scales and restarts for a long time, and looks at what is left behind.
     Soak(tests::campaign::Soak),
+    /// Ships good and bad releases under load and counts those that the judge got wrong.
+    Judge(tests::campaign::Judge),
     /// Runs the tests on a cluster whose names contain FILTER.
     Test {
         #[arg(default_value = "")]
@@ -153,6 +155,7 @@ async fn act(action: Action) -> Result<()> {
         Action::Scale(options) => scale::run(options).await,
         Action::Verify(options) => verify::run(options).await,
         Action::Soak(options) => tests::campaign::soak(options).await,
+        Action::Judge(options) => tests::campaign::judge(options).await,
         Action::Lossless(options) => tests::campaign::lossless(options).await,
         Action::Test { filter, cluster, kubeconfig } => {
             let cluster = match (cluster, kubeconfig) {

@@ -140,12 +140,24 @@ impl Scene {
     /// As `until`, for a kind without a Rust type; the condition sees the whole object as JSON.
     pub(crate) async fn until_json(
         &self,
+        kind: (&str, &str),
+        name: &str,
+        what: &str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        self.until_json_within(PATIENCE, kind, name, what, holds).await
+    }
+
+    /// The same with a limit of its own.
+    pub(crate) async fn until_json_within(
+        &self,
+        limit: Duration,
         (api_version, kind): (&str, &str),
         name: &str,
         what: &str,
         holds: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        until_json(self.api_of(api_version, kind).await?, name, what, holds).await
+        json_until(self.api_of(api_version, kind).await?, name, what, limit, holds).await
     }
 
     /// Waits until a Deployment has all its pods ready and no old ones left.
@@ -361,8 +373,18 @@ pub(crate) async fn until_json(
     what: &str,
     holds: impl Fn(&Value) -> bool,
 ) -> Result<Value> {
+    json_until(api, name, what, PATIENCE, holds).await
+}
+
+async fn json_until(
+    api: Api<DynamicObject>,
+    name: &str,
+    what: &str,
+    limit: Duration,
+    holds: impl Fn(&Value) -> bool,
+) -> Result<Value> {
     let as_json = |object: &DynamicObject| serde_json::to_value(object).unwrap_or_default();
-    let found = until(api, name, what, PATIENCE, |object| holds(&as_json(object))).await?;
+    let found = until(api, name, what, limit, |object| holds(&as_json(object))).await?;
     Ok(as_json(&found))
 }
 

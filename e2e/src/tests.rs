@@ -33,6 +33,7 @@ mod fails_fast;
 mod figures;
 pub(crate) mod handover;
 mod httproute;
+mod judged;
 mod kills;
 mod kinds;
 mod openshift;
@@ -170,6 +171,9 @@ fn of_rollouts() -> Vec<Case> {
         providers::end_the_job_of_a_run_that_is_ended [Tidegate, OwnCluster],
         providers::leave_an_image_that_is_missing_to_a_person [Tidegate, OwnCluster],
         templates::tell_good_from_bad_by_real_series [Tidegate, OwnCluster],
+        judged::lets_a_good_release_pass [Tidegate, OwnCluster],
+        judged::aborts_a_release_with_errors [Tidegate, OwnCluster],
+        judged::aborts_a_release_that_is_slow [Tidegate, OwnCluster],
         httproute::gets_its_share_and_loses_nothing [Tidegate, OwnCluster],
         httproute::gives_the_traffic_back_when_aborted [Tidegate, OwnCluster],
         httproute::stable_pods_follow_the_traffic_and_come_back [Tidegate, OwnCluster],

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{Selector, SelectorExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate};
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
@@ -21,6 +21,7 @@ use tidegate_engine::route::{Routers, Selection};
 use tidegate_engine::sync::FIELD_MANAGER;
 use tracing::warn;
 
+use crate::raw::Spec;
 use crate::store::Key;
 
 /// Facts of one kind of object.
@@ -30,6 +31,12 @@ pub(crate) trait Facts: Sized + Send + Sync + 'static {
     /// # Errors
     /// Says what is wrong with an object of which nothing can be used.
     fn keep(object: Value, old: Option<&Self>) -> Result<Self, String>;
+
+    /// Whether the facts need the spec of an object of which these are known; without it, `keep` takes from them what it
+    /// would have read there.
+    fn spec(_old: Option<&Self>) -> Spec {
+        Spec::Wanted
+    }
 
     /// Whether a change between the two concerns anybody.
     fn differs(&self, old: &Self) -> bool;
@@ -174,8 +181,15 @@ impl Uses {
 }
 
 impl Facts for RolloutFacts {
+    fn spec(old: Option<&Self>) -> Spec {
+        old.and_then(|old| old.rollout.metadata.generation).map_or(Spec::Wanted, Spec::KnownAt)
+    }
+
     fn keep(mut object: Value, old: Option<&Self>) -> Result<Self, String> {
         let synced = take_managers(&mut object).iter().any(|manager| manager == FIELD_MANAGER);
+        if let Some(members) = object.as_object_mut() {
+            members.entry("spec").or_insert_with(|| json!({}));
+        }
         let (mut rollout, dropped) =
             tolerant::decode::<Rollout>(object).map_err(|error| error.to_string())?;
         let same_spec = |old: &&Self| {
@@ -185,7 +199,7 @@ impl Facts for RolloutFacts {
         };
         if let Some(old) = old.filter(same_spec) {
             let (spec, uses) = (Arc::clone(&old.spec), Arc::clone(&old.uses));
-            rollout.spec.template = old.rollout.spec.template.clone();
+            rollout.spec = old.rollout.spec.clone();
             let with_workload = Arc::clone(&old.with_workload);
             return Ok(Self { rollout: Arc::new(rollout), spec, uses, synced, with_workload });
         }
@@ -221,8 +235,21 @@ fn take_managers(object: &mut Value) -> Vec<String> {
 }
 
 impl Facts for Set {
-    fn keep(object: Value, _old: Option<&Self>) -> Result<Self, String> {
-        Ok(Self::parse(&object))
+    fn spec(old: Option<&Self>) -> Spec {
+        old.map_or(Spec::Wanted, |old| Spec::KnownAt(old.generation))
+    }
+
+    fn keep(object: Value, old: Option<&Self>) -> Result<Self, String> {
+        let set = Self::parse(&object);
+        let Some(old) = old.filter(|_| object.get("spec").is_none()) else { return Ok(set) };
+        let (selector, template) = (old.selector.clone(), old.template.clone());
+        Ok(Self {
+            replicas: old.replicas,
+            min_ready_seconds: old.min_ready_seconds,
+            selector,
+            template,
+            ..set
+        })
     }
 
     fn differs(&self, old: &Self) -> bool {
@@ -288,6 +315,10 @@ pub(crate) struct Pod {
 }
 
 impl Facts for Pod {
+    fn spec(_old: Option<&Self>) -> Spec {
+        Spec::Unwanted
+    }
+
     fn keep(object: Value, old: Option<&Self>) -> Result<Self, String> {
         let pod = world::Pod::parse(&object);
         Ok(Self {
@@ -388,8 +419,6 @@ impl Facts for Template {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -410,6 +439,25 @@ mod tests {
             Some("container app: image shop:typo cannot be pulled: not found")
         );
         assert!(!second.differs(&first));
+    }
+
+    #[test]
+    fn a_spec_that_was_passed_over_is_the_known_one() {
+        let status = |replicas: i32| json!({"replicas": replicas, "readyReplicas": replicas});
+        let metadata = json!({"name": "shop", "uid": "u", "generation": 2});
+        let template = json!({"spec": {"containers": [{"name": "app", "image": "shop:1"}]}});
+        let spec = json!({"replicas": 3, "minReadySeconds": 5, "selector": {"matchLabels": {"a": "b"}}, "template": template});
+        let whole = |count| json!({"metadata": metadata, "spec": spec, "status": status(count)});
+        let lean = json!({"metadata": metadata, "status": status(2)});
+
+        let old = Set::keep(whole(1), None).unwrap();
+        assert_eq!(Set::spec(Some(&old)), Spec::KnownAt(2));
+        assert_eq!(Set::keep(lean.clone(), Some(&old)).unwrap(), Set::keep(whole(2), None).unwrap());
+
+        let old = RolloutFacts::keep(whole(1), None).unwrap();
+        assert_eq!(RolloutFacts::spec(Some(&old)), Spec::KnownAt(2));
+        let (lean, whole) = (RolloutFacts::keep(lean, Some(&old)), RolloutFacts::keep(whole(2), None));
+        assert_eq!(lean.unwrap().rollout, whole.unwrap().rollout);
     }
 
     #[test]

@@ -52,14 +52,14 @@ impl<'de> Deserialize<'de> for Raw {
 }
 
 impl Raw {
-    /// The whole object as JSON: items of a list lack their kind. managedFields is half of an object's size; of a Rollout's
-    /// it stays who applied it.
+    /// The object as JSON, without its spec where that is not wanted: items of a list lack their kind. managedFields is half
+    /// of an object's size; of a Rollout's it stays who applied it.
     ///
     /// # Errors
     /// Says why the text cannot be read.
-    pub(crate) fn whole(self, kind: &ApiResource) -> Result<Value, String> {
+    pub(crate) fn whole(self, kind: &ApiResource, spec: Spec) -> Result<Value, String> {
         let mut reader = serde_json::Deserializer::from_str(self.text.get());
-        let lean = Lean { keeps_appliers: kind.kind == "Rollout" };
+        let lean = Lean { keeps_appliers: kind.kind == "Rollout", spec };
         let mut object = lean.deserialize(&mut reader).map_err(|error| error.to_string())?;
         object.insert("apiVersion".to_owned(), Value::from(kind.api_version.clone()));
         object.insert("kind".to_owned(), Value::from(kind.kind.clone()));
@@ -67,10 +67,34 @@ impl Raw {
     }
 }
 
-/// Reads an object and passes over its managedFields.
+/// Whether the spec of an object is wanted, which is most of it, and seldom news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spec {
+    Wanted,
+    /// Not in this generation: it is known.
+    KnownAt(i64),
+    Unwanted,
+}
+
+/// Reads an object and passes over its managedFields, and over a spec that is not wanted.
 #[derive(Clone, Copy)]
 struct Lean {
     keeps_appliers: bool,
+    spec: Spec,
+}
+
+impl Lean {
+    /// Whether the spec is passed over, as far as what was read before it says.
+    fn passes_over_spec(self, read: &Map<String, Value>) -> bool {
+        match self.spec {
+            Spec::Wanted => false,
+            Spec::Unwanted => true,
+            Spec::KnownAt(known) => {
+                let generation = read.get("metadata").and_then(|metadata| metadata["generation"].as_i64());
+                generation == Some(known)
+            }
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Lean {
@@ -91,10 +115,13 @@ impl<'de> Visitor<'de> for Lean {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let value = if name == "metadata" {
-                Value::Object(members.next_value_seed(LeanMetadata(self))?)
-            } else {
-                members.next_value()?
+            let value = match name.as_str() {
+                "metadata" => Value::Object(members.next_value_seed(LeanMetadata(self))?),
+                "spec" if self.passes_over_spec(&object) => {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                _ => members.next_value()?,
             };
             object.insert(name, value);
         }
@@ -196,7 +223,7 @@ mod tests {
 
     fn whole_text(text: &str) -> Result<Value, String> {
         let raw: Raw = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        raw.whole(&kinds::pod())
+        raw.whole(&kinds::pod(), Spec::Wanted)
     }
 
     #[test]
@@ -212,6 +239,22 @@ mod tests {
     }
 
     #[test]
+    fn a_spec_that_is_known_is_passed_over() {
+        let text = r#"{"metadata":{"name":"p","generation":3},"spec":{"a":1},"status":{"b":2}}"#;
+        let has_spec = |text: &str, spec: Spec| {
+            let raw: Raw = serde_json::from_str(text).unwrap();
+            let whole = raw.whole(&kinds::pod(), spec).unwrap();
+            assert_eq!(whole["status"]["b"], 2);
+            whole.get("spec").is_some()
+        };
+        assert!(has_spec(text, Spec::Wanted) && has_spec(text, Spec::KnownAt(2)));
+        assert!(!has_spec(text, Spec::KnownAt(3)) && !has_spec(text, Spec::Unwanted));
+        let late = r#"{"spec":{"a":1},"status":{"b":2},"metadata":{"name":"p","generation":3}}"#;
+        assert!(has_spec(late, Spec::KnownAt(3)), "its generation is not known yet");
+        assert!(has_spec(r#"{"metadata":{"name":"p"},"spec":{"a":1},"status":{"b":2}}"#, Spec::KnownAt(0)));
+    }
+
+    #[test]
     fn an_object_that_nobody_can_read_spoils_neither_its_list_nor_its_watch() {
         let list = format!(
             r#"{{"apiVersion":"v1","kind":"RolloutList","metadata":{{"resourceVersion":"7"}},"items":[{},{}]}}"#,
@@ -221,7 +264,8 @@ mod tests {
         let list: ObjectList<Raw> = serde_json::from_str(&list).unwrap();
         let names: Vec<_> = list.items.iter().filter_map(|raw| raw.metadata.name.as_deref()).collect();
         assert_eq!(names, ["deep", "flat"]);
-        let whole: Vec<_> = list.items.into_iter().map(|raw| raw.whole(&kinds::rollout())).collect();
+        let whole: Vec<_> =
+            list.items.into_iter().map(|raw| raw.whole(&kinds::rollout(), Spec::Wanted)).collect();
         assert!(whole[0].as_ref().is_err_and(|error| error.contains("recursion limit")), "{whole:?}");
         assert_eq!(
             whole[1].as_ref().unwrap(),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use http::header::{ACCEPT, HeaderValue};
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{
@@ -24,6 +25,10 @@ use crate::kinds;
 pub(crate) const FIELD_MANAGER: &str = "tidegate";
 /// One write, its answer's body included, takes no longer than this.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The answer to a write need not tell what was written; where a server cannot leave it out, all of the object will do.
+const METADATA_ALONE: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json");
 
 /// What one request did to one object.
 pub(crate) enum Done {
@@ -139,6 +144,10 @@ impl<'a> Requests<'a> {
 
     /// Sends a request that writes an object.
     pub(crate) async fn wrote(&self, object: Reference, request: Built) -> Sent {
+        let request = request.map(|mut request| {
+            request.headers_mut().insert(ACCEPT, METADATA_ALONE);
+            request
+        });
         match self.answer::<Answer>(request).await {
             Ok(answer) => Ok(Done::Wrote(object, answer.seen().version)),
             Err(error) => Err((object, error)),

@@ -174,7 +174,7 @@ impl Eye<'_> {
             version: object.meta().resource_version.clone().unwrap_or_default(),
             uid: object.meta().uid.clone().unwrap_or_default(),
         };
-        match object.whole(kind).and_then(|object| T::keep(object, None)) {
+        match object.whole(kind, T::spec(None)).and_then(|object| T::keep(object, None)) {
             Ok(facts) => {
                 store.apply(key, seen, facts);
             }

@@ -365,7 +365,8 @@ fn take_in<T: Facts>(
         uid: object.uid().unwrap_or_default(),
     };
     let old = store.get(&key);
-    match object.whole(kind).and_then(|object| T::keep(object, old.as_ref().map(|kept| &*kept.value))) {
+    let same = old.as_ref().filter(|old| old.seen.uid == seen.uid).map(|old| &*old.value);
+    match object.whole(kind, T::spec(same)).and_then(|object| T::keep(object, same)) {
         Ok(facts) => {
             let differs = old.is_none_or(|old| facts.differs(&old.value));
             let change = store.apply(key, seen, facts);

@@ -5,9 +5,10 @@
 //! |------------------|------------------------------------------------|-----------|
 //! | `VERSION`        | answered in the body and as `x-version`        | `unknown` |
 //! | `LISTEN`         | address to serve on                            | `0.0.0.0:8080` |
-//! | `FAIL_PERCENT`   | share of `/` answered with 500                 | 0         |
+//! | `FAIL_PERCENT`   | share of `/` answered with 500, such as 0.5    | 0         |
 //! | `SLOW_PERCENT`   | share of `/` answered late                     | 0         |
 //! | `SLOW_MS`        | how late                                       | 500       |
+//! | `CHANCE_SEED`    | a number: these shares come by chance, in each pod by another; without it they are spread evenly | none |
 //! | `READY_AFTER_MS` | how long `/readyz` says 503 after the start    | 0         |
 //! | `DRAIN_MS`       | how long it goes on serving after SIGTERM      | 5000      |
 //!
@@ -15,11 +16,13 @@
 //! sandbox container has to do.
 
 mod count;
+mod due;
 mod http;
 
 use std::env;
 use std::io;
 use std::net::TcpListener;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -29,6 +32,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::count::Counts;
+use crate::due::Due;
 
 /// Connections served at once; one more waits in the kernel's queue.
 const CONNECTIONS_MAX: usize = 512;
@@ -55,8 +59,8 @@ fn main() -> io::Result<()> {
 /// What one process knows: how to behave, and what it has done so far.
 pub(crate) struct App {
     version: String,
-    fail_percent: u64,
-    slow_percent: u64,
+    fails: Due,
+    dawdles: Due,
     slow: Duration,
     ready_after: Duration,
     started: Instant,
@@ -73,11 +77,14 @@ pub(crate) struct Answer {
 impl App {
     fn from_env() -> Self {
         let version = env::var("VERSION").unwrap_or_else(|_| "unknown".to_owned());
+        let pod = env::var("HOSTNAME").unwrap_or_default();
+        let seed = read("CHANCE_SEED").map(|told| due::seed_of(told, &pod));
+        let share = |name: &str, what| Due::new(read(name).unwrap_or(0.0), seed, what);
         Self {
             counts: Counts::new(&version),
             version,
-            fail_percent: number("FAIL_PERCENT", 0),
-            slow_percent: number("SLOW_PERCENT", 0),
+            fails: share("FAIL_PERCENT", 0),
+            dawdles: share("SLOW_PERCENT", 1),
             slow: Duration::from_millis(number("SLOW_MS", 500)),
             ready_after: Duration::from_millis(number("READY_AFTER_MS", 0)),
             started: Instant::now(),
@@ -102,21 +109,13 @@ impl App {
     fn answer_user(&self) -> Answer {
         let start = Instant::now();
         let turn = self.served.fetch_add(1, Ordering::Relaxed) as u64;
-        if due(turn, self.slow_percent) {
+        if self.dawdles.is(turn) {
             thread::sleep(self.slow);
         }
-        let status = if due(turn, self.fail_percent) { 500 } else { 200 };
+        let status = if self.fails.is(turn) { 500 } else { 200 };
         self.counts.record(status, start.elapsed());
         Answer { status, body: format!("{}\n", self.version) }
     }
-}
-
-/// Whether request number `turn` is one of `percent` in a hundred. The share is
-/// exact over any hundred requests and spread evenly, so that a short
-/// measurement sees it as well as a long one.
-fn due(turn: u64, percent: u64) -> bool {
-    let percent = percent.min(100);
-    (turn + 1) * percent / 100 > turn * percent / 100
 }
 
 /// Accepts for as long as the process lives, one thread per connection.
@@ -139,24 +138,10 @@ fn serve(listener: &TcpListener, app: &Arc<App>) {
 
 /// A number from the environment; anything unreadable counts as the default.
 fn number(name: &str, default: u64) -> u64 {
-    env::var(name).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(default)
+    read(name).unwrap_or(default)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::due;
-
-    #[test]
-    fn a_share_is_exact_over_a_hundred_requests() {
-        for percent in [0, 1, 20, 30, 33, 100] {
-            let hits = (0..100).filter(|turn| due(*turn, percent)).count() as u64;
-            assert_eq!(hits, percent);
-        }
-    }
-
-    #[test]
-    fn a_share_is_spread_evenly() {
-        let hits = (0..10).filter(|turn| due(*turn, 30)).count();
-        assert_eq!(hits, 3);
-    }
+/// A number from the environment, if there is one.
+fn read<T: FromStr>(name: &str) -> Option<T> {
+    env::var(name).ok()?.trim().parse().ok()
 }

@@ -1,9 +1,10 @@
 //! Long campaigns on a cluster of their own: `lossless` plays stories under load and counts what users got, `soak`
-//! goes on for half an hour and looks at what is left.
+//! goes on for half an hour and looks at what is left, `judge` counts how often good and bad releases are told apart.
 //!
 //! What the stories share with the tests is in the tests. Figures go to a table and to a file; a request that was lost,
 //! or answered by a version that should not have, is a failure.
 
+mod judge;
 mod soak;
 mod stories;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
+pub(crate) use self::judge::{Judge, judge};
 pub(crate) use self::soak::{Soak, soak};
 use self::stories::{STORIES, Setting, Story};
 use super::chance::Chance;

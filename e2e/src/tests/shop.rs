@@ -1,6 +1,7 @@
 //! A shop behind one of the routers, delivered by a Rollout: what the tests of canaries share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -40,6 +41,7 @@ spec:
       containers:
         - name: app
           image: IMAGE
+          env: ENV
           ports: [{containerPort: 8080}]
           readinessProbe: {httpGet: {path: /readyz, port: 8080}, periodSeconds: 1}
   strategy:
@@ -70,6 +72,8 @@ pub(super) struct Shop {
     pub(super) router: Router,
     /// The controller that its Rollout belongs to, where that is not the one for all tests.
     instance: Option<&'static str>,
+    /// What its first version finds in its environment; null for nothing.
+    env: Value,
 }
 
 impl Shop {
@@ -106,12 +110,17 @@ impl Shop {
     /// The same, behind a router.
     pub(super) fn behind(scene: &Arc<Scene>, router: Router) -> Self {
         let host = format!("{}.example.com", scene.namespace());
-        Self { scene: Arc::clone(scene), host, router, instance: None }
+        Self { scene: Arc::clone(scene), host, router, instance: None, env: Value::Null }
     }
 
     /// The same for the controller of this instance.
     pub(super) fn of_instance(self, instance: Option<&'static str>) -> Self {
         Self { instance, ..self }
+    }
+
+    /// The same with an environment for its first version.
+    pub(super) fn with_env(self, env: Value) -> Self {
+        Self { env, ..self }
     }
 
     /// Applies it at version v1 and waits until it is healthy.
@@ -131,8 +140,11 @@ impl Shop {
     /// All but the route.
     pub(super) fn without_route(&self, version: &str, replicas: i32, strategy: &Value) -> String {
         let labels = self.instance.map(|id| json!({"argo-rollouts.argoproj.io/controller-instance-id": id}));
-        SHOP.replace("LABELS", &labels.unwrap_or_else(|| json!({})).to_string())
+        let without_env = SHOP.replace("          env: ENV\n", "");
+        let shop = if self.env.is_null() { &without_env } else { SHOP };
+        shop.replace("LABELS", &labels.unwrap_or_else(|| json!({})).to_string())
             .replace("IMAGE", &format!("tidegate.dev/app:{version}"))
+            .replace("ENV", &self.env.to_string())
             .replace("REPLICAS", &replicas.to_string())
             .replace("STRATEGY", &strategy.to_string())
     }
@@ -184,6 +196,16 @@ impl Shop {
 
     pub(super) async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
         self.scene.until_json(ROLLOUT, "shop", what, holds).await
+    }
+
+    /// The same with a limit of its own.
+    pub(super) async fn until_within(
+        &self,
+        limit: Duration,
+        what: &str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        self.scene.until_json_within(limit, ROLLOUT, "shop", what, holds).await
     }
 
     /// Waits until the status speaks of the newest spec and has this phase.

@@ -74,6 +74,16 @@ impl Watched {
         }
     }
 
+    /// How long the load has been running.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.running.elapsed()
+    }
+
+    /// Ends the load without counting: what came back, as it is.
+    pub(super) async fn stop_raw(self) -> Result<Answers> {
+        self.running.stop().await
+    }
+
     /// Ends the load and counts.
     pub(super) async fn stop(self) -> Result<Figures> {
         Ok(Figures::of(&self.running.stop().await?, &self.eras))

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One step of a canary; exactly one of its fields is set. The large ones are boxed: most steps are a weight or a pause.
+/// One step of a canary; exactly one of its fields is set.
+// The large ones are boxed: most steps are a weight or a pause.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryStep {

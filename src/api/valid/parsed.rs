@@ -6,9 +6,9 @@ use super::{
 };
 use crate::go_duration;
 use crate::rollout::{
-    BlueGreenStrategy, CanaryStep, CanaryStrategy, PluginStep, ReplicaProgressThreshold,
-    RolloutAnalysis, RolloutAnalysisBackground, RolloutExperimentStep, RolloutSpec, RolloutTrafficRouting,
-    SetCanaryScale, SetHeaderRoute, SetMirrorRoute,
+    BlueGreenStrategy, CanaryStep, CanaryStrategy, PluginStep, ReplicaProgressThreshold, RolloutAnalysis,
+    RolloutAnalysisBackground, RolloutExperimentStep, RolloutSpec, RolloutTrafficRouting, SetCanaryScale,
+    SetHeaderRoute, SetMirrorRoute,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::fmt;

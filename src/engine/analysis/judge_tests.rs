@@ -191,6 +191,20 @@ impl Stage {
         said
     }
 
+    /// Looks whenever it wants to, until the run ends, or to a time; returns when it looked.
+    fn follow(&mut self, until: i64) -> Vec<i64> {
+        let (mut now, mut looks) = (0, Vec::new());
+        while now <= until {
+            self.round(now);
+            looks.push(now);
+            match &self.judged().resume_at {
+                Some(time) if !self.is_over() => now = time.0.as_second() - START,
+                Some(_) | None => break,
+            }
+        }
+        looks
+    }
+
     fn is_over(&self) -> bool {
         self.run.status.as_ref().is_some_and(|status| status.phase.is_some_and(|phase| phase.is_completed()))
     }
@@ -225,6 +239,27 @@ fn a_bad_canary_is_stopped() {
     let message = &stage.run.status.as_ref().unwrap().message;
     assert!(message.contains("the canary has more errors"), "{message}");
     assert!(stage.asked[0].range.is_some() && stage.asked[1..].iter().all(|query| query.range.is_none()));
+}
+
+/// A router's counters of a canary come with its first request, and new pods are scraped some seconds after the weight
+/// was raised. What happens from then on is seen at the first look, and not noted at the first to be seen at the second.
+#[test]
+fn a_canary_whose_counters_come_late_is_stopped_at_the_first_look() {
+    fn late(side: &str, pod: usize, seconds: i64) -> Option<Counters> {
+        (side == "stable" || seconds >= 3).then(|| of_rates(side, pod, seconds, 200, 2))?
+    }
+    let mut stage = stage(json!({}), late);
+    let looks = stage.follow(60);
+    assert_eq!((looks.last(), stage.phase()), (Some(&10), "Failed"), "{looks:?}");
+}
+
+#[test]
+fn a_canary_that_never_comes_is_looked_for_more_often_only_at_first() {
+    fn alone(side: &str, pod: usize, seconds: i64) -> Option<Counters> {
+        (side == "stable").then(|| of_rates(side, pod, seconds, 0, 2))?
+    }
+    let looks = stage(json!({}), alone).follow(60);
+    assert_eq!(looks, (0..10).chain((10..=60).step_by(10)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -272,7 +307,8 @@ fn a_look_whose_record_was_lost_is_made_again() {
 #[test]
 fn what_is_recorded_gives_the_same_ruling_at_every_look() {
     for traffic in [good, bad, both_bad] {
-        let mut stage = stage(json!({"mostErrors": 0.3}), traffic);
+        let rails = json!({"mostErrors": 0.3, "mostSlow": 0.3, "slowAfter": "100ms"});
+        let mut stage = stage(rails, traffic);
         for now in (0..600).step_by(10) {
             stage.round(now);
             assert_eq!(judge::phase(stage.recomputed()), stage.judged().phase.unwrap());
@@ -389,6 +425,36 @@ fn a_run_that_is_told_to_end_ends_at_once() {
         ("Metric Terminated", true)
     );
     assert_eq!(stage.judgement().looks_taken(), 2, "what was seen can still be read");
+}
+
+/// A tenth of the requests of both versions takes more than 0.1 s, and none more than 1 s.
+#[test]
+fn a_guard_rail_stops_what_is_slow_in_both_versions() {
+    let judged = |most: &str, after: &str| {
+        let mut stage = stage(json!({"mostSlow": most, "slowAfter": after}), good);
+        stage.play(0, 600);
+        let source = judge::source(&stage.run, &stage.run.spec.metrics[0]).unwrap();
+        assert_eq!(stage.judgement().on_other_terms(&source.terms).0, stage.recomputed());
+        (stage.phase(), stage.judged().message.clone())
+    };
+    let (phase, message) = judged("5%", "100ms");
+    assert_eq!(phase, "Failed", "{message}");
+    let wanted = "the canary has more requests slower than 0.1 s than mostSlow allows, 5 %: ";
+    assert!(message.starts_with(wanted), "{message}");
+    assert_eq!(judged("20%", "100ms").0, "Successful");
+    // The bound that stands for half a second is 1 s, so that nobody is stopped for what may have been fast enough.
+    assert_eq!(judged("5%", "500ms").0, "Successful");
+}
+
+#[test]
+fn what_a_guard_rail_cannot_measure_does_not_pass() {
+    let mut stage = stage(json!({"mostSlow": "5%", "slowAfter": "2s", "within": "10m"}), good);
+    stage.play(0, 590);
+    assert_eq!((stage.phase(), stage.recomputed()), ("Running", Ruling::Unmeasured));
+    let message = &stage.judged().message;
+    assert!(message.ends_with("there is no histogram with a bound of 2 s or more"), "{message}");
+    stage.play(600, 600);
+    assert_eq!(stage.phase(), "Inconclusive");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::promise::Promise;
 use super::rail::Rail;
 use super::timeline::{Compared, Entry, Timeline};
-use super::{Evidence, Settings, Verdict, log_harm, log_promise, weigh};
+use super::{Evidence, Settings, Share, Verdict, log_harm, log_promise, weigh};
 
 /// Times that the history of the stable version is asked for before the judgement goes on without.
 const TRIES: u32 = 3;
@@ -24,8 +24,19 @@ pub struct Terms {
     pub slow: Settings,
     /// The rate of errors that a canary must stay below whatever the stable version does, 0 to 1.
     pub most_errors: Option<f64>,
+    /// The same for slow requests.
+    pub most_slow: Option<MostSlow>,
     /// How long to wait for a verdict before a person is asked.
     pub within_seconds: Option<f64>,
+}
+
+/// How many requests of a canary may be slow, whatever the stable version does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MostSlow {
+    /// What takes longer is slow.
+    pub after_seconds: f64,
+    /// The part of the requests, 0 to 1.
+    pub part: f64,
 }
 
 /// All that is known.
@@ -39,6 +50,9 @@ pub struct Judgement {
     pub seconds: u32,
     pub ledger: Ledger,
     pub rail: Rail,
+    /// That of slow requests.
+    #[serde(default)]
+    pub slow_rail: Rail,
     pub timeline: Timeline,
 }
 
@@ -49,11 +63,14 @@ pub enum Ruling {
     Worse {
         comparison: usize,
     },
-    /// The canary has more errors than its user allows.
+    /// The canary has more errors, or more slow requests, than its user allows; the comparison counts them.
     BeyondLimit {
+        comparison: usize,
         limit: f64,
     },
     Good,
+    /// It would be good, but nothing tells which of its requests are slow, of which its user allows only so many.
+    Unmeasured,
     /// As [`Verdict::Undecided`].
     Undecided {
         missing: Option<u64>,
@@ -78,8 +95,8 @@ impl Judgement {
     }
 
     /// Learns from the time before the judgement, oldest observation first.
-    pub fn learn(&mut self, history: &[Observation]) {
-        self.ledger.learn(history);
+    pub fn learn(&mut self, history: &[Observation], terms: &Terms) {
+        self.ledger.learn(history, terms);
         self.learned = true;
         self.missed = 0;
     }
@@ -87,13 +104,12 @@ impl Judgement {
     /// Takes up one look, made so many seconds after the beginning.
     pub fn look(&mut self, observation: &Observation, terms: &Terms, seconds: u32) {
         (self.learned, self.missed, self.seconds) = (true, 0, seconds);
-        let sides = self.ledger.look(observation, &terms.errors);
+        let sides = self.ledger.look(observation, terms);
         if sides.iter().all(|(canary, stable)| canary.requests == 0 && stable.requests == 0) {
             return;
         }
-        if let (Some(limit), Some((canary, _))) = (terms.most_errors, sides.first()) {
-            self.rail.look(*canary, limit);
-        }
+        let canary: Vec<Share> = sides.iter().map(|(canary, _)| *canary).collect();
+        look_at_rails(&mut self.rail, &mut self.slow_rail, &canary, &self.ledger, terms);
         let dispersions =
             self.ledger.comparisons.iter().map(|comparison| comparison.calibration.dispersion());
         let compared = sides.iter().zip(dispersions).map(|(&(canary, stable), dispersion)| Compared {
@@ -125,6 +141,12 @@ impl Judgement {
         self.ledger.looks
     }
 
+    /// Whether there are counters of both versions.
+    #[must_use]
+    pub fn has_both_sides(&self) -> bool {
+        self.ledger.has_both_sides()
+    }
+
     /// The evidence that the canary is worse: how many times more likely that makes what was seen.
     #[must_use]
     pub fn harm(&self, terms: &Terms) -> f64 {
@@ -140,7 +162,8 @@ impl Judgement {
     /// What follows by now.
     #[must_use]
     pub fn ruling(&self, terms: &Terms) -> Ruling {
-        rule(&self.evidence(terms), &self.rail, terms, self.seconds)
+        let rails = rails(&self.rail, &self.slow_rail, &self.ledger, terms);
+        rule(&self.evidence(terms), &rails, terms, self.seconds)
     }
 
     /// The ruling that the same looks give on other terms, and how many seconds after the beginning.
@@ -149,7 +172,7 @@ impl Judgement {
     /// later. Requests slower than another edge were not counted, so edges stay.
     #[must_use]
     pub fn on_other_terms(&self, terms: &Terms) -> (Ruling, u32) {
-        let mut rail = Rail::default();
+        let (mut rail, mut slow_rail) = (Rail::default(), Rail::default());
         let mut harms: Vec<(Harm, Promise, f64)> = Vec::new();
         let mut ruling = Ruling::Undecided { missing: None };
         for entry in &self.timeline.entries {
@@ -159,9 +182,8 @@ impl Judgement {
                 promise.look(seen.canary, seen.stable);
                 *dispersion = seen.dispersion;
             }
-            if let (Some(limit), Some(errors)) = (terms.most_errors, entry.compared.first()) {
-                rail.look(errors.canary, limit);
-            }
+            let canary: Vec<Share> = entry.compared.iter().map(|seen| seen.canary).collect();
+            look_at_rails(&mut rail, &mut slow_rail, &canary, &self.ledger, terms);
             let all: Vec<Evidence<'_>> = harms
                 .iter()
                 .enumerate()
@@ -172,7 +194,8 @@ impl Judgement {
                     settings: terms.of(at),
                 })
                 .collect();
-            ruling = rule(&all, &rail, terms, entry.seconds);
+            let rails = rails(&rail, &slow_rail, &self.ledger, terms);
+            ruling = rule(&all, &rails, terms, entry.seconds);
             if !matches!(ruling, Ruling::Undecided { .. }) {
                 return (ruling, entry.seconds);
             }
@@ -188,23 +211,55 @@ impl Terms {
     }
 }
 
-fn rule(all: &[Evidence<'_>], rail: &Rail, terms: &Terms, seconds: u32) -> Ruling {
-    let dispersion = all.first().map_or(1.0, |errors| errors.dispersion);
-    if let Some(limit) = terms.most_errors
-        && rail.log_evidence(dispersion) >= -terms.errors.false_abort.ln()
-    {
-        return Ruling::BeyondLimit { limit };
+/// A guard rail as it stands.
+struct Guard<'a> {
+    /// The comparison that counts what it is about.
+    comparison: usize,
+    limit: f64,
+    rail: &'a Rail,
+}
+
+/// The guard rails that can be looked at, with the comparisons they are about.
+fn rails<'a>(errors: &'a Rail, slow: &'a Rail, ledger: &Ledger, terms: &Terms) -> Vec<Guard<'a>> {
+    let of_errors = terms.most_errors.map(|limit| Guard { comparison: 0, limit, rail: errors });
+    let of_slow = terms.most_slow.and_then(|most| {
+        let comparison = ledger.slower_than(most.after_seconds)?;
+        Some(Guard { comparison, limit: most.part, rail: slow })
+    });
+    of_errors.into_iter().chain(of_slow).collect()
+}
+
+/// Takes up one look; `canary` is what the canary did, for each comparison.
+fn look_at_rails(errors: &mut Rail, slow: &mut Rail, canary: &[Share], ledger: &Ledger, terms: &Terms) {
+    if let (Some(limit), Some(share)) = (terms.most_errors, canary.first()) {
+        errors.look(*share, limit);
     }
-    match weigh(all) {
+    let slower = |most: MostSlow| Some((most.part, *canary.get(ledger.slower_than(most.after_seconds)?)?));
+    if let Some((limit, share)) = terms.most_slow.and_then(slower) {
+        slow.look(share, limit);
+    }
+}
+
+fn rule(all: &[Evidence<'_>], rails: &[Guard<'_>], terms: &Terms, seconds: u32) -> Ruling {
+    for guard in rails {
+        let dispersion = all.get(guard.comparison).map_or(1.0, |evidence| evidence.dispersion);
+        if guard.rail.log_evidence(dispersion) >= -terms.errors.false_abort.ln() {
+            return Ruling::BeyondLimit { comparison: guard.comparison, limit: guard.limit };
+        }
+    }
+    let is_measured = terms.most_slow.is_none() || rails.iter().any(|guard| guard.comparison > 0);
+    let open = match weigh(all) {
         Verdict::Bad => {
             let logs = all.iter().map(|evidence| evidence.harm.log_evidence(evidence.dispersion));
             let worst = logs.enumerate().max_by(|(_, one), (_, other)| one.total_cmp(other));
-            Ruling::Worse { comparison: worst.map_or(0, |(at, _)| at) }
+            return Ruling::Worse { comparison: worst.map_or(0, |(at, _)| at) };
         }
-        Verdict::Good => Ruling::Good,
-        Verdict::Undecided { missing } => match terms.within_seconds {
-            Some(within) if f64::from(seconds) >= within => Ruling::TooLong,
-            Some(_) | None => Ruling::Undecided { missing },
-        },
+        Verdict::Good if is_measured => return Ruling::Good,
+        Verdict::Good => Ruling::Unmeasured,
+        Verdict::Undecided { missing } => Ruling::Undecided { missing },
+    };
+    match terms.within_seconds {
+        Some(within) if f64::from(seconds) >= within => Ruling::TooLong,
+        Some(_) | None => open,
     }
 }

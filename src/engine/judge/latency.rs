@@ -31,9 +31,10 @@ impl Histogram {
         }
     }
 
-    /// The bounds nearest to the quantiles, each once. A quantile beyond the last finite bound has none.
+    /// The bounds nearest to the quantiles, each once, and the one that stands for `slow_after` seconds. A quantile beyond
+    /// the last finite bound has none.
     #[must_use]
-    pub fn edges(&self) -> Vec<f64> {
+    pub fn edges(&self, slow_after: Option<f64>) -> Vec<f64> {
         let requests = self.requests() as f64;
         let mut edges: Vec<f64> = Vec::new();
         for quantile in QUANTILES {
@@ -44,8 +45,20 @@ impl Histogram {
                 edges.push(*upper);
             }
         }
+        let bounds: Vec<f64> = self.buckets.iter().map(|(upper, _)| *upper).collect();
+        let limit = slow_after.filter(|_| requests > 0.0).and_then(|after| standing_for(after, &bounds));
+        edges.extend(limit.map(|at| bounds[at]).filter(|bound| !edges.contains(bound)));
         edges
     }
+}
+
+/// The bound that stands for so many seconds: the least one that is not below. So no request is called slow that was fast
+/// enough. Where all are below there is none.
+pub(super) fn standing_for(seconds: f64, bounds: &[f64]) -> Option<usize> {
+    // Milliseconds that became seconds may be off by a little.
+    let enough = |bound: f64| bound.is_finite() && bound >= seconds * (1.0 - 1e-9);
+    let fit = bounds.iter().enumerate().filter(|(_, bound)| enough(**bound));
+    fit.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(at, _)| at)
 }
 
 #[cfg(test)]
@@ -58,10 +71,21 @@ mod tests {
 
     #[test]
     fn edges_are_bounds_of_buckets() {
-        assert_eq!(histogram().edges(), [0.1, 0.3, 3.0]);
-        assert!(Histogram::default().edges().is_empty());
+        assert_eq!(histogram().edges(None), [0.1, 0.3, 3.0]);
+        assert!(Histogram::default().edges(None).is_empty());
         let fast = Histogram { buckets: vec![(0.1, 5), (f64::INFINITY, 5)] };
-        assert_eq!(fast.edges(), [0.1]);
+        assert_eq!(fast.edges(None), [0.1]);
+    }
+
+    #[test]
+    fn a_limit_has_an_edge_of_its_own_that_calls_nothing_slow_that_is_fast_enough() {
+        assert_eq!(histogram().edges(Some(0.5)), [0.1, 0.3, 3.0, 1.0]);
+        assert_eq!(histogram().edges(Some(0.3)), [0.1, 0.3, 3.0]);
+        assert_eq!(histogram().edges(Some(3.1)), [0.1, 0.3, 3.0]);
+        assert!(Histogram { buckets: vec![(1.0, 0)] }.edges(Some(0.5)).is_empty());
+        assert_eq!(standing_for(0.7, &[0.1, 700.0 * 0.001, 1.0, f64::INFINITY]), Some(1));
+        assert_eq!(standing_for(0.009, &[0.001, 9.0 * 0.001]), Some(1));
+        assert_eq!(standing_for(2.0, &[0.1, f64::INFINITY]), None);
     }
 
     #[test]

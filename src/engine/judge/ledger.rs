@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::counters::{self, Kept, Observation};
-use super::latency::Histogram;
+use super::judgement::Terms;
+use super::latency::{self, Histogram};
 use super::{Comparison, Settings, Share, Verdict, judge};
 
 /// Looks that one may go on for while only one side moves. Pods are scraped at different times: looked at every 10 s,
@@ -35,9 +36,9 @@ pub struct Ledger {
 
 impl Ledger {
     /// Learns how much stable pods differ from each other, from the time before the update, oldest first.
-    pub fn learn(&mut self, history: &[Observation]) {
+    pub fn learn(&mut self, history: &[Observation], terms: &Terms) {
         for observation in history {
-            let stable = self.take(observation).1;
+            let stable = self.take(observation, terms).1;
             for (comparison, pods) in self.comparisons.iter_mut().zip(&stable) {
                 comparison.learn(pods);
             }
@@ -46,25 +47,30 @@ impl Ledger {
 
     /// Takes up one look. The first one only notes where the counters are, and one in which only one side moved goes
     /// on. Returns what both sides did, for each comparison; nothing of a look that goes on.
-    pub fn look(&mut self, observation: &Observation, settings: &Settings) -> Vec<(Share, Share)> {
+    pub fn look(&mut self, observation: &Observation, terms: &Terms) -> Vec<(Share, Share)> {
         if self.goes_on(observation) {
             self.held += 1;
             return Vec::new();
         }
         self.held = 0;
         self.looks += 1;
-        let (canary, stable) = self.take(observation);
+        let (canary, stable) = self.take(observation, terms);
         let mut sides = Vec::new();
         for (comparison, look) in self.comparisons.iter_mut().zip(counters::looks(canary, stable)) {
-            comparison.look(&look, settings);
+            comparison.look(&look, &terms.errors);
             sides.push(look.sides());
         }
         sides
     }
 
+    /// Whether there were counters of both sides at the last look.
+    pub(super) fn has_both_sides(&self) -> bool {
+        !self.canary.is_empty() && !self.stable.is_empty()
+    }
+
     /// Whether only one side moved since the last look, which may be a matter of when each is scraped.
     fn goes_on(&mut self, observation: &Observation) -> bool {
-        if self.held >= LONGEST_LOOK || self.canary.is_empty() || self.stable.is_empty() {
+        if self.held >= LONGEST_LOOK || !self.has_both_sides() {
             return false;
         }
         let (canary, stable) = (self.keep(&observation.canary), self.keep(&observation.stable));
@@ -89,8 +95,8 @@ impl Ledger {
     }
 
     /// What happened since the last observation, which this one replaces.
-    fn take(&mut self, observation: &Observation) -> (Vec<Vec<Share>>, Vec<Vec<Share>>) {
-        self.choose_edges(observation);
+    fn take(&mut self, observation: &Observation, terms: &Terms) -> (Vec<Vec<Share>>, Vec<Vec<Share>>) {
+        self.choose_edges(observation, terms);
         let (canary, stable) = (self.keep(&observation.canary), self.keep(&observation.stable));
         let count = self.comparisons.len();
         let shares =
@@ -104,15 +110,21 @@ impl Ledger {
         first.map(|(pod, counters)| (pod.clone(), counters::keep(counters, &self.edges))).collect()
     }
 
-    /// The stable version's own latencies say where to compare, once, as soon as there are any.
-    fn choose_edges(&mut self, observation: &Observation) {
+    /// The number of the comparison that counts the requests slower than so many seconds, if there is one.
+    pub(super) fn slower_than(&self, seconds: f64) -> Option<usize> {
+        latency::standing_for(seconds, &self.edges).map(|at| at + 1)
+    }
+
+    /// The stable version's own latencies say where to compare, once, as soon as there are any; and a limit does.
+    fn choose_edges(&mut self, observation: &Observation, terms: &Terms) {
         if self.edges.is_empty() {
             let mut sum: BTreeMap<u64, (f64, u64)> = BTreeMap::new();
             for (bound, count) in observation.stable.values().flat_map(|counters| &counters.buckets) {
                 // Bounds are not negative, so that their bits have their order.
                 sum.entry(bound.to_bits()).or_insert((*bound, 0)).1 += count;
             }
-            self.edges = Histogram { buckets: sum.into_values().collect() }.edges();
+            let slow_after = terms.most_slow.map(|slow| slow.after_seconds);
+            self.edges = Histogram { buckets: sum.into_values().collect() }.edges(slow_after);
         }
         self.comparisons.resize(1 + self.edges.len(), Comparison::default());
     }
@@ -140,9 +152,9 @@ mod tests {
             stable: pods(&["s", "t", "u"], looks, 1, 5),
         };
         let history: Vec<Observation> = (1..20).map(|looks| at(looks, false)).collect();
-        ledger.learn(&history);
+        ledger.learn(&history, &Terms::default());
         for looks in 20..30 {
-            ledger.look(&at(looks, true), &Settings::default());
+            ledger.look(&at(looks, true), &Terms::default());
         }
         ledger
     }
@@ -171,7 +183,7 @@ mod tests {
             stable: pods(&["s"], (look + 1) / 3, 1, 5),
         };
         let taken: Vec<bool> =
-            (3..30).map(|look| !ledger.look(&at(look), &Settings::default()).is_empty()).collect();
+            (3..30).map(|look| !ledger.look(&at(look), &Terms::default()).is_empty()).collect();
         assert!(taken.iter().filter(|taken| **taken).count() >= 8, "{taken:?}");
         let seen = &ledger.comparisons[0];
         assert_eq!((seen.canary.requests, seen.canary.bad), (800, 80));
@@ -183,7 +195,7 @@ mod tests {
         let mut ledger = Ledger::default();
         for look in 0..40 {
             let observation = Observation { canary: pods(&["c"], 0, 0, 0), stable: pods(&["s"], look, 1, 5) };
-            ledger.look(&observation, &Settings::default());
+            ledger.look(&observation, &Terms::default());
         }
         assert!((3..=5).contains(&ledger.looks), "{}", ledger.looks);
     }
@@ -194,7 +206,7 @@ mod tests {
         let mut again: Ledger = serde_json::from_str(&serde_json::to_string(&whole).unwrap()).unwrap();
         let next = Observation { canary: pods(&["c"], 30, 3, 7), stable: pods(&["s", "t"], 30, 1, 5) };
         for ledger in [&mut whole, &mut again] {
-            ledger.look(&next, &Settings::default());
+            ledger.look(&next, &Terms::default());
         }
         assert_eq!(verdict(&again), verdict(&whole));
         let evidence = |ledger: &Ledger| ledger.comparisons.iter().map(Comparison::log_harm).sum::<f64>();

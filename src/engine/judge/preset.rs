@@ -75,8 +75,9 @@ impl Preset {
         }
     }
 
-    /// The counters of one side; `word` is of the kind that [`Preset::chosen`] says.
-    pub(super) fn queries(self, namespace: &str, word: &str, is_canary: bool) -> Queries {
+    /// The counters of one side; `word` is of the kind that [`Preset::chosen`] says, and `stable` that of the stable
+    /// side, after which some routers name both.
+    pub(super) fn queries(self, namespace: &str, word: &str, stable: &str, is_canary: bool) -> Queries {
         let pods = format!("namespace=\"{namespace}\",pod=~\".+-{word}-[a-z0-9]+\"");
         match self {
             Self::App => counted("http_requests_total", &pods, "code=~\"5..\"")
@@ -95,7 +96,7 @@ impl Preset {
             }
             Self::OpenshiftRouter => openshift(namespace, word),
             Self::Nginx => nginx(namespace, word, is_canary),
-            Self::Traefik => traefik(namespace, word),
+            Self::Traefik => traefik(namespace, word, is_canary.then_some(stable)),
             Self::EnvoyGateway => {
                 let cluster = format!("envoy_cluster_name=\"httproute/{namespace}/{word}\"");
                 let errors =
@@ -122,10 +123,13 @@ impl Queries {
     }
 }
 
-/// Where Prometheus keeps the labels of its targets, of which a ServiceMonitor gives them `service`, Traefik's own label
-/// is `exported_service`.
-fn traefik(namespace: &str, service: &str) -> Queries {
-    let name = format!("=~\"{namespace}-(.+-)?{service}-[a-z0-9]+(-canary)?@.+\"");
+/// Traefik names what it sends to by namespace, Service and port, with more in between: an Ingress, a rule of an
+/// HTTPRoute. The backend of a canary Ingress is called as the stable one, `beside`, with a suffix. Where Prometheus keeps
+/// the labels of its targets, of which a ServiceMonitor gives them `service`, Traefik's own label is `exported_service`.
+fn traefik(namespace: &str, word: &str, beside: Option<&str>) -> Queries {
+    let own = format!("(.+-svc-)?{namespace}-(.+-)?{word}-[a-z0-9]+@.+");
+    let suffixed = beside.map(|stable| format!("|{namespace}-(.+-)?{stable}-[a-z0-9]+-canary@.+"));
+    let name = format!("=~\"{own}{}\"", suffixed.unwrap_or_default());
     let both = |counter: &str, more: &str| {
         format!("{counter}{{exported_service{name}{more}}} or {counter}{{service{name}{more}}}")
     };
@@ -164,5 +168,57 @@ fn nginx(namespace: &str, ingress: &str, is_canary: bool) -> Queries {
         requests: both("nginx_ingress_controller_requests", ""),
         errors: both("nginx_ingress_controller_requests", ",status=~\"5..\""),
         buckets: Some(both("nginx_ingress_controller_request_duration_seconds_bucket", "")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::*;
+
+    /// What Traefik 3.7 called the two sides of a shop, by the provider that read the route.
+    const OF_TRAEFIK: [(&str, &str); 4] = [
+        ("ns-shop-shop-stable-80@kubernetesingressnginx", "stable"),
+        // The canary Ingress only adds a suffix to what its stable one is called.
+        ("ns-shop-shop-stable-80-canary@kubernetesingressnginx", "canary"),
+        (
+            "httproute-ns-shop-gw-gateways-web-ep-web-0-2b1cafc973-svc-ns-shop-stable-0@kubernetesgateway",
+            "stable",
+        ),
+        (
+            "httproute-ns-shop-gw-gateways-web-ep-web-0-2b1cafc973-svc-ns-shop-canary-1@kubernetesgateway",
+            "canary",
+        ),
+    ];
+
+    /// The pattern of a query, which Prometheus matches against the whole label.
+    fn pattern(queries: &Queries) -> Regex {
+        let pattern = queries.requests.split('"').nth(1).unwrap();
+        Regex::new(&format!("^(?:{pattern})$")).unwrap()
+    }
+
+    #[test]
+    fn traefik_is_told_apart_whatever_reads_its_routes() {
+        let of = |side: &str| {
+            pattern(&Preset::Traefik.queries("ns", &format!("shop-{side}"), "shop-stable", side == "canary"))
+        };
+        let crd = ["stable", "canary"].map(|side| (format!("ns-shop-{side}-http@kubernetescrd"), side));
+        let seen = OF_TRAEFIK.map(|(label, side)| (label.to_owned(), side));
+        for (label, wanted) in seen.into_iter().chain(crd) {
+            for side in ["stable", "canary"] {
+                assert_eq!(of(side).is_match(&label), side == wanted, "{side} {label}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_is_not_taken_for_one_that_only_begins_with_its_name() {
+        let of = |word: &str, is_canary| pattern(&Preset::Traefik.queries("ns", word, "shop", is_canary));
+        let (stable, canary) = (of("shop", false), of("shop-canary", true));
+        let labels =
+            ["ns-shop-shop-80@p", "ns-shop-shop-80-canary@p", "ns-shop-canary-80@p", "other-shop-80@p"];
+        assert_eq!(labels.map(|label| stable.is_match(label)), [true, false, false, false]);
+        assert_eq!(labels.map(|label| canary.is_match(label)), [false, true, true, false]);
     }
 }

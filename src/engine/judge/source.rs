@@ -10,7 +10,7 @@ use serde_json::Value;
 use tidegate_api::analysis::PrometheusMetric;
 
 use super::Settings;
-use super::judgement::Terms;
+use super::judgement::{MostSlow, Terms};
 use super::preset::{self, Chosen, Preset, Queries};
 use super::settings::{Fields, wrong};
 
@@ -18,6 +18,7 @@ use super::settings::{Fields, wrong};
 pub(crate) const SIDE: &str = "tidegate_side";
 pub(crate) const KIND: &str = "tidegate_kind";
 pub(crate) const CANARY: &str = "canary";
+const STABLE: &str = "stable";
 pub(crate) const REQUESTS: &str = "requests";
 pub(crate) const ERRORS: &str = "errors";
 
@@ -28,7 +29,7 @@ const MOST_HISTORY: f64 = 180.0;
 /// The rise of the part of slow requests that is worth stopping for, where nothing is said.
 const LATENCY_HARM: f64 = 0.05;
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 16] = [
     "preset",
     "namespace",
     "ingress",
@@ -43,6 +44,8 @@ const FIELDS: [&str; 14] = [
     "harm",
     "latencyHarm",
     "mostErrors",
+    "mostSlow",
+    "slowAfter",
 ];
 /// Those that an expert may want, which the others need not read about.
 const RARE: &str = "tolerance";
@@ -86,7 +89,17 @@ pub fn parse(config: &Value, setting: &Setting) -> Result<Source, String> {
         return Err(fields.wrong("history", &why));
     }
     let preset = preset(&fields)?;
-    let query = query(&fields, preset, setting)?;
+    let sides = [
+        (CANARY, queries(&fields, preset, setting, CANARY)?),
+        (STABLE, queries(&fields, preset, setting, STABLE)?),
+    ];
+    let query = query(&sides, preset.map_or("pod, instance", Preset::labels));
+    let most_slow = most_slow(&fields)?;
+    if most_slow.is_some() && sides.iter().any(|(_, queries)| queries.buckets.is_none()) {
+        let why =
+            "needs the durations of requests: a preset that has them, or the query buckets of both sides";
+        return Err(fields.wrong("mostSlow", why));
+    }
     Ok(Source {
         prometheus: PrometheusMetric { query: Some(query), ..prometheus(&fields)? },
         interval_seconds,
@@ -96,6 +109,7 @@ pub fn parse(config: &Value, setting: &Setting) -> Result<Source, String> {
             errors: settings(&fields, "harm", Settings::default().harm)?,
             slow: settings(&fields, "latencyHarm", LATENCY_HARM)?,
             most_errors: fields.part("mostErrors")?,
+            most_slow,
             within_seconds: fields.seconds("within", 1.0)?,
         },
     })
@@ -111,6 +125,11 @@ pub fn fault(config: &Value) -> Option<String> {
         fields.retain(|name, value| words.contains(&name.as_str()) || !is_open(value));
         for value in fields.values_mut().filter(|value| is_open(value)) {
             *value = Value::from("open");
+        }
+        // One says nothing without the other.
+        let limit = ["mostSlow", "slowAfter"];
+        if limit.iter().any(|name| config.get(name).is_some_and(is_open)) {
+            fields.retain(|name, _| !limit.contains(&name.as_str()));
         }
         // Its numbers may be open, too, and belong to a type of their own.
         if fields.get("prometheus").is_some_and(|value| value.to_string().contains("{{")) {
@@ -157,19 +176,29 @@ fn preset(fields: &Fields<'_>) -> Result<Option<Preset>, String> {
     })
 }
 
+/// A limit of slow requests says how many, and what is slow.
+fn most_slow(fields: &Fields<'_>) -> Result<Option<MostSlow>, String> {
+    match (fields.part("mostSlow")?, fields.seconds("slowAfter", 0.001)?) {
+        (None, None) => Ok(None),
+        (Some(part), Some(after_seconds)) => Ok(Some(MostSlow { after_seconds, part })),
+        (Some(_), None) => Err(fields.wrong("slowAfter", "says what is slow for mostSlow, such as 500ms")),
+        (None, Some(_)) => {
+            Err(fields.wrong("mostSlow", "says how many may be slower than slowAfter, such as 5%"))
+        }
+    }
+}
+
 /// One query for all counters of both sides.
-fn query(fields: &Fields<'_>, preset: Option<Preset>, setting: &Setting) -> Result<String, String> {
-    let by = preset.map_or("pod, instance", Preset::labels);
+fn query(sides: &[(&str, Queries)], by: &str) -> String {
     let mut parts = Vec::new();
-    for side in [CANARY, "stable"] {
-        let queries = queries(fields, preset, setting, side)?;
+    for (side, queries) in sides {
         parts.push(labelled(&queries.requests, by, side, REQUESTS));
         parts.push(labelled(&queries.errors, by, side, ERRORS));
         if let Some(buckets) = &queries.buckets {
             parts.push(labelled(buckets, &format!("{by}, le"), side, "buckets"));
         }
     }
-    Ok(parts.join(" or "))
+    parts.join(" or ")
 }
 
 fn labelled(expression: &str, by: &str, side: &str, kind: &str) -> String {
@@ -191,9 +220,25 @@ fn queries(
         return Err(fields.wrong(side, "has queries beside a preset: remove one of the two"));
     }
     let namespace = fields.text("namespace")?.unwrap_or(&setting.namespace);
-    let word = match preset.chosen() {
-        Chosen::Ingress => fields.needed("ingress", "name the stable Ingress")?,
-        Chosen::Service => fields.needed(side, "name its Service as the router's metrics do")?,
+    let (word, stable) = (word(fields, preset, setting, side)?, word(fields, preset, setting, STABLE)?);
+    for (field, text) in [("namespace", namespace), (side, word)] {
+        if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || "-./".contains(c)) {
+            return Err(fields.wrong(field, &format!("{text:?} is no name")));
+        }
+    }
+    Ok(preset.queries(namespace, word, stable, side == CANARY))
+}
+
+/// The word by which a preset tells a side from the other.
+fn word<'a>(
+    fields: &Fields<'a>,
+    preset: Preset,
+    setting: &'a Setting,
+    side: &'static str,
+) -> Result<&'a str, String> {
+    match preset.chosen() {
+        Chosen::Ingress => fields.needed("ingress", "name the stable Ingress"),
+        Chosen::Service => fields.needed(side, "name its Service as the router's metrics do"),
         Chosen::Hash => {
             let argument = if side == CANARY { CANARY_HASH } else { STABLE_HASH };
             let given = setting.arguments.get(argument).map(String::as_str).filter(|text| !text.is_empty());
@@ -204,15 +249,9 @@ fn queries(
                     if side == CANARY { "Latest" } else { "Stable" }
                 );
                 fields.wrong(side, &mend)
-            })?
-        }
-    };
-    for (field, text) in [("namespace", namespace), (side, word)] {
-        if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || "-./".contains(c)) {
-            return Err(fields.wrong(field, &format!("{text:?} is no name")));
+            })
         }
     }
-    Ok(preset.queries(namespace, word, side == CANARY))
 }
 
 fn own(fields: &Fields<'_>, side: &'static str) -> Result<Queries, String> {

@@ -30,7 +30,7 @@ fn a_preset_and_the_hashes_of_the_run_are_enough() {
     );
     let usual = Settings::default();
     let slow = Settings { harm: 0.05, ..usual };
-    assert_eq!(source.terms, Terms { errors: usual, slow, most_errors: None, within_seconds: None });
+    assert_eq!(source.terms, Terms { errors: usual, slow, ..Terms::default() });
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn labels_that_prometheus_had_to_rename_are_asked_for_too() {
         (
             "traefik",
             [
-                "{exported_service=~\"shop-(.+-)?next-[a-z0-9]+(-canary)?@.+\"} or ",
-                "traefik_service_requests_total{service=~\"shop-(.+-)?next-",
+                "{exported_service=~\"(.+-svc-)?shop-(.+-)?next-[a-z0-9]+@.+",
+                "traefik_service_requests_total{service=~\"(.+-svc-)?shop-(.+-)?next-",
             ],
         ),
     ] {
@@ -115,6 +115,15 @@ fn own_queries_and_numbers_as_text_are_taken() {
 }
 
 #[test]
+fn a_limit_of_slow_requests_is_a_part_and_a_time() {
+    let source = parse(
+        &json!({"preset": "traefik", "stable": "s", "canary": "c", "mostSlow": "5%", "slowAfter": "300ms"}),
+        &setting(),
+    );
+    assert_eq!(source.unwrap().terms.most_slow, Some(MostSlow { after_seconds: 0.3, part: 0.05 }));
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_mend() {
     for (config, wanted) in [
         (json!(5), "its settings: must be fields with values"),
@@ -140,6 +149,16 @@ fn what_is_wrong_is_named_with_its_mend() {
         (json!({"preset": "app", "interval": "10"}), "interval: must be a duration, such as 10s"),
         (json!({"preset": "app", "interval": "10ms"}), "interval: must be at least 1 s"),
         (json!({"preset": "app", "history": "2h"}), "history: must be at most 180 times the interval"),
+        (json!({"preset": "app", "mostSlow": "5%"}), "slowAfter: says what is slow for mostSlow"),
+        (json!({"preset": "app", "slowAfter": "1s"}), "mostSlow: says how many may be slower than slowAfter"),
+        (
+            json!({"preset": "app", "mostSlow": "5%", "slowAfter": "0s"}),
+            "slowAfter: must be at least 0.001 s",
+        ),
+        (
+            json!({"preset": "openshift-router", "stable": "s", "canary": "c", "mostSlow": 0.1, "slowAfter": "1s"}),
+            "mostSlow: needs the durations of requests",
+        ),
         (json!({"preset": "app", "tolerance": 0.5}), "tolerance: must be at least 1"),
         (json!({"preset": "app", "prometheus": {"query": "up"}}), "prometheus.query: there is no such field"),
         (json!({"preset": "app", "prometheus": {"timeout": "x"}}), "prometheus: invalid type"),
@@ -156,6 +175,8 @@ fn what_depends_on_arguments_is_left_open() {
     for config in [
         json!({"preset": "app", "stable": "{{args.a}}", "canary": "{{args.b}}", "harm": "{{args.c}}"}),
         json!({"preset": "{{args.preset}}"}),
+        json!({"preset": "app", "mostSlow": "{{args.most}}", "slowAfter": "1s"}),
+        json!({"preset": "app", "mostSlow": "5%", "slowAfter": "{{args.after}}"}),
         json!({"preset": "istio", "prometheus": {"address": "{{args.address}}"}, "interval": "{{args.i}}"}),
         json!({"preset": "nginx", "ingress": "{{args.ingress}}", "namespace": "{{args.namespace}}"}),
         json!({"canary": {"requests": "r{{args.x}}", "errors": "e"}, "stable": {"requests": "r", "errors": "e"}}),

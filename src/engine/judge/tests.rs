@@ -151,7 +151,7 @@ fn a_rise_of_the_variance_of_latency_is_seen() {
     let canary: Vec<f64> = (1..=9).map(f64::from).chain((100..=106).map(f64::from)).collect();
     let (stable, canary) = (histogram(&stable, &bounds), histogram(&canary, &bounds));
     let at_edge = |edge| compared((0..3).map(|_| (canary.slower_than(edge), stable.slower_than(edge))));
-    let comparisons: Vec<Comparison> = stable.edges().into_iter().map(at_edge).collect();
+    let comparisons: Vec<Comparison> = stable.edges(None).into_iter().map(at_edge).collect();
     let all: Vec<(&Comparison, Settings)> =
         comparisons.iter().map(|comparison| (comparison, Settings::default())).collect();
     assert_eq!(judge(&all), Verdict::Bad);

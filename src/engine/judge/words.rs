@@ -19,10 +19,18 @@ pub fn say(judgement: &Judgement, terms: &Terms, ruling: Ruling) -> String {
             let what = what(judgement, comparison);
             format!("the canary has more {what}: {}; {against}", sides(judgement, comparison))
         }
-        Ruling::BeyondLimit { limit } => format!(
-            "the canary has more errors than mostErrors allows, {}: {}",
+        Ruling::BeyondLimit { comparison, limit } => format!(
+            "the canary has more {} than {} allows, {}: {}",
+            what(judgement, comparison),
+            if comparison == 0 { "mostErrors" } else { "mostSlow" },
             percent(limit),
-            sides(judgement, 0)
+            sides(judgement, comparison)
+        ),
+        Ruling::Unmeasured => format!(
+            "undecided: {}; {against}; nothing tells which of its requests are slow, as mostSlow wants to know: there is \
+             no histogram with a bound of {} s or more",
+            so_far(judgement),
+            terms.most_slow.map_or(0.0, |most| most.after_seconds)
         ),
         Ruling::Good => format!("the canary is good enough: {}; {against}", sides(judgement, 0)),
         Ruling::TooLong => format!("not decided within the time given: {}; {against}", so_far(judgement)),
@@ -41,7 +49,7 @@ pub fn word(ruling: Ruling) -> &'static str {
     match ruling {
         Ruling::Worse { .. } | Ruling::BeyondLimit { .. } => "bad",
         Ruling::Good => "good",
-        Ruling::Undecided { .. } => "undecided",
+        Ruling::Undecided { .. } | Ruling::Unmeasured => "undecided",
         Ruling::TooLong => "not decided in time",
     }
 }

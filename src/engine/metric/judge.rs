@@ -19,6 +19,9 @@ use crate::judge::source::{self, Setting, Source};
 use crate::judge::words;
 use crate::time::whole_seconds;
 
+/// The part of the interval after which is looked again for a side that is not there yet.
+const EARLY: f64 = 0.1;
+
 /// Reads the settings of a metric whose arguments are filled in.
 ///
 /// # Errors
@@ -86,7 +89,7 @@ pub(crate) fn look(
                 [only] if judgement.learned || source.history_seconds == 0.0 => {
                     judgement.look(only, &source.terms, seconds);
                 }
-                history => judgement.learn(history),
+                history => judgement.learn(history, &source.terms),
             }
             None
         }
@@ -119,17 +122,32 @@ fn measurement(
     }
     let mut metadata = open.metadata.clone();
     metadata.insert(JUDGE_PLUGIN.to_owned(), text);
-    let again = SignedDuration::from_millis((source.interval_seconds * 1000.0) as i64);
     let is_open = !phase.is_completed();
     Ok(Measurement {
         phase: Some(phase),
         message,
         value: words::number(judgement.harm(&source.terms)),
         metadata,
-        resume_at: if is_open { now.checked_add(again).ok().map(whole) } else { open.resume_at.clone() },
+        resume_at: if is_open { next(source, &judgement, open, now) } else { open.resume_at.clone() },
         finished_at: (!is_open).then(|| whole(now)),
         ..open.clone()
     })
+}
+
+/// When to look again: after the interval. Until it has passed for the first time, more often where a side is not there
+/// yet, so that the first look tells of what happened since it came.
+fn next(source: &Source, judgement: &Judgement, open: &Measurement, now: Timestamp) -> Option<Time> {
+    let after = |from: Timestamp, seconds: f64| {
+        from.checked_add(SignedDuration::from_millis((seconds * 1000.0) as i64)).ok()
+    };
+    let started = open.started_at.as_ref().map_or(now, |time| time.0);
+    let first = after(started, source.interval_seconds)?;
+    let next = match judgement.missed == 0 && now < first {
+        false => after(now, source.interval_seconds)?,
+        true if judgement.has_both_sides() => first,
+        true => after(now, (source.interval_seconds * EARLY).max(1.0))?.min(first),
+    };
+    Some(whole(next))
 }
 
 /// Times in a status are whole seconds.
@@ -143,7 +161,7 @@ pub fn phase(ruling: Ruling) -> AnalysisPhase {
     match ruling {
         Ruling::Worse { .. } | Ruling::BeyondLimit { .. } => AnalysisPhase::Failed,
         Ruling::Good => AnalysisPhase::Successful,
-        Ruling::Undecided { .. } => AnalysisPhase::Running,
+        Ruling::Undecided { .. } | Ruling::Unmeasured => AnalysisPhase::Running,
         Ruling::TooLong => AnalysisPhase::Inconclusive,
     }
 }

@@ -26,7 +26,7 @@ const ON_THEIR_WAY: Duration = Duration::from_secs(5);
 /// The same while ReplicaSets have pods to make or to remove: what holds that up is told at once, and without that only a
 /// cluster that has a thousand others to serve takes as long as this.
 const MOVING: Duration = Duration::from_secs(60);
-/// News of a wait that has lasted long may be as old as half of it, but no older than this.
+/// The longer a wait has lasted, the longer counts rest, but no longer than this.
 const ON_THEIR_WAY_AT_MOST: Duration = Duration::from_secs(20);
 
 /// The plan without a status of which nothing but counts is new, while they are about to change.
@@ -58,14 +58,15 @@ fn is_on_its_way(because: &Because) -> bool {
     matches!(because, Because::WaitingForPods { trouble: None, .. })
 }
 
-/// How long counts rest while pods are on their way: as long again as there was news of the same wait.
+/// How long counts rest while pods are on their way: as long again as the wait had lasted at the last news, within limits.
 fn on_their_way(known: &RolloutStatus) -> Duration {
     let last = |time: fn(&RolloutCondition) -> Option<&Time>| {
         known.conditions.iter().filter_map(time).map(|time| time.0).max()
     };
     let news = last(|condition| condition.last_update_time.as_ref());
     let began = last(|condition| condition.last_transition_time.as_ref());
-    let lasted = news.zip(began).and_then(|(news, began)| Duration::try_from(news.duration_since(began)).ok());
+    let lasted =
+        news.zip(began).and_then(|(news, began)| Duration::try_from(news.duration_since(began)).ok());
     lasted.unwrap_or_default().clamp(ON_THEIR_WAY, ON_THEIR_WAY_AT_MOST)
 }
 

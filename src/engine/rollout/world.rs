@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
+use tidegate_api::compact::Compact;
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
-use tidegate_api::compact::Compact;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 
 use super::hash;
