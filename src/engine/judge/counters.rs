@@ -21,29 +21,38 @@ pub struct Observation {
     pub stable: BTreeMap<String, Counters>,
 }
 
-/// The counters of one pod that are remembered: all requests, bad ones, and the fast ones at each edge.
-pub(super) type Kept = Vec<u64>;
+/// The counters of one pod that are remembered: all requests, bad ones, all that were timed, and the fast ones at each edge.
+/// Nothing at an edge for which the pod has no bucket.
+pub(super) type Kept = Vec<Option<u64>>;
 
-/// What is remembered of a pod's counters. A pod without the bucket of an edge has no slow requests there.
+/// What is remembered of a pod's counters.
 pub(super) fn keep(counters: &Counters, edges: &[f64]) -> Kept {
     let all = counters.buckets.last().map_or(0, |(_, count)| *count);
-    let fast = edges.iter().map(|edge| {
-        counters.buckets.iter().find(|(bound, _)| bound == edge).map_or(all, |(_, count)| *count)
-    });
-    [counters.requests, counters.bad, all].into_iter().chain(fast).collect()
+    let fast = edges
+        .iter()
+        .map(|edge| counters.buckets.iter().find(|(bound, _)| bound == edge).map(|(_, count)| *count));
+    [counters.requests, counters.bad, all].map(Some).into_iter().chain(fast).collect()
+}
+
+/// Whether any counter is below its last value.
+fn restarted(now: &Kept, last: &Kept) -> bool {
+    now.iter().zip(last).any(|pair| matches!(pair, (Some(now), Some(last)) if now < last))
 }
 
 /// What a pod did between two moments: a share for the errors, then one for each edge. A counter below its last value
-/// started again from 0. A pod without a last value counts from now on: nobody knows when its counter began.
+/// started again from 0. A pod without a last value counts from now on: nobody knows when its counter began. Where it has no
+/// bucket nothing is known of it, least of all that it was fast.
 fn since(last: Option<&Kept>, now: &Kept) -> Vec<Share> {
     let Some(last) = last.filter(|last| last.len() == now.len()) else {
         return vec![Share::default(); now.len().saturating_sub(2)];
     };
-    let restarted = now.iter().zip(last).any(|(now, last)| now < last);
-    let grown = |at: usize| now[at] - if restarted { 0 } else { last[at] };
-    let errors = Share::new(grown(0), grown(1));
-    let slow = (3..now.len()).map(|at| Share::new(grown(2), grown(2).saturating_sub(grown(at))));
-    std::iter::once(errors).chain(slow).collect()
+    let restarted = restarted(now, last);
+    let grown = |at: usize| Some(now[at]? - last[at].map(|last| if restarted { 0 } else { last })?);
+    let share = |all: usize, bad: Option<u64>| {
+        grown(all).zip(bad).map_or_else(Share::default, |(all, bad)| Share::new(all, bad))
+    };
+    let slow = |at: usize| Some(grown(2)?.saturating_sub(grown(at)?));
+    std::iter::once(share(0, grown(1))).chain((3..now.len()).map(|at| share(2, slow(at)))).collect()
 }
 
 /// The pod of a counter.
@@ -77,8 +86,8 @@ pub(super) fn hold(last: &mut BTreeMap<String, Kept>, now: BTreeMap<String, Kept
     for (name, counters) in now {
         match last.get_mut(&name) {
             Some(known) if known.len() == counters.len() => {
-                if counters.iter().zip(known.iter()).any(|(now, last)| now < last) {
-                    known.fill(0);
+                if restarted(&counters, known) {
+                    known.iter_mut().flatten().for_each(|count| *count = 0);
                 }
             }
             Some(_) | None => {
@@ -98,7 +107,8 @@ mod tests {
     use super::*;
 
     fn kept(all: &[(&str, &[u64])]) -> BTreeMap<String, Kept> {
-        all.iter().map(|(pod, counters)| ((*pod).to_owned(), counters.to_vec())).collect()
+        let all = all.iter().map(|(pod, counters)| ((*pod).to_owned(), counters.iter().copied().map(Some)));
+        all.map(|(pod, counters)| (pod, counters.collect())).collect()
     }
 
     #[test]
@@ -130,6 +140,18 @@ mod tests {
     fn only_the_edges_of_a_histogram_are_remembered() {
         let counters =
             Counters { requests: 9, bad: 1, buckets: vec![(0.1, 4), (1.0, 7), (f64::INFINITY, 8)] };
-        assert_eq!(keep(&counters, &[1.0, 2.0]), [9, 1, 8, 7, 8]);
+        assert_eq!(keep(&counters, &[1.0, 2.0]), [Some(9), Some(1), Some(8), Some(7), None]);
+    }
+
+    #[test]
+    fn nobody_was_fast_where_nothing_counts_it() {
+        let at = |count: u64, edge: Option<u64>| {
+            BTreeMap::from([("a".to_owned(), vec![Some(count), Some(0), Some(count), edge])])
+        };
+        let slow = |last: Option<u64>, now: Option<u64>| shares(&at(10, last), &at(30, now), 2)[1][0];
+        assert_eq!(slow(Some(5), Some(20)), Share { requests: 20, bad: 5 });
+        for (last, now) in [(None, None), (None, Some(20)), (Some(5), None)] {
+            assert_eq!(slow(last, now), Share::default());
+        }
     }
 }

@@ -196,7 +196,8 @@ impl Judgement {
                 .collect();
             let rails = rails(&rail, &slow_rail, &self.ledger, terms);
             ruling = rule(&all, &rails, terms, entry.seconds);
-            if !matches!(ruling, Ruling::Undecided { .. }) {
+            // The looks go on while a limit is not measured, too.
+            if !matches!(ruling, Ruling::Undecided { .. } | Ruling::Unmeasured) {
                 return (ruling, entry.seconds);
             }
         }
@@ -247,7 +248,9 @@ fn rule(all: &[Evidence<'_>], rails: &[Guard<'_>], terms: &Terms, seconds: u32) 
             return Ruling::BeyondLimit { comparison: guard.comparison, limit: guard.limit };
         }
     }
-    let is_measured = terms.most_slow.is_none() || rails.iter().any(|guard| guard.comparison > 0);
+    // What has no evidence yet was not compared so far: a recorded look may be older than the first histogram.
+    let is_measured = terms.most_slow.is_none()
+        || rails.iter().any(|guard| guard.comparison > 0 && guard.comparison < all.len());
     let open = match weigh(all) {
         Verdict::Bad => {
             let logs = all.iter().map(|evidence| evidence.harm.log_evidence(evidence.dispersion));
