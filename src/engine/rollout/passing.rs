@@ -15,6 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::rollout::{RolloutCondition, RolloutStatus};
+use tidegate_api::valid::PROGRESS_DEADLINE_SECONDS_DEFAULT;
 
 use super::condition;
 use super::wait::undeclared;
@@ -38,6 +39,7 @@ pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
         false if is_on_its_way(&plan.because) => on_their_way(&status.from),
         false => return plan,
     };
+    let rest = rest.min(part_of_the_deadline(world)).max(ON_THEIR_WAY);
     if !notices.is_empty() || !counts_only(status) {
         return plan;
     }
@@ -56,6 +58,12 @@ fn resizes(planned: &Planned) -> bool {
 
 fn is_on_its_way(because: &Because) -> bool {
     matches!(because, Because::WaitingForPods { trouble: None, .. })
+}
+
+/// What rests tells that there was progress, and a deadline begins when it is told: it may be late by so much.
+fn part_of_the_deadline(world: &World) -> Duration {
+    let deadline = world.rollout.spec.progress_deadline_seconds.unwrap_or(PROGRESS_DEADLINE_SECONDS_DEFAULT);
+    Duration::from_secs(u64::try_from(deadline).unwrap_or_default()) / 10
 }
 
 /// How long counts rest while pods are on their way: as long again as the wait had lasted at the last news, within limits.
@@ -176,6 +184,16 @@ mod tests {
         let mut healthy = one_more();
         condition::set(&mut healthy, condition::new(at(101), "Healthy", "True", "RolloutHealthy", ""));
         assert!(told(&world(set(2, 1), 101), healthy).0, "clients wait for that");
+    }
+
+    #[test]
+    fn a_short_deadline_hears_of_progress_in_time() {
+        let short = |second: i64| {
+            let mut world = world(set(2, 1), second);
+            Arc::make_mut(&mut world.rollout).spec.progress_deadline_seconds = Some(100);
+            told(&world, one_more()).0
+        };
+        assert_eq!([109, 110].map(short), [false, true]);
     }
 
     #[test]
