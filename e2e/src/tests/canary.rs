@@ -64,7 +64,7 @@ pub(super) async fn promoted(scene: &Arc<Scene>, router: Router, per_second: u32
     shop.until_paused_at(1).await?;
     watched.until_answered_by("v2").await?;
     scene.then("it gets 20 % of 2,000 requests");
-    let answers = shop.fast(400)?.send(2000).await?;
+    let answers = shop.fast(397)?.send(2000).await?;
     ensure_none_lost(&answers)?;
     ensure_share(&answers, "v2", 20.0)?;
     scene.when("somebody promotes it");

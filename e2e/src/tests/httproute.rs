@@ -80,7 +80,7 @@ fn with_shares() -> Value {
     routed_by(
         Router::Gateway,
         &json!([
-            {"experiment": {"duration": "12s", "templates": [share("old", "stable", 10), share("new", "canary", 20)]}},
+            {"experiment": {"duration": "30s", "templates": [share("old", "stable", 10), share("new", "canary", 20)]}},
             {"setWeight": 50},
             {"pause": {}},
         ]),
@@ -96,7 +96,7 @@ pub(super) async fn gives_an_experiment_its_share(scene: Arc<Scene>) -> Result<(
     shop.ship("v2", json!([])).await?;
     load.until_answers(|answers| (10.0..30.0).contains(&answers.share_percent("v2"))).await?;
     scene.then("a fifth of the requests goes to it, while the canary itself has no weight");
-    ensure_share(&shop.fast(300)?.send(1500).await?, "v2", 20.0)?;
+    ensure_share(&shop.fast(317)?.send(1500).await?, "v2", 20.0)?;
     let weights = shop.rollouts().await?.get("shop").await?.data["status"]["canary"]["weights"].clone();
     ensure!(weights["additional"].as_array().map(Vec::len) == Some(2), "{weights}");
     ensure!(weights["canary"]["weight"] == 0 && weights["stable"]["weight"] == 70, "{weights}");

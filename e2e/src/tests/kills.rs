@@ -145,14 +145,12 @@ pub(super) async fn killed(
         moment.wait(&changes).await;
         controller.kill(scene.cluster(), &pod).await?;
         dead.insert(uid(&pod));
-        let status = shop.until("there", |_| true).await?["status"].clone();
+        let rollout = shop.until("there", |_| true).await?;
+        let status = &rollout["status"];
         let remark = format!("kill {turn} {moment}, at step {}", status["currentStepIndex"]);
         scene.when(&remark);
         remarks.push(remark);
-        ensure!(
-            status["stableRS"] != status["currentPodHash"] || status["currentStepIndex"] == Value::Null,
-            "the update was over before kill {turn}"
-        );
+        ensure!(!is_over(&rollout), "the update was over before kill {turn}");
     }
     scene.then("the last successor finishes the update, and nothing was lost");
     controller.until_at_work(scene.cluster(), &dead).await?;
@@ -160,6 +158,13 @@ pub(super) async fn killed(
     watched.settle(&["v2"]).await?;
     shop.until("down to the new pods", |rollout| rollout["status"]["replicas"] == 4).await?;
     Ok(Figures { remarks, ..watched.stop().await? })
+}
+
+/// Whether the update is done; one that the status does not know of yet has not begun.
+fn is_over(rollout: &Value) -> bool {
+    let status = &rollout["status"];
+    let is_known = status["observedGeneration"] == rollout["metadata"]["generation"].to_string();
+    is_known && status["currentStepIndex"] != Value::Null && status["stableRS"] == status["currentPodHash"]
 }
 
 /// Weights that rise evenly, each for a second.

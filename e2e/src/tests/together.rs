@@ -72,7 +72,7 @@ async fn share(scene: Arc<Scene>, router: Router) -> Result<()> {
     until_noted(&shop, "two").await?;
     scene.then("both are Git's, and the weight is still the canary's");
     ensure_rising(&weights.until_last(&router.everywhere(40)).await?)?;
-    let answers = shop.fast(400)?.send(4000).await?;
+    let answers = shop.fast(397)?.send(4000).await?;
     ensure_none_lost(&answers)?;
     ensure_share(&answers, "v2", 40.0)?;
 
