@@ -163,7 +163,8 @@ pub(super) async fn killed(
 /// Whether the update is done; one that the status does not know of yet has not begun.
 fn is_over(rollout: &Value) -> bool {
     let status = &rollout["status"];
-    let is_known = status["observedGeneration"] == rollout["metadata"]["generation"].to_string();
+    let observed = status["observedGeneration"].as_str().and_then(|text| text.parse::<i64>().ok());
+    let is_known = observed == rollout["metadata"]["generation"].as_i64();
     is_known && status["currentStepIndex"] != Value::Null && status["stableRS"] == status["currentPodHash"]
 }
 
