@@ -157,7 +157,7 @@ impl Scene {
         what: &str,
         holds: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
-        json_until(self.api_of(api_version, kind).await?, name, what, limit, holds).await
+        until_json(self.api_of(api_version, kind).await?, name, what, limit, holds).await
     }
 
     /// Waits until a Deployment has all its pods ready and no old ones left.
@@ -368,15 +368,6 @@ pub(crate) async fn resource(client: &Client, api_version: &str, kind: &str) -> 
 
 /// As `until`, with the whole object as JSON.
 pub(crate) async fn until_json(
-    api: Api<DynamicObject>,
-    name: &str,
-    what: &str,
-    holds: impl Fn(&Value) -> bool,
-) -> Result<Value> {
-    json_until(api, name, what, PATIENCE, holds).await
-}
-
-async fn json_until(
     api: Api<DynamicObject>,
     name: &str,
     what: &str,

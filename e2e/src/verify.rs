@@ -108,6 +108,15 @@ impl Verification {
         self.options.kubeconfig.is_none() && packages::is_root()
     }
 
+    /// The opposite, said of the part that would need one.
+    fn leaves_out_clusters(&self) -> bool {
+        let leaves_out = !self.has_own_clusters();
+        if leaves_out {
+            say("   left out: needs root and a cluster of one's own");
+        }
+        leaves_out
+    }
+
     /// Starts the Go builds, once, beside whatever comes next.
     async fn start_go_tools(&self) -> &JoinHandle<Result<()>> {
         self.go_tools.get_or_init(|| std::future::ready(tokio::task::spawn_blocking(tools::build_all))).await
@@ -273,8 +282,7 @@ async fn go_tools(verification: &Verification) -> Result<()> {
 /// A cluster whose owner is killed is removed without a trace, while another
 /// one next to it goes on working.
 async fn cluster_after_a_crash(verification: &Verification) -> Result<()> {
-    if !verification.has_own_clusters() {
-        say("   left out: needs root and a cluster of one's own");
+    if verification.leaves_out_clusters() {
         return Ok(());
     }
     let parts = blocking(Parts::build).await?;
@@ -312,8 +320,7 @@ async fn cluster_after_a_crash(verification: &Verification) -> Result<()> {
 /// Tidegate installed over Argo Rollouts and Argo CD, and back. The kinds belong to the whole cluster, so it has one of
 /// its own.
 async fn install_over_argo(verification: &Verification) -> Result<()> {
-    if !verification.has_own_clusters() {
-        say("   left out: needs root and a cluster of one's own");
+    if verification.leaves_out_clusters() {
         return Ok(());
     }
     tests::takeover::run(Arc::new(Cluster::start_own("over-argo").await?)).await
@@ -321,8 +328,7 @@ async fn install_over_argo(verification: &Verification) -> Result<()> {
 
 /// Tidegate takes over from upstream's running controller, and upstream's from Tidegate, in the states that matter most.
 async fn take_over(verification: &Verification) -> Result<()> {
-    if !verification.has_own_clusters() {
-        say("   left out: needs root and a cluster of one's own");
+    if verification.leaves_out_clusters() {
         return Ok(());
     }
     let cluster = Arc::new(Cluster::start_own("handover").await?);

@@ -215,7 +215,7 @@ async fn policy(scene: &Scene, what: &str, holds: impl Fn(&Value) -> bool) -> Re
     let name = format!("{}-rollouts", release.trim_end_matches('-'));
     let kind = ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy");
     let resource = scene::resource(&scene.client(), kind.0, kind.1).await?;
-    scene::until_json(Api::all_with(scene.client(), &resource), &name, what, holds).await
+    scene::until_json(Api::all_with(scene.client(), &resource), &name, what, PATIENCE, holds).await
 }
 
 /// The API server checks each expression against the kind's schema and says what can never be evaluated.

@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::git::Repository;
 use crate::install::NAMESPACE;
 use crate::manifest;
-use crate::scene::{self, Scene};
+use crate::scene::{self, PATIENCE, Scene};
 
 /// The finalizer that deletes an Application's objects with it.
 const CASCADE: &str = "resources-finalizer.argocd.argoproj.io";
@@ -83,7 +83,7 @@ impl Delivery {
 
     /// Waits until the Application is as wanted.
     pub(super) async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
-        scene::until_json(self.applications.clone(), self.name(), what, holds).await
+        scene::until_json(self.applications.clone(), self.name(), what, PATIENCE, holds).await
     }
 
     /// Waits until everything is as in this commit, and healthy.

@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(super) use self::release::{Counted, Fault, Release};
 pub(super) use self::served::Served;
 use super::router::Router;
-use super::shop::Shop;
+use super::shop::{RUN, Shop, is_current};
 use super::watched::Watched;
 use crate::manifest;
 use crate::say;
@@ -21,7 +21,6 @@ use crate::scene::Scene;
 
 /// A release that is not decided by then is left undecided.
 const LIMIT: Duration = Duration::from_secs(400);
-const RUN: (&str, &str) = ("argoproj.io/v1alpha1", "AnalysisRun");
 
 /// How a release ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -112,11 +111,9 @@ pub(super) async fn released(scene: &Arc<Scene>, release: Release) -> Result<Jud
 async fn until_ended(shop: &Shop) -> Result<End> {
     let end = |rollout: &Value| {
         let status = &rollout["status"];
-        let is_current =
-            status["observedGeneration"] == rollout["metadata"]["generation"].to_string().as_str();
         match status["phase"].as_str() {
-            Some("Degraded") if is_current && status["abort"] == true => Some(End::Aborted),
-            Some("Healthy") if is_current && status["stableRS"] == status["currentPodHash"] => {
+            Some("Degraded") if is_current(rollout) && status["abort"] == true => Some(End::Aborted),
+            Some("Healthy") if is_current(rollout) && status["stableRS"] == status["currentPodHash"] => {
                 Some(End::Promoted)
             }
             _ => None,

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::chance::Chance;
 use super::figures::Figures;
-use super::shop::{Shop, routed};
+use super::shop::{Shop, is_current, routed};
 use super::watched::Watched;
 use crate::cluster::Cluster;
 use crate::install;
@@ -94,7 +94,7 @@ impl Controller {
             let holds = |lease: &Value| {
                 lease["spec"]["holderIdentity"].as_str().is_some_and(|holder| holder.starts_with(&name))
             };
-            scene::until_json(leases, lease, &format!("held by {name}"), holds).await?;
+            scene::until_json(leases, lease, &format!("held by {name}"), PATIENCE, holds).await?;
         }
         Ok(pod)
     }
@@ -163,9 +163,9 @@ pub(super) async fn killed(
 /// Whether the update is done; one that the status does not know of yet has not begun.
 fn is_over(rollout: &Value) -> bool {
     let status = &rollout["status"];
-    let observed = status["observedGeneration"].as_str().and_then(|text| text.parse::<i64>().ok());
-    let is_known = observed == rollout["metadata"]["generation"].as_i64();
-    is_known && status["currentStepIndex"] != Value::Null && status["stableRS"] == status["currentPodHash"]
+    is_current(rollout)
+        && status["currentStepIndex"] != Value::Null
+        && status["stableRS"] == status["currentPodHash"]
 }
 
 /// Weights that rise evenly, each for a second.

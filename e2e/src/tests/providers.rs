@@ -9,11 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::shop::Shop;
+use super::shop::{RUN, Shop};
 use crate::images::BUSYBOX;
 use crate::scene::{PATIENCE, Scene};
-
-const RUN: (&str, &str) = ("argoproj.io/v1alpha1", "AnalysisRun");
 
 /// A server that answers a file, and the Service that leads to it.
 const CHECK: &str = r#"

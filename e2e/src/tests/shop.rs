@@ -14,6 +14,8 @@ use crate::scene::Scene;
 
 /// The kind under test.
 pub(super) const ROLLOUT: (&str, &str) = ("argoproj.io/v1alpha1", "Rollout");
+/// The kind of its analyses.
+pub(super) const RUN: (&str, &str) = ("argoproj.io/v1alpha1", "AnalysisRun");
 
 /// Services and Rollout; what is in capitals is filled in, and a route comes with them.
 const SHOP: &str = r#"
@@ -211,9 +213,7 @@ impl Shop {
     /// Waits until the status speaks of the newest spec and has this phase.
     pub(super) async fn until_phase(&self, phase: &str) -> Result<Value> {
         self.until(&format!("{phase} at its newest generation"), |rollout| {
-            let generation = rollout["metadata"]["generation"].to_string();
-            rollout["status"]["phase"] == phase
-                && rollout["status"]["observedGeneration"] == generation.as_str()
+            rollout["status"]["phase"] == phase && is_current(rollout)
         })
         .await
     }
@@ -241,7 +241,7 @@ impl Shop {
             status["phase"] == "Healthy"
                 && status["stableRS"] == status["currentPodHash"]
                 && rollout["spec"]["template"]["spec"]["containers"][0]["image"] == image.as_str()
-                && status["observedGeneration"] == rollout["metadata"]["generation"].to_string().as_str()
+                && is_current(rollout)
                 && status["canary"]["weights"]["canary"]["weight"].as_i64().unwrap_or(0) == 0
         })
         .await
@@ -251,6 +251,11 @@ impl Shop {
     pub(super) async fn promote(&self) -> Result<()> {
         self.patch_status(json!({"pauseConditions": null})).await
     }
+}
+
+/// Whether the status speaks of the newest spec.
+pub(super) fn is_current(rollout: &Value) -> bool {
+    rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"].to_string().as_str()
 }
 
 /// Fails unless every request was answered, and well.

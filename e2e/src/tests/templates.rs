@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
+use super::shop::RUN;
 use crate::images::BUSYBOX;
 use crate::manifest;
 use crate::scene::Scene;
@@ -27,7 +28,6 @@ const START: &str = "
     done &
     exec httpd -f -p 8080 -h /tmp/www
 ";
-const RUN: (&str, &str) = ("argoproj.io/v1alpha1", "AnalysisRun");
 /// Runs that are created or waited for at once.
 const AT_ONCE: usize = 16;
 

@@ -220,24 +220,27 @@ struct Guard<'a> {
     rail: &'a Rail,
 }
 
+/// The limits that can be looked at: the comparison that counts what each is about, and how much there may be.
+fn limits(ledger: &Ledger, terms: &Terms) -> Vec<(usize, f64)> {
+    let of_errors = terms.most_errors.map(|limit| (0, limit));
+    let slow = |most: MostSlow| Some((ledger.slower_than(most.after_seconds)?, most.part));
+    of_errors.into_iter().chain(terms.most_slow.and_then(slow)).collect()
+}
+
 /// The guard rails that can be looked at, with the comparisons they are about.
 fn rails<'a>(errors: &'a Rail, slow: &'a Rail, ledger: &Ledger, terms: &Terms) -> Vec<Guard<'a>> {
-    let of_errors = terms.most_errors.map(|limit| Guard { comparison: 0, limit, rail: errors });
-    let of_slow = terms.most_slow.and_then(|most| {
-        let comparison = ledger.slower_than(most.after_seconds)?;
-        Some(Guard { comparison, limit: most.part, rail: slow })
-    });
-    of_errors.into_iter().chain(of_slow).collect()
+    let rail = |comparison| if comparison == 0 { errors } else { slow };
+    let guard = |(comparison, limit)| Guard { comparison, limit, rail: rail(comparison) };
+    limits(ledger, terms).into_iter().map(guard).collect()
 }
 
 /// Takes up one look; `canary` is what the canary did, for each comparison.
 fn look_at_rails(errors: &mut Rail, slow: &mut Rail, canary: &[Share], ledger: &Ledger, terms: &Terms) {
-    if let (Some(limit), Some(share)) = (terms.most_errors, canary.first()) {
-        errors.look(*share, limit);
-    }
-    let slower = |most: MostSlow| Some((most.part, *canary.get(ledger.slower_than(most.after_seconds)?)?));
-    if let Some((limit, share)) = terms.most_slow.and_then(slower) {
-        slow.look(share, limit);
+    for (comparison, limit) in limits(ledger, terms) {
+        if let Some(share) = canary.get(comparison) {
+            let rail = if comparison == 0 { &mut *errors } else { &mut *slow };
+            rail.look(*share, limit);
+        }
     }
 }
 

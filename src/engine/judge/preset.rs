@@ -123,6 +123,17 @@ impl Queries {
     }
 }
 
+/// The same where labels are called otherwise once Prometheus keeps those of its targets: both ways, that one first.
+fn kept_or_plain(counter: &str, buckets: &str, [kept, plain]: &[String; 2], errors: &str) -> Queries {
+    let [kept, plain] = [kept, plain]
+        .map(|labels| counted(counter, labels, errors).and_buckets(format!("{buckets}{{{labels}}}")));
+    Queries {
+        requests: format!("{} or {}", kept.requests, plain.requests),
+        errors: format!("{} or {}", kept.errors, plain.errors),
+        buckets: kept.buckets.zip(plain.buckets).map(|(kept, plain)| format!("{kept} or {plain}")),
+    }
+}
+
 /// Traefik names what it sends to by namespace, Service and port, with more in between: an Ingress, a rule of an
 /// HTTPRoute. The backend of a canary Ingress is called as the stable one, `beside`, with a suffix. Where Prometheus keeps
 /// the labels of its targets, of which a ServiceMonitor gives them `service`, Traefik's own label is `exported_service`.
@@ -130,14 +141,12 @@ fn traefik(namespace: &str, word: &str, beside: Option<&str>) -> Queries {
     let own = format!("(.+-svc-)?{namespace}-(.+-)?{word}-[a-z0-9]+@.+");
     let suffixed = beside.map(|stable| format!("|{namespace}-(.+-)?{stable}-[a-z0-9]+-canary@.+"));
     let name = format!("=~\"{own}{}\"", suffixed.unwrap_or_default());
-    let both = |counter: &str, more: &str| {
-        format!("{counter}{{exported_service{name}{more}}} or {counter}{{service{name}{more}}}")
-    };
-    Queries {
-        requests: both("traefik_service_requests_total", ""),
-        errors: both("traefik_service_requests_total", ",code=~\"5..\""),
-        buckets: Some(both("traefik_service_request_duration_seconds_bucket", "")),
-    }
+    kept_or_plain(
+        "traefik_service_requests_total",
+        "traefik_service_request_duration_seconds_bucket",
+        &[format!("exported_service{name}"), format!("service{name}")],
+        "code=~\"5..\"",
+    )
 }
 
 /// OpenShift's own Prometheus keeps the labels of its targets, which are the router's pods; what the router says of the
@@ -158,17 +167,15 @@ fn openshift(namespace: &str, service: &str) -> Queries {
 /// Prometheus keeps the labels of its targets, `namespace` is the router's own, and the Ingress's is `exported_namespace`.
 fn nginx(namespace: &str, ingress: &str, is_canary: bool) -> Queries {
     let side = format!("ingress=\"{ingress}\",canary{}", if is_canary { "!=\"\"" } else { "=\"\"" });
-    let both = |counter: &str, more: &str| {
-        format!(
-            "{counter}{{exported_namespace=\"{namespace}\",{side}{more}}} \
-             or {counter}{{namespace=\"{namespace}\",exported_namespace=\"\",{side}{more}}}"
-        )
-    };
-    Queries {
-        requests: both("nginx_ingress_controller_requests", ""),
-        errors: both("nginx_ingress_controller_requests", ",status=~\"5..\""),
-        buckets: Some(both("nginx_ingress_controller_request_duration_seconds_bucket", "")),
-    }
+    kept_or_plain(
+        "nginx_ingress_controller_requests",
+        "nginx_ingress_controller_request_duration_seconds_bucket",
+        &[
+            format!("exported_namespace=\"{namespace}\",{side}"),
+            format!("namespace=\"{namespace}\",exported_namespace=\"\",{side}"),
+        ],
+        "status=~\"5..\"",
+    )
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::super::client::Client;
 use super::super::figures::Figures;
 use super::super::kills::{Controller, killed};
 use super::super::router::Router;
-use super::super::shop::{Shop, routed};
+use super::super::shop::{Shop, is_current, routed};
 use super::super::watched::Watched;
 use super::super::{blue_green, canary, workload_ref};
 use crate::scene::Scene;
@@ -110,9 +110,7 @@ async fn scale(shop: &Shop, replicas: i64) -> Result<()> {
         let (status, all) = (&rollout["status"], replicas);
         let pods = |field: &str| status[field].as_i64().unwrap_or(0);
         let stable = if status["stableRS"] == status["currentPodHash"] { all } else { all + (all + 1) / 2 };
-        status["observedGeneration"] == rollout["metadata"]["generation"].to_string().as_str()
-            && pods("replicas") == stable
-            && pods("readyReplicas") == stable
+        is_current(rollout) && pods("replicas") == stable && pods("readyReplicas") == stable
     })
     .await
     .map(drop)

@@ -7,6 +7,8 @@ mod runs;
 
 use serde_json::{Value, json};
 
+use super::super::shop::is_current;
+
 /// The kind that most states are about.
 const ROLLOUT: (&str, &str) = ("argoproj.io/v1alpha1", "Rollout");
 /// Stands for the address of the cluster's Prometheus.
@@ -228,10 +230,6 @@ fn around(strategy: &Value) -> Vec<Value> {
 fn healthy(rollout: &Value) -> bool {
     let status = &rollout["status"];
     status["phase"] == "Healthy" && status["stableRS"] == status["currentPodHash"] && is_current(rollout)
-}
-
-fn is_current(rollout: &Value) -> bool {
-    rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"].to_string().as_str()
 }
 
 /// Paused by the controller for this reason, and its conditions say so as well, which a write of its own follows up.

@@ -11,7 +11,7 @@ use super::super::super::chance::Chance;
 use super::super::super::client::Client;
 use super::super::super::figures::Figures;
 use super::super::super::router::Router;
-use super::super::super::shop::{Shop, routed_by};
+use super::super::super::shop::{Shop, is_current, routed_by};
 use super::super::super::watched::Watched;
 use super::leftovers::{REVISIONS, RUNS};
 use crate::images::APP_VERSIONS;
@@ -215,7 +215,7 @@ impl Player {
             .until(&format!("at rest with {wanted} pods"), |rollout| {
                 let status = &rollout["status"];
                 status["phase"] == "Healthy"
-                    && status["observedGeneration"] == rollout["metadata"]["generation"].to_string().as_str()
+                    && is_current(rollout)
                     && status["replicas"].as_i64() == Some(wanted)
                     && status["readyReplicas"].as_i64() == Some(wanted)
             })

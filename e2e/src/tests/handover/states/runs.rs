@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::super::super::shop::RUN;
 use super::{LONG, Move, State, degraded, filled, json_patch, pods};
 
-const RUN: (&str, &str) = ("argoproj.io/v1alpha1", "AnalysisRun");
 const EXPERIMENT: (&str, &str) = ("argoproj.io/v1alpha1", "Experiment");
 const SET: (&str, &str) = ("apps/v1", "ReplicaSet");
 
