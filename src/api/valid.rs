@@ -40,7 +40,7 @@ pub(crate) const REPLICAS_DEFAULT: i32 = 1;
 /// Old ReplicaSets to keep when `spec.revisionHistoryLimit` is absent.
 pub(crate) const REVISION_HISTORY_LIMIT_DEFAULT: i32 = 10;
 /// Seconds without progress when `spec.progressDeadlineSeconds` is absent.
-pub(crate) const PROGRESS_DEADLINE_SECONDS_DEFAULT: i32 = 600;
+pub const PROGRESS_DEADLINE_SECONDS_DEFAULT: i32 = 600;
 /// Seconds before an old ReplicaSet is scaled down when the strategy does not say.
 pub(crate) const SCALE_DOWN_DELAY_SECONDS_DEFAULT: i32 = 30;
 /// Weight that means all traffic when `maxTrafficWeight` is absent.

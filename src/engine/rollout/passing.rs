@@ -13,7 +13,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::rollout::{RolloutCondition, RolloutStatus};
+use tidegate_api::valid::PROGRESS_DEADLINE_SECONDS_DEFAULT;
 
 use super::condition;
 use super::wait::undeclared;
@@ -22,8 +24,11 @@ use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
 
 /// For how long after the last news counts may rest while pods are on their way.
 const ON_THEIR_WAY: Duration = Duration::from_secs(5);
-/// The same while ReplicaSets have pods to make or to remove.
-const MOVING: Duration = Duration::from_secs(20);
+/// The same while ReplicaSets have pods to make or to remove: what holds that up is told at once, and without that only a
+/// cluster that has a thousand others to serve takes as long as this.
+const MOVING: Duration = Duration::from_secs(60);
+/// The longer a wait has lasted, the longer counts rest, but no longer than this.
+const ON_THEIR_WAY_AT_MOST: Duration = Duration::from_secs(20);
 
 /// The plan without a status of which nothing but counts is new, while they are about to change.
 pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
@@ -31,9 +36,10 @@ pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
     let moving = world.sets.iter().find(|set| is_moving(set));
     let rest = match moving.is_some() || plan.writes.iter().any(resizes) {
         true => MOVING,
-        false if is_on_its_way(&plan.because) => ON_THEIR_WAY,
+        false if is_on_its_way(&plan.because) => on_their_way(&status.from),
         false => return plan,
     };
+    let rest = rest.min(part_of_the_deadline(world)).max(ON_THEIR_WAY);
     if !notices.is_empty() || !counts_only(status) {
         return plan;
     }
@@ -52,6 +58,24 @@ fn resizes(planned: &Planned) -> bool {
 
 fn is_on_its_way(because: &Because) -> bool {
     matches!(because, Because::WaitingForPods { trouble: None, .. })
+}
+
+/// What rests tells that there was progress, and a deadline begins when it is told: it may be late by so much.
+fn part_of_the_deadline(world: &World) -> Duration {
+    let deadline = world.rollout.spec.progress_deadline_seconds.unwrap_or(PROGRESS_DEADLINE_SECONDS_DEFAULT);
+    Duration::from_secs(u64::try_from(deadline).unwrap_or_default()) / 10
+}
+
+/// How long counts rest while pods are on their way: as long again as the wait had lasted at the last news, within limits.
+fn on_their_way(known: &RolloutStatus) -> Duration {
+    let last = |time: fn(&RolloutCondition) -> Option<&Time>| {
+        known.conditions.iter().filter_map(time).map(|time| time.0).max()
+    };
+    let news = last(|condition| condition.last_update_time.as_ref());
+    let began = last(|condition| condition.last_transition_time.as_ref());
+    let lasted =
+        news.zip(began).and_then(|(news, began)| Duration::try_from(news.duration_since(began)).ok());
+    lasted.unwrap_or_default().clamp(ON_THEIR_WAY, ON_THEIR_WAY_AT_MOST)
 }
 
 /// Whether a ReplicaSet's status is about to change: its controller has a size before it.
@@ -151,7 +175,7 @@ mod tests {
         let waits = (false, Because::SizeNotYetSeen { set: "web-a".to_owned() });
         assert!(told(&world(set(1, 1), 101), one_more()).0);
         assert_eq!(told(&world(set(2, 1), 101), one_more()), waits);
-        assert!(told(&world(set(2, 1), 120), one_more()).0, "the news is old");
+        assert!(told(&world(set(2, 1), 160), one_more()).0, "the news is old");
         assert_eq!(told(&world(Set { generation: 2, ..set(1, 1) }, 101), one_more()), waits);
         let worded = RolloutStatus { message: "one".to_owned(), ..one_more() };
         assert_eq!(told(&world(set(2, 1), 101), worded), waits, "the words are about the pods");
@@ -160,6 +184,16 @@ mod tests {
         let mut healthy = one_more();
         condition::set(&mut healthy, condition::new(at(101), "Healthy", "True", "RolloutHealthy", ""));
         assert!(told(&world(set(2, 1), 101), healthy).0, "clients wait for that");
+    }
+
+    #[test]
+    fn a_short_deadline_hears_of_progress_in_time() {
+        let short = |second: i64| {
+            let mut world = world(set(2, 1), second);
+            Arc::make_mut(&mut world.rollout).spec.progress_deadline_seconds = Some(100);
+            told(&world, one_more()).0
+        };
+        assert_eq!([109, 110].map(short), [false, true]);
     }
 
     #[test]

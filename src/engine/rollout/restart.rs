@@ -50,10 +50,19 @@ pub(crate) fn leaving(facts: &Core<'_>) -> Option<Because> {
     Some(Because::PodsLeaving { set: set.name.clone(), pods: kept(set) - available(facts, set) })
 }
 
+/// The pods of a ReplicaSet that a Service may be pointed at: those that are available and that no restart has sent away.
+pub(crate) fn staying(facts: &Core<'_>, set: &Set) -> i32 {
+    if has_begun(facts) { available(facts, set) } else { kept(set) }
+}
+
 /// The first ReplicaSet that counts such pods.
 fn counting<'w>(facts: &Core<'w>) -> Option<&'w Set> {
-    facts.rollout.spec.restart_at.as_ref().filter(|at| time(at.0).0 <= facts.now)?;
-    facts.all.iter().copied().find(|set| !is_counted(facts, set))
+    facts.all.iter().copied().find(|set| has_begun(facts) && !is_counted(facts, set))
+}
+
+/// Whether a restart may have sent pods away, now or earlier.
+fn has_begun(facts: &Core<'_>) -> bool {
+    facts.rollout.spec.restart_at.as_ref().is_some_and(|at| time(at.0).0 <= facts.now)
 }
 
 /// Whether a ReplicaSet's status counts no pod as available that is not.

@@ -208,7 +208,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
     if let Some(new) = facts.new {
         // Weight that the former revision earned is not handed to this one: it goes down first.
         let carried = step::carriers(facts, observed);
-        if observed <= target(facts, aborted) && facts.new_available() >= carried {
+        if observed <= target(facts, aborted) && restart::staying(facts, new) >= carried {
             point(facts, canary_service, new, true, plan);
         }
     }
@@ -218,7 +218,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
 pub(super) fn takes_over(facts: &Facts<'_>, service: &str, set: &Set, weight: i32) -> bool {
     let needed = share_ceil(weight, facts.replicas, facts.limits.max_weight);
     let now = facts.world.endpoints.get(service).map_or(0, total);
-    !facts.routed() || kept(set) >= needed.min(now)
+    !facts.routed() || restart::staying(facts, set) >= needed.min(now)
 }
 
 pub(super) fn total(endpoints: &Endpoints) -> i32 {
@@ -231,12 +231,13 @@ pub(super) fn point(facts: &Facts<'_>, name: &str, set: &Set, check: bool, plan:
         return;
     }
     let adopted = known.annotations.contains_key(MANAGED_BY);
-    let available = match (check, adopted) {
+    let available = restart::staying(facts, set);
+    let is_available = match (check, adopted) {
         (false, _) => true,
-        (true, true) => kept(set) > 0,
-        (true, false) => set.replicas > 0 && kept(set) == set.replicas,
+        (true, true) => available > 0,
+        (true, false) => set.replicas > 0 && available == set.replicas,
     };
-    if !available {
+    if !is_available {
         return;
     }
     service::point(facts.world, name, set.hash(), plan);
