@@ -12,6 +12,7 @@ mod redirect;
 #[cfg(test)]
 mod redirect_tests;
 mod retry;
+mod shared;
 
 use std::error::Error;
 use std::sync::OnceLock;
@@ -25,6 +26,7 @@ use tidegate_engine::metric::http::{self, Call, Method};
 use tidegate_engine::metric::prometheus::Query;
 use tidegate_engine::metric::{Response, Sent};
 
+use self::shared::Shared;
 use crate::aws::Aws;
 use crate::google::Google;
 
@@ -50,6 +52,7 @@ pub(crate) struct Fetcher {
     direct: Cell,
     aws: Aws,
     google: Google,
+    shared: Shared,
 }
 
 impl Fetcher {
@@ -58,12 +61,20 @@ impl Fetcher {
         Self { aws: Aws::of_process(), google: Google::of_process(), ..Self::default() }
     }
 
-    /// Asks a Prometheus; what the request is signed in with is added to `sent`, whatever comes of it.
+    /// Asks a Prometheus, unless somebody asks the same in the same second. What the request is signed in with is added to
+    /// `sent`, whatever comes of it.
     ///
     /// # Errors
     /// Fails with the reason when there is no answer: the server cannot be reached, is too slow or says too much.
     pub(crate) async fn prometheus(&self, query: &Query, sent: &mut Sent) -> Result<Response, String> {
-        within(query.timeout_seconds, &told(query), self.query(query, sent)).await
+        let ask = async {
+            let mut sent = Sent::default();
+            let answer = within(query.timeout_seconds, &told(query), self.query(query, &mut sent)).await;
+            (answer, sent)
+        };
+        let (answer, signed_in_with) = self.shared.answer(query, || Timestamp::now().as_second(), ask).await;
+        sent.extend(signed_in_with);
+        answer
     }
 
     /// Makes a call to any server.

@@ -35,7 +35,7 @@ pub enum Method {
 }
 
 /// How to authenticate.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Login {
     None,
     Basic {
@@ -60,7 +60,7 @@ pub enum Login {
 }
 
 /// How to sign a request to AWS, by signature version 4.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Signing {
     /// Such as `eu-west-1`; the controller's own where it is empty.
     pub region: String,
