@@ -58,6 +58,8 @@ enum Action {
     Demo(demo::Options),
     /// Measures what many Rollouts cost the controller, on simulated nodes.
     Scale(scale::Options),
+    /// Measures what many AnalysisRuns cost the controller, on the same.
+    ScaleRuns(scale::runs::Options),
     /// Runs every check there is.
     Verify(verify::Options),
     /// Plays updates of every kind under load and fails when a request is lost.
@@ -153,6 +155,7 @@ async fn act(action: Action) -> Result<()> {
         Action::Cluster { action } => act_on_cluster(action).await,
         Action::Demo(options) => demo::run(options).await,
         Action::Scale(options) => scale::run(options).await,
+        Action::ScaleRuns(options) => scale::runs::run(options).await,
         Action::Verify(options) => verify::run(options).await,
         Action::Soak(options) => tests::campaign::soak(options).await,
         Action::Judge(options) => tests::campaign::judge(options).await,

@@ -8,6 +8,7 @@ mod audit;
 mod goals;
 mod herd;
 mod report;
+pub(crate) mod runs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

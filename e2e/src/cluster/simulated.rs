@@ -13,8 +13,9 @@ use crate::cluster::control::{flags, start_api, start_controllers};
 use crate::cluster::place::Place;
 use crate::cluster::process::Processes;
 use crate::cluster::{
-    Cluster, Life, Own, accounts_ready, api_ready, cgroup, connect, network, node_ready, pki,
+    Cluster, Life, Own, accounts_ready, api_ready, cgroup, connect, network, node_ready, pki, surroundings,
 };
+use crate::debian::Program;
 use crate::manifest;
 use crate::packages;
 use crate::tools::{ControlPlane, Kwok};
@@ -77,6 +78,13 @@ impl Simulated {
         env: &[(&str, &str)],
     ) -> Result<()> {
         self.processes()?.start(name, program, args, env)
+    }
+
+    /// Starts a Prometheus that scrapes nobody; its URL, which holds in the cluster's network and on this machine.
+    pub(crate) fn start_prometheus(&self, program: &Program) -> Result<String> {
+        let place = &self.own()?.place;
+        surroundings::prometheus(place, program, &json!([]), self.processes()?)?;
+        Ok(format!("http://{}:{}", place.node_address(), surroundings::PROMETHEUS_PORT))
     }
 
     /// Where `/proc` tells of each program of the cluster.

@@ -18,13 +18,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use kube::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::control::flags;
 use crate::cluster::network::SERVICE_DNS;
 use crate::cluster::place::Place;
 use crate::cluster::process::Processes;
 use crate::cluster::ssh;
+use crate::debian::Program;
 use crate::manifest;
 use crate::tools::Tools;
 
@@ -129,23 +130,34 @@ fn start_haproxy(place: &Place, tools: &Tools, processes: &Processes) -> Result<
 }
 
 fn start_prometheus(place: &Place, tools: &Tools, processes: &Processes) -> Result<()> {
-    let config = place.run_dir().join("prometheus.yaml");
     let targets = place.run_dir().join("targets.json");
+    let scrapes = json!([
+        {
+            "job_name": "traefik",
+            "static_configs": [{"targets": [format!("{}:{TRAEFIK_PORT}", place.node_address())]}],
+        },
+        {"job_name": "pods", "file_sd_configs": [{"files": [targets]}]},
+    ]);
+    prometheus(place, &tools.prometheus, &scrapes, processes)
+}
+
+/// Starts Prometheus beside a cluster, to scrape as these `scrape_configs` say.
+pub(super) fn prometheus(
+    place: &Place,
+    program: &Program,
+    scrapes: &Value,
+    processes: &Processes,
+) -> Result<()> {
+    let config = place.run_dir().join("prometheus.yaml");
     let document = json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "scrape_configs": [
-            {
-                "job_name": "traefik",
-                "static_configs": [{"targets": [format!("{}:{TRAEFIK_PORT}", place.node_address())]}],
-            },
-            {"job_name": "pods", "file_sd_configs": [{"files": [targets]}]},
-        ],
+        "scrape_configs": scrapes,
     });
     fs::write(&config, serde_json::to_vec_pretty(&document)?)
         .with_context(|| format!("cannot write {}", config.display()))?;
     processes.start(
         "prometheus",
-        &tools.prometheus.path,
+        &program.path,
         &flags(&[
             ("config.file", &config.display().to_string()),
             ("storage.tsdb.path", &place.data_dir().join("prometheus").display().to_string()),
