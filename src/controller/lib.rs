@@ -22,6 +22,7 @@ mod google;
 mod jobs;
 mod kept;
 mod kinds;
+mod labels;
 mod lease;
 mod metrics;
 #[cfg(test)]

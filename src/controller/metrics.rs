@@ -19,6 +19,7 @@ use tidegate_engine::rollout::duration::Ended;
 use tokio::time::Instant;
 
 use crate::durations::Durations;
+use crate::labels::{OfEvent, OfObject, OfRequest, Word, Words};
 use crate::store::Key;
 
 /// A Rollout that fails for this long, or is decided on for as long as a minute, is stuck.
@@ -95,7 +96,7 @@ pub(crate) struct Standing {
     failing_since: Option<Instant>,
     busy_since: Option<Instant>,
     /// Types and reasons of its Events, so that their series can be forgotten with it.
-    events: BTreeSet<[String; 2]>,
+    events: BTreeSet<[Word; 2]>,
 }
 
 impl Standing {
@@ -123,16 +124,16 @@ pub(crate) enum Loop {
 /// Every family.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    rollout_reconcile: Family<Labels<2>, Histogram>,
-    rollout_reconcile_error: Family<Labels<2>, Tally>,
-    run_reconcile: Family<Labels<2>, Histogram>,
-    run_reconcile_error: Family<Labels<2>, Tally>,
-    experiment_reconcile: Family<Labels<2>, Histogram>,
-    experiment_reconcile_error: Family<Labels<2>, Tally>,
-    rollout_events: Family<Labels<4>, Counter>,
-    requests: Family<Labels<5>, Counter>,
+    rollout_reconcile: Family<OfObject, Histogram>,
+    rollout_reconcile_error: Family<OfObject, Tally>,
+    run_reconcile: Family<OfObject, Histogram>,
+    run_reconcile_error: Family<OfObject, Tally>,
+    experiment_reconcile: Family<OfObject, Histogram>,
+    experiment_reconcile_error: Family<OfObject, Tally>,
+    rollout_events: Family<OfEvent, Counter>,
+    requests: Family<OfRequest, Counter>,
     /// The series of requests that name an object, so that they can be bounded and forgotten with it.
-    named_requests: Mutex<BTreeSet<Labels<5>>>,
+    named_requests: Mutex<BTreeSet<OfRequest>>,
     failures: Family<Labels<1>, Counter>,
     panics: Counter,
     breaches: Family<Labels<1>, Counter>,
@@ -142,6 +143,7 @@ pub(crate) struct Metrics {
     events_dropped: Counter,
     durations: Durations,
     standings: Mutex<BTreeMap<Key, Standing>>,
+    words: Words,
 }
 
 impl Default for Metrics {
@@ -167,6 +169,7 @@ impl Default for Metrics {
             events_dropped: Counter::default(),
             durations: Durations::default(),
             standings: Mutex::default(),
+            words: Words::default(),
         }
     }
 }
@@ -267,14 +270,14 @@ impl Metrics {
         });
     }
 
-    fn forget_series(&self, which: Loop, key: &Key, events: BTreeSet<[String; 2]>) {
-        let labels = labels(key);
+    fn forget_series(&self, which: Loop, key: &Key, events: BTreeSet<[Word; 2]>) {
+        let labels = self.words.object(key);
         match which {
             Loop::Rollout => {
                 self.rollout_reconcile.remove(&labels);
                 self.rollout_reconcile_error.remove(&labels);
                 for event in events {
-                    self.rollout_events.remove(&event_labels(key, event));
+                    self.rollout_events.remove(&labels.clone().event(event));
                 }
                 self.forget_requests("rollouts", key);
             }
@@ -296,7 +299,7 @@ impl Metrics {
             Loop::Run => &self.run_reconcile,
             Loop::Experiment => &self.experiment_reconcile,
         };
-        family.get_or_create(&labels(key)).observe(took.as_secs_f64());
+        family.get_or_create(&self.words.object(key)).observe(took.as_secs_f64());
     }
 
     /// Notes that a round failed.
@@ -306,7 +309,7 @@ impl Metrics {
             Loop::Run => &self.run_reconcile_error,
             Loop::Experiment => &self.experiment_reconcile_error,
         };
-        family.get_or_create(&labels(key)).0.fetch_add(1, Ordering::Relaxed);
+        family.get_or_create(&self.words.object(key)).0.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes that a decision panicked.
@@ -325,8 +328,8 @@ impl Metrics {
     /// Notes an Event, written or not yet.
     pub(crate) fn event(&self, about: &str, key: &Key, kind: &str, reason: &str) {
         if about == "Rollout" {
-            let event = [kind.to_owned(), reason.to_owned()];
-            self.rollout_events.get_or_create(&event_labels(key, event.clone())).inc();
+            let event = [kind, reason].map(|word| self.words.get(word));
+            self.rollout_events.get_or_create(&self.words.object(key).event(event.clone())).inc();
             self.stand(key, |standing| {
                 standing.events.insert(event);
             });
@@ -353,20 +356,15 @@ impl Metrics {
         status: u16,
     ) {
         let labels = |name: &str| {
-            [
-                ("kind", kind.to_owned()),
-                ("namespace", namespace.to_owned()),
-                ("name", name.to_owned()),
-                ("verb", verb.to_owned()),
-                ("status_code", status.to_string()),
-            ]
+            let [kind, namespace, name] = [kind, namespace, name].map(|word| self.words.get(word));
+            OfRequest { kind, namespace, name, verb, status_code: status }
         };
         let labels =
             name.map(labels).filter(|labels| self.may_name(labels)).unwrap_or_else(|| labels(NO_NAME));
         self.requests.get_or_create(&labels).inc();
     }
 
-    fn may_name(&self, labels: &Labels<5>) -> bool {
+    fn may_name(&self, labels: &OfRequest) -> bool {
         let mut named = self.named_requests.lock().unwrap_or_else(PoisonError::into_inner);
         named.contains(labels) || named.len() < NAMED_MAX && named.insert(labels.clone())
     }
@@ -374,8 +372,8 @@ impl Metrics {
     fn forget_requests(&self, of: &str, key: &Key) {
         let mut named = self.named_requests.lock().unwrap_or_else(PoisonError::into_inner);
         named.retain(|labels| {
-            let [(_, kind), (_, namespace), (_, name), _, _] = labels;
-            let is_gone = kind == of && *namespace == key.namespace && *name == key.name;
+            let OfRequest { kind, namespace, name, .. } = labels;
+            let is_gone = **kind == *of && **namespace == *key.namespace && **name == *key.name;
             if is_gone {
                 self.requests.remove(labels);
             }
@@ -407,15 +405,6 @@ impl Metrics {
         let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
         change(standings.entry(key.clone()).or_default());
     }
-}
-
-fn labels(key: &Key) -> Labels<2> {
-    [("namespace", key.namespace.clone()), ("name", key.name.clone())]
-}
-
-fn event_labels(key: &Key, [kind, reason]: [String; 2]) -> Labels<4> {
-    let [namespace, name] = labels(key);
-    [namespace, name, ("type", kind), ("reason", reason)]
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tidegate_api::valid::{Step, ValidBlueGreen, ValidRollout, ValidStrategy};
 use super::replicas::Limits;
 use super::trouble::bounded;
 use super::world::{Set, World};
-use super::{hash, pause, revision, window};
+use super::{pause, revision, window};
 
 /// One round's view of a Rollout, of either strategy.
 pub(crate) struct Core<'w> {
@@ -43,7 +43,7 @@ impl<'w> Core<'w> {
     pub(crate) fn new(world: &'w World, valid: &'w ValidRollout, status: &'w RolloutStatus) -> Self {
         let rollout = world.rollout.as_ref();
         let all = revision::owned(world);
-        let own_hash = hash::pod_template_hash(&world.spec.canonical, status.collision_count);
+        let own_hash = world.spec.template.hash(status.collision_count);
         let new = revision::find_new(&all, &own_hash, &rollout.spec.template.0);
         let stable =
             all.iter().copied().find(|set| !status.stable_rs.is_empty() && set.hash() == status.stable_rs);

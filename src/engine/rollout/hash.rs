@@ -44,15 +44,29 @@ pub(crate) fn go_text(value: &Value) -> String {
     text
 }
 
-/// Hashes a canonical pod template; the collision count moves the result aside
-/// when another ReplicaSet already has its name.
-pub fn pod_template_hash(canonical: &str, collision_count: Option<i32>) -> String {
-    let hash = fnv1a(FNV_OFFSET, canonical.as_bytes());
-    match collision_count {
-        // Go writes the count into the first four of eight bytes.
-        Some(count) => safe_encoded(fnv1a(fnv1a(hash, &count.to_le_bytes()), &[0; 4])),
-        None => safe_encoded(hash),
+/// What is left of a canonical pod template for its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(u32);
+
+impl Digest {
+    /// Digests the text of a canonical template.
+    pub fn of(canonical: &str) -> Self {
+        Self(fnv1a(FNV_OFFSET, canonical.as_bytes()))
     }
+
+    /// The hash; the collision count moves it aside when another ReplicaSet already has its name.
+    pub fn hash(self, collision_count: Option<i32>) -> String {
+        match collision_count {
+            // Go writes the count into the first four of eight bytes.
+            Some(count) => safe_encoded(fnv1a(fnv1a(self.0, &count.to_le_bytes()), &[0; 4])),
+            None => safe_encoded(self.0),
+        }
+    }
+}
+
+/// Hashes a canonical pod template.
+pub fn pod_template_hash(canonical: &str, collision_count: Option<i32>) -> String {
+    Digest::of(canonical).hash(collision_count)
 }
 
 /// Hashes the steps of a canary; no steps and an empty list are the same.

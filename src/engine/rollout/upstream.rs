@@ -13,7 +13,7 @@ use tidegate_api::rollout::Rollout;
 use super::facts::{Facts, size};
 use super::replicas::{self, Counts};
 use super::world::{HASH_LABEL, Parsed, Set, SetStatus, World};
-use super::{hash, pause, phase, step};
+use super::{pause, phase, step};
 use crate::view::client_phase;
 
 fn section(file: &str, name: &str) -> Vec<Value> {
@@ -84,7 +84,7 @@ fn set(name: String, hash: &str, sizes: &Value) -> Option<Arc<Set>> {
 fn world(row: &Value) -> World {
     let rollout = rollout(row);
     let spec = Parsed::new(&rollout);
-    let own = hash::pod_template_hash(&spec.canonical, None);
+    let own = spec.template.hash(None);
     let mut sets: Vec<Arc<Set>> = Vec::new();
     sets.extend(set("new".to_owned(), &own, &row["new"]));
     sets.extend(set("stable".to_owned(), "stable", &row["stable"]));

@@ -120,8 +120,8 @@ pub struct Parsed {
     pub unserved: Option<String>,
     /// What the router plugins name, as far as it can be read: an abort needs it even when the spec is invalid.
     pub plugins: PluginRouting,
-    /// The pod template as the JSON that the hash is taken from.
-    pub canonical: String,
+    /// The pod template, as far as its hash needs it.
+    pub template: hash::Digest,
     pub steps_hash: String,
 }
 
@@ -148,7 +148,7 @@ impl Parsed {
             valid,
             unserved: unsupported.first().map(ToString::to_string),
             plugins: tidegate_api::valid::plugin_routing(rollout).0,
-            canonical: hash::canonical(&rollout.spec.template.0),
+            template: hash::Digest::of(&hash::canonical(&rollout.spec.template.0)),
             // A blue-green update has no steps, which is not the same as a canary without any.
             steps_hash: match &rollout.spec.strategy.blue_green {
                 Some(_) => String::new(),
