@@ -2,7 +2,7 @@
 //!
 //! Input: one object as JSON. Output: facts. It must never know where objects come from or who reads the facts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,7 +16,7 @@ use tidegate_engine::analysis::Template;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::trouble::Trouble;
 use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
-use tidegate_engine::rollout::world::{self, HASH_LABEL, Parsed, Service, Set};
+use tidegate_engine::rollout::world::{self, HASH_LABEL, Parsed, Service, Set, Texts};
 use tidegate_engine::route::{Routers, Selection};
 use tidegate_engine::sync::FIELD_MANAGER;
 use tracing::warn;
@@ -176,7 +176,11 @@ impl Uses {
 
     /// Whether the selector claims a ReplicaSet that nobody controls.
     pub(crate) fn claims(&self, set: &Set) -> bool {
-        set.owner.is_none() && self.selector.as_ref().is_some_and(|selector| selector.matches(&set.labels))
+        set.owner.is_none()
+            && self
+                .selector
+                .as_ref()
+                .is_some_and(|selector| selector.matches(&set.labels.clone().into_iter().collect()))
     }
 }
 
@@ -311,7 +315,7 @@ pub(crate) struct Pod {
     pub(crate) pod: Arc<world::Pod>,
     pub(crate) trouble: Option<Trouble>,
     /// Digests of the images that its containers run.
-    pub(crate) digests: BTreeMap<String, String>,
+    pub(crate) digests: Texts,
 }
 
 impl Facts for Pod {
@@ -342,7 +346,7 @@ impl Facts for Pod {
 }
 
 /// The image digests of a pod's containers, such as `sha256:…` of `docker.io/library/nginx@sha256:…`.
-fn digests(pod: &Value) -> BTreeMap<String, String> {
+fn digests(pod: &Value) -> Texts {
     let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
     let statuses = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
     let digest = |status: &Value| {

@@ -95,6 +95,10 @@ impl Fence {
     /// Judges a cache by what it shows of each object that was written, and forgets the writes that it has.
     pub fn check(&mut self, now: Timestamp, shown: impl Fn(&Reference) -> Option<Seen>) -> Verdict {
         self.marks.retain(|object, mark| !mark.caught_up(shown(object).as_ref()));
+        if self.marks.is_empty() {
+            // A tree that was grown keeps its room, and most fences wait for nothing.
+            self.marks = BTreeMap::new();
+        }
         let asked = self.marks.iter().find(|(_, mark)| mark.needs_asking(now));
         if let Some((object, _)) = asked {
             return Verdict::Ask { object: object.clone() };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_engine::lint::repatched;
 use tidegate_engine::plan::PodPatch;
-use tidegate_engine::rollout::world::{self, Set, SetStatus};
+use tidegate_engine::rollout::world::{self, Set, SetStatus, Texts};
 
 use crate::cluster::{Cluster, time};
 use crate::random::Random;
@@ -23,8 +23,8 @@ struct Pod {
     created: i64,
     ready_from: Option<i64>,
     ready: bool,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
+    labels: Texts,
+    annotations: Texts,
 }
 
 /// All pods, by ReplicaSet.
@@ -223,7 +223,7 @@ pub(crate) fn image(set: &Set) -> &str {
 }
 
 /// Labels or annotations of a ReplicaSet's pod template.
-fn texts(set: &Set, map: &str) -> BTreeMap<String, String> {
+fn texts(set: &Set, map: &str) -> Texts {
     let texts = set.template["metadata"][map].as_object().into_iter().flatten();
     texts.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned()))).collect()
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tidegate_api::experiment::Experiment;
 
 use crate::plan::{Plan, PodPatch, SetPatch, Write};
-use crate::rollout::world::{HASH_LABEL, MANAGED_BY, Pod, Service, Set, World};
+use crate::rollout::world::{HASH_LABEL, MANAGED_BY, Pod, Service, Set, Texts, World};
 
 /// The World after all writes of a plan.
 #[must_use]
@@ -148,7 +148,7 @@ pub fn repatched(pod: &mut Pod, patch: &PodPatch) {
     change(&mut pod.annotations, &patch.annotations);
 }
 
-fn change(texts: &mut BTreeMap<String, String>, changes: &BTreeMap<String, Option<String>>) {
+fn change(texts: &mut Texts, changes: &BTreeMap<String, Option<String>>) {
     for (key, value) in changes {
         match value {
             Some(value) => texts.insert(key.clone(), value.clone()),

@@ -14,7 +14,7 @@ use super::*;
 use crate::plan::{Because, Move, Reference, RouteWrite, SetPatch, StatusWrite};
 use crate::rollout::workload::{Workload, WorkloadKind};
 use crate::rollout::world::{
-    Endpoints, HASH_LABEL, MANAGED_BY, Parsed, Pod, SCALE_DOWN_DEADLINE, Service, Set, SetStatus,
+    Endpoints, HASH_LABEL, MANAGED_BY, Parsed, Pod, SCALE_DOWN_DEADLINE, Service, Set, SetStatus, Texts,
 };
 
 const NOW: i64 = 1_790_000_000;
@@ -83,7 +83,7 @@ fn set(hash: &str, replicas: i32, available: i32) -> Arc<Set> {
         name: format!("shop-{hash}"),
         uid: format!("uid-{hash}"),
         generation: 1,
-        labels: BTreeMap::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
+        labels: Texts::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
         owner: Some("r1".to_owned()),
         replicas,
         status: SetStatus { observed_generation: 1, replicas, ready: available, available, failure: None },

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tidegate_api::rollout::PodTemplateMetadata;
 
 use super::apart;
-use super::world::{EPHEMERAL_METADATA, HASH_LABEL, Pod, Set, World};
+use super::world::{EPHEMERAL_METADATA, HASH_LABEL, Pod, Set, Texts, World};
 use crate::plan::{Because, Move, Plan, PodPatch, SetPatch, Write};
 
 /// Pods that one plan gives other metadata; the next round goes on.
@@ -36,7 +36,6 @@ impl Role<'_> {
     }
 }
 
-type Texts = BTreeMap<String, String>;
 type Changes = BTreeMap<String, Option<String>>;
 
 /// Gives a ReplicaSet that is about to be created the metadata of its role.
@@ -200,7 +199,12 @@ impl<'a> Sides<'a> {
 }
 
 /// Texts to set, and those of a former role to take away or to give back their own value.
-fn changes(set: &Set, map: &str, now: &Texts, [given, wanted, original]: [&Texts; 3]) -> Changes {
+fn changes(
+    set: &Set,
+    map: &str,
+    now: &Texts,
+    [given, wanted, original]: [&BTreeMap<String, String>; 3],
+) -> Changes {
     let put = wanted.iter().map(|(key, text)| (key, Some(text)));
     let gone = given.keys().filter(|key| !wanted.contains_key(*key)).map(|key| (key, original.get(key)));
     let all = put.chain(gone).filter(|(key, text)| now.get(*key) != *text && !selects_by(set, map, key));

@@ -15,7 +15,7 @@ use super::apart::{self, Apart};
 use super::core::Core;
 use super::held::{ABORTED_CONTENT, HOLD, SHIP_AGAIN};
 use super::template;
-use super::world::{DESIRED_REPLICAS, HASH_LABEL, REVISION, REVISION_HISTORY, Set, World};
+use super::world::{DESIRED_REPLICAS, HASH_LABEL, REVISION, REVISION_HISTORY, Set, Texts, World};
 use crate::plan::{Because, Move, Notice, Plan, SetPatch, Write};
 
 /// Annotations of a Rollout that its ReplicaSets do not inherit.
@@ -78,7 +78,7 @@ pub(crate) fn claim(world: &World, plan: &mut Plan) -> bool {
 /// Whether a label selector matches; an empty one matches nothing, because that would claim every ReplicaSet.
 pub(crate) fn selects(
     selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
-    labels: &BTreeMap<String, String>,
+    labels: &Texts,
 ) -> bool {
     let exact = selector.match_labels.iter().flatten();
     let expressions = selector.match_expressions.iter().flatten();
@@ -121,8 +121,8 @@ pub(crate) fn create(facts: &Core<'_>) -> Set {
     annotations.insert(DESIRED_REPLICAS.to_owned(), facts.replicas.to_string());
     let mut set = Set {
         name: format!("{}-{}", facts.name, facts.hash),
-        labels,
-        annotations,
+        labels: labels.into_iter().collect(),
+        annotations: annotations.into_iter().collect(),
         owner: rollout.metadata.uid.clone(),
         replicas: 0,
         min_ready_seconds: rollout.spec.min_ready_seconds,

@@ -12,7 +12,7 @@ use tidegate_api::rollout::Rollout;
 
 use super::facts::{Facts, size};
 use super::replicas::{self, Counts};
-use super::world::{HASH_LABEL, Parsed, Set, SetStatus, World};
+use super::world::{HASH_LABEL, Parsed, Set, SetStatus, Texts, World};
 use super::{pause, phase, step};
 use crate::view::client_phase;
 
@@ -74,7 +74,7 @@ fn set(name: String, hash: &str, sizes: &Value) -> Option<Arc<Set>> {
         uid: name.clone(),
         name,
         owner: Some("u".to_owned()),
-        labels: BTreeMap::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
+        labels: Texts::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
         replicas: at(0),
         status: SetStatus { replicas: at(1), available: at(2), ..SetStatus::default() },
         ..Set::default()

@@ -14,6 +14,7 @@ use tidegate_api::compact::Compact;
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
+use vecmap::VecMap;
 
 use super::hash;
 use super::workload::Workload;
@@ -216,6 +217,9 @@ impl Service {
     }
 }
 
+/// Labels or annotations of an object that there is a lot of: a few in a list, which take a fraction of a tree's room.
+pub type Texts = VecMap<String, String>;
+
 /// A ReplicaSet as far as a rollout needs it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Set {
@@ -224,8 +228,8 @@ pub struct Set {
     pub created: Timestamp,
     pub deleting: bool,
     pub generation: i64,
-    pub labels: BTreeMap<String, String>,
-    pub annotations: BTreeMap<String, String>,
+    pub labels: Texts,
+    pub annotations: Texts,
     /// The uid of the controlling owner, if any.
     pub owner: Option<String>,
     /// `spec.replicas`.
@@ -360,8 +364,8 @@ pub struct Pod {
     pub uid: String,
     /// Name of the ReplicaSet that controls it, empty when none does.
     pub set: String,
-    pub labels: BTreeMap<String, String>,
-    pub annotations: BTreeMap<String, String>,
+    pub labels: Texts,
+    pub annotations: Texts,
     pub created: Timestamp,
     /// Since when it is ready, if it is.
     pub ready_since: Option<Timestamp>,
@@ -430,7 +434,7 @@ fn clamp(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn map(object: &Value, pointer: &str) -> BTreeMap<String, String> {
-    let Some(entries) = at(object, pointer).and_then(Value::as_object) else { return BTreeMap::new() };
-    entries.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+fn map<T: FromIterator<(String, String)>>(object: &Value, pointer: &str) -> T {
+    let entries = at(object, pointer).and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }

@@ -39,7 +39,8 @@ impl Undo {
         let (revision, set) = choose(&rollout, &sets, self.to_revision)?;
         let stored = set.data.pointer("/spec/template").unwrap_or(&Value::Null);
         // What a role or an update added to the pods is not the template's.
-        let wanted = without_hash(additions::own_template(stored, set.annotations()));
+        let annotations = set.annotations().clone().into_iter().collect();
+        let wanted = without_hash(additions::own_template(stored, &annotations));
         let (kind, target, path) = target(&rollout)?;
         let current = if kind == Kind::Rollout { rollout } else { session.object(kind, &target).await? };
         let known = current.data.pointer(path).cloned().unwrap_or(Value::Null);
