@@ -42,7 +42,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The object that an Event is about.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Subject(ObjectReference);
+pub(crate) struct Subject(Arc<ObjectReference>);
 
 impl Subject {
     /// Names a Rollout.
@@ -57,7 +57,7 @@ impl Subject {
 
     /// Names an object of group argoproj.io.
     pub(crate) fn new(kind: &str, metadata: &ObjectMeta) -> Self {
-        Self(ObjectReference {
+        Self(Arc::new(ObjectReference {
             api_version: Some("argoproj.io/v1alpha1".to_owned()),
             kind: Some(kind.to_owned()),
             namespace: metadata.namespace.clone(),
@@ -65,7 +65,7 @@ impl Subject {
             uid: metadata.uid.clone(),
             resource_version: metadata.resource_version.clone(),
             field_path: None,
-        })
+        }))
     }
 
     /// The object itself, whatever others had its name.
@@ -188,11 +188,11 @@ impl Lane {
     async fn write(&mut self, subject: &Subject, notice: &Notice, at: Timestamp) -> Result<(), kube::Error> {
         let (kind, requests) = (kinds::event(), Requests::new(&self.client, subject.namespace()));
         let same = Same::of(subject, notice);
-        if let Some((name, count)) = self.past.find(&same) {
+        if let Some((name, count)) = self.past.find(same) {
             let body = json!({"count": count + 1, "lastTimestamp": seconds(at), "message": notice.message});
             match requests.patch(&kind, &name, &Patch::Merge(body)).await.map_err(|(_, error)| error) {
                 Ok(_) => {
-                    self.past.remember(same, name, count + 1);
+                    self.past.remember(same, &name, count + 1);
                     return Ok(());
                 }
                 // Events live for an hour; then a new one begins.
@@ -204,44 +204,41 @@ impl Lane {
         let name = event.metadata.name.clone().unwrap_or_default();
         let body = serde_json::to_value(&event).map_err(kube::Error::SerdeError)?;
         match requests.create(&kind, &name, &body).await.map_err(|(_, error)| error) {
-            Ok(_) => self.past.remember(same, name, 1),
+            Ok(_) => self.past.remember(same, &name, 1),
             // An earlier attempt got through, and only its answer was lost.
-            Err(error) if Class::of(&error) == Class::Conflict => self.past.remember(same, name, 1),
+            Err(error) if Class::of(&error) == Class::Conflict => self.past.remember(same, &name, 1),
             Err(error) => return Err(error),
         }
         Ok(())
     }
 }
 
-/// What makes two notices the same Event.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Same {
-    uid: String,
-    reason: &'static str,
-    message: String,
-}
+/// What makes two notices the same Event: the object, the reason and the message, digested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Same(u64);
 
 impl Same {
     fn of(subject: &Subject, notice: &Notice) -> Self {
-        let uid = subject.0.uid.clone().unwrap_or_default();
-        Self { uid, reason: notice.reason, message: notice.message.clone() }
+        let mut hasher = DefaultHasher::new();
+        (subject.uid(), notice.reason, &notice.message).hash(&mut hasher);
+        Self(hasher.finish())
     }
 }
 
 /// Names and counts of the Events written last.
 #[derive(Debug, Default)]
 struct Past {
-    known: BTreeMap<Same, (String, i32)>,
+    known: BTreeMap<Same, (Box<str>, i32)>,
     order: VecDeque<Same>,
 }
 
 impl Past {
-    fn find(&self, same: &Same) -> Option<(String, i32)> {
-        self.known.get(same).cloned()
+    fn find(&self, same: Same) -> Option<(String, i32)> {
+        self.known.get(&same).map(|(name, count)| (name.to_string(), *count))
     }
 
-    fn remember(&mut self, same: Same, name: String, count: i32) {
-        if self.known.insert(same.clone(), (name, count)).is_none() {
+    fn remember(&mut self, same: Same, name: &str, count: i32) {
+        if self.known.insert(same, (name.into(), count)).is_none() {
             self.order.push_back(same);
             if self.order.len() > REMEMBERED_MAX
                 && let Some(oldest) = self.order.pop_front()
@@ -266,7 +263,7 @@ fn event(subject: &Subject, notice: &Notice, at: Timestamp) -> Event {
             namespace: Some(subject.namespace().to_owned()),
             ..ObjectMeta::default()
         },
-        involved_object: subject.0.clone(),
+        involved_object: (*subject.0).clone(),
         type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
         reason: Some(notice.reason.to_owned()),
         message: Some(notice.message.clone()),
@@ -314,10 +311,10 @@ mod tests {
         let mut past = Past::default();
         let notice = |number: usize| Notice::normal("ScalingReplicaSet", format!("Scaled up {number}"));
         for number in 0..=REMEMBERED_MAX {
-            past.remember(Same::of(&subject(), &notice(number)), format!("shop.{number}"), 1);
+            past.remember(Same::of(&subject(), &notice(number)), &format!("shop.{number}"), 1);
         }
         assert_eq!(past.known.len(), REMEMBERED_MAX);
-        assert_eq!(past.find(&Same::of(&subject(), &notice(0))), None);
-        assert_eq!(past.find(&Same::of(&subject(), &notice(1))), Some(("shop.1".to_owned(), 1)));
+        assert_eq!(past.find(Same::of(&subject(), &notice(0))), None);
+        assert_eq!(past.find(Same::of(&subject(), &notice(1))), Some(("shop.1".to_owned(), 1)));
     }
 }

@@ -498,7 +498,8 @@ mod tests {
         assert_eq!(facts.uses.services, BTreeSet::from(["shop-canary".to_owned(), "shop-stable".to_owned()]));
         assert!(facts.uses.analysis);
         assert!(facts.uses.routes.iter().any(|route| route.name == "shop"));
-        let mut set = Set { labels: [("app".to_owned(), "shop".to_owned())].into(), ..Set::default() };
+        let mut set =
+            Set { labels: Texts::from_iter([("app".to_owned(), "shop".to_owned())]), ..Set::default() };
         assert!(facts.uses.claims(&set));
         set.owner = Some("other".to_owned());
         assert!(!facts.uses.claims(&set));

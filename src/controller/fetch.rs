@@ -61,7 +61,7 @@ impl Fetcher {
         Self { aws: Aws::of_process(), google: Google::of_process(), ..Self::default() }
     }
 
-    /// Asks a Prometheus, unless somebody asks the same in the same second. What the request is signed in with is added to
+    /// Asks a Prometheus, unless somebody asks the same in the same moment. What the request is signed in with is added to
     /// `sent`, whatever comes of it.
     ///
     /// # Errors
@@ -72,7 +72,13 @@ impl Fetcher {
             let answer = within(query.timeout_seconds, &told(query), self.query(query, &mut sent)).await;
             (answer, sent)
         };
-        let (answer, signed_in_with) = self.shared.answer(query, || Timestamp::now().as_second(), ask).await;
+        let limit = limit(query.timeout_seconds);
+        let Some((answer, signed_in_with)) = self.shared.answer(query, limit, ask).await else {
+            return Err(format!(
+                "{} was not asked within {limit:?}: other requests are before it",
+                told(query)
+            ));
+        };
         sent.extend(signed_in_with);
         answer
     }
@@ -171,9 +177,14 @@ async fn within(
     whose: &str,
     answer: impl Future<Output = Result<Response, String>>,
 ) -> Result<Response, String> {
-    let within = Duration::from_secs(seconds).min(LONGEST);
-    let answer = tokio::time::timeout(within, answer).await;
-    answer.map_err(|_| format!("{whose} gave no answer within {within:?}"))?
+    let limit = limit(seconds);
+    let answer = tokio::time::timeout(limit, answer).await;
+    answer.map_err(|_| format!("{whose} gave no answer within {limit:?}"))?
+}
+
+/// The longest that a request may take which was given so many seconds.
+fn limit(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(LONGEST)
 }
 
 /// What all clients have in common.

@@ -15,7 +15,7 @@ pub(crate) type Word = Arc<str>;
 /// With fewer words than this nobody looks for those that no label has any more.
 const FEW: usize = 1000;
 
-/// The words that labels share, and those that no label has any more, which are never more than the others.
+/// The words that labels share, and some that no label has any more: no more than the others, or than a few.
 #[derive(Debug, Default)]
 pub(crate) struct Words(Mutex<Known>);
 

@@ -24,7 +24,7 @@ pub mod phase;
 pub(crate) mod ping_pong;
 pub mod references;
 mod replicas;
-mod restart;
+pub(crate) mod restart;
 mod revision;
 mod runs;
 mod scale;

@@ -2,12 +2,10 @@
 //!
 //! Input: a simulation without faults and without anything left to happen. Output: what is wrong, or the next act.
 
-use std::collections::BTreeMap;
-
 use tidegate_api::phase::RolloutPhase;
 use tidegate_api::rollout::{PodTemplateMetadata, RolloutStatus};
 use tidegate_engine::plan::Because;
-use tidegate_engine::rollout::world::{HASH_LABEL, Texts};
+use tidegate_engine::rollout::world::HASH_LABEL;
 
 use crate::pods::image;
 use crate::shape::{ACTIVE_SERVICE, BAD_IMAGES, CANARY_SERVICE, GOOD_IMAGES, PING_SERVICE, PONG_SERVICE};
@@ -82,11 +80,10 @@ fn unlike_role(
         .map(|(_, held)| &held.object)
         .filter(|pod| pod.set == *name && !pod.leaving);
     for pod in pods {
-        let mut labels = in_order(&pod.labels);
+        let mut labels = pod.labels.clone();
         labels.retain(|key, _| !["app", HASH_LABEL].contains(&key.as_str()));
-        let annotations = in_order(&pod.annotations);
-        if (&labels, &annotations) != (&role.labels, &role.annotations) {
-            return Some(format!("at rest, but pod {} has {labels:?} and {annotations:?}", pod.name));
+        if !labels.iter().eq(&role.labels) || !pod.annotations.iter().eq(&role.annotations) {
+            return Some(format!("at rest, but pod {} has {labels:?} and {:?}", pod.name, pod.annotations));
         }
     }
     let affinity = held.object.template["spec"]["affinity"].to_string();
@@ -95,10 +92,6 @@ fn unlike_role(
         None => affinity == "null",
     };
     (!fine).then(|| format!("at rest, but {name} keeps away from {apart:?} by {affinity}"))
-}
-
-fn in_order(texts: &Texts) -> BTreeMap<String, String> {
-    texts.clone().into_iter().collect()
 }
 
 /// The roles of pods while nothing moves.

@@ -159,9 +159,8 @@ impl Stage {
             let list = self.api.list(&page).await.context("cannot list AnalysisRuns")?;
             let next = list.metadata.continue_.clone().filter(|next| !next.is_empty());
             runs.extend(list.into_iter().map(|run| {
-                let mut status = run.data["status"].clone();
-                let result = status["metricResults"][0].take();
-                (run.name_any(), json!({"phase": status["phase"], "metric": result}))
+                let status = &run.data["status"];
+                (run.name_any(), json!({"phase": status["phase"], "metric": status["metricResults"][0]}))
             }));
             match next {
                 Some(next) => page = page.continue_token(&next),

@@ -110,9 +110,9 @@ pub(super) async fn taken_over(scene: &Arc<Scene>, per_second: u32) -> Result<Fi
     shop.until_paused_at(1).await?;
     watched.until_answered_by("v2").await?;
     scene.then("it is a canary with 20 % of the requests");
-    // The router gives the canary every fifth request. With the watched load beside it, a load four times as fast would be
-    // in step with that.
-    let answers = shop.fast(300)?.send(2000).await?;
+    // The router gives the canary every fifth request: with the watched load beside it, a load must not be in step with
+    // that, as one half as fast again would be.
+    let answers = shop.fast(317)?.send(2000).await?;
     ensure_none_lost(&answers)?;
     ensure_share(&answers, "v2", 20.0)?;
     shop.promote().await?;

@@ -1,29 +1,33 @@
 //! Equal queries of the same moment are one request, and no server has more than a few of ours before it.
 //!
 //! Input: queries, and who would ask the server. Output: answers. A thousand runs of one template ask the same; times in
-//! their statuses are whole seconds, so an answer that was asked for in the same second is as new as one's own. It must
-//! never know what an answer is for.
+//! their statuses are whole seconds, so an answer that was asked for half a second ago is as new as one's own. It must never
+//! know what an answer is for.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tidegate_engine::metric::http::Login;
 use tidegate_engine::metric::prometheus::Query;
 use tidegate_engine::metric::{Response, Sent};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
 
-/// Requests that one server has before it at once.
+/// How old an answer may be: shorter than the shortest interval, so that no metric gets its own last answer again.
+const NEW: Duration = Duration::from_millis(500);
+/// Requests that one address has before it at once.
 const AT_ONCE: usize = 16;
-/// A longer answer is given to whoever asked for it and to nobody else: it would fill the memory.
-const KEPT_BYTES: usize = 64 << 10;
+/// A longer answer is given to those who wait for it and is not kept: it would fill the memory.
+const KEPT_BYTES: usize = 4 << 10;
 
 /// What came of a request, and what it was signed in with.
 pub(super) type Answered = (Result<Response, String>, Sent);
 
-/// Requests that are under way, and the answers of this second.
-#[derive(Default)]
-pub(super) struct Shared(Mutex<Inner>);
+/// Requests that are under way, and the answers of this moment.
+#[derive(Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<Inner>>);
 
 impl fmt::Debug for Shared {
     /// Leaves out what was asked and answered, which holds secrets.
@@ -35,18 +39,18 @@ impl fmt::Debug for Shared {
 #[derive(Default)]
 struct Inner {
     places: HashMap<Key, Arc<Place>>,
-    /// Turns for each server.
+    /// Turns for each address.
     turns: HashMap<String, Arc<Semaphore>>,
-    /// When the places were last looked through for old answers.
-    swept: i64,
+    /// Whether somebody will look for what is old.
+    is_swept: bool,
 }
 
 /// Whoever holds the lock asks; the others find the answer in it.
 type Place = tokio::sync::Mutex<Option<Kept>>;
 
-/// An answer, and the second that it is good for: also for whoever asked earlier.
+/// An answer, and since when it is one: whoever asked earlier may have it as well.
 struct Kept {
-    second: i64,
+    at: Instant,
     answered: Answered,
 }
 
@@ -73,54 +77,73 @@ impl Key {
 }
 
 impl Shared {
-    /// The answer to a query: that of somebody who asks the same in this second or later, or one's own by `ask`.
-    ///
-    /// `second` tells the time in seconds, of whatever epoch.
+    /// The answer to a query: that of somebody who asks the same in this moment or later, or one's own by `ask`; `None`
+    /// when the turn to ask does not come within `limit`.
     pub(super) async fn answer(
         &self,
         query: &Query,
-        second: impl Fn() -> i64,
+        limit: Duration,
         ask: impl Future<Output = Answered>,
-    ) -> Answered {
-        let asked = second();
-        let (place, turns) = self.place(query, asked);
-        let mut kept = place.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.second >= asked) {
-            return kept.answered.clone();
-        }
-        // Nobody closes it.
-        let _turn = turns.acquire().await;
-        let begun = second();
-        let answered = ask.await;
-        // What failed has failed for all who wait: a server that is away is not waited for by one after the other.
-        let (second, bytes) = match &answered.0 {
-            Ok(response) => (begun, response.body.len()),
-            Err(_) => (second(), 0),
+    ) -> Option<Answered> {
+        let (place, turns) = self.place(query);
+        let asked = Instant::now();
+        let turn = async {
+            let kept = place.lock().await;
+            let known = kept.as_ref().filter(|kept| kept.at + NEW > asked).map(|kept| kept.answered.clone());
+            let turn = if known.is_some() { None } else { Some(turns.acquire().await) };
+            (kept, known, turn)
         };
-        *kept = (bytes <= KEPT_BYTES).then(|| Kept { second, answered: answered.clone() });
-        answered
+        let (mut kept, known, turn) = timeout(limit, turn).await.ok()?;
+        let answered = match known {
+            Some(answered) => answered,
+            None => {
+                let begun = Instant::now();
+                let answered = ask.await;
+                // What failed has failed for all who wait: a server that is away is not waited for by one after the other.
+                let at = if answered.0.is_ok() { begun } else { Instant::now() };
+                *kept = Some(Kept { at, answered: answered.clone() });
+                answered
+            }
+        };
+        drop(turn);
+        let is_last = Arc::strong_count(&place) <= 2;
+        if is_last && answered.0.as_ref().is_ok_and(|response| response.body.len() > KEPT_BYTES) {
+            *kept = None;
+        }
+        Some(answered)
     }
 
-    fn place(&self, query: &Query, now: i64) -> (Arc<Place>, Arc<Semaphore>) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.swept != now {
-            inner.sweep(now);
+    fn place(&self, query: &Query) -> (Arc<Place>, Arc<Semaphore>) {
+        let mut inner = self.lock();
+        if !inner.is_swept {
+            inner.is_swept = true;
+            let shared = self.clone();
+            tokio::spawn(async move {
+                while !shared.sweep() {
+                    sleep(NEW).await;
+                }
+            });
         }
         let turns = inner.turns.entry(query.address.clone());
         let turns = Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
         (Arc::clone(inner.places.entry(Key::of(query)).or_default()), turns)
     }
-}
 
-impl Inner {
-    /// Forgets the answers of earlier seconds, and servers that nobody asks.
-    fn sweep(&mut self, now: i64) {
-        let is_new = |kept: &Option<Kept>| kept.as_ref().is_some_and(|kept| kept.second >= now);
-        self.places.retain(|_, place| {
+    /// Forgets old answers, and addresses that nobody asks; says whether nothing is left.
+    fn sweep(&self) -> bool {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let is_new = |kept: &Option<Kept>| kept.as_ref().is_some_and(|kept| kept.at + NEW > now);
+        inner.places.retain(|_, place| {
             Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|kept| is_new(&kept))
         });
-        self.turns.retain(|_, turns| Arc::strong_count(turns) > 1);
-        self.swept = now;
+        inner.turns.retain(|_, turns| Arc::strong_count(turns) > 1);
+        inner.is_swept = !inner.places.is_empty();
+        !inner.is_swept
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,9 +152,11 @@ mod tests {
     use std::cell::Cell;
 
     use futures::future::join_all;
-    use tokio::time::{Duration, sleep};
 
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn query(text: &str) -> Query {
         Query {
@@ -146,14 +171,20 @@ mod tests {
     }
 
     /// A server that takes a while, counts what it was asked, and how much of that at once at most.
-    #[derive(Default)]
     struct Server {
-        clock: Cell<i64>,
+        takes: Duration,
+        bytes: usize,
+        fails: bool,
         asked: Cell<usize>,
         busy: Cell<usize>,
         busiest: Cell<usize>,
-        bytes: usize,
-        fails: bool,
+    }
+
+    impl Default for Server {
+        fn default() -> Self {
+            let (asked, busy, busiest) = (Cell::default(), Cell::default(), Cell::default());
+            Self { takes: 2 * SECOND, bytes: 0, fails: false, asked, busy, busiest }
+        }
     }
 
     impl Server {
@@ -161,67 +192,84 @@ mod tests {
             self.asked.set(self.asked.get() + 1);
             self.busy.set(self.busy.get() + 1);
             self.busiest.set(self.busiest.get().max(self.busy.get()));
-            sleep(Duration::from_secs(2)).await;
+            sleep(self.takes).await;
             self.busy.set(self.busy.get() - 1);
-            self.clock.set(self.clock.get() + 2);
             let body = vec![b' '; self.bytes];
             let response = Response { status: 200, body, retry_after_seconds: None };
             (if self.fails { Err("away".to_owned()) } else { Ok(response) }, Sent::default())
         }
 
-        async fn answer(&self, shared: &Shared, text: &str) -> bool {
-            shared.answer(&query(text), || self.clock.get(), self.ask()).await.0.is_ok()
+        /// Whether there is a good answer, if there is one.
+        async fn answer(&self, shared: &Shared, text: &str) -> Option<bool> {
+            let answered = shared.answer(&query(text), LIMIT, self.ask()).await;
+            answered.map(|(answer, _)| answer.is_ok())
+        }
+
+        /// Twenty answers to the same query, asked for after a while.
+        async fn twenty(&self, shared: &Shared, after: Duration) -> Vec<Option<bool>> {
+            sleep(after).await;
+            join_all((0..20).map(|_| self.answer(shared, "up"))).await
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn equal_queries_of_a_second_are_one_request() {
-        let (shared, server) = (Shared::default(), Server::default());
-        assert!(join_all((0..20).map(|_| server.answer(&shared, "up"))).await.into_iter().all(|good| good));
-        assert_eq!(server.asked.get(), 1);
-        server.answer(&shared, "up").await;
-        assert_eq!(server.asked.get(), 2, "two seconds later the answer is old");
-        server.clock.set(server.clock.get() - 2);
-        server.answer(&shared, "up").await;
-        assert_eq!(server.asked.get(), 2, "in the second of the last request it is new");
+    async fn equal_queries_of_a_moment_are_one_request() {
+        let (shared, server) = (Shared::default(), Server { takes: NEW / 5, ..Server::default() });
+        assert_eq!(server.twenty(&shared, SECOND).await, [Some(true); 20]);
+        server.twenty(&shared, NEW / 2).await;
+        assert_eq!(server.asked.get(), 1, "the answer is new");
+        server.twenty(&shared, NEW / 2).await;
+        assert_eq!(server.asked.get(), 2, "it is old");
         server.answer(&shared, "down").await;
-        assert_eq!(server.asked.get(), 3);
+        assert_eq!(server.asked.get(), 3, "something else");
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_asks_in_between_shares_the_next_request() {
         let (shared, server) = (Shared::default(), Server::default());
-        let late = async {
-            sleep(Duration::from_secs(1)).await;
-            server.clock.set(1);
-            join_all((0..20).map(|_| server.answer(&shared, "up"))).await
-        };
-        tokio::join!(server.answer(&shared, "up"), late);
+        tokio::join!(server.answer(&shared, "up"), server.twenty(&shared, SECOND));
         assert_eq!(server.asked.get(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_one_for_all_who_wait() {
         let (shared, server) = (Shared::default(), Server { fails: true, ..Server::default() });
-        let late = async {
-            sleep(Duration::from_secs(1)).await;
-            server.clock.set(1);
-            server.answer(&shared, "up").await
-        };
-        assert_eq!(tokio::join!(server.answer(&shared, "up"), late), (false, false));
-        assert_eq!(server.asked.get(), 1);
+        let (first, others) = tokio::join!(server.answer(&shared, "up"), server.twenty(&shared, SECOND));
+        assert_eq!((first, others, server.asked.get()), (Some(false), vec![Some(false); 20], 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_has_a_few_requests_before_it_and_long_answers_are_not_kept() {
+    async fn a_long_answer_is_for_those_who_wait_and_is_not_kept() {
         let (shared, server) = (Shared::default(), Server { bytes: KEPT_BYTES + 1, ..Server::default() });
+        assert_eq!(server.twenty(&shared, SECOND).await, [Some(true); 20]);
+        assert_eq!(server.asked.get(), 1);
+        server.answer(&shared, "up").await;
+        assert_eq!(server.asked.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_has_a_few_requests_before_it_and_nothing_is_kept_for_long() {
+        let (shared, server) = (Shared::default(), Server::default());
         let texts: Vec<String> = (0..40).map(|index| format!("up{index}")).collect();
         join_all(texts.iter().map(|text| server.answer(&shared, text))).await;
         assert_eq!((server.asked.get(), server.busiest.get()), (40, AT_ONCE));
-        server.clock.set(1);
-        server.answer(&shared, "up0").await;
-        assert_eq!(server.asked.get(), 41);
-        let inner = shared.0.lock().unwrap();
-        assert_eq!((inner.places.len(), inner.turns.len()), (1, 1), "nothing old is left");
+        sleep(2 * SECOND).await;
+        let inner = shared.lock();
+        assert_eq!((inner.places.len(), inner.turns.len(), inner.is_swept), (0, 0, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_turn_longer_than_for_an_answer() {
+        let (shared, server) = (Shared::default(), Server { takes: 2 * LIMIT, ..Server::default() });
+        let texts: Vec<String> = (0..=AT_ONCE).map(|index| format!("up{index}")).collect();
+        let begun = Instant::now();
+        let all = join_all(texts.iter().map(|text| server.answer(&shared, text)));
+        let (answers, equal) = tokio::join!(all, async {
+            sleep(SECOND).await;
+            let answer = server.answer(&shared, "up0").await;
+            (answer, begun.elapsed())
+        });
+        assert_eq!((answers[0], answers[AT_ONCE]), (Some(true), None));
+        assert_eq!(equal, (None, LIMIT + SECOND));
     }
 }

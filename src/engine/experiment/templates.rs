@@ -15,7 +15,7 @@ use crate::plan::{Notice, SetPatch};
 use crate::rollout::hash::{canonical, pod_template_hash};
 use crate::rollout::template::{with_hash_label, without_hash_label};
 use crate::rollout::trouble::bounded;
-use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set};
+use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set, Texts};
 
 /// Seconds that pods stay up at the end, when the spec does not say.
 const SCALE_DOWN_DELAY_SECONDS: i32 = 30;
@@ -112,8 +112,8 @@ fn build(facts: &Facts<'_>, template: &TemplateSpec, name: String, collisions: O
     let annotations = [(EXPERIMENT_NAME, facts.name), (TEMPLATE_NAME, &template.name)];
     Set {
         name,
-        labels: [(HASH_LABEL.to_owned(), hash.clone())].into(),
-        annotations: annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        labels: Texts::from_iter([(HASH_LABEL.to_owned(), hash.clone())]),
+        annotations: annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect(),
         owner: facts.experiment.metadata.uid.clone(),
         replicas: 0,
         min_ready_seconds: template.min_ready_seconds,

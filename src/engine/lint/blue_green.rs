@@ -8,6 +8,7 @@ use tidegate_api::rollout::{BlueGreenStrategy, RolloutStatus};
 use super::facts::{kept, set_of};
 use super::{Judge, Rule};
 use crate::plan::{Plan, Write};
+use crate::rollout::restart;
 use crate::rollout::world::{HASH_LABEL, Set, World};
 
 const RUN_TYPE: &str = "rollout-type";
@@ -37,7 +38,7 @@ impl Judge<'_> {
         let stable = self.facts.status.stable_rs.as_str();
         let elsewhere =
             self.seen.services.get(&spec.active_service).is_some_and(|known| known.hash() != Some(stable));
-        let ready = set_of(self.seen, stable).map_or(0, |set| set.status.ready.min(set.replicas));
+        let ready = set_of(self.seen, stable).map_or(0, |set| restart::ready(self.seen, set));
         elsewhere && ready > 0
     }
 

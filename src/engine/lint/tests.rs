@@ -83,7 +83,7 @@ fn set(hash: &str, replicas: i32, available: i32) -> Arc<Set> {
         name: format!("shop-{hash}"),
         uid: format!("uid-{hash}"),
         generation: 1,
-        labels: Texts::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
+        labels: Texts::from_iter([(HASH_LABEL.to_owned(), hash.to_owned())]),
         owner: Some("r1".to_owned()),
         replicas,
         status: SetStatus { observed_generation: 1, replicas, ready: available, available, failure: None },

@@ -189,7 +189,8 @@ mod tests {
         };
         let plan = ahead(&world(), create);
         let Write::CreateSet(created) = &plan.writes[0].write else { panic!("{plan:?}") };
-        assert_eq!((created.replicas, created.annotations["size"].as_str()), (3, "noted"));
+        let size = created.annotations.get("size").map(String::as_str);
+        assert_eq!((created.replicas, size), (3, Some("noted")));
         let told: Vec<&str> = plan.writes[1].notices.iter().map(|notice| notice.message.as_str()).collect();
         assert_eq!((plan.writes.len(), told), (2, vec!["begun", "scaled"]));
     }

@@ -7,8 +7,8 @@
 //!   brings the next round; or
 //! - pods are on their way: the next one brings the next round.
 //!
-//! Either lasts for some seconds after the last news, and the end of them brings a round as well. So a fast update tells
-//! each step once, and a slow one how far it is.
+//! Either lasts for a while after the last news, and the end of it brings a round as well. So a fast update tells each step
+//! once, and a slow one how far it is.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const ON_THEIR_WAY: Duration = Duration::from_secs(5);
 /// The same while ReplicaSets have pods to make or to remove: what holds that up is told at once, and without that only a
 /// cluster that has a thousand others to serve takes as long as this.
 const MOVING: Duration = Duration::from_secs(60);
-/// The longer a wait has lasted, the longer counts rest, but no longer than this.
+/// The longer no condition has changed, the longer counts rest, but no longer than this.
 const ON_THEIR_WAY_AT_MOST: Duration = Duration::from_secs(20);
 
 /// The plan without a status of which nothing but counts is new, while they are about to change.
@@ -66,7 +66,7 @@ fn part_of_the_deadline(world: &World) -> Duration {
     Duration::from_secs(u64::try_from(deadline).unwrap_or_default()) / 10
 }
 
-/// How long counts rest while pods are on their way: as long again as the wait had lasted at the last news, within limits.
+/// How long counts rest while pods are on their way: as long as no condition had changed at the last news, within limits.
 fn on_their_way(known: &RolloutStatus) -> Duration {
     let last = |time: fn(&RolloutCondition) -> Option<&Time>| {
         known.conditions.iter().filter_map(time).map(|time| time.0).max()

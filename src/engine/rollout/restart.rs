@@ -10,7 +10,7 @@ use tidegate_api::rollout::{Rollout, RolloutStatus};
 use super::condition::time;
 use super::core::{Core, kept};
 use super::replicas::total;
-use super::world::{Pod, Set};
+use super::world::{Pod, Set, World};
 use crate::plan::{Because, Plan, Planned, Write};
 
 /// How long until pods whose eviction may have been refused are tried again; upstream's interval.
@@ -52,17 +52,27 @@ pub(crate) fn leaving(facts: &Core<'_>) -> Option<Because> {
 
 /// The pods of a ReplicaSet that a Service may be pointed at: those that are available and that no restart has sent away.
 pub(crate) fn staying(facts: &Core<'_>, set: &Set) -> i32 {
-    if has_begun(facts) { available(facts, set) } else { kept(set) }
+    if has_begun(facts.world) { available(facts, set) } else { kept(set) }
+}
+
+/// Ready pods of a ReplicaSet that no restart has sent away.
+pub(crate) fn ready(world: &World, set: &Set) -> i32 {
+    let told = set.status.ready.min(set.replicas);
+    if !has_begun(world) {
+        return told;
+    }
+    let seen = pods(world, set).filter(|pod| pod.ready_since.is_some()).count();
+    told.min(i32::try_from(seen).unwrap_or(i32::MAX))
 }
 
 /// The first ReplicaSet that counts such pods.
 fn counting<'w>(facts: &Core<'w>) -> Option<&'w Set> {
-    facts.all.iter().copied().find(|set| has_begun(facts) && !is_counted(facts, set))
+    facts.all.iter().copied().find(|set| has_begun(facts.world) && !is_counted(facts, set))
 }
 
 /// Whether a restart may have sent pods away, now or earlier.
-fn has_begun(facts: &Core<'_>) -> bool {
-    facts.rollout.spec.restart_at.as_ref().is_some_and(|at| time(at.0).0 <= facts.now)
+fn has_begun(world: &World) -> bool {
+    world.rollout.spec.restart_at.as_ref().is_some_and(|at| time(at.0).0 <= world.now)
 }
 
 /// Whether a ReplicaSet's status counts no pod as available that is not.
@@ -153,30 +163,32 @@ fn in_order<'w>(facts: &Core<'w>) -> Vec<&'w Set> {
 }
 
 /// Pods of a ReplicaSet that are not on their way out.
-fn pods<'w>(facts: &Core<'w>, set: &Set) -> impl Iterator<Item = &'w Pod> {
+fn pods<'w>(world: &'w World, set: &Set) -> impl Iterator<Item = &'w Pod> {
     let name = set.name.clone();
-    facts.world.pods.iter().map(AsRef::as_ref).filter(move |pod| !pod.leaving && pod.set == name)
+    world.pods.iter().map(AsRef::as_ref).filter(move |pod| !pod.leaving && pod.set == name)
 }
 
 fn old<'w>(facts: &Core<'w>, set: &Set, at: Timestamp) -> impl Iterator<Item = &'w Pod> {
-    pods(facts, set).filter(move |pod| pod.created < at)
+    pods(facts.world, set).filter(move |pod| pod.created < at)
 }
 
 /// Whether as many pods are seen as the ReplicaSet says it has: a late cache must not look like the end.
 fn all_seen(facts: &Core<'_>, set: &Set) -> bool {
-    let seen = i32::try_from(pods(facts, set).count()).unwrap_or(i32::MAX);
+    let seen = i32::try_from(pods(facts.world, set).count()).unwrap_or(i32::MAX);
     seen >= set.status.replicas
 }
 
 /// Available pods by what the ReplicaSet says and by what its pods say: the fewer of the two.
 fn available(facts: &Core<'_>, set: &Set) -> i32 {
-    let seen = pods(facts, set).filter(|pod| pod.available_at(set).is_some_and(|at| at <= facts.now)).count();
+    let seen =
+        pods(facts.world, set).filter(|pod| pod.available_at(set).is_some_and(|at| at <= facts.now)).count();
     kept(set).min(i32::try_from(seen).unwrap_or(i32::MAX))
 }
 
 /// When the next pod becomes available, which no change of a pod will tell.
 fn next_available(facts: &Core<'_>, sets: &[&Set]) -> Option<Timestamp> {
-    let times = sets.iter().flat_map(|set| pods(facts, set).filter_map(move |pod| pod.available_at(set)));
+    let times =
+        sets.iter().flat_map(|set| pods(facts.world, set).filter_map(move |pod| pod.available_at(set)));
     times.filter(|at| *at > facts.now).min()
 }
 
@@ -220,7 +232,7 @@ fn spare(facts: &Core<'_>, set: &Set, serving: &[&str]) -> i32 {
     match ready {
         Some(_) if facts.replicas <= 1 => i32::MAX,
         Some(endpoints) => {
-            let seen = pods(facts, set).filter(|pod| pod.ready_since.is_some()).count();
+            let seen = pods(facts.world, set).filter(|pod| pod.ready_since.is_some()).count();
             // Pods beyond the size that the ReplicaSet was told are on their way out.
             endpoints.min(i32::try_from(seen).unwrap_or(i32::MAX)).min(set.replicas) - 1
         }

@@ -74,7 +74,7 @@ fn set(name: String, hash: &str, sizes: &Value) -> Option<Arc<Set>> {
         uid: name.clone(),
         name,
         owner: Some("u".to_owned()),
-        labels: Texts::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
+        labels: Texts::from_iter([(HASH_LABEL.to_owned(), hash.to_owned())]),
         replicas: at(0),
         status: SetStatus { replicas: at(1), available: at(2), ..SetStatus::default() },
         ..Set::default()

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
@@ -14,7 +15,6 @@ use tidegate_api::compact::Compact;
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
-use vecmap::VecMap;
 
 use super::hash;
 use super::workload::Workload;
@@ -217,8 +217,8 @@ impl Service {
     }
 }
 
-/// Labels or annotations of an object that there is a lot of: a few in a list, which take a fraction of a tree's room.
-pub type Texts = VecMap<String, String>;
+/// Labels or annotations of an object that there is a lot of: a sorted list, which takes a fraction of a tree's room.
+pub type Texts = LiteMap<String, String>;
 
 /// A ReplicaSet as far as a rollout needs it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use super::super::pause::{BLUE_GREEN, Wishes};
 use super::super::runs::Runs;
 use super::super::service::point;
 use super::super::world::{Set, World};
-use super::super::{revision, waiting_for};
+use super::super::{restart, revision, waiting_for};
 use super::pause::Pause;
 use super::runs::passed_before;
 use super::view::View;
@@ -34,7 +34,7 @@ pub(crate) fn abort(world: &World, strategy: &BlueGreenStrategy, plan: &mut Plan
     let others = listed || sets.iter().copied().filter(selected).any(|set| set.status.ready > 0);
     let is_empty = world.rollout.spec.replicas == Some(0);
     // A Service that selects every revision reaches the stable one as well: it is left until that one has pods.
-    if set.status.ready.min(set.replicas) == 0 && (others || service.hash().is_none() || !is_empty) {
+    if restart::ready(world, set) == 0 && (others || service.hash().is_none() || !is_empty) {
         return Some(Because::StableHasNoPods { service: strategy.active_service.clone() });
     }
     point(world, &strategy.active_service, stable, plan);
@@ -52,7 +52,8 @@ pub(super) fn point_preview(view: &View<'_>, plan: &mut Plan) {
 /// Gives users back to the stable revision when somebody made the active Service anew, or wrote into it, during an update:
 /// it would reach the pods of every revision, or none.
 pub(super) fn repair(view: &View<'_>, plan: &mut Plan) {
-    if let Some(stable) = view.distinct_stable().filter(|_| view.is_lost()) {
+    let stays = |stable: &&Set| restart::staying(view, stable) > 0;
+    if let Some(stable) = view.distinct_stable().filter(stays).filter(|_| view.is_lost()) {
         point(view.world, &view.spec.active_service, stable.hash(), plan);
     }
 }
