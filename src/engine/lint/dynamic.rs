@@ -4,6 +4,7 @@
 use super::facts::{kept, set_of, total};
 use super::{Judge, Rule};
 use crate::plan::SetPatch;
+use crate::rollout::restart;
 use crate::rollout::world::Set;
 use crate::route::Acceptance;
 
@@ -13,7 +14,7 @@ impl Judge<'_> {
         // Pods that the plan itself asks for are not there yet.
         let kept = [self.seen, &self.live].map(|world| {
             let set = set_of(world, &self.facts.status.stable_rs);
-            set.map_or(0, |set| set.replicas.min(set.status.ready))
+            set.map_or(0, |set| restart::ready(world, set))
         });
         self.ready_of_stable().min(kept[0]).min(kept[1])
     }

@@ -37,8 +37,8 @@ impl Ready {
         let (stable_service, canary_service) = traffic::services(strategy);
         let endpoints = |service: &str| world.endpoints.get(service);
         let set = world.sets.iter().find(|set| set.hash() == stable_hash);
-        // Endpoints may still show pods that the ReplicaSet was told to give up.
-        let kept = set.map_or(0, |set| set.replicas.min(set.status.ready));
+        // Endpoints may still show pods that the ReplicaSet was told to give up, or that a restart has sent away.
+        let kept = set.map_or(0, |set| restart::ready(world, set));
         let is_over =
             world.rollout.status.as_ref().is_some_and(|status| status.current_pod_hash == stable_hash);
         let others = endpoints(canary_service).into_iter().flat_map(|known| &known.ready);
@@ -100,9 +100,10 @@ pub(super) fn lower(facts: &Facts<'_>, observed: i32, target: i32) -> (i32, Opti
     }
     let ready = Ready::of(facts.world, facts.strategy, &facts.status.stable_rs);
     let (stable, canary) = traffic::services(facts.strategy);
-    // No pod of the Rollout is to come: what the stable Service selects besides answers as well.
-    if facts.replicas == 0 && facts.world.endpoints.get(stable).is_some_and(|known| traffic::total(known) > 0)
-    {
+    // No pod of the Rollout is to come: what the stable Service selects besides answers as well, and pods of somebody else
+    // behind the canary's are waited for by nobody.
+    let answers = || facts.world.endpoints.get(stable).is_some_and(|known| traffic::total(known) > 0);
+    if facts.replicas == 0 && (answers() || traffic::behind_canary(facts, canary) == 0) {
         return (target, None);
     }
     if ready.stable == 0 && facts.world.endpoints.get(canary).is_some_and(|known| traffic::total(known) > 0) {

@@ -435,7 +435,7 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
 
 /// Who answers for the canary's Service. Of a Rollout without replicas only its own pods count, on their way out: no others
 /// will ever stand behind the stable Service for those of somebody else.
-fn behind_canary(facts: &Facts<'_>, service: &str) -> i32 {
+pub(super) fn behind_canary(facts: &Facts<'_>, service: &str) -> i32 {
     if facts.replicas > 0 {
         return facts.world.endpoints.get(service).map_or(0, total);
     }
@@ -443,10 +443,10 @@ fn behind_canary(facts: &Facts<'_>, service: &str) -> i32 {
 }
 
 /// Ready endpoints that a canary of this weight needs: the pods that carry it times the progress threshold, at least one
-/// where there are to be pods at all.
+/// where there are to be pods at all, or still are.
 fn required(facts: &Facts<'_>, weight: i32) -> i32 {
     if facts.replicas == 0 {
-        return 0;
+        return facts.new.map_or(0, |new| new.replicas.min(1));
     }
     let share = step::carriers(facts, weight);
     let scaled = match facts.canary.progress_threshold() {
