@@ -32,7 +32,8 @@ use crate::google::Google;
 
 /// A query longer than this goes in a body: proxies cut off long addresses.
 const LONGEST_IN_ADDRESS: usize = 2000;
-/// The longest that any request may take, whatever its metric says: a slow server must not fill every place.
+/// The longest that any request may take, whatever its metric says, and wait for its turn: a slow server must not fill
+/// every place.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// What requests say they are from, unless a metric says otherwise.
@@ -72,10 +73,9 @@ impl Fetcher {
             let answer = within(query.timeout_seconds, &told(query), self.query(query, &mut sent)).await;
             (answer, sent)
         };
-        let limit = limit(query.timeout_seconds);
-        let Some((answer, signed_in_with)) = self.shared.answer(query, limit, ask).await else {
+        let Some((answer, signed_in_with)) = self.shared.answer(query, LONGEST, ask).await else {
             return Err(format!(
-                "{} was not asked within {limit:?}: other requests are before it",
+                "{} was not asked within {LONGEST:?}: other requests are before it",
                 told(query)
             ));
         };
@@ -177,14 +177,9 @@ async fn within(
     whose: &str,
     answer: impl Future<Output = Result<Response, String>>,
 ) -> Result<Response, String> {
-    let limit = limit(seconds);
-    let answer = tokio::time::timeout(limit, answer).await;
-    answer.map_err(|_| format!("{whose} gave no answer within {limit:?}"))?
-}
-
-/// The longest that a request may take which was given so many seconds.
-fn limit(seconds: u64) -> Duration {
-    Duration::from_secs(seconds).min(LONGEST)
+    let within = Duration::from_secs(seconds).min(LONGEST);
+    let answer = tokio::time::timeout(within, answer).await;
+    answer.map_err(|_| format!("{whose} gave no answer within {within:?}"))?
 }
 
 /// What all clients have in common.

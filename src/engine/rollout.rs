@@ -154,7 +154,7 @@ pub fn urgent(world: &World, fence: &Fence, planner: impl FnOnce(&World) -> Plan
     } else {
         return None;
     };
-    (!fence.waits_for(&object) && !dynamic::rests_on_unseen(world, fence)).then_some(first)
+    (!fence.waits_for(&object) && !restart::rests_on_unseen(world, fence)).then_some(first)
 }
 
 /// Decides what to say when the API server would not have a new ReplicaSet: a template that it calls invalid is a fault
@@ -302,6 +302,10 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     let quiet = !aborted || facts.promoted() || facts.in_effect().1 == 0;
     let restart = restart::look(facts, &traffic::weighted_services(facts), quiet);
     plan.because = reason(facts, &wishes, &runs, &traffic, &restart, plan);
+    if let Because::ScaleDownDelay { until, .. } = plan.because {
+        // Also where a Service keeps the ReplicaSet beyond that: a time that is told is looked at.
+        plan.wake_at(until);
+    }
     if !aborted {
         workload::make_room(facts.world, facts.new, facts.status, plan);
     }

@@ -15,7 +15,8 @@ use tidegate_engine::metric::{Response, Sent};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How old an answer may be: shorter than the shortest interval, so that no metric gets its own last answer again.
+/// How old an answer may be: shorter than intervals of two seconds and more, so that no metric of such a one gets its own
+/// last answer again.
 const NEW: Duration = Duration::from_millis(500);
 /// Requests that one address has before it at once.
 const AT_ONCE: usize = 16;
@@ -100,7 +101,8 @@ impl Shared {
                 let begun = Instant::now();
                 let answered = ask.await;
                 // What failed has failed for all who wait: a server that is away is not waited for by one after the other.
-                let at = if answered.0.is_ok() { begun } else { Instant::now() };
+                let is_good = answered.0.as_ref().is_ok_and(|response| response.status < 500);
+                let at = if is_good { begun } else { Instant::now() };
                 *kept = Some(Kept { at, answered: answered.clone() });
                 answered
             }

@@ -11,8 +11,7 @@ use super::facts::Facts;
 use super::replicas::{share_ceil, share_floor, total};
 use super::world::{Set, World};
 use super::{restart, revision, scale, step, traffic};
-use crate::fence::Fence;
-use crate::plan::{Because, Plan, Reference};
+use crate::plan::{Because, Plan};
 
 /// Whether a strategy, valid or not, lets the stable ReplicaSet follow its share.
 pub(super) fn is_on(strategy: &CanaryStrategy) -> bool {
@@ -153,20 +152,6 @@ pub(super) fn regrow(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) 
     }
 }
 
-/// Whether an abort would count on stable pods that have been evicted since, or whose ReplicaSet has been written to: there
-/// may be fewer by now.
-pub(super) fn rests_on_unseen(world: &World, fence: &Fence) -> bool {
-    let is_dynamic = world.rollout.spec.strategy.canary.as_ref().is_some_and(is_on);
-    let hash = world.rollout.status.as_ref().map_or("", |status| status.stable_rs.as_str());
-    let mut stable = revision::owned(world).into_iter().filter(|set| set.hash() == hash);
-    let is_unseen = |set: &Set| {
-        let mut pods = world.pods.iter().filter(|pod| pod.set == set.name);
-        fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name))
-            || pods.any(|pod| fence.waits_for(&Reference::new("v1", "Pod", &pod.name)))
-    };
-    is_dynamic && stable.any(is_unseen)
-}
-
 /// What still brings requests to a revision that no Service of the Rollout selects any more, if anything: routers learn of
 /// endpoints, and forget them, somewhat later.
 pub(super) fn reached_by(facts: &Facts<'_>, set: &Set) -> Option<Because> {
@@ -191,21 +176,6 @@ pub(super) fn stays_reached(facts: &Facts<'_>) -> Option<Because> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cases;
-    use crate::plan::Write;
-    use crate::rollout::{plan, urgent};
-
-    #[test]
-    fn an_abort_does_not_hurry_on_stable_pods_that_may_be_gone() {
-        let case =
-            cases::folders("rollout").into_iter().find(|path| path.ends_with("dynamic_aborted_pod_by_pod"));
-        let world = cases::world(&case.unwrap().join("world.yaml"));
-        let mut fence = Fence::default();
-        let hurried = urgent(&world, &fence, plan).map(|first| first.write);
-        assert!(matches!(hurried, Some(Write::Route(_))), "{hurried:?}");
-        fence.wrote(Reference::new("apps/v1", "ReplicaSet", "shop-v1"), "9", world.now);
-        assert_eq!(urgent(&world, &fence, plan), None);
-    }
 
     #[test]
     fn every_stable_pod_carries_its_share_and_no_pod_carries_more_than_another() {

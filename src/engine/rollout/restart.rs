@@ -11,7 +11,9 @@ use super::condition::time;
 use super::core::{Core, kept};
 use super::replicas::total;
 use super::world::{Pod, Set, World};
-use crate::plan::{Because, Plan, Planned, Write};
+use super::{dynamic, revision};
+use crate::fence::Fence;
+use crate::plan::{Because, Plan, Planned, Reference, Write};
 
 /// How long until pods whose eviction may have been refused are tried again; upstream's interval.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
@@ -52,27 +54,43 @@ pub(crate) fn leaving(facts: &Core<'_>) -> Option<Because> {
 
 /// The pods of a ReplicaSet that a Service may be pointed at: those that are available and that no restart has sent away.
 pub(crate) fn staying(facts: &Core<'_>, set: &Set) -> i32 {
-    if has_begun(facts.world) { available(facts, set) } else { kept(set) }
+    if may_have_begun(facts.world) { available(facts, set) } else { kept(set) }
 }
 
 /// Ready pods of a ReplicaSet that no restart has sent away.
 pub(crate) fn ready(world: &World, set: &Set) -> i32 {
     let told = set.status.ready.min(set.replicas);
-    if !has_begun(world) {
+    if !may_have_begun(world) {
         return told;
     }
     let seen = pods(world, set).filter(|pod| pod.ready_since.is_some()).count();
     told.min(i32::try_from(seen).unwrap_or(i32::MAX))
 }
 
-/// The first ReplicaSet that counts such pods.
-fn counting<'w>(facts: &Core<'w>) -> Option<&'w Set> {
-    facts.all.iter().copied().find(|set| has_begun(facts.world) && !is_counted(facts, set))
+/// Whether an abort would count on stable pods that have been evicted since, or whose ReplicaSet has been written to: there
+/// may be fewer by now. It counts them in blue-green, and where the stable revision follows the traffic.
+pub(crate) fn rests_on_unseen(world: &World, fence: &Fence) -> bool {
+    let strategy = &world.rollout.spec.strategy;
+    if strategy.blue_green.is_none() && !strategy.canary.as_ref().is_some_and(dynamic::is_on) {
+        return false;
+    }
+    let hash = world.rollout.status.as_ref().map_or("", |status| status.stable_rs.as_str());
+    let mut stable = revision::owned(world).into_iter().filter(|set| set.hash() == hash);
+    stable.any(|set| {
+        let mut pods = world.pods.iter().filter(|pod| pod.set == set.name);
+        fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name))
+            || pods.any(|pod| fence.waits_for(&Reference::new("v1", "Pod", &pod.name)))
+    })
 }
 
-/// Whether a restart may have sent pods away, now or earlier.
-fn has_begun(world: &World) -> bool {
-    world.rollout.spec.restart_at.as_ref().is_some_and(|at| time(at.0).0 <= world.now)
+/// The first ReplicaSet that counts such pods.
+fn counting<'w>(facts: &Core<'w>) -> Option<&'w Set> {
+    facts.all.iter().copied().find(|set| may_have_begun(facts.world) && !is_counted(facts, set))
+}
+
+/// Whether a restart may have sent pods away: now, or before somebody put its time off.
+fn may_have_begun(world: &World) -> bool {
+    world.rollout.spec.restart_at.is_some()
 }
 
 /// Whether a ReplicaSet's status counts no pod as available that is not.
@@ -237,5 +255,25 @@ fn spare(facts: &Core<'_>, set: &Set, serving: &[&str]) -> i32 {
             endpoints.min(i32::try_from(seen).unwrap_or(i32::MAX)).min(set.replicas) - 1
         }
         None => i32::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases;
+    use crate::rollout::{plan, urgent};
+
+    #[test]
+    fn an_abort_does_not_hurry_on_stable_pods_that_may_be_gone() {
+        for name in ["dynamic_aborted_pod_by_pod", "blue_green_abort_after_the_switch"] {
+            let case = cases::folders("rollout").into_iter().find(|path| path.ends_with(name));
+            let world = cases::world(&case.unwrap().join("world.yaml"));
+            let mut fence = Fence::default();
+            let hurried = urgent(&world, &fence, plan).map(|first| first.write);
+            assert!(matches!(hurried, Some(Write::Route(_) | Write::PointService { .. })), "{hurried:?}");
+            fence.wrote(Reference::new("apps/v1", "ReplicaSet", "shop-v1"), "9", world.now);
+            assert_eq!(urgent(&world, &fence, plan), None, "{name}");
+        }
     }
 }

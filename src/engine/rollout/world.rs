@@ -317,14 +317,16 @@ impl Set {
     /// The object to create in a namespace, controlled by `owner`.
     #[must_use]
     pub fn object_of(&self, namespace: Option<&str>, owner: &Value) -> Value {
+        // An empty list is no object in JSON.
+        let object = |texts: &Texts| json!(texts.clone().into_iter().collect::<BTreeMap<_, _>>());
         json!({
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
             "metadata": {
                 "name": self.name,
                 "namespace": namespace,
-                "labels": self.labels,
-                "annotations": self.annotations,
+                "labels": object(&self.labels),
+                "annotations": object(&self.annotations),
                 "ownerReferences": [owner],
             },
             "spec": {
