@@ -21,6 +21,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::api::Api;
 use kube::runtime::wait::await_condition;
+use serde::Serialize;
 use serde_json::json;
 
 use self::audit::{Log, Tally};
@@ -50,7 +51,14 @@ pub(crate) struct Options {
     /// How many Rollouts; each number is measured on a cluster of its own.
     #[arg(long, value_delimiter = ',', default_value = "200,1000")]
     rollouts: Vec<usize>,
-    /// Where the figures go, as JSON, and beside it as text; target/scale.json by default.
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// What is measured, and where its figures go.
+#[derive(Args)]
+struct Subject {
+    /// Where the figures go, as JSON, and beside it as text; target/scale.json or target/scale-runs.json by default.
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
     /// Another build of Tidegate than the one that cargo makes for the tests.
@@ -61,30 +69,52 @@ pub(crate) struct Options {
     controller_flags: Vec<String>,
 }
 
+impl Subject {
+    /// The controller's program, which is built if nobody names one.
+    async fn program(&self) -> Result<PathBuf> {
+        match &self.program {
+            Some(program) => Ok(std::path::absolute(program)?),
+            None => tokio::task::spawn_blocking(images::tidegate_program).await?,
+        }
+    }
+
+    /// The file of the figures, which has this name in `target` unless somebody says otherwise.
+    fn file(&self, name: &str) -> PathBuf {
+        self.keep.clone().unwrap_or_else(|| demo::target_dir().join(name))
+    }
+}
+
+/// Writes figures as JSON to a file, and as a text beside it.
+fn write(file: &Path, figures: &impl Serialize, text: &str) -> Result<()> {
+    demo::write(file, &serde_json::to_string_pretty(figures)?)?;
+    demo::write(&file.with_extension("txt"), text)
+}
+
+/// Says figures, and where they are kept.
+fn tell(file: &Path, text: &str) {
+    say(text);
+    say(format!("kept in {} and {}", file.display(), file.with_extension("txt").display()));
+}
+
 /// Measures, prints and keeps the figures.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let parts = tokio::task::spawn_blocking(Parts::build).await??;
-    let program = match options.program {
-        Some(program) => std::path::absolute(program)?,
-        None => tokio::task::spawn_blocking(images::tidegate_program).await??,
-    };
-    let keep = options.keep.unwrap_or_else(|| demo::target_dir().join("scale.json"));
+    let program = options.subject.program().await?;
+    let file = options.subject.file("scale.json");
     let mut report = Report {
         began: Timestamp::now(),
         machine: demo::machine(),
         program: program.display().to_string(),
-        flags: options.controller_flags,
+        flags: options.subject.controller_flags,
         runs: Vec::new(),
     };
     for count in options.rollouts {
         say(format!("{count} Rollouts"));
         let run = measure(count, &parts, &program, &report.flags).await;
         report.runs.push(run.with_context(|| format!("{count} Rollouts cannot be measured"))?);
-        demo::write(&keep, &serde_json::to_string_pretty(&report)?)?;
-        demo::write(&keep.with_extension("txt"), &report.text())?;
+        write(&file, &report, &report.text())?;
     }
-    say(report.text());
-    say(format!("kept in {} and {}", keep.display(), keep.with_extension("txt").display()));
+    tell(&file, &report.text());
     Ok(())
 }
 
@@ -174,8 +204,8 @@ impl<'a> Meter<'a> {
     fn begin(&mut self) -> Result<()> {
         self.log.read()?;
         // The highest memory of a phase is its own, not that of the one before it.
-        let _unsupported = std::fs::write(self.controller()?.join("clear_refs"), "5");
-        self.before = self.cpu()?;
+        let _unsupported = std::fs::write(controller(self.cluster)?.join("clear_refs"), "5");
+        self.before = cpu(self.cluster)?;
         Ok(())
     }
 
@@ -197,7 +227,7 @@ impl<'a> Meter<'a> {
         while given.start.elapsed() < limit && !herd.all_healthy(image, TELL_EVERY).await? {
             self.cluster.check()?;
             let healthy = herd.healthy(image);
-            let (seconds, memory) = (given.start.elapsed().as_secs(), memory(&self.controller()?)?);
+            let (seconds, memory) = (given.start.elapsed().as_secs(), memory(&controller(self.cluster)?)?);
             say(format!("{name}: {healthy} Healthy after {seconds} s, {:.0} MiB", memory.now_mib));
         }
         let took = given.start.elapsed();
@@ -223,11 +253,8 @@ impl<'a> Meter<'a> {
     }
 
     fn phase(&self, name: &'static str, took: Duration, requests: Tally) -> Result<Phase> {
-        let memory = memory(&self.controller()?)?;
-        let mut cpu = self.cpu()?;
-        for (name, seconds) in &mut cpu {
-            *seconds -= self.before.get(name).copied().unwrap_or_default();
-        }
+        let memory = memory(&controller(self.cluster)?)?;
+        let mut cpu = since(&self.before, cpu(self.cluster)?);
         Ok(Phase {
             name,
             seconds: took.as_secs_f64(),
@@ -240,18 +267,28 @@ impl<'a> Meter<'a> {
             requests,
         })
     }
+}
 
-    fn controller(&self) -> Result<PathBuf> {
-        let mut programs = self.cluster.programs()?.into_iter();
-        let found = programs.find(|(name, _)| name == CONTROLLER);
-        found.map(|(_, process)| process).context("the controller has not been started")
-    }
+/// Where `/proc` tells of the controller.
+fn controller(cluster: &Simulated) -> Result<PathBuf> {
+    let mut programs = cluster.programs()?.into_iter();
+    let found = programs.find(|(name, _)| name == CONTROLLER);
+    found.map(|(_, process)| process).context("the controller has not been started")
+}
 
-    fn cpu(&self) -> Result<BTreeMap<String, f64>> {
-        let programs = self.cluster.programs()?.into_iter();
-        let all = programs.chain([("this benchmark".to_owned(), PathBuf::from("/proc/self"))]);
-        all.map(|(name, process)| Ok((name, cpu_seconds(&process)?))).collect()
+/// Processor seconds of each program so far.
+fn cpu(cluster: &Simulated) -> Result<BTreeMap<String, f64>> {
+    let programs = cluster.programs()?.into_iter();
+    let all = programs.chain([("this benchmark".to_owned(), PathBuf::from("/proc/self"))]);
+    all.map(|(name, process)| Ok((name, cpu_seconds(&process)?))).collect()
+}
+
+/// Processor seconds of each program between two looks.
+fn since(before: &BTreeMap<String, f64>, mut now: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    for (name, seconds) in &mut now {
+        *seconds -= before.get(name).copied().unwrap_or_default();
     }
+    now
 }
 
 /// How many processes wanted to run during the last minute, whoever started them.

@@ -302,7 +302,7 @@ mod tests {
         (address, receiver)
     }
 
-    fn query(address: SocketAddr, text: &str) -> Query {
+    pub(super) fn query(address: SocketAddr, text: &str) -> Query {
         Query {
             address: format!("http://{address}/prefix"),
             query: text.to_owned(),

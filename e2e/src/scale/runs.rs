@@ -7,7 +7,6 @@
 mod figures;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -21,11 +20,13 @@ use tokio::time::Instant;
 
 use self::figures::{Figures, Minute, Run};
 use super::audit::Log;
-use super::{Simulated, herd, start_controller};
+use super::{
+    CONTROLLER, Simulated, Subject, USER, controller, cpu, herd, since, start_controller, tell, write,
+};
 use crate::cluster::simulated::Parts;
 use crate::scene::resource;
-use crate::usage::{cpu_seconds, memory};
-use crate::{debian, demo, images, say};
+use crate::usage::memory;
+use crate::{debian, demo, say};
 
 /// From one measurement of a run to the next one, in seconds.
 const INTERVAL: u32 = 10;
@@ -48,15 +49,8 @@ pub(crate) struct Options {
     /// For how long they are watched.
     #[arg(long, default_value_t = 60)]
     minutes: u32,
-    /// Where the figures go, as JSON, and beside it as text; target/scale-runs.json by default.
-    #[arg(long, value_name = "FILE")]
-    keep: Option<PathBuf>,
-    /// Another build of Tidegate than the one that cargo makes for the tests.
-    #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
-    /// Further flags of the controller, such as --qps=20.
-    #[arg(last = true)]
-    controller_flags: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 /// Measures, prints and keeps the figures.
@@ -64,14 +58,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     ensure!(options.runs > 0 && options.queries > 0 && options.minutes > 0, "nothing to measure");
     let parts = tokio::task::spawn_blocking(Parts::build).await??;
     let prometheus = tokio::task::spawn_blocking(debian::prometheus).await??;
-    let program = match options.program {
-        Some(program) => std::path::absolute(program)?,
-        None => tokio::task::spawn_blocking(images::tidegate_program).await??,
-    };
-    let keep = options.keep.unwrap_or_else(|| demo::target_dir().join("scale-runs.json"));
-    let cluster = Simulated::start(&format!("runs-{}", std::process::id()), super::USER, &parts).await?;
+    let program = options.subject.program().await?;
+    let file = options.subject.file("scale-runs.json");
+    let cluster = Simulated::start(&format!("runs-{}", std::process::id()), USER, &parts).await?;
     let address = cluster.start_prometheus(&prometheus)?;
-    start_controller(&cluster, &program, &options.controller_flags).await?;
+    start_controller(&cluster, &program, &options.subject.controller_flags).await?;
     let stage = Stage::new(cluster, address).await?;
     stage.create(options.runs, options.queries).await?;
     let first = stage.until_measured(options.runs).await?;
@@ -80,7 +71,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         began: Timestamp::now(),
         machine: demo::machine(),
         program: program.display().to_string(),
-        flags: options.controller_flags,
+        flags: options.subject.controller_flags,
         queries: options.queries,
         interval_seconds: INTERVAL,
         minutes: Vec::new(),
@@ -97,11 +88,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         say(minute.text());
         figures.minutes.push(minute);
         figures.runs = first.iter().map(|(name, before)| Run::of(before, runs.get(name))).collect();
-        demo::write(&keep, &serde_json::to_string_pretty(&figures)?)?;
-        demo::write(&keep.with_extension("txt"), &figures.text())?;
+        write(&file, &figures, &figures.text())?;
     }
-    say(figures.text());
-    say(format!("kept in {} and {}", keep.display(), keep.with_extension("txt").display()));
+    tell(&file, &figures.text());
     Ok(())
 }
 
@@ -216,25 +205,18 @@ impl<'a> Meter<'a> {
 
     /// What was used since the last call.
     async fn minute(&mut self, runs: &BTreeMap<String, Value>) -> Result<Minute> {
-        let programs = self.stage.cluster.programs()?;
-        let controller = programs.iter().find(|(name, _)| name == super::CONTROLLER);
-        let (_, controller) = controller.context("the controller has not been started")?;
-        let cpu: Result<BTreeMap<_, _>> =
-            programs.iter().map(|(name, process)| Ok((name.clone(), cpu_seconds(process)?))).collect();
+        let cluster = &self.stage.cluster;
         let now = Counters {
-            cpu: cpu?,
+            cpu: cpu(cluster)?,
             answered: self.stage.answered().await?,
             measured: runs.values().map(figures::count).sum(),
         };
         let before = std::mem::replace(&mut self.before, now);
         let now = &self.before;
-        let used = now.cpu.iter().map(|(name, seconds)| {
-            (name.clone(), seconds - before.cpu.get(name).copied().unwrap_or_default())
-        });
-        let mut others: BTreeMap<_, _> = used.collect();
+        let mut others = since(&before.cpu, now.cpu.clone());
         Ok(Minute {
-            memory_mib: memory(controller)?.now_mib,
-            cpu_seconds: others.remove(super::CONTROLLER).unwrap_or_default(),
+            memory_mib: memory(&controller(cluster)?)?.now_mib,
+            cpu_seconds: others.remove(CONTROLLER).unwrap_or_default(),
             others_cpu_seconds: others,
             measurements: now.measured.saturating_sub(before.measured),
             queries: now.answered.saturating_sub(before.answered),

@@ -152,25 +152,16 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
     use futures::future::join_all;
 
+    use super::super::tests::query;
     use super::*;
 
+    const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
     const LIMIT: Duration = Duration::from_secs(30);
     const SECOND: Duration = Duration::from_secs(1);
-
-    fn query(text: &str) -> Query {
-        Query {
-            address: "http://prometheus".to_owned(),
-            query: text.to_owned(),
-            range: None,
-            headers: Vec::new(),
-            timeout_seconds: 30,
-            insecure: false,
-            login: Login::None,
-        }
-    }
 
     /// A server that takes a while, counts what it was asked, and how much of that at once at most.
     struct Server {
@@ -203,7 +194,7 @@ mod tests {
 
         /// Whether there is a good answer, if there is one.
         async fn answer(&self, shared: &Shared, text: &str) -> Option<bool> {
-            let answered = shared.answer(&query(text), LIMIT, self.ask()).await;
+            let answered = shared.answer(&query(ADDRESS, text), LIMIT, self.ask()).await;
             answered.map(|(answer, _)| answer.is_ok())
         }
 

@@ -82,7 +82,7 @@ pub(crate) fn sync(world: &World, roles: &[Role<'_>], plan: &mut Plan) {
     for role in roles.iter().filter(|role| !role.is_plain()) {
         let sides = Sides::of(world, role);
         let pods: Vec<(&Pod, Change)> =
-            pods(world, role.set).map(|pod| (pod, sides.pod(role.set, pod))).collect();
+            world.pods_of(role.set).map(|pod| (pod, sides.pod(role.set, pod))).collect();
         sides.patch_set(role.set, &pods, plan);
         for (pod, change) in pods.into_iter().filter(|(_, change)| !change.is_empty()).take(left) {
             left -= 1;
@@ -217,11 +217,6 @@ fn selects_by(set: &Set, map: &str, key: &str) -> bool {
     let expressions = set.selector.get("matchExpressions").and_then(Value::as_array);
     let named = expressions.into_iter().flatten().any(|expression| expression["key"] == key);
     map == "labels" && (key == HASH_LABEL || exact || named)
-}
-
-fn pods<'w>(world: &'w World, set: &Set) -> impl Iterator<Item = &'w Pod> {
-    let name = set.name.clone();
-    world.pods.iter().map(AsRef::as_ref).filter(move |pod| !pod.leaving && pod.set == name)
 }
 
 fn texts(template: &Value, map: &str) -> Texts {

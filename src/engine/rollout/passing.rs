@@ -68,13 +68,10 @@ fn part_of_the_deadline(world: &World) -> Duration {
 
 /// How long counts rest while pods are on their way: as long as no condition had changed at the last news, within limits.
 fn on_their_way(known: &RolloutStatus) -> Duration {
-    let last = |time: fn(&RolloutCondition) -> Option<&Time>| {
-        known.conditions.iter().filter_map(time).map(|time| time.0).max()
-    };
-    let news = last(|condition| condition.last_update_time.as_ref());
-    let began = last(|condition| condition.last_transition_time.as_ref());
-    let lasted =
-        news.zip(began).and_then(|(news, began)| Duration::try_from(news.duration_since(began)).ok());
+    let began = last(known, |condition| condition.last_transition_time.as_ref());
+    let lasted = last_news(known)
+        .zip(began)
+        .and_then(|(news, began)| Duration::try_from(news.duration_since(began)).ok());
     lasted.unwrap_or_default().clamp(ON_THEIR_WAY, ON_THEIR_WAY_AT_MOST)
 }
 
@@ -88,9 +85,18 @@ fn rests_until(world: &World, known: &RolloutStatus, rest: Duration) -> Option<T
     if !world.troubles.is_empty() || world.sets.iter().any(|set| set.status.failure.is_some()) {
         return None;
     }
-    let news = known.conditions.iter().filter_map(|condition| condition.last_update_time.as_ref()).max()?;
-    let until = news.0.checked_add(rest).ok()?;
-    (news.0 <= world.now && world.now < until).then_some(until)
+    let news = last_news(known)?;
+    let until = news.checked_add(rest).ok()?;
+    (news <= world.now && world.now < until).then_some(until)
+}
+
+fn last_news(known: &RolloutStatus) -> Option<Timestamp> {
+    last(known, |condition| condition.last_update_time.as_ref())
+}
+
+/// The last of these times of all conditions.
+fn last(known: &RolloutStatus, time: fn(&RolloutCondition) -> Option<&Time>) -> Option<Timestamp> {
+    known.conditions.iter().filter_map(time).map(|time| time.0).max()
 }
 
 /// Whether two statuses are the same but for counted pods, and for what is told of an update that goes on: the message, and

@@ -63,7 +63,7 @@ pub(crate) fn ready(world: &World, set: &Set) -> i32 {
     if !may_have_begun(world) {
         return told;
     }
-    let seen = pods(world, set).filter(|pod| pod.ready_since.is_some()).count();
+    let seen = world.pods_of(set).filter(|pod| pod.ready_since.is_some()).count();
     told.min(i32::try_from(seen).unwrap_or(i32::MAX))
 }
 
@@ -180,33 +180,30 @@ fn in_order<'w>(facts: &Core<'w>) -> Vec<&'w Set> {
     facts.stable.into_iter().chain(new).chain(facts.others.iter().copied()).collect()
 }
 
-/// Pods of a ReplicaSet that are not on their way out.
-fn pods<'w>(world: &'w World, set: &Set) -> impl Iterator<Item = &'w Pod> {
-    let name = set.name.clone();
-    world.pods.iter().map(AsRef::as_ref).filter(move |pod| !pod.leaving && pod.set == name)
-}
-
 fn old<'w>(facts: &Core<'w>, set: &Set, at: Timestamp) -> impl Iterator<Item = &'w Pod> {
-    pods(facts.world, set).filter(move |pod| pod.created < at)
+    facts.world.pods_of(set).filter(move |pod| pod.created < at)
 }
 
 /// Whether as many pods are seen as the ReplicaSet says it has: a late cache must not look like the end.
 fn all_seen(facts: &Core<'_>, set: &Set) -> bool {
-    let seen = i32::try_from(pods(facts.world, set).count()).unwrap_or(i32::MAX);
+    let seen = i32::try_from(facts.world.pods_of(set).count()).unwrap_or(i32::MAX);
     seen >= set.status.replicas
 }
 
 /// Available pods by what the ReplicaSet says and by what its pods say: the fewer of the two.
 fn available(facts: &Core<'_>, set: &Set) -> i32 {
-    let seen =
-        pods(facts.world, set).filter(|pod| pod.available_at(set).is_some_and(|at| at <= facts.now)).count();
+    let seen = facts
+        .world
+        .pods_of(set)
+        .filter(|pod| pod.available_at(set).is_some_and(|at| at <= facts.now))
+        .count();
     kept(set).min(i32::try_from(seen).unwrap_or(i32::MAX))
 }
 
 /// When the next pod becomes available, which no change of a pod will tell.
 fn next_available(facts: &Core<'_>, sets: &[&Set]) -> Option<Timestamp> {
     let times =
-        sets.iter().flat_map(|set| pods(facts.world, set).filter_map(move |pod| pod.available_at(set)));
+        sets.iter().flat_map(|set| facts.world.pods_of(set).filter_map(move |pod| pod.available_at(set)));
     times.filter(|at| *at > facts.now).min()
 }
 
@@ -250,7 +247,7 @@ fn spare(facts: &Core<'_>, set: &Set, serving: &[&str]) -> i32 {
     match ready {
         Some(_) if facts.replicas <= 1 => i32::MAX,
         Some(endpoints) => {
-            let seen = pods(facts.world, set).filter(|pod| pod.ready_since.is_some()).count();
+            let seen = facts.world.pods_of(set).filter(|pod| pod.ready_since.is_some()).count();
             // Pods beyond the size that the ReplicaSet was told are on their way out.
             endpoints.min(i32::try_from(seen).unwrap_or(i32::MAX)).min(set.replicas) - 1
         }

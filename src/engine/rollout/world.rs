@@ -103,6 +103,14 @@ impl World {
     }
 }
 
+impl World {
+    /// Pods of a ReplicaSet that are not on their way out.
+    pub(crate) fn pods_of(&self, set: &Set) -> impl Iterator<Item = &Pod> + use<'_> {
+        let name = set.name.clone();
+        self.pods.iter().map(AsRef::as_ref).filter(move |pod| !pod.leaving && pod.set == name)
+    }
+}
+
 /// The Experiments around a Rollout.
 #[derive(Clone, Debug, Default)]
 pub struct Experiments {
