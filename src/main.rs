@@ -19,6 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(name = "tidegate", version, max_term_width = 100)]
 enum Program {
     /// Run the controller
+    #[command(version)]
     Controller(Box<Options>),
     /// Print the CustomResourceDefinitions, for kubectl apply
     Crds,
@@ -80,4 +81,20 @@ fn print_crds() -> Result<()> {
         writeln!(out, "---\n{definition:#}").context("cannot write to standard output")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_version_is_told_by_the_program_and_by_the_controller() {
+        for words in [vec!["tidegate", "--version"], vec!["tidegate", "controller", "--version"]] {
+            let told = Program::try_parse_from(words).err().unwrap();
+            assert_eq!(told.kind(), ErrorKind::DisplayVersion);
+            assert!(told.to_string().contains(env!("CARGO_PKG_VERSION")), "{told}");
+        }
+    }
 }

@@ -161,6 +161,7 @@ fn of_rollouts() -> Vec<Case> {
         blue_green::goes_back_when_aborted_after_the_switch [Tidegate, Ingress, OwnCluster],
         blue_green::goes_back_at_once_within_the_delay [Tidegate, Ingress],
         blue_green::gives_an_active_service_made_anew_to_the_stable_version [Tidegate],
+        blue_green::gives_services_back_that_it_uses_no_more [Tidegate, Ingress],
         experiment::compares_two_versions_and_leaves_nothing [Tidegate, OwnCluster],
         experiment::is_a_step_of_a_canary [Tidegate, OwnCluster],
         experiment::aborts_the_canary_when_it_fails [Tidegate, OwnCluster],

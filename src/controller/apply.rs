@@ -19,8 +19,8 @@ use tidegate_api::experiment::Experiment;
 use tidegate_engine::fence::{Fence, Seen};
 use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
 use tidegate_engine::rollout::duration;
+use tidegate_engine::rollout::template;
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
-use tidegate_engine::rollout::{additions, template};
 use tracing::{debug, error, info, warn};
 
 use crate::difference::merge_patch;
@@ -297,11 +297,10 @@ impl One<'_> {
             done => return done,
         };
         let (object, _) = failed;
-        let own = |set: &Set| additions::own_template(&set.template, &set.annotations);
         let live = self.requests.get(&kind, &set.name).await.map_err(|error| (object.clone(), error))?;
         let ours = Set::parse(&live);
         if ours.owner == self.world().rollout.metadata.uid
-            && template::equal_ignoring_hash(&own(&ours), &own(set))
+            && template::equal_ignoring_hash(&ours.own_template(), &set.own_template())
         {
             let version =
                 live.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();

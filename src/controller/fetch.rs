@@ -93,8 +93,10 @@ impl Fetcher {
 
     async fn call(&self, call: &Call, sent: &mut Sent) -> Result<Response, String> {
         let signature = self.signature(call, sent).await?;
-        let headers = self.headers(&call.headers, &call.login, call.insecure, sent).await?;
-        self.dispatch(call, headers, &signature).await
+        match self.headers(&call.headers, &call.login, call.insecure, sent).await {
+            Ok(headers) => self.dispatch(call, headers, &signature).await,
+            Err(unsigned) => unsigned.answer(),
+        }
     }
 
     /// Sends a call without signing it in, with more headers than it has.
@@ -132,7 +134,10 @@ impl Fetcher {
 
     async fn query(&self, query: &Query, sent: &mut Sent) -> Result<Response, String> {
         let client = self.client(&query.address, query.insecure)?;
-        let headers = self.headers(&query.headers, &query.login, query.insecure, sent).await?;
+        let headers = match self.headers(&query.headers, &query.login, query.insecure, sent).await {
+            Ok(headers) => headers,
+            Err(unsigned) => return unsigned.answer(),
+        };
         let prometheus = Prometheus::from(client.clone(), &query.address)
             .map_err(|error| format!("{} has no address that is a URL: {}", told(query), root(&error)))?;
         let long = query.query.len() > LONGEST_IN_ADDRESS;
@@ -232,10 +237,15 @@ enum Body {
     TooLong,
 }
 
+/// How long a server asks to be left alone, by the headers of its answer.
+pub(crate) fn retry_after_seconds(headers: &HeaderMap) -> Option<u64> {
+    retry::after(headers, Timestamp::now())
+}
+
 /// Reads a body, and no more of it than may be.
 async fn bounded(mut answer: reqwest::Response, most: usize) -> Result<Response, Body> {
     let status = answer.status().as_u16();
-    let retry_after_seconds = retry::after(answer.headers(), Timestamp::now());
+    let retry_after_seconds = retry_after_seconds(answer.headers());
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(Body::Broken)? {
         if body.len() + chunk.len() > most {

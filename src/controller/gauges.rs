@@ -2,6 +2,8 @@
 //!
 //! Input: stores. Output: series. Nothing is kept, so an object that is gone leaves no series behind.
 
+mod queues;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tidegate_api::analysis::{AnalysisPhase, AnalysisRun, Metric};
 use tidegate_api::rollout::{Rollout, RolloutCondition};
+use tidegate_engine::analysis::dry_run_metrics;
 
 use crate::client::Gate;
 use crate::metrics::{Metrics, Stuck};
@@ -63,7 +66,7 @@ impl Collector for Gauges {
         self.experiments(&mut encoder)?;
         self.templates(&mut encoder)?;
         self.standings(&mut encoder)?;
-        self.queues(&mut encoder)?;
+        queues::encode(&self.scene, &mut encoder)?;
         process(&mut encoder)
     }
 }
@@ -128,15 +131,9 @@ impl Gauges {
         let (mut info, mut phases, mut types, mut metric_phases) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (key, run) in self.scene.stores.runs.all() {
-            let phase = run.status.as_ref().and_then(|status| status.phase).unwrap_or(AnalysisPhase::Pending);
-            let mut labels = named(&key);
-            labels.push(("phase", phase.as_str().to_owned()));
-            info.push((labels, 1.0));
-            for known in RUN_PHASES {
-                let mut labels = named(&key);
-                labels.push(("phase", known.as_str().to_owned()));
-                phases.push((labels, f64::from(u8::from(known == phase))));
-            }
+            let phase = run.status.as_ref().and_then(|status| status.phase);
+            info.push(in_phase(&key, phase));
+            phases.extend(of_phases(&key, phase));
             for metric in &run.spec.metrics {
                 let mut labels = named(&key);
                 labels.extend([("metric", metric.name.clone()), ("type", provider(metric).to_owned())]);
@@ -161,15 +158,8 @@ impl Gauges {
         let (mut info, mut phases) = (Vec::new(), Vec::new());
         for (key, experiment) in self.scene.stores.experiments.all() {
             let phase = experiment.status.as_ref().and_then(|status| status.phase);
-            let phase = phase.unwrap_or(AnalysisPhase::Pending);
-            let mut labels = named(&key);
-            labels.push(("phase", phase.as_str().to_owned()));
-            info.push((labels, 1.0));
-            for known in RUN_PHASES {
-                let mut labels = named(&key);
-                labels.push(("phase", known.as_str().to_owned()));
-                phases.push((labels, f64::from(u8::from(known == phase))));
-            }
+            info.push(in_phase(&key, phase));
+            phases.extend(of_phases(&key, phase));
         }
         family(encoder, "experiment_info", "Information about Experiment.", info)?;
         family(
@@ -197,30 +187,6 @@ impl Gauges {
             "analysis_template_metric_info",
             "Information on metrics in analysis templates.",
             metrics,
-        )
-    }
-
-    /// The queues of the loops, under the names that those of upstream have.
-    fn queues(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let scene = &self.scene;
-        let queues = [
-            ("Rollouts", &scene.rollouts),
-            ("Experiments", &scene.experiments),
-            ("AnalysisRuns", &scene.runs),
-        ];
-        let counts = queues.map(|(name, queue)| (vec![("name", name.to_owned())], queue.counts()));
-        let depth = counts.iter().map(|(labels, count)| {
-            (labels.clone(), f64::from(u32::try_from(count.depth).unwrap_or(u32::MAX)))
-        });
-        family(encoder, "workqueue_depth", "Current depth of workqueue", depth.collect())?;
-        let adds = counts.iter().map(|(labels, count)| (labels.clone(), count.adds));
-        counters(encoder, "workqueue_adds", "Total number of adds handled by workqueue", adds.collect())?;
-        let retries = counts.iter().map(|(labels, count)| (labels.clone(), count.retries));
-        counters(
-            encoder,
-            "workqueue_retries",
-            "Total number of retries handled by workqueue",
-            retries.collect(),
         )
     }
 
@@ -294,14 +260,33 @@ fn build(version: (&'static str, String)) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The phase of each metric of a run; one that has not begun is pending.
+/// The phase of a run or an Experiment, which is an empty label before it has one.
+fn in_phase(key: &Key, phase: Option<AnalysisPhase>) -> Series {
+    let mut labels = named(key);
+    labels.push(("phase", phase.map_or("", AnalysisPhase::as_str).to_owned()));
+    (labels, 1.0)
+}
+
+/// A series for each phase, of which the one that it is in shows 1; without a phase it is pending.
+fn of_phases(key: &Key, phase: Option<AnalysisPhase>) -> Vec<Series> {
+    let phase = phase.unwrap_or(AnalysisPhase::Pending);
+    let series = RUN_PHASES.map(|known| {
+        let mut labels = named(key);
+        labels.push(("phase", known.as_str().to_owned()));
+        (labels, f64::from(u8::from(known == phase)))
+    });
+    series.into()
+}
+
+/// The phase of each metric of a run; one that has not begun is pending, and dry by the rules of the run already.
 fn of_metrics(key: &Key, run: &AnalysisRun) -> Vec<Series> {
     let mut series = Vec::new();
+    let dry = dry_run_metrics(run);
     let results = || run.status.iter().flat_map(|status| &status.metric_results);
     for metric in &run.spec.metrics {
         let result = results().find(|result| result.name == metric.name);
         let phase = result.and_then(|result| result.phase).unwrap_or(AnalysisPhase::Pending);
-        let dry_run = result.is_some_and(|result| result.dry_run);
+        let dry_run = dry.contains(metric.name.as_str());
         for known in RUN_PHASES {
             let mut labels = named(key);
             labels.extend([("metric", metric.name.clone()), ("type", provider(metric).to_owned())]);
@@ -317,13 +302,14 @@ fn strategy(rollout: &Rollout) -> &'static str {
     match (&strategy.canary, &strategy.blue_green) {
         (_, Some(_)) => "blueGreen",
         (Some(_), None) => "canary",
-        (None, None) => "No Strategy listed",
+        (None, None) => "none",
     }
 }
 
-/// Upstream's label knows these routers only, and is empty for the others.
+/// Upstream's label knows these routers only, and is empty for the others; of several it names the last.
 fn traffic_router(rollout: &Rollout) -> &'static str {
-    let canary = rollout.spec.strategy.canary.as_ref();
+    let strategy = &rollout.spec.strategy;
+    let canary = strategy.canary.as_ref().filter(|_| strategy.blue_green.is_none());
     let Some(routing) = canary.and_then(|canary| canary.traffic_routing.as_ref()) else { return "" };
     let known = [
         (routing.alb.is_some(), "ALB"),
@@ -333,7 +319,7 @@ fn traffic_router(rollout: &Rollout) -> &'static str {
         (routing.smi.is_some(), "SMI"),
         (routing.app_mesh.is_some(), "AppMesh"),
     ];
-    known.into_iter().find(|(named, _)| *named).map_or("", |(_, name)| name)
+    known.into_iter().rfind(|(named, _)| *named).map_or("", |(_, name)| name)
 }
 
 fn phase(rollout: &Rollout) -> &'static str {
@@ -360,17 +346,17 @@ fn provider(metric: &Metric) -> &'static str {
         (provider.prometheus.is_some(), "Prometheus"),
         (provider.job.is_some(), "Job"),
         (provider.kayenta.is_some(), "Kayenta"),
-        (provider.web.is_some(), "WebMetric"),
+        (provider.web.is_some(), "Web"),
         (provider.datadog.is_some(), "Datadog"),
         (provider.wavefront.is_some(), "Wavefront"),
         (provider.new_relic.is_some(), "NewRelic"),
         (provider.cloud_watch.is_some(), "CloudWatch"),
         (provider.graphite.is_some(), "Graphite"),
         (provider.influxdb.is_some(), "Influxdb"),
-        (provider.skywalking.is_some(), "SkyWalking"),
+        (provider.skywalking.is_some(), "skywalking"),
         (!provider.plugin.is_empty(), "RPCPlugin"),
     ];
-    known.into_iter().find(|(named, _)| *named).map_or("", |(_, name)| name)
+    known.into_iter().find(|(named, _)| *named).map_or("Unknown Provider", |(_, name)| name)
 }
 
 /// Memory, files and processor time of this process, from /proc; left out where there is none.
@@ -491,7 +477,7 @@ mod tests {
             scene,
             &[
                 r#"rollout_info{namespace="ns",name="shop",strategy="canary",traffic_router="Nginx",phase="Paused"} 1.0"#,
-                r#"rollout_info{namespace="ns",name="wrong",strategy="No Strategy listed",traffic_router="",phase="InvalidSpec"} 1.0"#,
+                r#"rollout_info{namespace="ns",name="wrong",strategy="none",traffic_router="",phase="InvalidSpec"} 1.0"#,
                 r#"rollout_info_replicas_available{namespace="ns",name="shop"} 3.0"#,
                 r#"rollout_info_replicas_unavailable{namespace="ns",name="shop"} 1.0"#,
                 r#"rollout_info_replicas_desired{namespace="ns",name="shop"} 5.0"#,
@@ -506,6 +492,11 @@ mod tests {
                 r#"workqueue_adds_total{name="Experiments"} 0"#,
                 r#"workqueue_retries_total{name="AnalysisRuns"} 0"#,
                 "# HELP workqueue_adds Total number of adds handled by workqueue\n",
+                r#"workqueue_queue_duration_seconds_count{name="Rollouts"} 0"#,
+                r#"workqueue_queue_duration_seconds_bucket{le="0.001",name="Rollouts"} 0"#,
+                r#"workqueue_work_duration_seconds_bucket{le="1000.0",name="AnalysisRuns"} 0"#,
+                r#"workqueue_unfinished_work_seconds{name="Experiments"} 0.0"#,
+                r#"workqueue_longest_running_processor_seconds{name="Experiments"} 0.0"#,
                 r#"tidegate_rollouts_stuck{why="undeclared"} 0.0"#,
                 "process_resident_memory_bytes ",
                 "process_virtual_memory_bytes ",
@@ -533,7 +524,7 @@ mod tests {
                 {"name": "errors", "provider": {"prometheus": {"query": "up"}}},
                 {"name": "smoke", "provider": {"job": {"spec": {}}}},
             ]},
-            "status": {"phase": "Running", "metricResults": [{"name": "errors", "phase": "Running", "dryRun": true}]},
+            "status": {"phase": "Running", "metricResults": [{"name": "errors", "phase": "Running"}]},
         });
         let seen = Seen { version: "3".to_owned(), uid: "a".to_owned() };
         scene.stores.runs.apply(Key::new("ns", "check"), seen, AnalysisRun::keep(object, None).unwrap());
@@ -550,10 +541,10 @@ mod tests {
                 r#"analysis_run_info{namespace="ns",name="check",phase="Running"} 1.0"#,
                 r#"analysis_run_phase{namespace="ns",name="check",phase="Error"} 0.0"#,
                 r#"analysis_run_metric_type{namespace="ns",name="check",metric="smoke",type="Job"} 1.0"#,
-                r#"analysis_run_metric_phase{namespace="ns",name="check",metric="errors",type="Prometheus",dry_run="true",phase="Running"} 1.0"#,
+                r#"analysis_run_metric_phase{namespace="ns",name="check",metric="errors",type="Prometheus",dry_run="false",phase="Running"} 1.0"#,
                 r#"analysis_run_metric_phase{namespace="ns",name="check",metric="smoke",type="Job",dry_run="false",phase="Pending"} 1.0"#,
                 r#"analysis_template_info{namespace="ns",name="errors"} 1.0"#,
-                r#"analysis_template_metric_info{namespace="ns",name="errors",type="WebMetric",metric="errors"} 1.0"#,
+                r#"analysis_template_metric_info{namespace="ns",name="errors",type="Web",metric="errors"} 1.0"#,
                 concat!(r#"argo_rollouts_controller_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1.0"#),
                 concat!(r#"build_info{version=""#, env!("CARGO_PKG_VERSION"), r#"",goversion="",goarch=""#),
                 "# HELP build_info A metric with a constant '1' value labeled by version from which Argo-Rollouts was built.\n",
@@ -561,6 +552,77 @@ mod tests {
                 "# HELP analysis_run_metric_phase Information on the duration of a specific metric in the Analysis Run\n",
             ],
         );
+    }
+
+    /// Metrics that have not begun are dry by the rules already.
+    #[test]
+    fn a_scrape_shows_what_has_not_begun() {
+        let scene = Scene::default();
+        let seen = Seen { version: "1".to_owned(), uid: "e".to_owned() };
+        let object = json!({"metadata": {"name": "new", "namespace": "ns"}, "spec": {"templates": []}});
+        let experiment = Experiment::keep(object, None).unwrap();
+        scene.stores.experiments.apply(Key::new("ns", "new"), seen, experiment);
+        let object = json!({"metadata": {"name": "new", "namespace": "ns"}, "spec": {
+            "dryRun": [{"metricName": "^smo"}],
+            "metrics": [
+                {"name": "errors", "provider": {"prometheus": {"query": "up"}}},
+                {"name": "smoke", "provider": {"job": {"spec": {}}}},
+            ],
+        }});
+        let seen = Seen { version: "2".to_owned(), uid: "a".to_owned() };
+        scene.stores.runs.apply(Key::new("ns", "new"), seen, AnalysisRun::keep(object, None).unwrap());
+        shows(
+            scene,
+            &[
+                r#"experiment_info{namespace="ns",name="new",phase=""} 1.0"#,
+                r#"experiment_phase{namespace="ns",name="new",phase="Pending"} 1.0"#,
+                r#"analysis_run_info{namespace="ns",name="new",phase=""} 1.0"#,
+                r#"analysis_run_phase{namespace="ns",name="new",phase="Pending"} 1.0"#,
+                r#"analysis_run_metric_phase{namespace="ns",name="new",metric="errors",type="Prometheus",dry_run="false",phase="Pending"} 1.0"#,
+                r#"analysis_run_metric_phase{namespace="ns",name="new",metric="smoke",type="Job",dry_run="true",phase="Pending"} 1.0"#,
+                r#"analysis_run_metric_phase{namespace="ns",name="new",metric="smoke",type="Job",dry_run="true",phase="Failed"} 0.0"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn providers_have_upstreams_names() {
+        let rows = [
+            (json!({"prometheus": {}}), "Prometheus"),
+            (json!({"job": {"spec": {}}}), "Job"),
+            (json!({"kayenta": {}}), "Kayenta"),
+            (json!({"web": {}}), "Web"),
+            (json!({"datadog": {}}), "Datadog"),
+            (json!({"wavefront": {}}), "Wavefront"),
+            (json!({"newRelic": {}}), "NewRelic"),
+            (json!({"cloudWatch": {}}), "CloudWatch"),
+            (json!({"graphite": {}}), "Graphite"),
+            (json!({"influxdb": {}}), "Influxdb"),
+            (json!({"skywalking": {}}), "skywalking"),
+            (json!({"plugin": {"tidegate.dev/splunk": {}}}), "RPCPlugin"),
+            (json!({}), "Unknown Provider"),
+        ];
+        for (from, wanted) in rows {
+            let metric: Metric = serde_json::from_value(json!({"name": "m", "provider": from})).unwrap();
+            assert_eq!(provider(&metric), wanted);
+        }
+    }
+
+    #[test]
+    fn the_router_is_named_as_upstream_does() {
+        let rows = [
+            (json!({}), ""),
+            (json!({"canary": {"trafficRouting": {"plugins": {"a/b": {}}}}}), ""),
+            (json!({"canary": {"trafficRouting": {"alb": {}, "istio": {}}}}), "Istio"),
+            (json!({"canary": {"trafficRouting": {"nginx": {}}}, "blueGreen": {}}), ""),
+        ];
+        for (strategy, wanted) in rows {
+            let rollout = json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
+                "spec": {"strategy": strategy},
+            });
+            assert_eq!(traffic_router(&serde_json::from_value(rollout).unwrap()), wanted);
+        }
     }
 
     /// Upstream's metric has phases of its own.

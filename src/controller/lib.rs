@@ -37,6 +37,7 @@ mod rights;
 mod rollout;
 mod secrets;
 mod serve;
+mod services;
 mod store;
 pub mod survey;
 mod sync;
@@ -67,16 +68,20 @@ use crate::gauges::Gauges;
 use crate::jobs::Jobs;
 use crate::lease::Election;
 use crate::metrics::Metrics;
+use crate::options::LogFormat;
 use crate::rollout::Rollouts;
+use crate::services::Services;
 use crate::sync::{Applications, Counts};
 use crate::watch::{Scene, Scope};
 use crate::webhook::Deliveries;
 
-pub use crate::options::{HoldAborted, LogFormat, Options, Part, SyncOptions};
+pub use crate::options::{HoldAborted, Options, Part, SyncOptions};
 pub use crate::serve::ServeError;
 
 /// What is in progress when the process is asked to end gets this long.
 const FINISH_WITHIN: Duration = Duration::from_secs(15);
+/// Services that are looked at in the same moment: each takes two requests at most.
+const SERVICES_AT_ONCE: usize = 4;
 /// Events that still wait then get this long.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
@@ -111,7 +116,7 @@ fn scope(options: &Options, own_namespace: &str) -> Scope {
     let named = || options.namespace.clone().unwrap_or_else(|| own_namespace.to_owned());
     Scope {
         namespace: options.namespaced.then(named),
-        instance_id: options.instance_id.clone(),
+        instance_id: options.instance_id.clone().filter(|id| !id.is_empty()),
         analysis_only: options.is_analysis_only(),
     }
 }
@@ -129,15 +134,24 @@ fn defaults(options: &Options) -> Defaults {
     }
 }
 
+/// Begins the log, with what was asked for and is not done.
+fn begin_log(options: &Options) {
+    let format = LogFormat::named(&options.logformat);
+    telemetry::install(&options.loglevel, options.kloglevel, format.unwrap_or_default());
+    if format.is_none() {
+        info!(logformat = options.logformat, "unknown log format, using text");
+    }
+    for flag in options.accepted.given() {
+        warn!(flag, "flag is accepted and has no effect");
+    }
+}
+
 /// Runs the controller until it is asked to end.
 ///
 /// # Errors
 /// Fails when it cannot start; afterwards it tries for ever whatever fails.
 pub async fn run(options: Options) -> Result<(), RunError> {
-    telemetry::install(&options.loglevel, options.kloglevel, options.logformat);
-    for flag in options.accepted.given() {
-        warn!(flag, "flag is accepted and has no effect");
-    }
+    begin_log(&options);
     options.check().map_err(RunError::Flags)?;
     let stop = signals()?;
     let config = options.connection.config().await?;
@@ -174,6 +188,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     let (jobs, defaults) = (Jobs::new(job_client), (defaults(&options), own_namespace.clone()));
     let runs = Runs::new(&scene, &client, hand.clone(), recorder.clone(), &metrics, jobs, defaults);
     let resync = options.resync();
+    let services = Arc::new(Services { scene: Arc::clone(&scene), client: client.clone() });
     let experiments = Experiments::new(&scene, client, hand.clone(), recorder.clone(), &metrics, resync);
     let rollouts = Arc::new(Rollouts {
         scene: Arc::clone(&scene),
@@ -184,7 +199,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         hold: options.hold_aborted_content,
         memories: Mutex::default(),
     });
-    let shell = Shell { options, scene, metrics, rollouts, runs, experiments, applications };
+    let shell = Shell { options, scene, metrics, rollouts, runs, experiments, services, applications };
     let election = Election::new(
         Api::namespaced(claim, &own_namespace),
         lease::name(scope.instance_id.as_deref()),
@@ -213,6 +228,7 @@ struct Shell {
     rollouts: Arc<Rollouts>,
     runs: Arc<Runs>,
     experiments: Arc<Experiments>,
+    services: Arc<Services>,
     /// The Git side, where it is turned on.
     applications: Option<Arc<Applications>>,
 }
@@ -268,6 +284,11 @@ impl Shell {
             let limit = self.options.experiment_threads.max(1);
             self.scene.experiments.work(first, limit, stopped(), attend, panicked).await;
         };
+        let services = async {
+            let first = stores.services.all().into_iter().map(|(key, _)| key).collect();
+            let attend = |key| Arc::clone(&self.services).attend(key);
+            self.scene.services.work(first, SERVICES_AT_ONCE, stopped(), attend, panicked).await;
+        };
         let applications = async {
             if let Some(applications) = &self.applications {
                 applications.work(stopped()).await;
@@ -275,7 +296,7 @@ impl Shell {
         };
         let all = async {
             if !self.options.is_analysis_only() {
-                tokio::join!(rollouts, experiments, applications);
+                tokio::join!(rollouts, experiments, services, applications);
             }
         };
         let loops = async { tokio::join!(runs, all) };

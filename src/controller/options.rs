@@ -34,13 +34,24 @@ const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/name
 const LEVELS: [&str; 8] = ["trace", "debug", "info", "warn", "error", "warning", "fatal", "panic"];
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
     /// For people.
     #[default]
     Text,
     /// For machines.
     Json,
+}
+
+impl LogFormat {
+    /// The format that a text names, in whatever case; an empty one names that for people.
+    pub(crate) fn named(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "" | "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
 }
 
 /// Of which Rollouts content that was aborted is not shipped again by itself.
@@ -77,9 +88,9 @@ pub struct Options {
     /// debug, info, warn or error
     #[arg(long, default_value = "info", ignore_case = true, value_parser = LEVELS)]
     pub loglevel: String,
-    /// text or json
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub logformat: LogFormat,
+    /// text or json; whatever else means text
+    #[arg(long, default_value = "text")]
+    pub logformat: String,
     /// Verbosity of the Kubernetes client, as klog counts it
     #[arg(long, default_value_t = 0)]
     pub kloglevel: u8,
@@ -364,6 +375,30 @@ mod tests {
         assert_eq!((options.metrics_port, options.instance_id.as_deref()), (9000, Some("blue")));
         assert_eq!(options.timing().duration, Duration::from_secs(90));
         assert_eq!(options.accepted.given(), ["--istio-api-version"]);
+    }
+
+    #[test]
+    fn an_unknown_log_format_is_no_reason_not_to_start() {
+        for (given, wanted) in [
+            ("text", Some(LogFormat::Text)),
+            ("Text", Some(LogFormat::Text)),
+            ("", Some(LogFormat::Text)),
+            ("json", Some(LogFormat::Json)),
+            ("JSON", Some(LogFormat::Json)),
+            ("logfmt", None),
+        ] {
+            let options = parse(&[&format!("--logformat={given}")]);
+            assert_eq!(LogFormat::named(&options.logformat), wanted, "{given}");
+        }
+        assert_eq!(LogFormat::named(&parse(&[]).logformat), Some(LogFormat::Text));
+        assert_eq!(LogFormat::default(), LogFormat::Text);
+    }
+
+    #[test]
+    fn an_empty_instance_id_is_none() {
+        let id = |arguments: &[&str]| crate::scope(&parse(arguments), "tidegate").instance_id;
+        assert_eq!((id(&[]), id(&["--instance-id="]), id(&["--instance-id", ""])), (None, None, None));
+        assert_eq!(id(&["--instance-id=blue"]).as_deref(), Some("blue"));
     }
 
     /// Every flag of Argo Rollouts 1.10, as its manifests and its help write them.

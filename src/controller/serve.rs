@@ -2,12 +2,14 @@
 //!
 //! Input: two ports. Output: /healthz and /readyz on one, /metrics on the other. It must never block a decision.
 
+mod plain;
+
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
@@ -15,6 +17,12 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::watch::Scene;
+
+/// What the registry writes, for those who name it in `Accept`.
+const OPEN_KIND: &str = "application/openmetrics-text";
+const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What everybody else gets, as from upstream.
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Why a port cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -56,15 +64,73 @@ async fn ready(State(scene): State<Arc<Scene>>) -> (StatusCode, &'static str) {
 
 /// Serves /metrics until the future is dropped.
 pub(crate) async fn metrics(listener: TcpListener, registry: Arc<Registry>) -> std::io::Result<()> {
-    let routes = Router::new().route("/metrics", get(scrape)).with_state(registry);
-    axum::serve(listener, routes).await
+    axum::serve(listener, scrapes(registry)).await
 }
 
-async fn scrape(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
+fn scrapes(registry: Arc<Registry>) -> Router {
+    Router::new().route("/metrics", get(scrape)).with_state(registry)
+}
+
+async fn scrape(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> impl IntoResponse {
     let mut text = String::new();
     let status = match encode(&mut text, &registry) {
         Ok(()) => StatusCode::OK,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    (status, [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+    let (kind, text) = if takes_open(&headers) { (OPEN, text) } else { (PLAIN, plain::of(&text)) };
+    (status, [(header::CONTENT_TYPE, kind)], text)
+}
+
+/// Whether whoever asks names OpenMetrics; `*/*` is not enough.
+fn takes_open(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case(OPEN_KIND)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use prometheus_client::metrics::counter::Counter;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// What comes back for an `Accept` header: its type, and its text.
+    async fn scraped(accept: Option<&str>) -> (String, String) {
+        let mut registry = Registry::default();
+        let panics: Counter = Counter::default();
+        registry.register("tidegate_panics", "Decisions that panicked", panics);
+        let mut request = Request::get("/metrics").body(Body::empty()).unwrap();
+        if let Some(kinds) = accept {
+            request.headers_mut().insert(header::ACCEPT, kinds.parse().unwrap());
+        }
+        let response = scrapes(Arc::new(registry)).oneshot(request).await.unwrap();
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let text = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        (kind, String::from_utf8(text.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn openmetrics_is_for_those_who_name_it() {
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+        for (accept, wanted) in [
+            (None, PLAIN),
+            (Some("*/*"), PLAIN),
+            (Some("text/plain;version=0.0.4"), PLAIN),
+            (Some("application/openmetrics-text-like"), PLAIN),
+            (Some(prometheus), OPEN),
+            (Some("text/html, Application/OpenMetrics-Text"), OPEN),
+        ] {
+            let (kind, text) = scraped(accept).await;
+            assert_eq!(kind, wanted, "{accept:?}");
+            assert_eq!(text.ends_with("# EOF\n"), kind == OPEN, "{text}");
+            assert_eq!(text.contains("# TYPE tidegate_panics_total counter\n"), kind == PLAIN, "{text}");
+            assert!(text.contains("\ntidegate_panics_total 0\n"), "{text}");
+        }
+    }
 }

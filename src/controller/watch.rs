@@ -33,6 +33,7 @@ use crate::kinds;
 use crate::metrics::Metrics;
 use crate::optional::{Lookout, Optional};
 use crate::raw::Raw;
+use crate::services;
 use crate::store::{Change, Key, Store};
 use crate::work::Queue;
 use crate::workloads::{self, Followed, Workloads};
@@ -178,6 +179,7 @@ pub(crate) struct Scene {
     pub(crate) rollouts: Queue<Key>,
     pub(crate) runs: Queue<Key>,
     pub(crate) experiments: Queue<Key>,
+    pub(crate) services: Queue<Key>,
 }
 
 /// Which objects to watch.
@@ -419,6 +421,7 @@ fn wake_by_rollout(scene: &Scene, change: &Change<RolloutFacts>) {
         scene.stores.workloads.of(*kind).want();
     }
     scene.rollouts.push(change.key.clone());
+    services::wake_by_rollout(scene, change);
     let uids: BTreeSet<_> = change
         .old
         .iter()
@@ -445,6 +448,7 @@ fn wake_by_set(scene: &Scene, change: &Change<Set>) {
 }
 
 fn wake_by_service(scene: &Scene, change: &Change<Service>) {
+    services::wake(scene, change);
     wake_experiments(scene, &change.key.namespace, |_, experiment| {
         let mut sides = change.old.iter().chain(&change.new);
         sides.any(|service| service.owner.is_some() && service.owner == experiment.metadata.uid)

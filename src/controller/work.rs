@@ -3,12 +3,14 @@
 //! Input: keys from watches and the delay that each decision asks for. Output: calls of the loop's function.
 //! kube's scheduler drops duplicates and holds delays. It must never know what the keys name.
 
+mod load;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::channel::mpsc::{self, UnboundedSender};
@@ -18,6 +20,10 @@ use kube::runtime::scheduler::{ScheduleRequest, scheduler};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::error;
+
+use self::load::Load;
+
+pub(crate) use self::load::Measures;
 
 /// First delay after a failure; each further one in a row doubles it.
 const BACKOFF_FIRST: Duration = Duration::from_millis(1);
@@ -55,7 +61,7 @@ impl Next {
 /// The way into one queue. While nobody works it off, keys are dropped: whoever starts looks at everything.
 #[derive(Debug)]
 pub(crate) struct Queue<K> {
-    sender: Mutex<Option<UnboundedSender<ScheduleRequest<K>>>>,
+    sender: Mutex<Option<UnboundedSender<ScheduleRequest<Due<K>>>>>,
     load: Mutex<Load<K>>,
 }
 
@@ -65,39 +71,41 @@ impl<K> Default for Queue<K> {
     }
 }
 
-/// What a queue has had to do.
-#[derive(Debug)]
-struct Load<K> {
-    /// Keys that somebody pushed and that nobody has looked at since.
-    waiting: BTreeSet<K>,
-    adds: u64,
-    retries: u64,
+/// A key in the scheduler, which knows keys apart by themselves alone and keeps what comes first.
+#[derive(Clone, Debug)]
+struct Due<K> {
+    key: K,
+    /// When it is to be looked at.
+    at: Instant,
 }
 
-impl<K> Default for Load<K> {
-    fn default() -> Self {
-        Self { waiting: BTreeSet::new(), adds: 0, retries: 0 }
+impl<K: Eq> Eq for Due<K> {}
+
+impl<K: PartialEq> PartialEq for Due<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
     }
 }
 
-/// The load of a queue in numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Keys that wait for a look.
-    pub(crate) depth: usize,
-    /// Looks that somebody, or the time, asked for.
-    pub(crate) adds: u64,
-    /// Failures, each of which asks for another look.
-    pub(crate) retries: u64,
+impl<K: Hash> Hash for Due<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
 }
 
 impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
-    /// Tells the load so far.
-    pub(crate) fn counts(&self) -> Counts {
+    /// The load so far. Nothing waits, and nothing is under way, while nobody works the queue off.
+    pub(crate) fn measures(&self) -> Measures {
         let is_worked_off = self.is_worked_off();
-        let load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
-        let depth = if is_worked_off { load.waiting.len() } else { 0 };
-        Counts { depth, adds: load.adds, retries: load.retries }
+        let mut load = self.load();
+        if !is_worked_off {
+            load.clear();
+        }
+        load.measures()
+    }
+
+    fn load(&self) -> MutexGuard<'_, Load<K>> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for a key to be looked at as soon as there is room.
@@ -120,25 +128,14 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
     /// Notes that a key waits, unless nobody works the queue off, which drops it.
     fn wait(&self, key: &K) {
         if self.is_worked_off() {
-            let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
-            if load.waiting.insert(key.clone()) {
-                load.adds += 1;
-            }
+            self.load().wait(key);
         }
     }
 
-    /// Notes that a key is looked at; one that does not wait is due by its time.
-    fn begin(&self, key: &K) {
-        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
-        if !load.waiting.remove(key) {
-            load.adds += 1;
-        }
-    }
-
-    fn push_at(&self, key: K, run_at: Instant) {
+    fn push_at(&self, key: K, at: Instant) {
         if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             // A closed queue means that the loop just ended; the next one looks at everything.
-            let _ = sender.unbounded_send(ScheduleRequest { message: key, run_at });
+            let _ = sender.unbounded_send(ScheduleRequest { message: Due { key, at }, run_at: at });
         }
     }
 
@@ -157,7 +154,7 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
         F: Future<Output = Next> + Send + 'static,
     {
         let (sender, requests) = mpsc::unbounded();
-        self.load.lock().unwrap_or_else(PoisonError::into_inner).waiting.clear();
+        self.load().clear();
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         for key in first {
             self.push(key);
@@ -169,20 +166,21 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
         let mut tasks: JoinSet<(K, Option<Next>)> = JoinSet::new();
         loop {
             let full = busy.len() >= limit;
-            let mut free = due.as_mut().hold_unless(|key| !full && !busy.contains(key));
+            let mut free = due.as_mut().hold_unless(|due| !full && !busy.contains(&due.key));
             tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some(Ok((key, next))) = tasks.join_next() => {
                     busy.remove(&key);
+                    self.load().end(&key);
                     if next.is_none() {
                         error!(key = %key, "a decision panicked: this is a bug, please report it");
                         panicked(&key);
                     }
                     self.later(key, next.unwrap_or(Next::Failed { at_least: BACKOFF_LONGEST }), &mut failures);
                 }
-                Some(key) = free.next() => {
-                    self.begin(&key);
+                Some(Due { key, at }) = free.next() => {
+                    self.load().begin(&key, at);
                     busy.insert(key.clone());
                     let attempt = AssertUnwindSafe(attend(key.clone())).catch_unwind();
                     tasks.spawn(async move { (key, attempt.await.ok()) });
@@ -204,7 +202,7 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
                 return;
             }
             Next::Failed { at_least } => {
-                self.load.lock().unwrap_or_else(PoisonError::into_inner).retries += 1;
+                self.load().fail();
                 let in_a_row = failures.entry(key.clone()).or_default();
                 *in_a_row += 1;
                 backoff(*in_a_row).max(at_least)
@@ -237,6 +235,14 @@ mod tests {
         assert_eq!(backoff(u32::MAX), BACKOFF_LONGEST);
     }
 
+    /// Keys that wait, keys that were added, and failures.
+    fn counts<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static>(
+        queue: &Queue<K>,
+    ) -> (usize, u64, u64) {
+        let load = queue.measures();
+        (load.depth, load.adds, load.retries)
+    }
+
     /// A key that is pushed while it is in progress runs once more afterwards, and never twice at once.
     #[tokio::test(start_paused = true)]
     async fn one_key_is_never_looked_at_twice_at_once() {
@@ -260,18 +266,21 @@ mod tests {
             worker.work(vec!["a".to_owned()], 4, async { drop(stopped.await) }, attend, |_| {}).await;
         });
         let first = called.recv().await.unwrap();
-        assert_eq!(queue.counts(), Counts { depth: 0, adds: 1, retries: 0 });
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let load = queue.measures();
+        assert_eq!((load.unfinished, load.longest), (3.0, 3.0));
+        assert_eq!(counts(&queue), (0, 1, 0));
         queue.push("a".to_owned());
         queue.push("a".to_owned());
-        assert_eq!(queue.counts(), Counts { depth: 1, adds: 2, retries: 0 });
+        assert_eq!(counts(&queue), (1, 2, 0));
         first.send(()).unwrap();
         let second = called.recv().await.unwrap();
-        assert_eq!(queue.counts().depth, 0);
+        assert_eq!(counts(&queue).0, 0);
         second.send(()).unwrap();
         stop.send(()).unwrap();
         loop_task.await.unwrap();
         queue.push("a".to_owned());
-        assert_eq!(queue.counts(), Counts { depth: 0, adds: 2, retries: 0 }, "nobody works it off");
+        assert_eq!(counts(&queue), (0, 2, 0), "nobody works it off");
         assert!(called.try_recv().is_err(), "two pushes while in progress make one more look");
     }
 
@@ -333,6 +342,6 @@ mod tests {
         };
         queue.work(vec!["a".to_owned()], 1, async { drop(finished.await) }, attend, count).await;
         assert_eq!((attempts.load(Ordering::SeqCst), panics.load(Ordering::SeqCst)), (2, 1));
-        assert_eq!(queue.counts(), Counts { depth: 0, adds: 2, retries: 1 });
+        assert_eq!(counts(&queue), (0, 2, 1));
     }
 }

@@ -31,10 +31,11 @@ pub use build::{
     ExperimentRunRequest, RunKind, RunRequest, new_experiment_run, new_run, run_of, semantically_equal,
 };
 pub use caution::template_cautions;
-pub use check::template_faults;
+pub use check::{run_faults, template_faults};
 pub(crate) use condition::evaluate_time;
-pub(crate) use limits::is_counted;
+pub(crate) use limits::endless_count;
 pub use replay::{Again, Replayed, replay};
+pub use resolve::dry_run_metrics;
 pub(crate) use resolve::metrics_of;
 pub use run::{MeasureRequest, Outcome, RunPlan, RunWorld, Unserved, accounts, needs, plan, record};
 pub use template::Template;

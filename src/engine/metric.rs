@@ -38,6 +38,7 @@ use tidegate_api::analysis::{AnalysisRun, Metric, MetricProvider};
 
 pub use account::{Account, Accounts, accounts};
 use flagger::Plugin;
+pub(crate) use measured::is_hollow;
 pub use measured::{Measured, MetricValue};
 use provider::Provider;
 pub use sent::Sent;
@@ -106,7 +107,7 @@ pub(crate) fn fault(provider: &MetricProvider) -> Option<(&'static str, String)>
     PLUGINS.iter().find_map(plugin).or_else(datadog).or_else(skywalking)
 }
 
-/// Whether a provider measures a vector of samples, which is empty where nothing was measured.
+/// Whether a provider measures a list of values, which may be empty or hold no number where nothing was measured.
 pub(crate) fn yields_samples(provider: &MetricProvider) -> bool {
     Provider::of(provider).is_some_and(Provider::yields_samples)
 }

@@ -1,8 +1,10 @@
 //! The commands and their arguments, in both grammars.
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 
-use crate::Grammar;
+use clap::error::ErrorKind;
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
 use crate::connection::Connection;
 use crate::verb::{
     abort::Abort, completion::Completion, create::Create, diff::Diff, explain::Explain, get::Get,
@@ -10,6 +12,7 @@ use crate::verb::{
     replay::Replay, restart::Restart, retry::Retry, rollback::Rollback, set::Set, status::Status, sync::Sync,
     terminate::Terminate, undo::Undo, version::Version,
 };
+use crate::{Grammar, switch};
 
 /// Follow and steer progressive delivery on Kubernetes.
 #[derive(Debug, Parser)]
@@ -88,8 +91,8 @@ pub(crate) struct Names {
     pub(crate) names: Vec<String>,
 }
 
-/// Describes the commands of a grammar.
-pub(crate) fn command(grammar: Grammar) -> clap::Command {
+/// Describes the commands of a grammar to people and shells: switches are plain here. [`parse`] reads a line.
+pub(crate) fn command(grammar: Grammar) -> Command {
     let command = Cli::command().name(grammar.program()).bin_name(grammar.typed());
     match grammar {
         Grammar::Tidegate => command,
@@ -97,14 +100,38 @@ pub(crate) fn command(grammar: Grammar) -> clap::Command {
     }
 }
 
+/// Reads a line: the words after the name of the program.
+///
+/// # Errors
+/// Fails with the text to show when help is asked for, and when the line is mistaken.
+pub(crate) fn parse(
+    grammar: Grammar,
+    words: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Result<Cli, clap::Error> {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let described = command(grammar);
+    match switch::with_values(described.clone()).try_get_matches_from(&words) {
+        Ok(matches) => Cli::from_arg_matches(&matches),
+        Err(told) => Err(plain_help(described, &words, &told).unwrap_or(told)),
+    }
+}
+
+/// Returns the help without the values of switches, which hardly anybody writes; nothing when no help was told, or when
+/// the line has such a value itself.
+fn plain_help(described: Command, words: &[OsString], told: &clap::Error) -> Option<clap::Error> {
+    let is_help =
+        matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    let plain = if is_help { described.try_get_matches_from(words).err() } else { None };
+    plain.filter(|plain| plain.kind() == told.kind())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Cli, Verb, command};
     use crate::Grammar;
-    use clap::FromArgMatches;
 
     fn parse(grammar: Grammar, line: &str) -> Result<Cli, clap::Error> {
-        Cli::from_arg_matches(&command(grammar).try_get_matches_from(line.split_whitespace())?)
+        super::parse(grammar, line.split_whitespace())
     }
 
     #[test]
@@ -201,6 +228,8 @@ mod tests {
             "explain",
             "replay x",
             "replay ar x --global",
+            "replay ar x --global=1",
+            "promote a --full=maybe",
             "sync",
             "sync a --resource web",
             "diff a --local x --revision y",
@@ -212,6 +241,18 @@ mod tests {
         ] {
             assert!(parse(Grammar::Tidegate, line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn help_shows_plain_switches() {
+        for line in ["promote --help", "status -h", "list rollouts --help", "create"] {
+            let help = parse(Grammar::Tidegate, line).unwrap_err().to_string();
+            assert!(help.contains("Usage:") && !help.contains("BOOL"), "{line}: {help}");
+        }
+        let help = parse(Grammar::Tidegate, "promote --full=false --help").unwrap_err();
+        assert_eq!(help.kind(), clap::error::ErrorKind::DisplayHelp);
+        let mistake = parse(Grammar::Argo, "status web --watch=maybe").unwrap_err().to_string();
+        assert!(mistake.contains("'maybe'") && mistake.contains("true, false"), "{mistake}");
     }
 
     #[test]

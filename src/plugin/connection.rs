@@ -35,6 +35,9 @@ pub(crate) struct Connection {
     /// Group to act as; may be repeated.
     #[arg(long, global = true, value_name = "GROUP")]
     as_group: Vec<String>,
+    /// Uid to act as.
+    #[arg(long, global = true, value_name = "UID")]
+    as_uid: Option<String>,
     /// Cluster of the kubeconfig.
     #[arg(long, global = true, hide_short_help = true)]
     cluster: Option<String>,
@@ -129,6 +132,9 @@ impl Connection {
         if !self.as_group.is_empty() {
             config.auth_info.impersonate_groups = Some(self.as_group.clone());
         }
+        if self.as_uid.is_some() {
+            config.auth_info.impersonate_uid.clone_from(&self.as_uid);
+        }
         if self.certificate_authority.is_some() {
             config.root_cert_file.clone_from(&self.certificate_authority);
         }
@@ -154,7 +160,37 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration> {
 #[cfg(test)]
 mod tests {
     use super::parse_duration;
+    use crate::{Grammar, cli};
+    use kube::Config;
     use std::time::Duration;
+
+    /// A kubeconfig that acts as somebody already, with the flags of a line in front of it.
+    fn overridden(flags: &str) -> Config {
+        let mut config = Config::new("https://first.example".parse().unwrap());
+        config.auth_info.impersonate = Some("somebody".to_owned());
+        config.auth_info.impersonate_uid = Some("1".to_owned());
+        let line = format!("get rollouts {flags}");
+        let cli = cli::parse(Grammar::Argo, line.split_whitespace()).unwrap();
+        cli.connection.overridden(config).unwrap()
+    }
+
+    #[test]
+    fn flags_say_as_whom_to_act_and_nothing_else_does() {
+        let user = overridden("--insecure-skip-tls-verify=false").auth_info;
+        assert_eq!(user.impersonate.as_deref(), Some("somebody"));
+        assert_eq!((user.impersonate_uid.as_deref(), user.impersonate_groups), (Some("1"), None));
+        let user = overridden("--as ann --as-uid=7 --as-group one --as-group two").auth_info;
+        assert_eq!((user.impersonate.as_deref(), user.impersonate_uid.as_deref()), (Some("ann"), Some("7")));
+        assert_eq!(user.impersonate_groups.unwrap(), ["one", "two"]);
+    }
+
+    #[test]
+    fn certificates_go_unchecked_only_when_that_is_asked_for() {
+        assert!(overridden("--insecure-skip-tls-verify").accept_invalid_certs);
+        assert!(overridden("--insecure-skip-tls-verify=1").accept_invalid_certs);
+        assert!(!overridden("--insecure-skip-tls-verify=false").accept_invalid_certs);
+        assert!(!overridden("").accept_invalid_certs);
+    }
 
     #[test]
     fn durations_have_kubectls_forms() {

@@ -17,6 +17,7 @@ mod objects;
 mod patch;
 mod screen;
 mod session;
+mod switch;
 mod terminal;
 mod verb;
 
@@ -28,9 +29,8 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Command, FromArgMatches};
+use clap::Command;
 
-use crate::cli::Cli;
 use crate::terminal::Terminal;
 
 /// Which plugin's words are spoken.
@@ -131,14 +131,14 @@ pub fn command() -> Command {
 /// `args` are the arguments alone, without the name of the program.
 pub fn main(args: impl Iterator<Item = OsString>, grammar: Grammar) -> ExitCode {
     let mut terminal = Terminal::standard();
-    let matches = match cli::command(grammar).try_get_matches_from(args) {
-        Ok(matches) => matches,
+    let cli = match cli::parse(grammar, args) {
+        Ok(cli) => cli,
         Err(usage) => return explain_usage(&usage, &mut terminal),
     };
-    let outcome = Cli::from_arg_matches(&matches)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime
         .map_err(anyhow::Error::from)
-        .and_then(|cli| Ok((cli, tokio::runtime::Builder::new_current_thread().enable_all().build()?)))
-        .and_then(|(cli, runtime)| runtime.block_on(verb::run(cli, grammar, &mut terminal)));
+        .and_then(|runtime| runtime.block_on(verb::run(cli, grammar, &mut terminal)));
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) if is_closed_pipe(&error) => Exit::Done.into(),

@@ -1,7 +1,8 @@
 //! What a watch of one object shows: pictures to a person, lines to a log.
 //!
 //! Input: objects as they change. Output: a picture whenever something changed, at most five a second and at least one;
-//! or a line when nobody looks and it says something new.
+//! or a line when nobody looks and it says something new. In the words of the Argo Rollouts plugin it is the whole picture
+//! for a log, too: scripts look for its words.
 
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ pub(crate) trait Page {
     fn line(&self) -> String;
 }
 
-/// Draws one object whenever something changes, until `limit`; prints a line instead when nobody looks. `look` makes the
-/// page, or nothing when the object is gone.
+/// Draws one object whenever something changes, until `limit`; prints to a log instead when nobody looks. `look` makes
+/// the page, or nothing when the object is gone.
 ///
 /// # Errors
 /// Fails when the object was deleted or cannot be read.
@@ -47,7 +48,7 @@ pub(crate) async fn watch<P: Page>(
     let mut frames = tokio::time::interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = limit.map(|limit| Instant::now() + limit);
-    let mut screen = Screen { no_color, drawn: None, line: String::new() };
+    let mut screen = Screen { no_color, drawn: None, logged: String::new() };
     let mut is_changed = false;
     loop {
         tokio::select! {
@@ -89,8 +90,8 @@ struct Screen {
     no_color: bool,
     /// When the last picture was drawn.
     drawn: Option<Instant>,
-    /// The last line.
-    line: String,
+    /// What the log got last, without its time.
+    logged: String,
 }
 
 impl Screen {
@@ -108,10 +109,10 @@ impl Screen {
             let paint = session.terminal.paint(self.no_color);
             return session.terminal.draw(&page.picture(paint));
         }
-        let line = page.line();
-        if line != self.line {
-            session.terminal.say(&format!("{} {line}", page.taken_at().strftime("%H:%M:%SZ")))?;
-            self.line = line;
+        let (time, news) = entry(session.grammar, page);
+        if news != self.logged {
+            session.terminal.print(&format!("{time}{news}"))?;
+            self.logged = news;
         }
         Ok(())
     }
@@ -123,5 +124,44 @@ impl Screen {
         }
         let message = format!("Warning: cannot watch {}s, trying again: {error}", kind.word());
         session.terminal.warn(&message)
+    }
+}
+
+/// What a log gets of a page: a time to go before it, empty where there is none, and the text that may be news.
+fn entry(grammar: Grammar, page: &impl Page) -> (String, String) {
+    match grammar {
+        Grammar::Tidegate => {
+            (page.taken_at().strftime("%H:%M:%SZ ").to_string(), format!("{}\n", page.line()))
+        }
+        Grammar::Argo => (String::new(), page.picture(Paint::Plain)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Page, Paint, Timestamp, entry};
+    use crate::Grammar;
+
+    struct Sign;
+
+    impl Page for Sign {
+        fn taken_at(&self) -> Timestamp {
+            "2026-01-01T10:20:30Z".parse().unwrap()
+        }
+
+        fn picture(&self, paint: Paint) -> String {
+            assert_eq!(paint, Paint::Plain);
+            "Name:  web\nState: well\n".to_owned()
+        }
+
+        fn line(&self) -> String {
+            "well".to_owned()
+        }
+    }
+
+    #[test]
+    fn a_log_gets_lines_with_their_time_and_in_the_argo_grammar_whole_pages() {
+        assert_eq!(entry(Grammar::Tidegate, &Sign), ("10:20:30Z ".to_owned(), "well\n".to_owned()));
+        assert_eq!(entry(Grammar::Argo, &Sign), (String::new(), "Name:  web\nState: well\n".to_owned()));
     }
 }

@@ -4,16 +4,14 @@ use std::convert::Infallible;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use clap::FromArgMatches;
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use crate::cli::{self, Cli};
 use crate::session::Session;
 use crate::terminal::Terminal;
-use crate::{Exit, Grammar, verb};
+use crate::{Exit, Grammar, cli, verb};
 
 /// How a command went.
 pub(crate) struct Ran {
@@ -28,8 +26,7 @@ pub(crate) struct Ran {
 ///
 /// A request without an answer is answered as the API server does for an object that is not there.
 pub(crate) fn run(grammar: Grammar, line: &str, answers: &[(&str, u16, Value)]) -> Ran {
-    let matches = cli::command(grammar).try_get_matches_from(line.split_whitespace()).unwrap();
-    let cli = Cli::from_arg_matches(&matches).unwrap();
+    let cli = cli::parse(grammar, line.split_whitespace()).unwrap();
     let (out, err) = (Recorder::default(), Recorder::default());
     let requests: Arc<Mutex<Vec<(String, String, Value)>>> = Arc::default();
     let answers: Vec<(String, u16, Value)> =

@@ -82,11 +82,16 @@ impl Session<'_> {
         }
     }
 
-    /// Creates an object, in the namespace that it names unless the command names one.
+    /// Creates an object, in the namespace that it names unless the command names one; for the Argo Rollouts plugin the
+    /// object has the last word.
     pub(crate) async fn create(&self, kind: Kind, object: &Value) -> Result<DynamicObject, Failure> {
-        let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
-        let namespace = named.filter(|_| !self.is_namespace_given).unwrap_or(&self.namespace);
+        let is_overruled = match self.grammar {
+            Grammar::Tidegate => self.is_namespace_given,
+            Grammar::Argo => false,
+        };
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let named = text("/metadata/namespace").filter(|_| !is_overruled);
+        let namespace = named.unwrap_or(&self.namespace);
         let name = text("/metadata/name").or_else(|| text("/metadata/generateName")).unwrap_or_default();
         let body: DynamicObject =
             serde_json::from_value(object.clone()).map_err(|error| Failure::Other(error.into()))?;

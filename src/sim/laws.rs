@@ -316,15 +316,22 @@ impl Truth<'_> {
             let heard = self.cluster.sets.cached(&set.name).map_or(self.cluster.now, |held| held.since);
             self.pods.available_since(self.cluster, set.hash(), heard).min(set.replicas)
         };
-        let before: i32 = self.cluster.own_sets().map(|(_, held)| available(&held.object)).sum();
-        let after = before - available(set) + available(set).min(to);
+        // Of one that Kubernetes has just made nobody has heard how many serve.
+        let heard_of = self.cluster.sets.cached(&set.name);
+        if to >= available(set) || heard_of.is_none_or(|held| held.object.status.observed_generation == 0) {
+            return None;
+        }
+        // But it is there: the pod, say, that came for one that a restart sent away.
+        let all = |set: &Set| self.pods.available(self.cluster, set.hash()).min(set.replicas);
+        let before: i32 = self.cluster.own_sets().map(|(_, held)| all(&held.object)).sum();
+        let after = before - all(set) + all(set).min(to);
         let heard = self.cluster.sets.all_cached().map(|(_, held)| held.since).min().unwrap_or(0);
         let lost = self.pods.lost_since(heard, None);
         let replicas = self.replicas(true);
         let surge = self.percentage(|canary| canary.max_surge.as_ref(), replicas, true);
         let away = self.percentage(|canary| canary.max_unavailable.as_ref(), replicas, false);
         let floor = replicas - if surge == 0 && away == 0 { 1 } else { away };
-        (after < before && after + lost < floor).then(|| {
+        (after + lost < floor).then(|| {
             format!("{} goes to {to}, which leaves {after} available pods: {floor} are needed", set.name)
         })
     }

@@ -184,6 +184,12 @@ fn led_to_nothing(simulation: &Simulation) -> Option<String> {
     Some(format!("a route leads to Service {name}, which is not there"))
 }
 
+/// Whether an abort leaves every share where it is, because the stable revision has nobody who would answer instead.
+fn holds_its_shares(simulation: &Simulation) -> bool {
+    let status = simulation.cluster.status();
+    status.abort && simulation.pods.available(&simulation.cluster, &status.stable_rs) == 0
+}
+
 fn of_one(simulation: &Simulation, experiment: &Experiment, uid: &str) -> Option<String> {
     let status = experiment.status.clone().unwrap_or_default();
     let invalid = status.conditions.iter().any(|condition| condition.type_ == "InvalidSpec");
@@ -197,7 +203,12 @@ fn of_one(simulation: &Simulation, experiment: &Experiment, uid: &str) -> Option
         if !is_over(experiment) && !invalid {
             return Some(format!("it was terminated and is {:?}", status.phase));
         }
-        let services = cluster.services.all().filter(|(_, held)| of(&held.object.owner)).count();
+        let own = || cluster.services.all().filter(|(_, held)| of(&held.object.owner));
+        let reached = network::reached(cluster);
+        if holds_its_shares(simulation) && own().any(|(name, _)| reached.contains(name)) {
+            return None;
+        }
+        let services = own().count();
         let runs = cluster.runs.all().filter(|(_, held)| controls(uid, &held.object.metadata));
         let runs = runs.filter(|(_, held)| {
             !held

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -184,4 +185,44 @@ pub(super) async fn gives_an_active_service_made_anew_to_the_stable_version(scen
     let stable = shop.until_phase("Paused").await?["status"]["stableRS"].clone();
     let selects = |service: &Value| service["spec"]["selector"]["rollouts-pod-template-hash"] == stable;
     scene.until_json(("v1", "Service"), "shop-active", "on the stable version", selects).await.map(drop)
+}
+
+pub(super) async fn gives_services_back_that_it_uses_no_more(scene: Arc<Scene>) -> Result<()> {
+    scene.given("a blue-green shop, whose Services select its revision");
+    let shop = open(&scene, &json!({})).await?;
+    for service in ["shop-active", "shop-preview"] {
+        until_selects_a_revision(&scene, service, true).await?;
+    }
+    scene.when("it becomes a canary without Services");
+    shop.patch(json!({"spec": {"strategy": {"blueGreen": null, "canary": {}}}})).await?;
+    scene.then("both select all pods of the shop again");
+    for service in ["shop-active", "shop-preview"] {
+        until_selects_a_revision(&scene, service, false).await?;
+    }
+    let answers = shop.fast(200)?.send(200).await?;
+    ensure_none_lost(&answers)?;
+    scene.when("it becomes a blue-green one again, and is deleted");
+    shop.patch(json!({"spec": {"strategy": {"canary": null, "blueGreen": strategy(&json!({}))}}})).await?;
+    until_selects_a_revision(&scene, "shop-active", true).await?;
+    shop.rollouts().await?.delete("shop", &DeleteParams::default()).await?;
+    scene.then("its Services are as they were before it");
+    for service in ["shop-active", "shop-preview"] {
+        until_selects_a_revision(&scene, service, false).await?;
+    }
+    Ok(())
+}
+
+/// Waits until a Service selects a revision and names its Rollout, or does neither.
+async fn until_selects_a_revision(scene: &Scene, service: &str, wanted: bool) -> Result<()> {
+    let what = if wanted { "pointed at a revision" } else { "given back" };
+    let holds = |service: &Service| {
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let selects = selector.is_some_and(|labels| labels.contains_key("rollouts-pod-template-hash"));
+        let annotations = service.metadata.annotations.as_ref();
+        let is_named =
+            annotations.is_some_and(|all| all.contains_key("argo-rollouts.argoproj.io/managed-by-rollouts"));
+        let keeps = selector.is_some_and(|labels| labels.get("app").is_some_and(|app| app == "shop"));
+        (selects, is_named, keeps) == (wanted, wanted, true)
+    };
+    scene.until(service, what, holds).await.map(drop)
 }

@@ -152,8 +152,7 @@ async fn a_replica_set_of_a_lost_answer_is_taken_up() {
     let mut live = set(0, None);
     live["apiVersion"] = "apps/v1".into();
     live["kind"] = "ReplicaSet".into();
-    live["metadata"]["labels"]["rollouts-pod-template-hash"] =
-        lost[0].1["metadata"]["labels"]["rollouts-pod-template-hash"].clone();
+    live["metadata"]["labels"] = lost[0].1["metadata"]["labels"].clone();
     let mut bench = bench();
     put(&bench.scene.stores.experiments, experiment(Value::Null, false));
     let answers = vec![refusal(409, "AlreadyExists"), (200, live), (200, written("e", "9"))];

@@ -15,6 +15,30 @@ struct Token {
     access_token: String,
 }
 
+/// Why a request is not signed in.
+#[derive(Debug)]
+pub(super) enum Unsigned {
+    /// What gives tokens asks to be left alone, which holds for the request as well: this stands for its answer.
+    Busy(Response),
+    Failed(String),
+}
+
+impl From<String> for Unsigned {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl Unsigned {
+    /// What comes of the request.
+    pub(super) fn answer(self) -> Result<Response, String> {
+        match self {
+            Self::Busy(answer) => Ok(answer),
+            Self::Failed(why) => Err(why),
+        }
+    }
+}
+
 /// Who wants a token, and for what.
 struct Client<'a> {
     id: &'a str,
@@ -45,7 +69,7 @@ impl Fetcher {
         login: &Login,
         insecure: bool,
         sent: &mut Sent,
-    ) -> Result<HeaderMap, String> {
+    ) -> Result<HeaderMap, Unsigned> {
         let mut headers = headers(pairs)?;
         if matches!(login, Login::Basic { .. }) && headers.contains_key(AUTHORIZATION) {
             return Ok(headers);
@@ -62,15 +86,13 @@ impl Fetcher {
         login: &Login,
         insecure: bool,
         sent: &mut Sent,
-    ) -> Result<Option<HeaderValue>, String> {
+    ) -> Result<Option<HeaderValue>, Unsigned> {
         let text = match login {
             Login::None | Login::Aws(_) => return Ok(None),
             Login::Basic { username, password } => basic(username, password),
             Login::OAuth2 { token_url, client_id, client_secret, scopes } => {
                 let client = Client { id: client_id, secret: client_secret, scope: scopes.join(" ") };
-                let token = self.token(token_url, &client, insecure, sent).await;
-                let server = http::server(token_url);
-                format!("Bearer {}", token.map_err(|why| format!("no token from {server}: {why}"))?)
+                format!("Bearer {}", self.token(token_url, &client, insecure, sent).await?)
             }
             Login::Google { key, scope } => {
                 format!("Bearer {}", self.google.token(self, key.as_deref(), scope).await?)
@@ -83,14 +105,32 @@ impl Fetcher {
         Ok(Some(value))
     }
 
-    /// Gets a token by client credentials: in a header as all servers should take them, then in the form as some do.
+    /// Gets a token by client credentials.
     async fn token(
         &self,
         url: &str,
         client: &Client<'_>,
         insecure: bool,
         sent: &mut Sent,
-    ) -> Result<String, String> {
+    ) -> Result<String, Unsigned> {
+        let server = http::server(url);
+        let answer = self.ask_for_token(url, client, insecure, sent).await;
+        let answer = answer.map_err(|why| format!("no token from {server}: {why}"))?;
+        let token: Result<Token, _> = serde_json::from_slice(&answer.body);
+        match token {
+            Ok(token) if (200..300).contains(&answer.status) => Ok(token.access_token),
+            Ok(_) | Err(_) => Err(refused(server, &answer)),
+        }
+    }
+
+    /// Asks for a token: with credentials in a header as all servers should take them, then in the form as some do.
+    async fn ask_for_token(
+        &self,
+        url: &str,
+        client: &Client<'_>,
+        insecure: bool,
+        sent: &mut Sent,
+    ) -> Result<Response, String> {
         let server = self.client(url, insecure)?;
         let mut form = vec![("grant_type", "client_credentials")];
         if !client.scope.is_empty() {
@@ -99,16 +139,23 @@ impl Fetcher {
         // RFC 6749, 2.3.1: both are encoded before they are joined.
         let login = basic(&http::in_form(client.id), &http::in_form(client.secret));
         sent.add(&login);
-        let mut answer = asked(server.post(url).header(AUTHORIZATION, login).form(&form)).await?;
-        if (400..500).contains(&answer.status) {
-            form.extend([("client_id", client.id), ("client_secret", client.secret)]);
-            answer = asked(server.post(url).form(&form)).await?;
+        let answer = asked(server.post(url).header(AUTHORIZATION, login).form(&form)).await?;
+        if !(400..500).contains(&answer.status) || answer.status == 429 {
+            return Ok(answer);
         }
-        let token: Result<Token, _> = serde_json::from_slice(&answer.body);
-        match token {
-            Ok(token) if (200..300).contains(&answer.status) => Ok(token.access_token),
-            Ok(_) | Err(_) => Err(format!("answer {} holds no access_token", answer.status)),
-        }
+        form.extend([("client_id", client.id), ("client_secret", client.secret)]);
+        asked(server.post(url).form(&form)).await
+    }
+}
+
+/// What an answer without a token means. A busy server's is passed on without its words, which are for nobody else.
+fn refused(server: &str, answer: &Response) -> Unsigned {
+    let Response { status, retry_after_seconds, .. } = *answer;
+    let why = format!("no token from {server}: answer {status} holds no access_token");
+    if [429, 503].contains(&status) && retry_after_seconds.is_some() {
+        Unsigned::Busy(Response { status, body: why.into_bytes(), retry_after_seconds })
+    } else {
+        Unsigned::Failed(why)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Input: arguments, the Rollout as JSON, the values of Secrets. Output: arguments with values, metrics with
 //! the values filled in, and the list of Secrets somebody must fetch first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tidegate_api::analysis::{AnalysisTemplateSpec, Argument, Metric, SecretKeyRef};
@@ -25,28 +25,66 @@ pub fn rollout_args(
     stable_hash: &str,
     latest_hash: &str,
 ) -> Result<Vec<Argument>, String> {
-    let resolve = |arg: &AnalysisRunArgument| {
-        let from = arg.value_from.as_ref();
-        let value = if let Some(which) = from.and_then(|from| from.pod_template_hash_value.as_deref()) {
-            match which {
-                "Latest" => latest_hash.to_owned(),
-                "Stable" => stable_hash.to_owned(),
-                _ => String::new(),
-            }
-        } else if let Some(field) = from.and_then(|from| from.field_ref.as_ref()) {
-            let path = &field.field_path;
-            let value = if path.starts_with("metadata") {
-                metadata(rollout, path)
-            } else {
-                field_value(rollout, path)
-            };
-            value.map_err(|error| format!("args.{}: {error}", arg.name))?
+    args.iter().map(|arg| argument(arg, rollout, stable_hash, latest_hash)).collect()
+}
+
+/// Arguments as they are known before anything runs, and the names of those that are still open: a field such as one of the
+/// status may come later, and counts as empty until then.
+///
+/// # Errors
+/// Fails when a path of metadata names nothing that there can be: those are there from the beginning.
+pub(super) fn expected_args(
+    rollout: &Value,
+    args: &[AnalysisRunArgument],
+    stable_hash: &str,
+    latest_hash: &str,
+) -> Result<(Vec<Argument>, BTreeSet<String>), String> {
+    let (mut given, mut open) = (Vec::new(), BTreeSet::new());
+    for arg in args {
+        if is_open(arg, rollout) {
+            open.insert(arg.name.clone());
+            given.push(Argument { name: arg.name.clone(), value: Some(String::new()), value_from: None });
         } else {
-            arg.value.clone().unwrap_or_default()
-        };
-        Ok(Argument { name: arg.name.clone(), value: Some(value), value_from: None })
+            given.push(argument(arg, rollout, stable_hash, latest_hash)?);
+        }
+    }
+    Ok((given, open))
+}
+
+/// Whether an argument is a field of the Rollout that is not there yet.
+fn is_open(arg: &AnalysisRunArgument, rollout: &Value) -> bool {
+    let from = arg.value_from.as_ref().filter(|from| from.pod_template_hash_value.is_none());
+    let field = from.and_then(|from| from.field_ref.as_ref());
+    let path = field.map(|field| field.field_path.as_str()).filter(|path| !is_of_metadata(path));
+    path.is_some_and(|path| field_value(rollout, path).is_err())
+}
+
+fn is_of_metadata(path: &str) -> bool {
+    path.starts_with("metadata")
+}
+
+/// One argument with its value.
+fn argument(
+    arg: &AnalysisRunArgument,
+    rollout: &Value,
+    stable_hash: &str,
+    latest_hash: &str,
+) -> Result<Argument, String> {
+    let from = arg.value_from.as_ref();
+    let value = if let Some(which) = from.and_then(|from| from.pod_template_hash_value.as_deref()) {
+        match which {
+            "Latest" => latest_hash.to_owned(),
+            "Stable" => stable_hash.to_owned(),
+            _ => String::new(),
+        }
+    } else if let Some(field) = from.and_then(|from| from.field_ref.as_ref()) {
+        let path = &field.field_path;
+        let value = if is_of_metadata(path) { metadata(rollout, path) } else { field_value(rollout, path) };
+        value.map_err(|error| format!("args.{}: {error}", arg.name))?
+    } else {
+        arg.value.clone().unwrap_or_default()
     };
-    args.iter().map(resolve).collect()
+    Ok(Argument { name: arg.name.clone(), value: Some(value), value_from: None })
 }
 
 /// Reads metadata by the paths of Kubernetes' downward API, such as `metadata.labels['env']`.
@@ -216,7 +254,8 @@ fn fill_object(fields: &mut serde_json::Map<String, Value>, values: &Values) -> 
     Ok(())
 }
 
-fn fill_text(text: &str, values: &Values) -> Result<String, String> {
+/// Fills the values of arguments into a text.
+pub(super) fn fill_text(text: &str, values: &Values) -> Result<String, String> {
     fill_tags(text, |tag| tag.strip_prefix("args.").and_then(|name| values.get(name)).map(String::as_str))
 }
 
@@ -280,6 +319,32 @@ mod tests {
                 rollout_args(&rollout(), &args, "old", "new").map(|args| args[0].value.clone().unwrap());
             assert_eq!(got.as_deref().map_err(String::as_str), wanted, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_open_while_nothing_runs() {
+        let args = |path: &str| -> Vec<AnalysisRunArgument> {
+            let from = json!({"fieldRef": {"fieldPath": path}});
+            serde_json::from_value(json!([{"name": "x", "valueFrom": from}, {"name": "y", "value": "1"}]))
+                .unwrap()
+        };
+        for (path, value, is_open) in [
+            ("status.stableRS", "", true),
+            ("status.alb.loadBalancer.name", "", true),
+            ("status.albs[0].loadBalancer.arn", "", true),
+            ("spec.template", "", true),
+            ("spec.replicas", "3", false),
+            ("metadata.labels['env']", "prod", false),
+            ("metadata.labels['missing']", "", false),
+        ] {
+            let (given, open) = expected_args(&rollout(), &args(path), "old", "new").unwrap();
+            let values: Vec<_> = given.iter().map(|arg| arg.value.as_deref().unwrap()).collect();
+            assert_eq!(values, [value, "1"], "{path}");
+            assert_eq!(open.contains("x"), is_open, "{path}");
+            assert_eq!(rollout_args(&rollout(), &args(path), "old", "new").is_err(), is_open, "{path}");
+        }
+        let why = expected_args(&rollout(), &args("metadata.generation"), "old", "new").unwrap_err();
+        assert_eq!(why, "args.x: unsupported fieldPath: metadata.generation");
     }
 
     #[test]

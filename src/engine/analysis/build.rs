@@ -3,7 +3,7 @@
 //! Input: the owner, one of its analyses and the templates. Output: the object to create. The caller
 //! chooses the name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::Value;
@@ -14,6 +14,7 @@ use tidegate_api::analysis::{
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::{ArgumentValueFrom, Rollout, RolloutAnalysis};
 
+use super::args::{SecretValues, Values};
 use super::template::{self, Template, Templates};
 use super::{args, limits, terms};
 use crate::experiment;
@@ -62,44 +63,77 @@ pub struct RunRequest<'a> {
     pub instance_id: Option<String>,
 }
 
-/// Whether the run can be built.
+/// What the arguments of a run come to, as far as that is known before it is built.
 ///
 /// # Errors
-/// Fails where [`new_run`] does.
-pub(crate) fn check_run(request: &RunRequest<'_>) -> Result<(), String> {
-    contents(request).map(drop)
+/// Fails where [`new_run`] does, but for what can be mended by the time of the run: a field of the Rollout that an argument
+/// names and that is not there yet. Whether the metrics end is for the caller to ask of each template.
+pub(crate) fn check_run(request: &RunRequest<'_>) -> Result<Values, String> {
+    let RunRequest { analysis, stable_hash, latest_hash, .. } = request;
+    let mut open = BTreeSet::new();
+    let (spec, _annotations) = contents(request, |rollout| {
+        let (given, later) = args::expected_args(rollout, &analysis.args, stable_hash, latest_hash)?;
+        open = later;
+        Ok(given)
+    })?;
+    let mut values = values_of(&spec);
+    values.retain(|name, _| !open.contains(name));
+    Ok(values)
 }
 
-/// What the run measures, and the annotations that say how.
-fn contents(request: &RunRequest<'_>) -> Result<(AnalysisRunSpec, BTreeMap<String, String>), String> {
+/// What the run measures, and the annotations that say how; `given` gives the arguments their values out of the Rollout.
+fn contents(
+    request: &RunRequest<'_>,
+    given: impl FnOnce(&Value) -> Result<Vec<Argument>, String>,
+) -> Result<(AnalysisRunSpec, BTreeMap<String, String>), String> {
     let analysis = request.analysis;
     let Template { spec: template, annotations: of_templates } =
         template::flatten(&analysis.templates, request.templates)?;
-    if request.kind != RunKind::Background
-        && let Some(metric) = template.metrics.iter().find(|metric| limits::is_endless(metric))
-    {
-        // Nothing but the background ends with the update: a step would wait for ever.
-        return Err(format!("metric '{}' runs indefinitely. Invalid value for count: <nil>", metric.name));
-    }
     // Only an argument that names a field of the Rollout looks into it; most rounds build runs just to check them.
     let looks = |from: &ArgumentValueFrom| from.field_ref.is_some();
     let rollout = match analysis.args.iter().any(|arg| arg.value_from.as_ref().is_some_and(looks)) {
         true => serde_json::to_value(request.rollout).unwrap_or(Value::Null),
         false => Value::Null,
     };
-    let given = args::rollout_args(&rollout, &analysis.args, request.stable_hash, request.latest_hash)?;
+    let given = given(&rollout)?;
     let spec = assemble(template, &given, &analysis.dry_run, &analysis.measurement_retention)?;
     let own = analysis.analysis_run_metadata.as_ref().map(|metadata| metadata.annotations.clone());
     let annotations = take_over(own.unwrap_or_default(), of_templates, &spec.metrics)?;
     Ok((spec, annotations))
 }
 
+/// The values of a run's arguments; none where one has none, which the run itself tells.
+fn values_of(spec: &AnalysisRunSpec) -> Values {
+    args::values(&spec.args, &SecretValues::Hidden).unwrap_or_default()
+}
+
+/// Fails with the first metric that goes on until something ends it. Nothing but the background ends with the update: a step
+/// would wait for ever.
+fn check_ends(spec: &AnalysisRunSpec) -> Result<(), String> {
+    let values = values_of(spec);
+    for metric in &spec.metrics {
+        if let Some(count) = limits::endless_count(metric, &values) {
+            return Err(format!(
+                "metric '{}' runs indefinitely. Invalid value for count: {count}",
+                metric.name
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Builds the run.
 ///
 /// # Errors
-/// Fails when a template is missing, templates contradict each other, or an argument has no value.
+/// Fails when a template is missing, templates contradict each other, an argument has no value, or a metric has no end and
+/// nobody would end it.
 pub fn new_run(request: &RunRequest<'_>) -> Result<AnalysisRun, String> {
-    let (spec, mut annotations) = contents(request)?;
+    let RunRequest { analysis, stable_hash, latest_hash, .. } = request;
+    let (spec, mut annotations) =
+        contents(request, |rollout| args::rollout_args(rollout, &analysis.args, stable_hash, latest_hash))?;
+    if request.kind != RunKind::Background {
+        check_ends(&spec)?;
+    }
     let mut run = AnalysisRun::new(&request.name, spec);
     run.metadata.namespace.clone_from(&request.rollout.metadata.namespace);
     let metadata = request.analysis.analysis_run_metadata.clone().unwrap_or_default();
@@ -328,6 +362,64 @@ mod tests {
         let labels = run.metadata.labels.unwrap();
         assert_eq!(labels["rollout-type"], "Background");
         assert!(!labels.contains_key("step-index"));
+    }
+
+    /// Asks about a run of one metric that is measured each minute, so many times.
+    fn asked<T>(count: &Value, kind: RunKind, ask: impl FnOnce(&RunRequest<'_>) -> T) -> T {
+        let rollout: Rollout = serde_json::from_value(json!({
+            "metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        }))
+        .unwrap();
+        let provider = json!({"prometheus": {"query": "up"}});
+        let template: AnalysisTemplateSpec = serde_json::from_value(json!({
+            "args": [{"name": "count"}],
+            "metrics": [{"name": "m", "interval": "1m", "count": "{{args.count}}", "provider": provider}],
+        }))
+        .unwrap();
+        let analysis: RolloutAnalysis =
+            serde_json::from_value(json!({"templates": [{"templateName": "t"}], "args": [count]})).unwrap();
+        let key = TemplateKey { cluster: false, name: "t".into() };
+        ask(&RunRequest {
+            rollout: &rollout,
+            name: "web-new-2-0".into(),
+            analysis: &analysis,
+            kind,
+            templates: &BTreeMap::from([(key, Arc::new(template.into()))]),
+            stable_hash: "old",
+            latest_hash: "new",
+            revision: 2,
+            instance_id: None,
+        })
+    }
+
+    #[test]
+    fn only_a_run_in_the_background_may_have_no_end() {
+        for (count, is_endless) in [("3", false), ("-1", false), ("0", true), ("many", true), ("", true)] {
+            let arg = json!({"name": "count", "value": count});
+            for kind in [RunKind::Step { index: 0 }, RunKind::PrePromotion, RunKind::PostPromotion] {
+                let built = asked(&arg, kind, |request| new_run(request).map(drop));
+                let why = format!("metric 'm' runs indefinitely. Invalid value for count: {count}");
+                assert_eq!(built, if is_endless { Err(why) } else { Ok(()) });
+            }
+            assert!(asked(&arg, RunKind::Background, |request| new_run(request).is_ok()), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_yet_fails_the_run_and_not_its_check() {
+        let arg = |path: &str| json!({"name": "count", "valueFrom": {"fieldRef": {"fieldPath": path}}});
+        let checked = |path: &str| asked(&arg(path), RunKind::Background, check_run);
+        let built =
+            |path: &str| asked(&arg(path), RunKind::Step { index: 0 }, |request| new_run(request).map(drop));
+        for path in ["status.stableRS", "status.alb.loadBalancer.name", "spec.none"] {
+            assert_eq!(checked(path), Ok(Values::new()), "{path}");
+            assert_eq!(built(path), Err(format!("args.count: invalid path {path} in rollout")));
+        }
+        let missing = "metadata.labels['missing']";
+        assert_eq!(checked(missing), Ok([("count".to_owned(), String::new())].into()));
+        let why = "args.count: unsupported fieldPath: metadata.generation".to_owned();
+        assert_eq!(checked("metadata.generation"), Err(why.clone()));
+        assert_eq!(built("metadata.generation"), Err(why));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Conditions that pass on missing data, or are errors for want of it: what `lint` warns of.
 //!
-//! Input: a template. Output: warnings, each with the condition in a guarded form. Nothing is guessed from texts: conditions
-//! and their guarded forms are asked about vectors without data.
+//! Input: a template. Output: warnings, each with the condition in a guarded form, if there is one. Nothing is guessed from
+//! texts: conditions and their guarded forms are asked about what there is without data.
 
 use jiff::Timestamp;
 use regex::Regex;
-use tidegate_api::analysis::{AnalysisPhase, AnalysisTemplateSpec, Argument, Metric};
+use tidegate_api::analysis::{AnalysisPhase, AnalysisTemplateSpec, Argument, Metric, MetricProvider};
 use tidegate_api::valid::{FieldError, FieldErrorKind};
 
 use super::args::fill_tags;
@@ -63,6 +63,32 @@ impl Part {
     }
 }
 
+/// What conditions are asked about where a provider has no data.
+struct Nothing {
+    value: MetricValue,
+    name: &'static str,
+    /// What holds where there is data, and where there is none; nothing where the provider refuses before any condition is asked.
+    guards: Option<[&'static str; 2]>,
+}
+
+impl Nothing {
+    fn of(provider: &MetricProvider) -> Self {
+        let empty = MetricValue::Samples(Vec::new());
+        if provider.datadog.is_some() {
+            let guards = Some(["!isNil(result)", "isNil(result)"]);
+            Self { value: MetricValue::Json(serde_json::Value::Null), name: "nil", guards }
+        } else if provider.influxdb.is_some() || provider.wavefront.is_some() {
+            Self { value: empty, name: "an empty answer", guards: None }
+        } else {
+            Self {
+                value: empty,
+                name: "an empty vector",
+                guards: Some(["len(result) > 0", "len(result) == 0"]),
+            }
+        }
+    }
+}
+
 /// What is wrong with one condition where there is no data.
 #[derive(Clone, Copy, Default)]
 struct Trouble {
@@ -79,16 +105,20 @@ fn cautions(index: usize, metric: &Metric, template: &AnalysisTemplateSpec) -> V
     if !is_of_samples(&filled) {
         return Vec::new();
     }
-    let parts = [Part::Success, Part::Failure].map(|part| (part, trouble(part, &filled)));
+    let nothing = Nothing::of(&metric.provider);
+    let parts = [Part::Success, Part::Failure].map(|part| (part, trouble(part, &filled, &nothing)));
     let guarded = |metric: &Metric| {
         parts.iter().fold(metric.clone(), |metric, (part, trouble)| {
-            let text = part.of(&metric).map(|text| guarded(*part, text, &metric, *trouble));
+            let text = part.of(&metric).map(|text| guarded(*part, text, &metric, *trouble, &nothing));
             part.replaced(metric, text)
         })
     };
-    let (is_mended, shown) = (is_mended(&filled, &guarded(&filled)), guarded(metric));
+    let can_be_mended =
+        nothing.guards.is_some() || parts.iter().all(|(_, trouble)| !trouble.is_error_without_data);
+    let is_mended = can_be_mended && is_mended(&filled, &guarded(&filled), &nothing);
+    let shown = guarded(metric);
     let caution = |(part, trouble): &(Part, Trouble)| {
-        let (what, text) = (trouble.told()?, part.of(metric)?);
+        let (what, text) = (trouble.told(nothing.name)?, part.of(metric)?);
         let mend = match part.of(&shown).filter(|_| is_mended) {
             Some(form) => format!("write {form:?}, or say"),
             None => "say".to_owned(),
@@ -129,42 +159,44 @@ fn is_refused(verdict: &Verdict) -> bool {
     verdict.phase == AnalysisPhase::Error && verdict.lack.is_some()
 }
 
-fn trouble(part: Part, metric: &Metric) -> Trouble {
+fn trouble(part: Part, metric: &Metric, nothing: &Nothing) -> Trouble {
     let Some(text) = part.of(metric) else { return Trouble::default() };
-    let nothing = MetricValue::Samples(Vec::new());
-    let is_error = |text| condition::evaluate(text, &nothing, Timestamp::UNIX_EPOCH).is_err();
+    let is_error = |text| condition::evaluate(text, &nothing.value, Timestamp::UNIX_EPOCH).is_err();
     let is_any_error = [Part::Success, Part::Failure].iter().filter_map(|part| part.of(metric)).any(is_error);
     // The one on which a success rests.
     let decides = part == Part::Success || Part::Success.of(metric).is_none();
+    let is_asked = nothing.guards.is_some();
+    let without_data = || condition::judge(metric, &nothing.value, Timestamp::UNIX_EPOCH);
     Trouble {
         is_error_without_data: is_error(text),
-        passes_without_data: decides && !is_any_error && is_refused(&judged(metric, &[])),
+        passes_without_data: decides && is_asked && !is_any_error && is_refused(&without_data()),
         passes_on_nan: decides && is_refused(&judged(metric, &[f64::NAN])),
     }
 }
 
 impl Trouble {
-    fn told(self) -> Option<String> {
+    /// What is told of it; `nothing` is what there is without data.
+    fn told(self, nothing: &str) -> Option<String> {
         let told = [
-            (self.is_error_without_data, "it is an error on an empty vector (no data)"),
-            (self.passes_without_data, "with Argo Rollouts it passes on an empty vector (no data)"),
-            (self.passes_on_nan, "with Argo Rollouts it passes on NaN (0/0)"),
+            (self.is_error_without_data, format!("it is an error on {nothing} (no data)")),
+            (self.passes_without_data, format!("with Argo Rollouts it passes on {nothing} (no data)")),
+            (self.passes_on_nan, "with Argo Rollouts it passes on NaN (0/0)".to_owned()),
         ];
-        let told: Vec<&str> = told.into_iter().filter_map(|(is_so, text)| is_so.then_some(text)).collect();
+        let told: Vec<String> = told.into_iter().filter_map(|(is_so, text)| is_so.then_some(text)).collect();
         (!told.is_empty()).then(|| told.join(", and "))
     }
 }
 
 /// The condition with guards for what is wrong with it.
-fn guarded(part: Part, text: &str, metric: &Metric, trouble: Trouble) -> String {
+fn guarded(part: Part, text: &str, metric: &Metric, trouble: Trouble, nothing: &Nothing) -> String {
     let is_of_vectors = Regex::new(OF_VECTORS).is_ok_and(|functions| functions.is_match(text));
     let nan = if is_of_vectors { "any(result, isNaN(#))" } else { "isNaN(result[0])" };
     let without_data = trouble.is_error_without_data || trouble.passes_without_data;
     // A failureCondition on its own has to hold without data; beside a successCondition it leaves the verdict open.
     let holds = part == Part::Failure && Part::Success.of(metric).is_none();
     let mut guards = Vec::new();
-    if without_data {
-        guards.push(format!("len(result) {} 0", if holds { "==" } else { ">" }));
+    if let Some([some, none]) = nothing.guards.filter(|_| without_data) {
+        guards.push(if holds { none } else { some }.to_owned());
     }
     if trouble.passes_on_nan {
         guards.push(format!("{}{nan}", if holds { "" } else { "!" }));
@@ -177,13 +209,16 @@ fn guarded(part: Part, text: &str, metric: &Metric, trouble: Trouble) -> String 
 }
 
 /// Whether guarded conditions do what they promise, and judge numbers as before.
-fn is_mended(before: &Metric, after: &Metric) -> bool {
-    let is_safe = |samples: &[f64]| {
-        let phase = judged(after, samples).phase;
-        phase == AnalysisPhase::Failed || phase == AnalysisPhase::Inconclusive
+fn is_mended(before: &Metric, after: &Metric, nothing: &Nothing) -> bool {
+    let is_safe = |verdict: Verdict| {
+        verdict.phase == AnalysisPhase::Failed || verdict.phase == AnalysisPhase::Inconclusive
     };
     let is_same = |samples: &[f64]| judged(before, samples).phase == judged(after, samples).phase;
-    is_safe(&[]) && is_safe(&[f64::NAN]) && [0.0, 0.5, 1.0, 100.0].iter().all(|sample| is_same(&[*sample]))
+    let is_asked = nothing.guards.is_some();
+    let without_data = || condition::judge(after, &nothing.value, Timestamp::UNIX_EPOCH);
+    (!is_asked || is_safe(without_data()))
+        && is_safe(judged(after, &[f64::NAN]))
+        && [0.0, 0.5, 1.0, 100.0].iter().all(|sample| is_same(&[*sample]))
 }
 
 #[cfg(test)]
@@ -271,6 +306,56 @@ mod tests {
             warning("failureCondition", bad, ERROR, &format!("len(result) > 0 && ({bad})")),
         ];
         assert_eq!(warned(json!({"successCondition": good, "failureCondition": bad}), json!({})), wanted);
+    }
+
+    #[test]
+    fn each_provider_has_its_own_way_to_have_no_data() {
+        let (influxdb, wavefront) =
+            (json!({"influxdb": {"query": "q"}}), json!({"wavefront": {"query": "q"}}));
+        let graphite = json!({"graphite": {"query": "q"}});
+        let datadog =
+            |version: &str, query: &str| json!({"datadog": {"apiVersion": version, "query": query}});
+        let grouped = datadog("v2", "avg:errors{*} by {service}");
+        let (success, failure) = ("successCondition", "failureCondition");
+        let (answer, nil) =
+            ("it is an error on an empty answer (no data)", "it is an error on nil (no data)");
+        for (provider, field, text, what, form) in [
+            (&graphite, success, "result[0] < 5", ERROR.to_owned(), "len(result) > 0 && (result[0] < 5)"),
+            (
+                &graphite,
+                failure,
+                "any(result, # > 5)",
+                format!("{PASSES}, and {NAN}"),
+                "len(result) == 0 || any(result, isNaN(#)) || (any(result, # > 5))",
+            ),
+            (&influxdb, success, "result[0] < 5", answer.to_owned(), ""),
+            (&influxdb, failure, "result[0] > 5", format!("{answer}, and {NAN}"), ""),
+            (
+                &influxdb,
+                success,
+                "none(result, # > 5)",
+                NAN.to_owned(),
+                "!any(result, isNaN(#)) && (none(result, # > 5))",
+            ),
+            (&wavefront, failure, "result > 5", format!("{answer}, and {NAN}"), ""),
+            (&grouped, success, "result[0] < 5", nil.to_owned(), "!isNil(result) && (result[0] < 5)"),
+            (
+                &grouped,
+                failure,
+                "any(result, # > 5)",
+                format!("{nil}, and {NAN}"),
+                "isNil(result) || any(result, isNaN(#)) || (any(result, # > 5))",
+            ),
+        ] {
+            let metric = json!({field: text, "provider": provider});
+            assert_eq!(warned(metric, json!({})), [warning(field, text, &what, form)], "{provider}: {text}");
+        }
+        for provider in [datadog("v1", "avg:errors{*} by {service}"), datadog("v2", "avg:errors{*}")] {
+            let metric = json!({failure: "result > 5", "provider": provider});
+            assert_eq!(warned(metric, json!({})), [""; 0], "one number");
+        }
+        let quiet = json!({failure: "result[0] > 5", "provider": influxdb});
+        assert_eq!(warned(quiet, json!({"tidegate.dev/on-no-data": "wait"})), [""; 0]);
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! What can be said of a template before anybody uses it.
+//! What can be said of a template before anybody uses it, and of a run before it is made.
 //!
-//! Input: a template. Output: faults that its runs would end with. Where an argument stands for a number or a
-//! duration, nothing is said: its value is not known yet.
+//! Input: a template, or a run. Output: faults that its runs would end with. Where an argument of a template stands for a
+//! number or a duration, nothing is said: its value is not known yet.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use tidegate_api::analysis::{AnalysisTemplateSpec, Metric};
+use tidegate_api::analysis::{AnalysisRun, AnalysisTemplateSpec, Metric};
 use tidegate_api::valid::{FieldError, FieldErrorKind, validate_metrics};
 
+use super::args::Values;
 use super::template::Template;
-use super::{args, condition, terms};
+use super::{args, condition, resolve, terms};
 use crate::judge::source;
 use crate::metric;
 
@@ -52,6 +53,38 @@ pub fn template_faults(template: &Template) -> Vec<FieldError> {
         }
     }
     faults
+}
+
+/// Says what is wrong with a run that somebody is about to make: all that can be said of a template, and what its arguments
+/// make of it.
+#[must_use]
+pub fn run_faults(run: &AnalysisRun) -> Vec<FieldError> {
+    let written = Template::of_run(run);
+    let faults = template_faults(&written);
+    if !faults.is_empty() {
+        return faults;
+    }
+    let faults = template_faults(&filled(written));
+    if !faults.is_empty() {
+        return faults;
+    }
+    let fault =
+        |detail| FieldError { path: "spec".to_owned(), kind: FieldErrorKind::Invalid, value: None, detail };
+    resolve::resolve(run).err().map(fault).into_iter().collect()
+}
+
+/// A template with the arguments filled in whose values it has. A metric that needs a Secret stays as it is; annotations may
+/// name metrics by what is written, and are left out.
+fn filled(template: Template) -> Template {
+    let mut spec = template.spec;
+    let known = spec.args.iter().filter_map(|arg| Some((arg.name.clone(), arg.value.clone()?)));
+    let values: Values = known.collect();
+    for metric in &mut spec.metrics {
+        if let Ok(filled) = args::substitute(metric, &values) {
+            *metric = filled;
+        }
+    }
+    spec.into()
 }
 
 /// A metric without the limits and durations that depend on arguments.
@@ -130,6 +163,79 @@ mod tests {
         let told = said(json!({"provider": {"skywalking": {"address": "{{args.limit}}"}}}));
         assert_eq!(told.len(), 1);
         assert_eq!(said(json!({"provider": {"datadog": {"query": "{{args.limit}}"}}})), [""; 0]);
+    }
+
+    #[test]
+    fn runs_have_arguments_with_values() {
+        let metric = json!({"name": "m", "provider": {"prometheus": {"query": "up"}}});
+        let run = |more: Value, spec: Value, annotations: Value| {
+            let mut metric = metric.clone();
+            metric.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let mut whole = json!({"metrics": [metric], "args": [{"name": "limit", "value": "often"}, {"name": "n", "value": "3"}]});
+            whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+            let run: AnalysisRun = serde_json::from_value(json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+                "metadata": {"name": "r", "annotations": annotations}, "spec": whole,
+            }))
+            .unwrap();
+            run_faults(&run).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let none = || json!({});
+        let secret =
+            json!({"args": [{"name": "key", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]});
+        for (more, spec, annotations, wanted) in [
+            (none(), none(), none(), ""),
+            (json!({"successCondition": "result[0] > {{args.n}}"}), none(), none(), ""),
+            (json!({"successCondition": "result[0] > {{args.key}}"}), secret, none(), ""),
+            (none(), none(), json!({"tidegate.dev/on-no-data": "m=wait", "note": "kept"}), ""),
+            (
+                json!({"successCondition": "result[0] >"}),
+                none(),
+                none(),
+                "spec.metrics[0].successCondition: Invalid value: syntax error at \">\"",
+            ),
+            (
+                json!({"successCondition": "result[0] > {{args.limit}}"}),
+                none(),
+                none(),
+                "spec.metrics[0].successCondition: Invalid value: unknown name often",
+            ),
+            (
+                json!({"count": "{{args.n}}"}),
+                none(),
+                none(),
+                "spec.metrics[0]: Invalid value: interval must be specified when count > 1",
+            ),
+            (
+                json!({"provider": {"datadog": {}}}),
+                none(),
+                none(),
+                "spec.metrics[0].provider.datadog: Invalid value: Must have either a query or queries. Please review the \
+                 Analysis Template.",
+            ),
+            (
+                none(),
+                json!({"args": [{"name": "n"}]}),
+                none(),
+                "spec: Invalid value: Unable to resolve metric arguments: argument \"n\" was not supplied",
+            ),
+            (
+                none(),
+                json!({"dryRun": [{"metricName": "other"}]}),
+                none(),
+                "spec: Invalid value: Analysis spec invalid: dryRun[0]: Rule didn't match any metric name(s)",
+            ),
+            (
+                none(),
+                json!({"metrics": []}),
+                none(),
+                "spec: Invalid value: Analysis spec invalid: no metrics specified",
+            ),
+        ] {
+            let told = run(more.clone(), spec, annotations);
+            let wanted: Vec<&str> = Some(wanted).into_iter().filter(|wanted| !wanted.is_empty()).collect();
+            assert_eq!(told, wanted, "{more}");
+        }
     }
 
     #[test]

@@ -92,6 +92,66 @@ fn conditions_as_argo_users_write_them() {
     }
 }
 
+/// What Go's expr answers, by its parser and its compiler.
+#[test]
+fn forms_that_only_go_knows_mean_the_same() {
+    let json = MetricValue::Json(json!({"ok": true, "rate": 0.99, "items": [{"value": 1}, {"value": 7}]}));
+    let (one, three) = (samples(&[0.97]), samples(&[1.0, 5.0, 9.0]));
+    let cases: &[(&MetricValue, &str, bool)] = &[
+        // Comparisons in a row.
+        (&one, "0.9 <= result[0] <= 1", true),
+        (&one, "0.9 <= result <= 1", true),
+        (&one, "0.98 <= result[0] <= 1", false),
+        (&one, "0.9 <= result[0] < 0.97", false),
+        (&one, "0 < result[0] * 2 < 1", false),
+        (&one, "1 > result[0] > 0.9 >= 0.5", true),
+        (&one, "1 > result[0] > 0.9 >= 0.95", false),
+        (&one, "3 > 2 > 1 and 1 < 2 > 1", true),
+        (&one, "not (1 < 2 < 2)", true),
+        (&one, "1 < 2 < 2 or 0 < len(result) < 2", true),
+        (&one, "0 < result[0] < 1 == true", true),
+        (&one, "0 < result[0] < 1 ? true : false", true),
+        (&one, "'a' < 'b' <= 'b'", true),
+        (&one, "let x = 0 < result[0] < 0.5; !x", true),
+        (&one, "0 < result[0] / 2 < 0.5", true),
+        (&three, "all(result, 0 < # < 10)", true),
+        (&three, "all(result, {0 < # < 9})", false),
+        (&three, "count(result, 1 < # <= 9) == 2", true),
+        (&three, "0 < count(result, 1 < # < 9) < 2", true),
+        (&three, "result | len() < 4 < 5", true),
+        (&json, "all(result.items, {0 < .value < 8})", true),
+        (&json, "0.9 <= result.rate <= 0.95", false),
+        // What is true is its own answer.
+        (&one, "result[0] > 2 ?: true", true),
+        (&one, "result[0] > 0.5 ?: false", true),
+        (&one, "result[0] > 2 ?: result[0] > 3 ?: result[0] > 0.5", true),
+        (&json, "result.ok ?: false", true),
+        // Several signs and negations.
+        (&json, "!!result.ok and not not result.ok", true),
+        (&json, "!!!result.ok", false),
+        (&one, "!!(result[0] > 1) == false", true),
+        (&one, "--result[0] == 0.97 and 1 - - -result[0] < 0.5", true),
+        // The environment, and the language's own functions by name.
+        (&one, "$env.result[0] > 0.9 and $env[\"result\"][0] < 1", true),
+        (&json, "$env?.result.ok", true),
+        (&one, "::len(result) == 1 and ::abs(-1) == 1", true),
+        (&one, "max(result[0], 2,) == 2", true),
+        // Nothing is found.
+        (&three, "findIndex(result, # > 20) == nil", true),
+        (&three, "findIndex(result, # > 2) != nil", true),
+        (&three, "nil == findLastIndex(result, # > 20)", true),
+        (&three, "(findIndex(result, # > 20) ?? 7) == 7", true),
+        (&three, "(result | findLastIndex(# > 2) ?? 7) == 2", true),
+        (&three, "(result | findIndex(# > 2)) == 1", true),
+    ];
+    for (value, text, wanted) in cases {
+        assert_eq!(evaluate(text, value, now()), Ok(*wanted), "{text}");
+    }
+    for text in ["'a' < 1 < 2", "!!result[0] == true", "1 < < 2", "1 ?: true"] {
+        assert!(evaluate(text, &one, now()).is_err(), "{text}");
+    }
+}
+
 #[test]
 fn conditions_that_fail_say_why() {
     let one = samples(&[0.97]);
@@ -123,7 +183,9 @@ fn conditions_that_fail_say_why() {
         (&two, "all(result, # + 1)", "predicate should return boolean (got float64)"),
         (&one, "result[0] ?? 5 == 5", "== after ?? needs parentheses around one of them"),
         (&one, "'\\u00e9' == 'é'", "the escape \\u is not available: write the character itself"),
-        (&one, "findIndex(result, # > 2) != 1", "findIndex() finds nothing"),
+        (&one, "findIndex(result, # > 2) != 1", "the search finds nothing, so there is no index"),
+        (&one, "result | findLastIndex(# > 2) != 1", "the search finds nothing, so there is no index"),
+        (&one, "$env.other > 1", "unknown name $env"),
         (&one, "asInt('x') == 1", "strconv.ParseInt: parsing \"x\": invalid syntax"),
         (&one, "duration('x') > 1", "time: invalid duration \"x\""),
         (&one, "repeat('x', 100000) == ''", "a text is longer than 65536 bytes"),

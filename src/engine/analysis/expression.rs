@@ -3,12 +3,17 @@
 //! Argo compiles conditions against a typed environment; the crate evaluates them without one. So this file
 //! finds unknown names before anything runs, and says some things in another way:
 //! `.field` inside a closure becomes `#.field`, `x[i]` becomes a call that fails beyond the end (the crate
-//! answers nil, and `nil != 5` would pass), and a bare `result` next to an operator becomes a number.
+//! answers nil, and `nil != 5` would pass), and a bare `result` next to an operator becomes a number. Forms that it does not
+//! know, such as comparisons in a row, are spelled out in those that it knows.
 //! It also bounds what a text may cost: it comes from users of the cluster, and the controller serves all of them.
 
+mod chain;
+mod forms;
 mod rewrite;
 mod token;
 
+use chain::spell_out_rows;
+use forms::{call_for_found, spell_out_otherwise, spell_out_prefixes, without_environment, without_marks};
 use rewrite::{
     ARITHMETIC, call_for_division, call_for_index, number_from_samples, spell_out_negation,
     spell_out_shorthand,
@@ -19,6 +24,8 @@ use token::{Kind, Token, WORD_OPERATORS, is_symbol, tokens};
 const MOST_BYTES: usize = 4096;
 const MOST_TOKENS: usize = 300;
 const MOST_DEPTH: usize = 16;
+/// The same in the crate's words, of which several take a pair of brackets that the text has not.
+const MOST_DEPTH_SPELLED_OUT: usize = 3 * MOST_DEPTH;
 /// Both ends of `a..b` must be literals below this, because the crate builds the whole list.
 const MOST_RANGE: u32 = 1000;
 /// Variables can double a text each time they are used.
@@ -131,6 +138,9 @@ pub(super) const AT: &str = "at";
 /// The call that stands for a bare `result` used as a number.
 pub(super) const NUMBER: &str = "number";
 
+/// The call around a search that has to find something.
+pub(super) const FOUND: &str = "found";
+
 /// The call that stands for a division.
 pub(super) const DIVIDE: &str = "divide";
 
@@ -192,8 +202,11 @@ pub(super) fn prepare(text: &str, vocabulary: Vocabulary) -> Result<Expression<'
     check_closures(&tokens)?;
     check_defaults(&tokens)?;
     check_escapes(&tokens)?;
-    tokens = spell_out_negation(&spell_out_shorthand(&tokens));
+    tokens = without_environment(&without_marks(&tokens));
+    tokens = spell_out_prefixes(&spell_out_shorthand(&spell_out_otherwise(&tokens)));
+    tokens = spell_out_negation(&tokens);
     let calls = check_names(&tokens, vocabulary)?;
+    tokens = call_for_found(&spell_out_rows(&tokens)?);
     if tokens.iter().filter(|token| is_symbol(Some(token), &["/"])).count() > MOST_DIVISIONS {
         return Err(format!("the expression has more than {MOST_DIVISIONS} divisions"));
     }
@@ -203,7 +216,26 @@ pub(super) fn prepare(text: &str, vocabulary: Vocabulary) -> Result<Expression<'
     if vocabulary != Vocabulary::Time {
         tokens = call_for_division(&tokens);
     }
-    Ok(Expression { tokens: call_for_index(&tokens), calls })
+    tokens = call_for_index(&tokens);
+    check_depth(&tokens)?;
+    Ok(Expression { tokens, calls })
+}
+
+/// What was put into the crate's words nests deeper than the text did.
+fn check_depth(tokens: &[Token<'_>]) -> Result<(), String> {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for token in tokens.iter().filter(|token| token.kind == Kind::Symbol) {
+        match token.text {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest > MOST_DEPTH_SPELLED_OUT {
+        return Err("brackets, divisions and comparisons in a row are nested too deep".to_owned());
+    }
+    Ok(())
 }
 
 /// Brackets must close in order and not nest deeper than the crate's recursive parser can bear.
@@ -411,6 +443,52 @@ mod tests {
     }
 
     #[test]
+    fn what_only_go_knows_is_spelled_out() {
+        let cases = [
+            ("0.9 <= result[0] <= 1", "( 0.9 <= at ( result , 0 ) and at ( result , 0 ) <= 1 )"),
+            ("0.9 <= result <= 1", "( 0.9 <= number ( ) and number ( ) <= 1 )"),
+            ("1 < 2 + 3 * 4 <= 5 < 6", "( 1 < 2 + 3 * 4 and 2 + 3 * 4 <= 5 and 5 < 6 )"),
+            ("true and 1 < 2 < 3 == true", "true and ( 1 < 2 and 2 < 3 ) == true"),
+            ("1 == 2 < 3 < 4 || true", "( 1 == 2 < 3 and 3 < 4 ) || true"),
+            ("1 < 2 == 3 < 4", "1 < 2 == 3 < 4"),
+            ("1 < 2 and 3 < 4", "1 < 2 and 3 < 4"),
+            ("not (1 < 2 < 3)", "not ( ( 1 < 2 and 2 < 3 ) )"),
+            ("all(result, 0 < # < 9)", "all ( result , ( 0 < # and # < 9 ) )"),
+            ("all(result, {0 < .x < 9})", "all ( result , { ( 0 < # . x and # . x < 9 ) } )"),
+            ("1 < 2 < 3 ? 4 > 5 > 6 : true", "( 1 < 2 and 2 < 3 ) ? ( 4 > 5 and 5 > 6 ) : true"),
+            ("result | len() < 4 < 5", "( result | len ( ) < 4 and 4 < 5 )"),
+            ("1 < result.in and 2 < 3", "1 < result . in and 2 < 3"),
+            (
+                "0 < count(result, 1 < # < 5) < 3",
+                "( 0 < count ( result , ( 1 < # and # < 5 ) ) and count ( result , ( 1 < # and # < 5 ) ) < 3 )",
+            ),
+            ("1 < 4 / 2 < 3", "( 1 < divide ( 4 , 2 ) and divide ( 4 , 2 ) < 3 )"),
+            ("let x = 1 < 2 < 3; x", "let x = ( 1 < 2 and 2 < 3 ) ; x"),
+            ("if 1 < 2 < 3 {true} else {false}", "if ( 1 < 2 and 2 < 3 ) { true } else { false }"),
+            ("1 < < 2", "1 < < 2"),
+            ("len(result) > 0 ?: false", "len ( result ) > 0 ? true : false"),
+            ("result[len(result) > 1 ?: 0]", "at ( result , len ( result ) > 1 ? true : 0 )"),
+            ("!!result.ok", "! ( ! result . ok )"),
+            ("not not not result.ok", "not result . ok"),
+            ("!!!!(1 > 2) == true", "! ( ! ( 1 > 2 ) ) == true"),
+            ("1 - - -result > --2", "1 - + number ( ) > + 2"),
+            ("result[0] not in [1]", "at ( result , 0 ) not in [ 1 ]"),
+            ("$env.result[0] > $env[\"result\"][1]", "at ( result , 0 ) > at ( result , 1 )"),
+            ("::len(result) > ::abs(-1)", "len ( result ) > abs ( - 1 )"),
+            ("max(1, 2,) > len(result,)", "max ( 1 , 2 ) > len ( result )"),
+            ("findIndex(result, # > 2) == 1", "found ( findIndex ( result , # > 2 ) ) == 1"),
+            ("result | findLastIndex(# > 2) == 1", "result | findLastIndex ( # > 2 ) | found ( ) == 1"),
+            ("(findIndex(result, # > 2) ?? 0) == 1", "( findIndex ( result , # > 2 ) ?? 0 ) == 1"),
+            ("nil != findIndex(result, # > 2)", "nil != findIndex ( result , # > 2 )"),
+            ("findIndex(result, # > 2) == nil", "findIndex ( result , # > 2 ) == nil"),
+            ("1 != findIndex(result, # > 2) != nil", "1 != found ( findIndex ( result , # > 2 ) ) != nil"),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(condition(text).as_deref(), Ok(wanted), "{text}");
+        }
+    }
+
+    #[test]
     fn other_results_than_samples_stay_as_they_are() {
         let expression = prepare("result >= 0.95", Vocabulary::Condition { samples: false }).unwrap();
         assert_eq!(expression.text(), "result >= 0.95");
@@ -423,7 +501,9 @@ mod tests {
             ("false && bar(result)", "bar"),
             ("any(result, value > 1)", "value"),
             ("at(result, 0) > 1", "at"),
-            ("$env.result > 1", "$env"),
+            ("$env.other > 1", "$env"),
+            ("len($env) > 1", "$env"),
+            ("found(result) > 1", "found"),
             ("x > 1; let x = 1", "x"),
         ] {
             assert_eq!(condition(text), Err(format!("unknown name {name}")), "{text}");
@@ -437,6 +517,7 @@ mod tests {
     fn costs_are_bounded() {
         let nested = format!("{}1{}", "(".repeat(17), ")".repeat(17));
         let long = "1+".repeat(300) + "1";
+        let rows_in_rows = format!("{}1{}", "0 < abs(".repeat(12), ") < 9".repeat(12));
         for text in [
             nested.as_str(),
             &long,
@@ -448,6 +529,7 @@ mod tests {
             "(0-9)..5",
             "1..2 == 1..2",
             &"1/".repeat(17),
+            &rows_in_rows,
         ] {
             assert!(condition(text).is_err(), "{text}");
         }

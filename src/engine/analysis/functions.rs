@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tidegate_api::go_duration;
 
 use super::condition::go_type;
-use super::expression::{AT, DIVIDE, NUMBER};
+use super::expression::{AT, DIVIDE, FOUND, NUMBER};
 use crate::metric::MetricValue;
 
 /// Items that one evaluation may put into new lists.
@@ -75,7 +75,8 @@ pub(super) fn language(now: Timestamp) -> Environment<'static> {
     environment
 }
 
-/// `findIndex` and `findLastIndex`: where nothing is found there is no place, and a comparison with one is an error.
+/// `findIndex` and `findLastIndex`: where nothing is found there is no place, which is nil. A comparison with a number is an
+/// error then, and so they stand in a call that tells, unless somebody asks for nil.
 fn add_searches(environment: &mut Environment<'static>) {
     for (name, last) in [("findIndex", false), ("findLastIndex", true)] {
         environment.add_function(name, move |call| {
@@ -92,9 +93,13 @@ fn add_searches(environment: &mut Environment<'static>) {
                     }
                 }
             }
-            fail(format!("{name}() finds nothing"))
+            Ok(Value::Nil)
         });
     }
+    environment.add_function(FOUND, |call| match call.args.as_slice() {
+        [Value::Nil] | [] => fail("the search finds nothing, so there is no index"),
+        [found, ..] => Ok(found.clone()),
+    });
 }
 
 fn add_times(environment: &mut Environment<'static>, now: Timestamp) {

@@ -30,6 +30,8 @@ struct Stage {
     pods: usize,
     /// What the Prometheus says instead of counters.
     trouble: Option<(u16, &'static str)>,
+    /// How long it wants to be left alone while it is in trouble.
+    retry_after_seconds: Option<u64>,
     /// It does not answer at all.
     silent: bool,
     asked: Vec<prometheus::Query>,
@@ -46,7 +48,15 @@ fn stage(settings: Value, traffic: Traffic) -> Stage {
             "metrics": [{"name": "judge", "provider": {"plugin": {"tidegate.dev/judge": config}}}],
         },
     }));
-    Stage { run: run.unwrap(), traffic, pods: 4, trouble: None, silent: false, asked: Vec::new() }
+    let (trouble, retry_after_seconds) = (None, None);
+    let (run, asked) = (run.unwrap(), Vec::new());
+    Stage { run, traffic, pods: 4, trouble, retry_after_seconds, silent: false, asked }
+}
+
+/// A stage whose Prometheus wants to be left alone for so long.
+fn busy(settings: Value, traffic: Traffic, status: u16, seconds: u64) -> Stage {
+    let (trouble, retry_after_seconds) = (Some((status, "slow down")), Some(seconds));
+    Stage { trouble, retry_after_seconds, ..stage(settings, traffic) }
 }
 
 /// So many requests by now, of which so many in a thousand fail and a tenth takes more than 0.1 s.
@@ -113,7 +123,7 @@ impl Stage {
             return Ok(Answer::Server(Response {
                 status,
                 body: body.as_bytes().to_vec(),
-                retry_after_seconds: None,
+                retry_after_seconds: self.retry_after_seconds,
             }));
         }
         let instant = |seconds: i64| {
@@ -389,6 +399,88 @@ fn a_prometheus_that_is_away_is_waited_for() {
     stage.silent = true;
     stage.round(30);
     assert_eq!(stage.judgement().ledger, seen);
+}
+
+#[test]
+fn a_prometheus_that_asks_to_be_left_alone_is_and_its_history_is_not_given_up() {
+    let mut stage = busy(json!({}), bad, 429, 60);
+    assert_eq!(stage.follow(240), [0, 60, 120, 180, 240]);
+    let judgement = stage.judgement();
+    assert_eq!((judgement.learned, judgement.missed, judgement.seconds), (false, 0, 240));
+    assert_eq!(
+        (stage.phase(), stage.judged().message.as_str()),
+        (
+            "Running",
+            "the server answered 429 and is asked again in 60 s; undecided: no requests yet; waits for the first requests"
+        )
+    );
+    stage.trouble = None;
+    let said = stage.play(250, 900);
+    assert_eq!(stage.phase(), "Failed", "{said}");
+    assert_eq!(stage.asked.iter().filter(|query| query.range.is_some()).count(), 6, "{said}");
+    assert_eq!(busy(json!({}), bad, 429, 5).follow(20), [0, 10, 20], "an interval is the least");
+}
+
+#[test]
+fn a_look_that_is_put_off_loses_no_evidence() {
+    let mut stage = stage(json!({}), good);
+    stage.play(0, 20);
+    let seen = stage.judgement().ledger;
+    (stage.trouble, stage.retry_after_seconds) = (Some((503, "busy")), Some(60));
+    stage.round(30);
+    assert_eq!((stage.judgement().ledger, stage.judgement().seconds), (seen, 30));
+    let message = &stage.judged().message;
+    assert!(
+        message.starts_with("the server answered 503 and is asked again in 60 s; undecided: errors in "),
+        "{message}"
+    );
+    stage.trouble = None;
+    let asked = stage.asked.len();
+    let said = stage.play(40, 80);
+    assert_eq!(stage.asked.len(), asked, "{said}");
+    let said = stage.play(90, 600);
+    assert_eq!(stage.phase(), "Successful", "{said}");
+    let judgement = stage.judgement();
+    let requests = judgement.ledger.comparisons[0].canary.requests;
+    assert_eq!((requests, judgement.put_off_since), (10 * u64::from(judgement.seconds), None), "{said}");
+    assert!(replay(&stage.run, None).unwrap()[0].measurements[0].is_same());
+}
+
+/// As with any other metric: that it asks for this for too long is a trouble, and then it may ask anew.
+#[test]
+fn a_prometheus_is_left_alone_for_ten_minutes_in_a_row() {
+    let mut stage = busy(json!({}), bad, 429, 9999);
+    assert_eq!(stage.follow(1220), [0, 300, 600, 610, 910, 1210, 1220]);
+    assert_eq!((stage.judgement().learned, stage.judgement().missed), (false, 2));
+    stage.round(1520);
+    stage.round(1820);
+    let message = &stage.judged().message;
+    assert!(message.starts_with("no answer 3 times: prometheus answered 429: slow down; "), "{message}");
+    assert!(stage.judgement().learned, "three misses are enough");
+    stage.round(1830);
+    assert!(stage.asked.last().unwrap().range.is_none());
+    assert_eq!((stage.judged().resume_at.as_ref().unwrap().0, stage.phase()), (at(2130), "Running"));
+}
+
+#[test]
+fn a_judgement_that_is_put_off_ends_in_time() {
+    let mut stage = busy(json!({"within": "100s"}), bad, 503, 300);
+    assert_eq!(stage.follow(600), [0, 100]);
+    assert_eq!((stage.phase(), stage.recomputed()), ("Inconclusive", Ruling::TooLong));
+    let message = &stage.judged().message;
+    let wanted = "the server answered 503; not decided within the time given: no requests yet; ";
+    assert!(message.starts_with(wanted), "{message}");
+    let source = judge::source(&stage.run, &stage.run.spec.metrics[0]).unwrap();
+    assert_eq!(stage.judgement().on_other_terms(&source.terms), (Ruling::TooLong, 100));
+    for other in [None, Some(&stage.run)] {
+        assert!(replay(&stage.run, other).unwrap()[0].measurements[0].is_same());
+    }
+    let mut late = busy(json!({"within": "100s"}), good, 503, 300);
+    late.trouble = None;
+    late.play(0, 50);
+    late.trouble = Some((503, "busy"));
+    late.round(60);
+    assert_eq!(late.judged().resume_at.as_ref().unwrap().0, at(100), "what is left of the time given");
 }
 
 #[test]

@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_api::analysis::Metric;
 use tidegate_api::go_duration;
 
+use super::args::{self, Values};
+
 /// Errors in a row that a metric bears when it does not say.
 const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
 
@@ -53,17 +55,29 @@ fn int(value: Option<&IntOrString>) -> i32 {
     }
 }
 
-/// Whether a metric goes on until something ends it.
-pub(super) fn is_endless(metric: &Metric) -> bool {
-    !is_counted(metric) && Limits::of(metric).count.is_none()
+/// What is told of the count of a metric that goes on until something ends it, once these arguments are filled in.
+///
+/// Nothing is told of a metric that ends, nor of one whose count or interval names an argument that is not known yet.
+pub(crate) fn endless_count(metric: &Metric, values: &Values) -> Option<String> {
+    let fill = |text: &str| args::fill_text(text, values).ok();
+    let count = match &metric.count {
+        Some(IntOrString::String(text)) => Some(IntOrString::String(fill(text)?)),
+        known => known.clone(),
+    };
+    let interval = match &metric.interval {
+        Some(text) => Some(fill(text)?),
+        None => None,
+    };
+    let bounds = Metric { count, interval, ..Metric::default() };
+    Limits::of(&bounds).count.is_none().then(|| shown(bounds.count.as_ref()))
 }
 
-/// Whether a metric has a count; 0 is the same as none. A text such as `{{args.count}}` is one, until it has its value.
-pub(crate) fn is_counted(metric: &Metric) -> bool {
-    match &metric.count {
-        None => false,
-        Some(IntOrString::Int(count)) => *count != 0,
-        Some(IntOrString::String(text)) => text.parse() != Ok(0),
+/// A number as Go tells it.
+fn shown(number: Option<&IntOrString>) -> String {
+    match number {
+        None => "<nil>".to_owned(),
+        Some(IntOrString::Int(number)) => number.to_string(),
+        Some(IntOrString::String(text)) => text.clone(),
     }
 }
 
@@ -98,7 +112,30 @@ mod tests {
         }
         let limits = Limits::of(&metric(json!({"failureLimit": -1, "consecutiveErrorLimit": "0"})));
         assert_eq!((limits.failure, limits.consecutive_error, limits.inconclusive), (None, 0, 0));
-        assert!(is_endless(&metric(json!({"interval": "1m"}))));
-        assert!(!is_endless(&metric(json!({"interval": "1m", "count": "{{args.count}}"}))));
+    }
+
+    #[test]
+    fn a_count_that_comes_to_nothing_has_no_end() {
+        let texts = [("none", "0"), ("empty", ""), ("word", "many"), ("some", "3"), ("minute", "1m")];
+        let values: Values = texts.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        for (json, told) in [
+            (json!({}), None),
+            (json!({"count": 0}), None),
+            (json!({"count": "{{args.none}}"}), None),
+            (json!({"interval": "1m"}), Some("<nil>")),
+            (json!({"interval": "{{args.minute}}"}), Some("<nil>")),
+            (json!({"interval": "{{args.empty}}"}), None),
+            (json!({"interval": "1m", "count": 0}), Some("0")),
+            (json!({"interval": "1m", "count": "0"}), Some("0")),
+            (json!({"interval": "1m", "count": "often"}), Some("often")),
+            (json!({"interval": "1m", "count": "{{args.none}}"}), Some("0")),
+            (json!({"interval": "1m", "count": "{{ args.word }}"}), Some("many")),
+            (json!({"interval": "1m", "count": "{{args.empty}}"}), Some("")),
+            (json!({"interval": "1m", "count": "{{args.some}}"}), None),
+            (json!({"interval": "1m", "count": "{{args.later}}"}), None),
+            (json!({"interval": "{{args.later}}"}), None),
+        ] {
+            assert_eq!(endless_count(&metric(json.clone()), &values).as_deref(), told, "{json}");
+        }
     }
 }

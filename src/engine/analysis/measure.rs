@@ -221,7 +221,7 @@ impl Task<'_> {
         Some(measurement)
     }
 
-    /// The judge takes an answer that did not come for what it is.
+    /// The judge takes an answer that did not come for what it is, and a server that asks to be left alone, too.
     fn judged(
         &self,
         world: &RunWorld,

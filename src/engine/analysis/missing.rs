@@ -22,7 +22,7 @@ const WAITED: &str = "tidegate.dev/waited";
 const WAITS_SINCE: &str = "tidegate.dev/waits-since";
 /// In the metadata of a measurement: it has no data. In those of a metric: how many that were counted have none.
 const WITHOUT_DATA: &str = "tidegate.dev/without-data";
-/// How long to wait for data, in intervals of the metric and at least: missing data never passes, and nobody waits for ever.
+/// How long to wait for data where nobody says, in intervals of the metric and at least: missing data never passes, and nobody waits for ever.
 const LONGEST_INTERVALS: i32 = 10;
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 
@@ -58,7 +58,7 @@ pub(super) fn measurement(
     let policy = terms.on_no_data.filter(|_| !lack.has_failed && !is_at_fault(metric));
     let (phase, message) = match policy {
         None => (verdict.phase, verdict.message),
-        Some(OnNoData::Wait) => return wait(metric, &lack.why, before, taken),
+        Some(OnNoData::Wait) => return wait(terms, metric, &lack.why, before, taken),
         Some(OnNoData::Inconclusive) => (AnalysisPhase::Inconclusive, lack.why),
         Some(OnNoData::Fail) => (AnalysisPhase::Failed, lack.why),
     };
@@ -72,7 +72,13 @@ fn is_at_fault(metric: &Metric) -> bool {
 }
 
 /// The measurement as it waits, or as it gives up: then it is Inconclusive and counts.
-fn wait(metric: &Metric, why: &str, before: Option<Wait>, mut taken: Measurement) -> Measurement {
+fn wait(
+    terms: Terms,
+    metric: &Metric,
+    why: &str,
+    before: Option<Wait>,
+    mut taken: Measurement,
+) -> Measurement {
     let asked = before.map_or(0, |wait| wait.asked).saturating_add(1);
     if let Some(Wait { since, .. }) = before {
         taken.started_at = Some(Time(since));
@@ -81,7 +87,8 @@ fn wait(metric: &Metric, why: &str, before: Option<Wait>, mut taken: Measurement
         (Some(started), Some(finished)) => finished.0.duration_since(started.0).as_secs(),
         (None, _) | (_, None) => 0,
     };
-    let most = schedule::interval(metric).saturating_mul(LONGEST_INTERVALS).max(LONGEST).as_secs();
+    let longest = || schedule::interval(metric).saturating_mul(LONGEST_INTERVALS).max(LONGEST).as_secs();
+    let most = terms.wait_at_most.unwrap_or_else(longest);
     let phase = Some(AnalysisPhase::Inconclusive);
     let times = if asked == 1 { "once".to_owned() } else { format!("{asked} times in {seconds} s") };
     if seconds >= most {

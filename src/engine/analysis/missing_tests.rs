@@ -209,6 +209,28 @@ fn nobody_waits_for_ever() {
 }
 
 #[test]
+fn a_wait_ends_when_the_annotation_says() {
+    let until = |most: &str| json!({"tidegate.dev/on-no-data": "wait", "tidegate.dev/wait-at-most": most});
+    let mut short = run(&json!({"interval": "1m"}), &until("10m"));
+    round(&mut short, 0, "");
+    let why = "waits for data, for 600 s at most: metric result is nil or empty: no data returned from the metric \
+               provider, asked once";
+    assert_eq!(last(&short).message, why);
+    assert_eq!(play(&mut short, 60, 540, ""), 540, "it still waits");
+    assert!(!phase(&short).is_completed());
+    assert_eq!(play(&mut short, 600, 99_999, ""), 600);
+    let why = "Metric \"m\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0): \"Error Message: \
+               metric result is nil or empty: no data returned from the metric provider, asked 11 times in 600 s\"";
+    assert_eq!(said(&short), ("Inconclusive", why));
+    let mut long = run(&json!({"interval": "1m"}), &until("2h"));
+    assert_eq!(play(&mut long, 0, 99_999, ""), 7200, "longer than without a word");
+    let mut late = run(&json!({"interval": "1m", "count": 1}), &until("10m"));
+    play(&mut late, 0, 540, "");
+    round(&mut late, 600, "0.97");
+    assert_eq!(said(&late), ("Successful", ""), "data in the last moment count");
+}
+
+#[test]
 fn whatever_comes_between_begins_no_wait_anew() {
     for between in [&["later"][..], &["busy"], &["later", "busy", "later"]] {
         let more = json!({"interval": "1m", "consecutiveErrorLimit": 1000});

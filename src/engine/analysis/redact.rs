@@ -12,9 +12,10 @@ use super::run::RunWorld;
 use crate::metric;
 use crate::rollout::hash;
 
-const STARS: &str = "*****";
+/// What stands for a secret.
+pub(super) const STARS: &str = "*****";
 /// What stands for the rest of a long text.
-const CUT: char = '…';
+pub(super) const CUT: char = '…';
 /// Forms of a secret that are shorter hide nothing but what they are not.
 const SHORTEST: usize = 4;
 

@@ -3,7 +3,7 @@
 //! Input: a run. Output: checked metrics with everything but the values of Secrets, or the message with which
 //! the run ends as Error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 use tidegate_api::analysis::{AnalysisRun, Metric};
@@ -78,6 +78,15 @@ pub(crate) fn metrics_of(run: &AnalysisRun) -> Result<Vec<Metric>, String> {
     Ok(resolve(run)?.metrics.into_iter().map(|resolved| resolved.metric).collect())
 }
 
+/// Names of the metrics that a run measures without effect, also before it has begun: up to the first rule that applies to
+/// none, which the run ends with.
+#[must_use]
+pub fn dry_run_metrics(run: &AnalysisRun) -> BTreeSet<&str> {
+    let names: Vec<&str> = run.spec.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    let rules = run.spec.dry_run.iter().map(|rule| matching(&rule.metric_name, &names));
+    rules.take_while(|named| !named.is_empty()).flatten().collect()
+}
+
 /// Fills the values of Secrets into the metrics that are about to be measured.
 pub(super) fn reveal(run: &AnalysisRun, secrets: &Secrets) -> Result<Vec<Metric>, String> {
     let values = args::values(&run.spec.args, &SecretValues::Fetched(secrets))?;
@@ -94,16 +103,21 @@ fn matches<'a>(
 ) -> Result<BTreeMap<&'a str, usize>, String> {
     let mut found = BTreeMap::new();
     for (index, pattern) in patterns.enumerate() {
-        let matching: Vec<&str> = match Regex::new(pattern) {
-            Ok(pattern) => names.iter().copied().filter(|name| pattern.is_match(name)).collect(),
-            Err(_) => Vec::new(),
-        };
+        let matching = matching(pattern, names);
         if matching.is_empty() {
             return Err(format!("{field}[{index}]: Rule didn't match any metric name(s)"));
         }
         found.extend(matching.into_iter().map(|name| (name, index)));
     }
     Ok(found)
+}
+
+/// The names that a pattern matches; one that is no regular expression matches none.
+fn matching<'a>(pattern: &str, names: &[&'a str]) -> Vec<&'a str> {
+    match Regex::new(pattern) {
+        Ok(pattern) => names.iter().copied().filter(|name| pattern.is_match(name)).collect(),
+        Err(_) => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +148,19 @@ mod tests {
         let resolved = resolve(&run(spec)).unwrap();
         let rules: Vec<_> = resolved.metrics.iter().map(|metric| (metric.dry_run, metric.kept)).collect();
         assert_eq!(rules, [(true, 10), (false, 3)]);
+    }
+
+    #[test]
+    fn dry_metrics_are_known_before_a_run_begins() {
+        for (rules, wanted) in [
+            (json!([]), Vec::new()),
+            (json!([{"metricName": "rate"}]), vec!["error-rate"]),
+            (json!([{"metricName": ".*"}]), vec!["error-rate", "latency"]),
+            (json!([{"metricName": "rate"}, {"metricName": "("}, {"metricName": ".*"}]), vec!["error-rate"]),
+        ] {
+            let run = run(json!({"dryRun": rules}));
+            assert_eq!(dry_run_metrics(&run).into_iter().collect::<Vec<_>>(), wanted);
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_api::analysis::{
-    AnalysisTemplate, AnalysisTemplateRef, AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention,
+    AnalysisRun, AnalysisTemplate, AnalysisTemplateRef, AnalysisTemplateSpec, Argument, DryRun,
+    MeasurementRetention,
 };
 
 use super::terms::{self, Terms};
@@ -22,11 +23,31 @@ pub struct Template {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Template {
+    fn new(spec: AnalysisTemplateSpec, annotations: Option<BTreeMap<String, String>>) -> Self {
+        let mut annotations = annotations.unwrap_or_default();
+        annotations.retain(|key, _| terms::KEYS.contains(&key.as_str()));
+        Self { spec, annotations }
+    }
+
+    /// The template that would make a run as it is.
+    #[must_use]
+    pub fn of_run(run: &AnalysisRun) -> Self {
+        let spec = run.spec.clone();
+        let spec = AnalysisTemplateSpec {
+            metrics: spec.metrics,
+            args: spec.args,
+            dry_run: spec.dry_run,
+            measurement_retention: spec.measurement_retention,
+            templates: Vec::new(),
+        };
+        Self::new(spec, run.metadata.annotations.clone())
+    }
+}
+
 impl From<AnalysisTemplate> for Template {
     fn from(template: AnalysisTemplate) -> Self {
-        let mut annotations = template.metadata.annotations.unwrap_or_default();
-        annotations.retain(|key, _| terms::KEYS.contains(&key.as_str()));
-        Self { spec: template.spec, annotations }
+        Self::new(template.spec, template.metadata.annotations)
     }
 }
 

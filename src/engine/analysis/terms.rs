@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_api::analysis::Metric;
+use tidegate_api::go_duration::parse_nanoseconds;
 use tidegate_api::valid::{FieldError, FieldErrorKind};
 
 use super::limits::Limits;
@@ -16,8 +17,10 @@ use super::limits::Limits;
 const ON_NO_DATA: &str = "tidegate.dev/on-no-data";
 /// Values that a metric needs before it may end Successful.
 pub(super) const MIN_SAMPLES: &str = "tidegate.dev/min-samples";
-/// The annotations that are about missing data.
-pub const KEYS: [&str; 2] = [ON_NO_DATA, MIN_SAMPLES];
+/// How long `wait` waits, as a duration such as `10m`.
+const WAIT_AT_MOST: &str = "tidegate.dev/wait-at-most";
+/// The annotations that are about missing data; the first says whom the last may be about.
+pub const KEYS: [&str; 3] = [ON_NO_DATA, MIN_SAMPLES, WAIT_AT_MOST];
 
 /// What a measurement without data comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +48,19 @@ impl OnNoData {
 pub(super) struct Terms {
     pub(super) on_no_data: Option<OnNoData>,
     pub(super) min_samples: Option<i32>,
+    /// Seconds to wait for data.
+    pub(super) wait_at_most: Option<i64>,
 }
 
 impl Terms {
     /// Whether anything is said.
     pub(super) fn are_given(self) -> bool {
         self != Self::default()
+    }
+
+    /// Whether a measurement without data is taken again.
+    fn waits(self) -> bool {
+        self.on_no_data == Some(OnNoData::Wait)
     }
 
     /// Values that the metric needs before it may end Successful: one at least where somebody cares for missing data, as
@@ -90,11 +100,15 @@ pub(super) fn of(
             let Some((value, is_named)) = said.of(metric, written) else { continue };
             let applied = match key {
                 ON_NO_DATA => on_no_data(value, metric, is_named).map(|found| terms.on_no_data = found),
-                _ => min_samples(value, metric).map(|found| terms.min_samples = Some(found)),
+                MIN_SAMPLES => min_samples(value, metric).map(|found| terms.min_samples = Some(found)),
+                _ => wait_at_most(value, metric, *terms, is_named).map(|found| terms.wait_at_most = found),
             };
             if let Err(why) = applied {
                 tell(why);
             }
+        }
+        if key == WAIT_AT_MOST && !terms.iter().any(|terms| terms.waits()) {
+            tell(format!("no metric waits for data: write {ON_NO_DATA}: wait, too, or leave this out"));
         }
     }
     faults.dedup();
@@ -182,6 +196,20 @@ fn min_samples(value: &str, metric: &Metric) -> Result<i32, String> {
     }
 }
 
+fn wait_at_most(value: &str, metric: &Metric, terms: Terms, is_named: bool) -> Result<Option<i64>, String> {
+    let seconds = parse_nanoseconds(value).ok().map(|nanoseconds| nanoseconds / 1_000_000_000);
+    let seconds = seconds.filter(|seconds| *seconds > 0).ok_or_else(|| {
+        format!("write a duration of a second or more, such as 10m{}", for_one(metric, "10m"))
+    })?;
+    if terms.waits() {
+        return Ok(Some(seconds));
+    }
+    let name = &metric.name;
+    let why =
+        format!("metric {name:?} does not wait for data: leave it out, or write {name}=wait in {ON_NO_DATA}");
+    if is_named { Err(why) } else { Ok(None) }
+}
+
 /// Whether an annotation can speak of a metric by its name: commas are between metrics, and blanks around them.
 fn can_be_named(name: &str) -> bool {
     !name.contains(',') && name.trim() == name
@@ -228,6 +256,11 @@ fn each<'m>(key: &str, metrics: &'m [Metric], terms: &[Terms]) -> Vec<(&'m str, 
         let judged = all.filter(|(metric, _)| is_judged_by_conditions(metric));
         let text = |terms: &Terms| terms.on_no_data.map(|found| found.as_str().to_owned());
         return judged.map(|(metric, terms)| (metric.name.as_str(), text(terms))).collect();
+    }
+    if key == WAIT_AT_MOST {
+        let waiting = all.filter(|(_, terms)| terms.waits());
+        let text = |terms: &Terms| terms.wait_at_most.map(|seconds| format!("{seconds}s"));
+        return waiting.map(|(metric, terms)| (metric.name.as_str(), text(terms))).collect();
     }
     let text = |terms: &Terms| terms.min_samples.map(|least| least.to_string());
     all.map(|(metric, terms)| (metric.name.as_str(), text(terms))).collect()
@@ -302,6 +335,35 @@ mod tests {
     }
 
     #[test]
+    fn the_wait_may_have_an_end_of_its_own() {
+        let read = |policy: &str, most: &str| {
+            let said = [(ON_NO_DATA, policy), (WAIT_AT_MOST, most)];
+            let said = said.map(|(key, text)| (key.to_owned(), text.to_owned())).into();
+            let terms = of(&said, &metrics(), &metrics());
+            if let Ok(terms) = &terms {
+                let again = annotations(&metrics(), terms).unwrap();
+                assert_eq!(of(&again, &metrics(), &metrics()).as_ref(), Ok(terms), "{again:?}");
+            }
+            let seconds = |all: Vec<Terms>| all.iter().map(|terms| terms.wait_at_most).collect::<Vec<_>>();
+            terms.map(seconds).map_err(|faults| first(&faults))
+        };
+        assert_eq!(read("wait", "10m"), Ok(vec![Some(600), Some(600), None]));
+        assert_eq!(read("wait, a=b=fail", "1.5s"), Ok(vec![Some(1), None, None]), "of those that wait");
+        assert_eq!(read("wait", "1h, rate=90s"), Ok(vec![Some(90), Some(3600), None]));
+        assert_eq!(read("wait", "rate=90s"), Ok(vec![Some(90), None, None]));
+        let told = |policy: &str, most: &str| read(policy, most).unwrap_err();
+        for most in ["0s", "soon", "", "10", "0.5s"] {
+            let why =
+                "write a duration of a second or more, such as 10m, and for a single metric \"rate=10m\"";
+            assert!(told("wait", most).ends_with(why), "{}", told("wait", most));
+        }
+        let why = "metric \"a=b\" does not wait for data: leave it out, or write a=b=wait in tidegate.dev/on-no-data";
+        assert!(told("wait, a=b=fail", "a=b=1m").ends_with(why));
+        let why = "no metric waits for data: write tidegate.dev/on-no-data: wait, too, or leave this out";
+        assert!(told("fail", "1m").ends_with(why));
+    }
+
+    #[test]
     fn what_is_wrong_says_how_to_mend_it() {
         for (key, text, wanted) in [
             (ON_NO_DATA, "wiat", "write wait, inconclusive or fail, and for a single metric \"rate=wait\""),
@@ -353,7 +415,7 @@ mod tests {
         };
         let metrics = ["a,b", "rate", "c, d"].map(metric);
         let terms =
-            |words: [Option<OnNoData>; 3]| words.map(|on_no_data| Terms { on_no_data, min_samples: None });
+            |words: [Option<OnNoData>; 3]| words.map(|on_no_data| Terms { on_no_data, ..Terms::default() });
         for (words, wanted) in [
             ([Some(Wait), Some(Wait), Some(Wait)], "wait"),
             ([Some(Wait), Some(Fail), Some(Wait)], "wait, rate=fail"),

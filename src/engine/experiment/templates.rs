@@ -110,9 +110,11 @@ fn build(facts: &Facts<'_>, template: &TemplateSpec, name: String, collisions: O
         serde_json::to_value(template.selector.clone().unwrap_or_default()).unwrap_or_else(|_| json!({}));
     selector["matchLabels"][HASH_LABEL] = json!(hash);
     let annotations = [(EXPERIMENT_NAME, facts.name), (TEMPLATE_NAME, &template.name)];
+    let mut labels: Texts = template.template.metadata("labels").into_iter().collect();
+    labels.insert(HASH_LABEL.to_owned(), hash.clone());
     Set {
         name,
-        labels: Texts::from_iter([(HASH_LABEL.to_owned(), hash.clone())]),
+        labels,
         annotations: annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect(),
         owner: facts.experiment.metadata.uid.clone(),
         replicas: 0,

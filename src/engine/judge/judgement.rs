@@ -48,6 +48,9 @@ pub struct Judgement {
     pub missed: u32,
     /// Seconds from the beginning to the last look.
     pub seconds: u32,
+    /// Seconds from the beginning to the first look of those that the server has put off in a row, up to the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_off_since: Option<u32>,
     pub ledger: Ledger,
     pub rail: Rail,
     /// That of slow requests.
@@ -97,13 +100,13 @@ impl Judgement {
     /// Learns from the time before the judgement, oldest observation first.
     pub fn learn(&mut self, history: &[Observation], terms: &Terms) {
         self.ledger.learn(history, terms);
-        self.learned = true;
-        self.missed = 0;
+        (self.learned, self.missed, self.put_off_since) = (true, 0, None);
     }
 
     /// Takes up one look, made so many seconds after the beginning.
     pub fn look(&mut self, observation: &Observation, terms: &Terms, seconds: u32) {
-        (self.learned, self.missed, self.seconds) = (true, 0, seconds);
+        (self.learned, self.missed, self.put_off_since) = (true, 0, None);
+        self.seconds = seconds;
         let sides = self.ledger.look(observation, terms);
         if sides.iter().all(|(canary, stable)| canary.requests == 0 && stable.requests == 0) {
             return;
@@ -126,8 +129,15 @@ impl Judgement {
     /// Notes a look that had no answer. Missing data says nothing about a canary.
     pub fn miss(&mut self, seconds: u32) {
         self.missed += 1;
+        self.put_off_since = None;
         self.seconds = seconds;
         self.learned |= self.missed >= TRIES;
+    }
+
+    /// Notes a look that the server has put off. A limit of requests is no missing data, but time passes.
+    pub fn put_off(&mut self, seconds: u32) {
+        self.put_off_since = self.put_off_since.or(Some(seconds));
+        self.seconds = seconds;
     }
 
     fn evidence(&self, terms: &Terms) -> Vec<Evidence<'_>> {
@@ -201,7 +211,8 @@ impl Judgement {
                 return (ruling, entry.seconds);
             }
         }
-        (ruling, self.seconds)
+        // A look without an answer has no entry, and time passes all the same.
+        (terms.in_time(ruling, self.seconds), self.seconds)
     }
 }
 
@@ -209,6 +220,14 @@ impl Terms {
     /// The settings of a comparison.
     pub(crate) fn of(&self, comparison: usize) -> Settings {
         if comparison == 0 { self.errors } else { self.slow }
+    }
+
+    /// An open ruling, unless the time given is over.
+    fn in_time(&self, open: Ruling, seconds: u32) -> Ruling {
+        match self.within_seconds {
+            Some(within) if f64::from(seconds) >= within => Ruling::TooLong,
+            Some(_) | None => open,
+        }
     }
 }
 
@@ -264,8 +283,5 @@ fn rule(all: &[Evidence<'_>], rails: &[Guard<'_>], terms: &Terms, seconds: u32) 
         Verdict::Good => Ruling::Unmeasured,
         Verdict::Undecided { missing } => Ruling::Undecided { missing },
     };
-    match terms.within_seconds {
-        Some(within) if f64::from(seconds) >= within => Ruling::TooLong,
-        Some(_) | None => open,
-    }
+    terms.in_time(open, seconds)
 }

@@ -134,13 +134,17 @@ fn kept_or_plain(counter: &str, buckets: &str, [kept, plain]: &[String; 2], erro
     }
 }
 
-/// Traefik names what it sends to by namespace, Service and port, with more in between: an Ingress, a rule of an
-/// HTTPRoute. The backend of a canary Ingress is called as the stable one, `beside`, with a suffix. Where Prometheus keeps
-/// the labels of its targets, of which a ServiceMonitor gives them `service`, Traefik's own label is `exported_service`.
+/// Traefik names what it sends to by namespace, Service and port: behind the rule of an HTTPRoute, and with an Ingress in
+/// between where it reads these as ingress-nginx does. There alone another Service of the namespace whose name ends in
+/// `-WORD` looks the same; and the backend of a canary Ingress is called as the stable one, `beside`, with a suffix. Where
+/// Prometheus keeps the labels of its targets, of which a ServiceMonitor gives them `service`, Traefik's own label is
+/// `exported_service`.
 fn traefik(namespace: &str, word: &str, beside: Option<&str>) -> Queries {
-    let own = format!("(.+-svc-)?{namespace}-(.+-)?{word}-[a-z0-9]+@.+");
-    let suffixed = beside.map(|stable| format!("|{namespace}-(.+-)?{stable}-[a-z0-9]+-canary@.+"));
-    let name = format!("=~\"{own}{}\"", suffixed.unwrap_or_default());
+    let own = format!("(.+-svc-)?{namespace}-{word}-[a-z0-9]+@.+");
+    let of_ingress = |rest: &str| format!("|{namespace}-.+-{rest}@kubernetesingressnginx");
+    let named = of_ingress(&format!("{word}-[a-z0-9]+"));
+    let suffixed = beside.map(|stable| of_ingress(&format!("{stable}-[a-z0-9]+-canary")));
+    let name = format!("=~\"{own}{named}{}\"", suffixed.unwrap_or_default());
     kept_or_plain(
         "traefik_service_requests_total",
         "traefik_service_request_duration_seconds_bucket",
@@ -223,9 +227,20 @@ mod tests {
     fn a_service_is_not_taken_for_one_that_only_begins_with_its_name() {
         let of = |word: &str, is_canary| pattern(&Preset::Traefik.queries("ns", word, "shop", is_canary));
         let (stable, canary) = (of("shop", false), of("shop-canary", true));
-        let labels =
-            ["ns-shop-shop-80@p", "ns-shop-shop-80-canary@p", "ns-shop-canary-80@p", "other-shop-80@p"];
-        assert_eq!(labels.map(|label| stable.is_match(label)), [true, false, false, false]);
-        assert_eq!(labels.map(|label| canary.is_match(label)), [false, true, true, false]);
+        let of_ingress =
+            ["ns-web-shop-80", "ns-web-shop-80-canary", "ns-web-shop-canary-80", "other-web-shop-80"]
+                .map(|label| format!("{label}@kubernetesingressnginx"));
+        assert_eq!(
+            [0, 1, 2, 3].map(|at: usize| stable.is_match(&of_ingress[at])),
+            [true, false, false, false]
+        );
+        assert_eq!(
+            [0, 1, 2, 3].map(|at: usize| canary.is_match(&of_ingress[at])),
+            [false, true, true, false]
+        );
+        let direct =
+            ["ns-shop-80@kubernetes", "ns-shop-canary-80@kubernetescrd", "ns-old-shop-80@kubernetescrd"];
+        assert_eq!(direct.map(|label| stable.is_match(label)), [true, false, false], "nor that ends with it");
+        assert_eq!(direct.map(|label| canary.is_match(label)), [false, true, false]);
     }
 }

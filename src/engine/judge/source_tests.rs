@@ -77,8 +77,8 @@ fn labels_that_prometheus_had_to_rename_are_asked_for_too() {
         (
             "traefik",
             [
-                "{exported_service=~\"(.+-svc-)?shop-(.+-)?next-[a-z0-9]+@.+",
-                "traefik_service_requests_total{service=~\"(.+-svc-)?shop-(.+-)?next-",
+                "{exported_service=~\"(.+-svc-)?shop-next-[a-z0-9]+@.+",
+                "traefik_service_requests_total{service=~\"(.+-svc-)?shop-next-",
             ],
         ),
     ] {

@@ -19,12 +19,14 @@ impl Judge<'_> {
         self.ready_of_stable().min(kept[0]).min(kept[1])
     }
 
-    /// Ready pods of other revisions behind the canary Service.
+    /// Ready pods of other revisions behind the canary Service; without replicas those of the Rollout itself.
     fn canary_carriers(&self) -> i32 {
         let service = self.facts.canary_service();
         let endpoints = service.and_then(|service| self.seen.endpoints.get(service));
         let others = endpoints.into_iter().flat_map(|endpoints| &endpoints.ready);
-        total(others.filter(|(hash, _)| **hash != self.facts.status.stable_rs).map(|(_, ready)| *ready))
+        let others = others.filter(|(hash, _)| **hash != self.facts.status.stable_rs);
+        let counts = |hash: &str| self.facts.replicas > 0 || set_of(self.seen, hash).is_some();
+        total(others.filter(|(hash, _)| counts(hash)).map(|(_, ready)| *ready))
     }
 
     /// Whether a stable pod gets no more than its share with this weight on the canary, or no more than a canary pod.

@@ -3,7 +3,6 @@
 use super::facts::{kept, set_of, total};
 use super::{Judge, Rule, apply};
 use crate::plan::{SetPatch, Write};
-use crate::rollout::additions::own_template;
 use crate::rollout::template::equal_ignoring_hash;
 use crate::rollout::world::{SCALE_DOWN_DEADLINE, Set, World};
 
@@ -149,8 +148,7 @@ impl Judge<'_> {
 
     /// Whether a set has the template that the spec asks for, whatever the status still says.
     fn has_current_template(&self, set: &Set) -> bool {
-        let own = own_template(&set.template, &set.annotations);
-        equal_ignoring_hash(&own, &self.seen.rollout.spec.template.0)
+        equal_ignoring_hash(&set.own_template(), &self.seen.rollout.spec.template.0)
     }
 
     /// Without a router pods are the traffic: never fewer than the replicas less maxUnavailable.

@@ -5,6 +5,7 @@ use tidegate_api::rollout::RolloutStatus;
 use super::facts::{kept, set_of};
 use super::{Judge, Rule};
 use crate::plan::{Plan, RouteWrite, Write};
+use crate::rollout::restart;
 use crate::rollout::world::{Endpoints, MANAGED_BY};
 
 impl Judge<'_> {
@@ -84,10 +85,11 @@ impl Judge<'_> {
         }
         let rules =
             |object: Option<&serde_json::Value>| object.map_or(0, |object| self.facts.step_rules_of(object));
-        if rules(Some(&route.to)) > rules(route.from.as_ref()) {
-            self.raised(after.max(1));
-        } else if after > before {
+        if after > before {
             self.raised(after);
+        } else if rules(Some(&route.to)) > rules(route.from.as_ref()) {
+            // A header or a mirror needs one pod, whatever the weight.
+            self.raised(1);
         } else if after < before {
             self.lowered(after);
         }
@@ -251,10 +253,14 @@ impl Judge<'_> {
         )
     }
 
-    /// Ready endpoints of the stable revision itself: a Service that is not adopted yet reaches others as well.
+    /// Ready endpoints of the stable revision itself that no restart has sent away: a Service that is not adopted yet
+    /// reaches others as well.
     pub(super) fn ready_of_stable(&self) -> i32 {
+        let hash = &self.facts.status.stable_rs;
         let endpoints = self.facts.stable_service().and_then(|service| self.seen.endpoints.get(service));
-        endpoints.map_or(0, |endpoints| endpoints.of(&self.facts.status.stable_rs))
+        let listed = endpoints.map_or(0, |endpoints| endpoints.of(hash));
+        let set = set_of(self.seen, hash);
+        set.and_then(|set| restart::seen_ready(self.seen, set)).map_or(listed, |staying| listed.min(staying))
     }
 
     fn ready_behind_stable(&self) -> i32 {

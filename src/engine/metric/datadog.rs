@@ -1,8 +1,10 @@
 //! Provider Datadog: metric queries over its HTTP API, version 1 or 2.
 //!
 //! Input: the settings of a metric and the keys of an account, then the JSON of `/api/v1/query` or
-//! `/api/v2/query/scalar`. Output: a call, then one number, or one for each group of a query by tags. Without data there is
-//! no result, which `default(result, 0)` stands in for.
+//! `/api/v2/query/scalar`. Output: a call, then one number, or one for each group of a query by tags that has any. Without
+//! data there is no result, which `default(result, 0)` stands in for.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,6 +15,7 @@ use tidegate_api::go_duration;
 use super::account::{Account, Accounts};
 use super::http::{self, Call, Method};
 use super::{Measured, Response, shown};
+use crate::rollout::hash;
 
 /// Where the API is when the account does not say.
 const ADDRESS: &str = "https://api.datadoghq.com";
@@ -23,8 +26,9 @@ const SECRET: &str = "datadog";
 /// Variables of the controller, which count when all of them are there.
 const VARIABLES: [&str; 3] = ["DD_API_KEY", "DD_APP_KEY", "DD_ADDRESS"];
 const ENVIRONMENT: Account = Account::Environment(&VARIABLES);
-/// Groups that the metadata of a measurement names.
+/// Groups that the metadata of a measurement name, and how long that may be.
 const MOST_GROUPS: usize = 100;
+const MOST_BYTES: usize = 16 << 10;
 
 /// The API that a metric asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -265,22 +269,19 @@ fn value_of_v2(answer: AnswerOfV2) -> Result<Measured, String> {
     let Some(column) = numbers.first() else {
         return Ok(Measured::nothing("[]".to_owned()));
     };
-    let values: Vec<Option<f64>> = column.values.iter().map(Value::as_f64).collect();
+    let nothing = || Measured::nothing(shown::json(&json!(column.values)));
     if tags.is_empty() {
-        return Ok(match values.first() {
-            Some(Some(number)) => Measured::number(*number, shown::number(*number)),
-            Some(None) | None => Measured::nothing(shown::json(&json!(column.values))),
-        });
+        let number = column.values.first().and_then(Value::as_f64);
+        return Ok(number.map_or_else(nothing, |number| Measured::number(number, shown::number(number))));
     }
-    if values.iter().all(Option::is_none) {
-        return Ok(Measured::nothing(shown::json(&json!(column.values))));
+    let groups = groups(&tags, column)?;
+    if groups.is_empty() {
+        return Ok(nothing());
     }
-    // A group without data must not pass unseen, and NaN never does.
-    let samples: Vec<f64> = values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect();
+    let samples: Vec<f64> = groups.iter().map(|group| group.value).collect();
     let text = shown::list(&samples, ",", shown::number);
-    let groups = shown::bounded(json!(groups(&tags)).to_string());
-    let metadata = [("groups".to_owned(), groups)].into();
-    Ok(Measured { metadata, ..Measured::samples(samples, text)? })
+    let measured = Measured::samples(samples, text)?;
+    Ok(Measured { metadata: metadata(groups), ..measured })
 }
 
 fn told(errors: &Value) -> Option<String> {
@@ -294,18 +295,60 @@ fn told(errors: &Value) -> Option<String> {
     }
 }
 
-/// The groups in the order of their numbers, such as `service:web,env:prod`.
-fn groups(tags: &[&Column]) -> Vec<String> {
-    let rows = tags.iter().map(|column| column.values.len()).max().unwrap_or(0).min(MOST_GROUPS);
-    let tag = |column: &Column, row: usize| match column.values.get(row) {
-        Some(Value::Array(of_tag)) => {
-            let values: Vec<&str> = of_tag.iter().filter_map(Value::as_str).collect();
-            format!("{}:{}", column.name, values.join("|"))
-        }
-        Some(other) => format!("{}:{}", column.name, other.as_str().unwrap_or_default()),
-        None => format!("{}:", column.name),
+/// One group of a query by tags.
+struct Group {
+    /// The values of its tags, such as `web,prod`.
+    name: String,
+    value: f64,
+}
+
+/// The groups that have a value; null is what a group has that was not seen in the time asked for.
+fn groups(tags: &[&Column], numbers: &Column) -> Result<Vec<Group>, String> {
+    let rows = numbers.values.iter().enumerate().filter(|(_, value)| !value.is_null());
+    let group = |(row, value): (usize, &Value)| match value.as_f64() {
+        Some(value) => Ok(Group { name: name(tags, row), value }),
+        None => Err(shown::bounded(format!("column {:?} has a value that is no number", numbers.name))),
     };
-    (0..rows).map(|row| tags.iter().map(|column| tag(column, row)).collect::<Vec<_>>().join(",")).collect()
+    rows.map(group).collect()
+}
+
+/// The values of the tags in a row, joined by commas.
+fn name(tags: &[&Column], row: usize) -> String {
+    let of_tag = |column: &&Column| match column.values.get(row) {
+        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+        Some(other) => other.as_str().unwrap_or_default().to_owned(),
+        None => String::new(),
+    };
+    tags.iter().map(of_tag).collect::<Vec<_>>().join(",")
+}
+
+/// What is told of the groups. Of more than may be told only some are left, whole ones, so that it stays JSON.
+fn metadata(mut groups: Vec<Group>) -> BTreeMap<String, String> {
+    let all = groups.len();
+    if all > MOST_GROUPS {
+        keep(&mut groups, MOST_GROUPS);
+    }
+    let mut text = written(&groups);
+    while text.len() > MOST_BYTES {
+        let half = groups.len() / 2;
+        keep(&mut groups, half);
+        text = written(&groups);
+    }
+    let truncated = (groups.len() < all).then(|| ("groups_truncated".to_owned(), "true".to_owned()));
+    std::iter::once(("groups".to_owned(), text)).chain(truncated).collect()
+}
+
+/// Leaves so many groups, the lowest and the highest, since only the condition knows which of them are the bad ones.
+fn keep(groups: &mut Vec<Group>, most: usize) {
+    groups.sort_by(|one, other| one.value.total_cmp(&other.value));
+    let (low, high) = (most / 2, most - most / 2);
+    groups.drain(low..groups.len() - high);
+}
+
+/// The groups as Go writes the JSON of them.
+fn written(groups: &[Group]) -> String {
+    let members = groups.iter().map(|group| json!({"name": group.name, "value": group.value}));
+    hash::go_text(&members.collect())
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ pub(super) fn count(value: &Value) -> usize {
 }
 
 /// Whether nothing but null is in a value, however deep.
-pub(super) fn is_hollow(value: &Value) -> bool {
+pub(crate) fn is_hollow(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(items) => items.iter().all(is_hollow),

@@ -51,22 +51,27 @@ impl<'a> Provider<'a> {
         named.into_iter().flatten().next()
     }
 
-    /// Whether it measures a vector of samples, which is empty where nothing was measured.
+    /// Whether it measures a vector of samples, one for each series or point. What there is where nothing was measured differs:
+    /// an empty vector, nil (Datadog), or an error before anybody is asked (InfluxDB, Wavefront).
     pub(super) fn yields_samples(self) -> bool {
         match self {
             Self::Prometheus(_)
+            | Self::Graphite(_)
+            | Self::Influxdb(_)
+            | Self::Wavefront(_)
             | Self::Dynatrace(_)
             | Self::External(_)
             | Self::Google(_)
             | Self::Splunk(_) => true,
-            Self::Web(_)
-            | Self::Datadog(_)
-            | Self::NewRelic(_)
-            | Self::CloudWatch(_)
-            | Self::Graphite(_)
-            | Self::Influxdb(_)
-            | Self::Wavefront(_)
-            | Self::SkyWalking(_) => false,
+            Self::Datadog(metric) => is_grouped(metric),
+            Self::Web(_) | Self::NewRelic(_) | Self::CloudWatch(_) | Self::SkyWalking(_) => false,
         }
     }
+}
+
+/// Whether a query yields a number for each group of tags, which version 1 of the API does not.
+fn is_grouped(metric: &DatadogMetric) -> bool {
+    let is_v1 = matches!(metric.api_version.as_deref(), None | Some("" | "v1"));
+    let mut queries = metric.query.iter().chain(metric.queries.values());
+    !is_v1 && queries.any(|query| query.contains("by {") || query.contains("by{"))
 }

@@ -53,16 +53,25 @@ pub(crate) fn equip(set: &mut Set, metadata: Option<&PodTemplateMetadata>) {
     set.annotations.insert(EPHEMERAL_METADATA.to_owned(), record_text(metadata));
 }
 
-/// A pod template without what was added to it: what a ReplicaSet's annotations say, and the anti-affinity.
+impl Set {
+    /// The pod template without what was added to it.
+    #[must_use]
+    pub fn own_template(&self) -> Value {
+        own_template(&self.template, self.annotations.get(EPHEMERAL_METADATA).map(String::as_str))
+    }
+}
+
+/// A pod template without what was added to it: what the ReplicaSet's annotation [`EPHEMERAL_METADATA`] says, and the
+/// anti-affinity.
 ///
 /// ```text
 /// {"metadata": {"labels": {"app": "shop", "role": "canary"}}} with {"labels":{"role":"canary"}} in the annotation
 /// {"metadata": {"labels": {"app": "shop"}}}
 /// ```
 #[must_use]
-pub fn own_template(template: &Value, annotations: &Texts) -> Value {
+pub fn own_template(template: &Value, given: Option<&str>) -> Value {
     let mut template = template.clone();
-    let given = record(annotations);
+    let given = record(given);
     for (map, texts) in [("labels", &given.labels), ("annotations", &given.annotations)] {
         let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) else { continue };
         let Some(known) = metadata.get_mut(map).and_then(Value::as_object_mut) else { continue };
@@ -130,7 +139,8 @@ impl<'a> Sides<'a> {
         } else {
             PodTemplateMetadata::default()
         };
-        Self { given: record(&role.set.annotations), wanted: role.metadata.unwrap_or(&NOTHING), original }
+        let given = record(role.set.annotations.get(EPHEMERAL_METADATA).map(String::as_str));
+        Self { given, wanted: role.metadata.unwrap_or(&NOTHING), original }
     }
 
     fn pod(&self, set: &Set, pod: &Pod) -> Change {
@@ -228,9 +238,8 @@ fn texts(template: &Value, map: &str) -> Texts {
 }
 
 /// What the annotation of a ReplicaSet says its pods were given; nothing when it cannot be read.
-fn record(annotations: &Texts) -> PodTemplateMetadata {
-    let text = annotations.get(EPHEMERAL_METADATA);
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+fn record(given: Option<&str>) -> PodTemplateMetadata {
+    given.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 fn record_text(metadata: &PodTemplateMetadata) -> String {

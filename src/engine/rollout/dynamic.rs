@@ -10,7 +10,7 @@ use super::core::Core;
 use super::facts::Facts;
 use super::replicas::{share_ceil, share_floor, total};
 use super::world::{Set, World};
-use super::{restart, revision, scale, step, traffic};
+use super::{restart, revision, scale, service, step, traffic};
 use crate::plan::{Because, Plan};
 
 /// Whether a strategy, valid or not, lets the stable ReplicaSet follow its share.
@@ -34,16 +34,16 @@ struct Ready {
 impl Ready {
     fn of(world: &World, strategy: &CanaryStrategy, stable_hash: &str) -> Self {
         let (stable_service, canary_service) = traffic::services(strategy);
-        let endpoints = |service: &str| world.endpoints.get(service);
         let set = world.sets.iter().find(|set| set.hash() == stable_hash);
         // Endpoints may still show pods that the ReplicaSet was told to give up, or that a restart has sent away.
         let kept = set.map_or(0, |set| restart::ready(world, set));
         let is_over =
             world.rollout.status.as_ref().is_some_and(|status| status.current_pod_hash == stable_hash);
-        let others = endpoints(canary_service).into_iter().flat_map(|known| &known.ready);
-        let others = others.filter(|(hash, _)| is_over || *hash != stable_hash).map(|(_, ready)| *ready);
+        let others = service::answering(world, canary_service)
+            .filter(|(hash, _)| is_over || *hash != stable_hash)
+            .map(|(_, ready)| ready);
         Self {
-            stable: endpoints(stable_service).map_or(0, |known| known.of(stable_hash)).min(kept),
+            stable: world.endpoints.get(stable_service).map_or(0, |known| known.of(stable_hash)).min(kept),
             canary: total(others),
             replicas: world.rollout.spec.replicas.unwrap_or(1).max(0),
             max_weight: traffic::max_weight(strategy).max(1),
@@ -55,14 +55,14 @@ impl Ready {
     /// Of ten replicas four stable pods carry 40 of 100. Where both sides together have fewer pods than the replicas,
     /// each pod gets the same: two stable pods beside two canary pods carry half, and beside none everything.
     fn least_weight(self) -> i32 {
-        // With no replicas wanted the side that still has pods keeps the traffic.
+        // Where no replicas are wanted no pod carries a share.
+        if self.replicas == 0 {
+            return 0;
+        }
         if self.stable == 0 {
             return if self.canary > 0 { self.max_weight } else { 0 };
         }
-        let whole = self.replicas.min(self.stable.saturating_add(self.canary));
-        if whole <= 0 {
-            return 0;
-        }
+        let whole = self.replicas.min(self.stable.saturating_add(self.canary)).max(1);
         (self.max_weight - share_floor(self.stable, self.max_weight, whole)).max(0)
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn lower(facts: &Facts<'_>, observed: i32, target: i32) -> (i32, Opti
     // No pod of the Rollout is to come: what the stable Service selects besides answers as well, and pods of somebody else
     // behind the canary's are waited for by nobody.
     let answers = || facts.world.endpoints.get(stable).is_some_and(|known| traffic::total(known) > 0);
-    if facts.replicas == 0 && (answers() || traffic::behind_canary(facts, canary) == 0) {
+    if facts.replicas == 0 && (answers() || traffic::behind(facts.world, canary) == 0) {
         return (target, None);
     }
     if ready.stable == 0 && facts.world.endpoints.get(canary).is_some_and(|known| traffic::total(known) > 0) {
@@ -192,6 +192,6 @@ mod tests {
         assert_eq!(least(1, 2, 3, 100), 67, "33 of 100 are a third, 34 would be more");
         assert_eq!(least(1, 2, 3, 1000), 667);
         assert_eq!(least(1, 1, 0, 100), 0, "no replicas are wanted");
-        assert_eq!(least(0, 1, 0, 100), 100, "nor here, but one pod is left");
+        assert_eq!(least(0, 1, 0, 100), 0, "nor here");
     }
 }

@@ -60,25 +60,25 @@ pub(crate) fn staying(facts: &Core<'_>, set: &Set) -> i32 {
 /// Ready pods of a ReplicaSet that no restart has sent away.
 pub(crate) fn ready(world: &World, set: &Set) -> i32 {
     let told = set.status.ready.min(set.replicas);
-    if !may_have_begun(world) {
-        return told;
-    }
-    let seen = world.pods_of(set).filter(|pod| pod.ready_since.is_some()).count();
-    told.min(i32::try_from(seen).unwrap_or(i32::MAX))
+    seen_ready(world, set).map_or(told, |seen| told.min(seen))
 }
 
-/// Whether an abort would count on stable pods that have been evicted since, or whose ReplicaSet has been written to: there
-/// may be fewer by now. It counts them in blue-green, and where the stable revision follows the traffic.
+/// Ready pods of a ReplicaSet that are seen themselves; nothing while no restart can have sent any away.
+pub(crate) fn seen_ready(world: &World, set: &Set) -> Option<i32> {
+    let ready = || world.pods_of(set).filter(|pod| pod.ready_since.is_some()).count();
+    may_have_begun(world).then(|| i32::try_from(ready()).unwrap_or(i32::MAX))
+}
+
+/// Whether an abort would count on stable pods that have been evicted since; in blue-green, and where the stable revision
+/// follows the traffic, also on those of a ReplicaSet that has been written to. There may be fewer by now.
 pub(crate) fn rests_on_unseen(world: &World, fence: &Fence) -> bool {
     let strategy = &world.rollout.spec.strategy;
-    if strategy.blue_green.is_none() && !strategy.canary.as_ref().is_some_and(dynamic::is_on) {
-        return false;
-    }
+    let counts_sizes = strategy.blue_green.is_some() || strategy.canary.as_ref().is_some_and(dynamic::is_on);
     let hash = world.rollout.status.as_ref().map_or("", |status| status.stable_rs.as_str());
     let mut stable = revision::owned(world).into_iter().filter(|set| set.hash() == hash);
     stable.any(|set| {
         let mut pods = world.pods.iter().filter(|pod| pod.set == set.name);
-        fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name))
+        counts_sizes && fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name))
             || pods.any(|pod| fence.waits_for(&Reference::new("v1", "Pod", &pod.name)))
     })
 }

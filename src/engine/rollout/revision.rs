@@ -47,8 +47,7 @@ pub(crate) fn owned(world: &World) -> Vec<&Set> {
 pub(crate) fn find_new<'w>(sets: &[&'w Set], hash: &str, wanted: &Compact) -> Option<&'w Set> {
     let by_hash = sets.iter().copied().find(|set| set.hash() == hash);
     by_hash.or_else(|| {
-        let own = |set: &Set| additions::own_template(&set.template, &set.annotations);
-        sets.iter().copied().find(|set| template::equal_ignoring_hash(&own(set), wanted))
+        sets.iter().copied().find(|set| template::equal_ignoring_hash(&set.own_template(), wanted))
     })
 }
 

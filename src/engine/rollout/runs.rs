@@ -91,14 +91,11 @@ impl Runs {
         known.into_iter().flatten().any(|kept| kept.name == name(run))
     }
 
-    /// Runs of an update that is over stay in the status; that of a step goes from an abort's once its end was told, as
-    /// with Argo Rollouts.
+    /// The runs of an update that this very round aborts stay in the status until the next: as with Argo Rollouts.
     fn keep(&mut self, facts: &Core<'_>) {
-        let known = facts.status.canary.current_step_analysis_run_status.as_ref();
-        let is_told = |run: &AnalysisRun| facts.status.abort && finished(run) && Some(&state(run)) == known;
-        self.step = current(facts, known).filter(|run| !is_told(run)).map(state);
-        self.background =
-            current(facts, facts.status.canary.current_background_analysis_run_status.as_ref()).map(state);
+        let known = &facts.status.canary;
+        self.step = current(facts, known.current_step_analysis_run_status.as_ref()).map(state);
+        self.background = current(facts, known.current_background_analysis_run_status.as_ref()).map(state);
     }
 }
 
@@ -108,7 +105,7 @@ pub(crate) fn judge(facts: &Facts<'_>, wishes: &mut Wishes) -> Runs {
     let over = facts.promoted();
     let unneeded = facts.promote_full() || facts.in_rollback_window() || facts.status.stable_rs.is_empty();
     if over || wishes.aborted(facts.status) || unneeded {
-        if !over {
+        if !over && !unneeded && !pause::abort_asked(facts.status) {
             runs.keep(facts);
         }
         runs.stop = unfinished(facts).map(|run| name(run).to_owned()).collect();
@@ -286,15 +283,16 @@ fn notice(
     if before.is_some_and(|before| before.name != now.name) {
         return None;
     }
-    let before = before.and_then(|before| before.status);
-    if before == Some(phase) {
+    if before.is_some_and(|before| before.status == Some(phase)) {
         return None;
     }
+    // A run that was just made has no phase yet.
+    let was = |before: &RolloutAnalysisRunStatus| before.status.map_or("", AnalysisPhase::as_str);
     let message = format!(
         "{kind} Analysis Run '{}' Status New: '{}' Previous: '{}'",
         now.name,
         phase.as_str(),
-        before.map_or("NoPreviousStatus", AnalysisPhase::as_str)
+        before.map_or("NoPreviousStatus", was)
     );
     Some(match phase {
         AnalysisPhase::Pending => Notice::normal("AnalysisRunPending", message),
@@ -366,6 +364,11 @@ mod tests {
         assert_eq!(
             told(run("a", failed), Some(run("a", running))).as_deref(),
             Some("Step Analysis Run 'a' Status New: 'Failed' Previous: 'Running'")
+        );
+        let new = RolloutAnalysisRunStatus { status: None, ..run("a", running) };
+        assert_eq!(
+            told(run("a", running), Some(new)).as_deref(),
+            Some("Step Analysis Run 'a' Status New: 'Running' Previous: ''")
         );
         assert_eq!(told(run("a.1", running), Some(run("a", failed))), None);
     }

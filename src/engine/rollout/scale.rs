@@ -3,6 +3,7 @@
 //! Input: facts and the traffic of this round. Output: at most one change of size, deadlines, and the history that
 //! is no longer kept. Capacity that a weighted Service still uses is never removed.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -98,10 +99,11 @@ fn scale_new(facts: &Facts<'_>, aborted: bool, delay: AbortDelay, plan: &mut Pla
 }
 
 /// The size of the new ReplicaSet after an abort: as it is until the stable revision is complete and the delay is over.
+/// Where no replicas are wanted nobody waits for a stable revision that may never be ready.
 fn after_abort(facts: &Facts<'_>, new: &Set, seconds: i32, plan: &mut Plan) -> i32 {
     let stable = facts.stable.map_or(0, |set| set.status.available);
     let (_, weight) = facts.in_effect();
-    if new.replicas == 0 || stable < facts.replicas || weight > 0 {
+    if new.replicas == 0 || facts.replicas > 0 && (stable < facts.replicas || weight > 0) {
         return new.replicas;
     }
     match deadline(facts, new, seconds, plan) {
@@ -159,9 +161,16 @@ fn scale_others(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     if facts.routed() { retire(facts, plan) } else { drain(facts, budget, plan) }
 }
 
+/// Others that have pods, newest revision first: one that was gone back to has a new number.
+fn newest_first<'w>(facts: &Facts<'w>) -> Vec<&'w Set> {
+    let mut sets: Vec<&Set> = facts.others.iter().rev().copied().filter(|set| set.replicas > 0).collect();
+    sets.sort_by_key(|set| Reverse(set.revision()));
+    sets
+}
+
 /// Without a router, old pods go as far as the budget allows, newest revision first.
 fn drain(facts: &Facts<'_>, budget: i32, plan: &mut Plan) -> bool {
-    let Some(set) = facts.others.iter().rev().find(|set| set.replicas > 0) else { return false };
+    let Some(set) = newest_first(facts).into_iter().next() else { return false };
     let keep = (set.replicas - budget).max(0);
     resize(facts, set, keep, plan)
 }
@@ -174,7 +183,7 @@ fn retire(facts: &Facts<'_>, plan: &mut Plan) -> bool {
     let limit = facts.canary.scale_down_delay_revision_limit();
     let seconds = facts.canary.scale_down_delay_seconds();
     let mut delayed = 0;
-    for set in facts.others.iter().rev().filter(|set| set.replicas > 0) {
+    for set in newest_first(facts) {
         // With no replicas wanted nothing will ever take the Service over, and nothing is lost with these pods.
         if referenced(facts, set) && facts.replicas > 0 {
             continue;
@@ -195,7 +204,7 @@ fn retire(facts: &Facts<'_>, plan: &mut Plan) -> bool {
 
 /// Where the stable revision follows the traffic, so do all others: what no weight needs goes without a delay.
 fn release(facts: &Facts<'_>, plan: &mut Plan) -> bool {
-    let mut surplus = facts.others.iter().rev().filter(|set| set.replicas > 0);
+    let mut surplus = newest_first(facts).into_iter();
     surplus.any(|set| dynamic::reached_by(facts, set).is_none() && resize(facts, set, 0, plan))
 }
 

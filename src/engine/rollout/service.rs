@@ -1,9 +1,20 @@
-//! The write that points a Service at the pods of one revision, and its Event.
+//! A Service: who answers for it, and the write that points it at the pods of one revision, with its Event.
 //!
-//! Input: the World, a Service and a revision. Output: a write. Whether it may be made is decided elsewhere.
+//! Input: the World, a Service and a revision. Output: numbers, or a write. Whether it may be made is decided elsewhere.
 
+use super::revision;
 use super::world::World;
 use crate::plan::{Because, Move, Notice, Plan, Write};
+
+/// Ready endpoints of a Service, by the hash of their revision. Of a Rollout without replicas only its own pods count, on
+/// their way out: nobody will ever stand behind the stable Service for those of somebody else.
+pub(super) fn answering<'w>(world: &'w World, service: &str) -> impl Iterator<Item = (&'w str, i32)> {
+    let is_empty = world.rollout.spec.replicas.is_some_and(|replicas| replicas <= 0);
+    let own = is_empty.then(|| revision::owned(world));
+    let ready = world.endpoints.get(service).into_iter().flat_map(|endpoints| &endpoints.ready);
+    let ready = ready.map(|(hash, ready)| (hash.as_str(), *ready));
+    ready.filter(move |(hash, _)| own.as_ref().is_none_or(|own| own.iter().any(|set| set.hash() == *hash)))
+}
 
 /// Points a Service at a revision.
 pub(super) fn point(world: &World, service: &str, to: &str, plan: &mut Plan) {

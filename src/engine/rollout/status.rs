@@ -76,6 +76,7 @@ pub(crate) fn reset(facts: &Core<'_>, created: bool, held: Option<String>, plan:
     let mut next = base(facts, facts.status.canary.weights.clone());
     let mut notices = Vec::new();
     next.promote_full = false;
+    next.canary.step_plugin_statuses.clear();
     next.restarted_at = facts.rollout.spec.restart_at.as_ref().map(|at| condition::time(at.0));
     next.current_step_index = step_count(facts).map(|_| 0);
     let back_to_stable = !facts.status.stable_rs.is_empty() && facts.status.stable_rs == facts.hash;
@@ -117,7 +118,8 @@ pub(crate) fn sizes_only(facts: &Core<'_>, plan: &mut Plan) {
     let mut next = base(facts, facts.status.canary.weights.clone());
     next.canary = facts.status.canary.clone();
     next.promote_full = facts.status.promote_full;
-    let wishes = Wishes { keep: true, ..Wishes::default() };
+    let drop_abort = facts.status.abort && !pause::abort_asked(facts.status);
+    let wishes = Wishes { keep: true, drop_abort, ..Wishes::default() };
     conclude(facts, next, &wishes, Vec::new(), plan);
 }
 
@@ -131,12 +133,13 @@ pub(crate) fn notice_pause(facts: &Core<'_>, plan: &mut Plan) -> bool {
     let shown = condition::has_reason(status, PROGRESSING, ROLLOUT_PAUSED);
     let aborted = condition::has_reason(status, PROGRESSING, ROLLOUT_ABORTED);
     let told = condition::get(status, PAUSED).is_some_and(|known| known.status == "True");
-    let (retried, as_told) = (aborted && !status.abort, paused == shown && paused == told);
+    let is_shown = paused == shown || facts.promoted();
+    let (retried, as_told) = (aborted && !status.abort, is_shown && paused == told);
     if !retried && (aborted || as_told) {
         return false;
     }
     let mut next = status.clone();
-    if paused != shown && !aborted {
+    if paused != shown && !aborted && !facts.promoted() {
         let (reason, message) = if paused {
             (ROLLOUT_PAUSED, "Rollout is paused")
         } else {
@@ -202,7 +205,7 @@ pub(super) fn base(facts: &Core<'_>, weights: Option<TrafficWeights>) -> Rollout
         conditions: facts.status.conditions.clone(),
         restarted_at: facts.status.restarted_at.clone(),
         stable_rs: facts.status.stable_rs.clone(),
-        blue_green: facts.status.blue_green.clone(),
+        blue_green: facts.blue_green.map(|_| facts.status.blue_green.clone()).unwrap_or_default(),
         workload_observed_generation: workload::observed_generation(facts.world),
         alb: facts.status.alb.clone(),
         albs: facts.status.albs.clone(),
@@ -418,7 +421,7 @@ fn progressing(facts: &Core<'_>, next: &mut RolloutStatus, healthy: bool, became
         let old = condition::get(facts.status, PROGRESSING).map(|old| old.reason.as_str());
         [NEW_SET_CREATED, NEW_SET_FOUND].contains(&known.reason.as_str()) && old != Some(&known.reason)
     });
-    if resting || just_said {
+    if resting && !became_unhealthy || just_said {
         return;
     }
     let name = facts.new.map_or_else(|| format!("{}-{}", facts.name, facts.hash), |set| set.name.clone());

@@ -15,7 +15,7 @@ use super::experiment_shares::Shares;
 use super::facts::Facts;
 use super::replicas::{self, share_ceil, share_floor};
 use super::world::{Endpoints, MANAGED_BY, Set, World};
-use super::{dynamic, ping_pong, restart, service, step, step_routes as routes_of_steps};
+use super::{dynamic, ping_pong, restart, revision, service, step, step_routes as routes_of_steps};
 use crate::lint::after;
 use crate::plan::{Because, Move, Notice, Plan, RouteWrite, Write};
 use crate::route::{Acceptance, Objects, Routers, Routing, StepRoute};
@@ -110,8 +110,7 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
     }
     let status = world.rollout.status.clone().unwrap_or_default();
     let (stable, canary) = services(strategy);
-    let stable_ready = world.endpoints.get(stable).map_or(0, |endpoints| endpoints.of(&status.stable_rs));
-    if stable_ready == 0 && world.endpoints.get(canary).is_some_and(|endpoints| total(endpoints) > 0) {
+    if on_stable(world, stable, &status.stable_rs) == 0 && behind(world, canary) > 0 {
         return (observed, Some(Because::StableNotReady { service: stable.to_owned() }));
     }
     let is_dynamic = dynamic::is_on(strategy);
@@ -132,6 +131,14 @@ pub(crate) fn abort(world: &World, strategy: &CanaryStrategy, plan: &mut Plan) -
         return (observed, Some(Because::WeightNotYetSeen { router, want: weight }));
     }
     (weight, (weight > 0).then(|| dynamic::waits(world, strategy, &status)))
+}
+
+/// Ready endpoints of the stable revision that no restart has sent away.
+fn on_stable(world: &World, service: &str, hash: &str) -> i32 {
+    let listed = world.endpoints.get(service).map_or(0, |endpoints| endpoints.of(hash));
+    let set = revision::owned(world).into_iter().find(|set| set.hash() == hash);
+    let staying = set.and_then(|set| restart::seen_ready(world, set));
+    staying.map_or(listed, |staying| listed.min(staying))
 }
 
 /// The weight that stands for all traffic.
@@ -298,6 +305,9 @@ pub(crate) fn route(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) -> Traffi
     if refused {
         traffic.wait = Some(not_seen());
     }
+    if routing.writes.is_empty() && !refused {
+        traffic.notices.extend(told.clone());
+    }
     if weight > target {
         // On the way down no object goes up.
         routing.writes.retain(|(write, _)| routers.before(write) >= weight);
@@ -329,7 +339,8 @@ fn not_accepted(acceptance: &Acceptance) -> Option<Because> {
     }
 }
 
-/// Leaves out writes that would raise the weight of one object while the canary is not ready for it.
+/// Leaves out writes that would raise the weight of one object, or lead to the canary by a header or a mirror that was not
+/// there, while the canary is not ready for it.
 ///
 /// Objects disagree after a crash between two writes, or when somebody edits one: 90 in one and 20 in the other may
 /// only become 90 in both when there are pods for 90.
@@ -347,6 +358,19 @@ fn drop_unfounded_raises(
             routing.writes.retain(|(write, _)| !raises(write));
         }
     }
+    // A header or a mirror needs one pod, whatever the weight.
+    let adds = |write: &RouteWrite| routers.before(write) == weight && leads_by_steps(routers, write);
+    if routing.writes.iter().any(|(write, _)| adds(write))
+        && let Some(unready) = not_ready_for(facts, 1)
+    {
+        routing.writes.retain(|(write, _)| !adds(write));
+        wait.get_or_insert(unready);
+    }
+}
+
+/// Whether an object leads to the canary by a header or a mirror once it is written.
+fn leads_by_steps(routers: &Routers<'_>, write: &RouteWrite) -> bool {
+    routers.has_step_rules(&Objects::from([(write.reference.clone(), Arc::new(write.to.clone()))]))
 }
 
 /// The weight that this moment calls for, were everybody ready for it.
@@ -408,8 +432,8 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     if target == observed {
         return None;
     }
-    let on_canary = behind_canary(facts, canary_service);
-    let on_stable = facts.endpoints(stable_service, &facts.status.stable_rs);
+    let on_canary = behind(facts.world, canary_service);
+    let on_stable = on_stable(facts.world, stable_service, &facts.status.stable_rs);
     if on_canary > 0 && (facts.promoted() || ping_pong::leads_elsewhere(facts)) {
         let need = if facts.strategy.ping_pong.is_some() {
             // The other Service may carry everything that the last revision had: its pods must be seen, not one of them.
@@ -421,8 +445,7 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     }
     let stable_needs = share_floor(facts.limits.max_weight - target, facts.replicas, facts.limits.max_weight);
     let stable = facts.stable.map_or(0, |set| set.status.available);
-    let pods_of_step = step::desired_counts(facts, false).new;
-    if facts.new_available() > 0 && stable < stable_needs && !facts.threshold_met(pods_of_step) {
+    if facts.new_available() > 0 && stable < progress_of(facts, stable_needs) {
         return Some(Because::WaitingForPods {
             set: facts.stable.map_or_else(String::new, |set| set.name.clone()),
             ready: stable,
@@ -433,13 +456,9 @@ fn hold(facts: &Facts<'_>, observed: i32, target: i32) -> Option<Because> {
     if on_canary > 0 { wait(stable_service, on_stable, 1) } else { None }
 }
 
-/// Who answers for the canary's Service. Of a Rollout without replicas only its own pods count, on their way out: no others
-/// will ever stand behind the stable Service for those of somebody else.
-pub(super) fn behind_canary(facts: &Facts<'_>, service: &str) -> i32 {
-    if facts.replicas > 0 {
-        return facts.world.endpoints.get(service).map_or(0, total);
-    }
-    replicas::total(facts.all.iter().map(|set| facts.endpoints(service, set.hash())))
+/// How many answer for a Service.
+pub(super) fn behind(world: &World, service: &str) -> i32 {
+    replicas::total(service::answering(world, service).map(|(_, ready)| ready))
 }
 
 /// Ready endpoints that a canary of this weight needs: the pods that carry it times the progress threshold, at least one
@@ -448,13 +467,16 @@ fn required(facts: &Facts<'_>, weight: i32) -> i32 {
     if facts.replicas == 0 {
         return facts.new.map_or(0, |new| new.replicas.min(1));
     }
-    let share = step::carriers(facts, weight);
-    let scaled = match facts.canary.progress_threshold() {
-        ProgressThreshold::Percent(percent) => share_ceil(percent, share, 100),
-        ProgressThreshold::Pods(pods) => share.min(pods),
-        ProgressThreshold::All => share,
-    };
-    scaled.max(1)
+    progress_of(facts, step::carriers(facts, weight)).max(1)
+}
+
+/// How many of so many pods have to be there, by the progress threshold.
+fn progress_of(facts: &Facts<'_>, pods: i32) -> i32 {
+    match facts.canary.progress_threshold() {
+        ProgressThreshold::Percent(percent) => share_ceil(percent, pods, 100),
+        ProgressThreshold::Pods(least) => pods.min(least),
+        ProgressThreshold::All => pods,
+    }
 }
 
 /// The weights as the status shows them.

@@ -3,17 +3,16 @@
 mod run;
 
 use anyhow::{Result, anyhow, bail};
-use clap::{Args, FromArgMatches, Subcommand};
+use clap::{Args, Subcommand};
 use serde_json::Value;
 use tidegate_api::GROUP;
 use tidegate_api::strict::Schemas;
 use tidegate_api::valid::FieldErrorKind;
 
-use crate::Exit;
-use crate::cli::{self, Cli};
 use crate::document::{self, Document};
 use crate::kind::Kind;
 use crate::session::Session;
+use crate::{Exit, cli};
 use run::CreateRun;
 pub(super) use run::{included, template_kind};
 
@@ -58,13 +57,19 @@ impl Create {
         let mut last = None;
         for document in &documents {
             let kind = kind_of(document)?;
-            let created = session.create(kind, &document.value).await?;
-            let name = created.metadata.name.unwrap_or_default();
+            let created = session.create(kind, &document.value).await?.metadata;
+            let name = created.name.unwrap_or_default();
             session.terminal.say(&format!("{}.{GROUP}/{name} created", singular(kind)))?;
-            last = Some((kind, name));
+            last = Some((kind, name, created.namespace));
         }
         match last.filter(|_| self.watch) {
-            Some((kind @ (Kind::Rollout | Kind::Experiment), name)) => self.watch(session, kind, &name).await,
+            Some((kind @ (Kind::Rollout | Kind::Experiment), name, namespace)) => {
+                // The file may have named another namespace.
+                if let Some(namespace) = namespace {
+                    session.namespace = namespace;
+                }
+                self.watch(session, kind, &name).await
+            }
             Some(_) => Err(anyhow!("Can only watch resources of type Rollout or Experiment")),
             None => Ok(Exit::Done),
         }
@@ -74,8 +79,7 @@ impl Create {
     async fn watch(&self, session: &mut Session<'_>, kind: Kind, name: &str) -> Result<Exit> {
         let mut words = vec!["get", kind.word(), name, "--watch"];
         words.extend(self.no_color.then_some("--no-color"));
-        let matches = cli::command(session.grammar).try_get_matches_from(words)?;
-        let cli = Cli::from_arg_matches(&matches)?;
+        let cli = cli::parse(session.grammar, words)?;
         Box::pin(super::run_on(&cli.verb, session)).await
     }
 }

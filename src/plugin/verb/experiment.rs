@@ -12,13 +12,13 @@ use tidegate_engine::view::{
     render_experiments,
 };
 
-use crate::Exit;
 use crate::cli::Output;
 use crate::kind::Kind;
 use crate::live::Live;
 use crate::objects::{Collected, OWNED};
 use crate::screen::{self, Page};
 use crate::session::{Session, decode};
+use crate::{Exit, Grammar};
 
 /// Which experiments to show, and how.
 #[derive(Debug, Args)]
@@ -85,23 +85,21 @@ impl Experiments {
         }
         let page = read(session, name).await?;
         let named = format!("experiment.argoproj.io/{name}");
-        session.terminal.print_page(
-            self.listing.output,
-            &page,
-            &named,
-            self.listing.no_color,
-            render_experiment,
-        )?;
+        let (output, no_color, grammar) = (self.listing.output, self.listing.no_color, session.grammar);
+        session.terminal.print_page(output, &page, &named, no_color, |page, paint| {
+            render_experiment(&shown(grammar, page.clone()), paint)
+        })?;
         Ok(Exit::Done)
     }
 
-    /// Draws the Experiment whenever something changes; prints a line instead when nobody looks.
+    /// Draws the Experiment whenever something changes; prints to a log instead when nobody looks.
     async fn watch(&self, session: &mut Session<'_>, name: &str) -> Result<Exit> {
         // A single read first: a watch would wait for ever for an Experiment that is not there.
         session.object(Kind::Experiment, name).await?;
         let live = Live::experiment_with_owned(session, name);
+        let grammar = session.grammar;
         let look = |live: &Live| match live.objects(Kind::Experiment).next() {
-            Some(object) => Ok(Some(page(&decode(object.clone())?, &live.owned()))),
+            Some(object) => Ok(Some(shown(grammar, page(&decode(object.clone())?, &live.owned())))),
             None => Ok(None),
         };
         let limit = (self.timeout_seconds > 0).then(|| Duration::from_secs(self.timeout_seconds));
@@ -120,6 +118,14 @@ async fn read(session: &mut Session<'_>, name: &str) -> Result<ExperimentPage> {
 fn page(experiment: &Experiment, beside: &Collected) -> ExperimentPage {
     let objects = ExperimentObjects::new(&beside.sets, &beside.pods, &beside.runs);
     ExperimentPage::new(experiment, objects, Timestamp::now())
+}
+
+/// Leaves out what the Argo Rollouts plugin does not draw, where its words are spoken: scripts count lines.
+fn shown(grammar: Grammar, page: ExperimentPage) -> ExperimentPage {
+    match grammar {
+        Grammar::Tidegate => page,
+        Grammar::Argo => ExperimentPage { runs_until: None, ..page },
+    }
 }
 
 impl Page for ExperimentPage {

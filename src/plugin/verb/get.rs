@@ -11,12 +11,12 @@ use tidegate_engine::view::{Paint, RolloutView, render_rollout, render_summary};
 use super::application::Applications;
 use super::experiment::Experiments;
 use super::list::Listing;
-use crate::Exit;
 use crate::kind::Kind;
 use crate::live::Live;
 use crate::objects::Collected;
 use crate::screen::{self, Page};
 use crate::session::Session;
+use crate::{Exit, Grammar};
 
 /// Show rollouts, applications or experiments: one with its objects, or a list of them.
 #[derive(Debug, Args)]
@@ -79,23 +79,32 @@ impl GetRollout {
         }
         let view = Collected::read(session, name).await?.view(Timestamp::now());
         let named = format!("rollout.argoproj.io/{name}");
-        session.terminal.print_page(
-            self.listing.output,
-            &view,
-            &named,
-            self.listing.no_color,
-            render_rollout,
-        )?;
+        let (output, no_color, grammar) = (self.listing.output, self.listing.no_color, session.grammar);
+        session.terminal.print_page(output, &view, &named, no_color, |view, paint| {
+            render_rollout(&shown(grammar, view.clone()), paint)
+        })?;
         Ok(Exit::Done)
     }
 
-    /// Draws the Rollout whenever something changes; prints a line instead when nobody looks.
+    /// Draws the Rollout whenever something changes; prints to a log instead when nobody looks.
     async fn watch(&self, session: &mut Session<'_>, name: &str) -> Result<Exit> {
         // A single read first: a watch would wait for ever for a Rollout that is not there.
         session.rollout(name).await?;
         let live = Live::one_with_owned(session, name);
-        let look = |live: &Live| Ok(live.collected()?.map(|collected| collected.view(Timestamp::now())));
+        let grammar = session.grammar;
+        let look = |live: &Live| {
+            let collected = live.collected()?;
+            Ok(collected.map(|collected| shown(grammar, collected.view(Timestamp::now()))))
+        };
         screen::watch(session, (Kind::Rollout, name), live, self.limit(), self.listing.no_color, look).await
+    }
+}
+
+/// Leaves out what the Argo Rollouts plugin does not draw, where its words are spoken: scripts count lines.
+fn shown(grammar: Grammar, view: RolloutView) -> RolloutView {
+    match grammar {
+        Grammar::Tidegate => view,
+        Grammar::Argo => RolloutView { waiting_for: None, ..view },
     }
 }
 

@@ -16,10 +16,10 @@ pub(crate) struct Promote {
     /// Name of the rollout.
     name: String,
     /// Skip all remaining pauses, steps and analyses.
-    #[arg(long, conflicts_with_all = ["skip_current_step", "skip_all_steps"])]
+    #[arg(long)]
     full: bool,
     /// Old form: skip the current step.
-    #[arg(short = 'c', long, hide = true, conflicts_with = "skip_all_steps")]
+    #[arg(short = 'c', long, hide = true)]
     skip_current_step: bool,
     /// Old form: skip all remaining steps.
     #[arg(short = 'a', long, hide = true)]
@@ -42,13 +42,8 @@ enum Reach {
 impl Promote {
     /// Promotes the Rollout.
     pub(crate) async fn run(&self, session: &mut Session<'_>) -> Result<Exit> {
+        let reach = self.reach()?;
         let rollout = session.rollout(&self.name).await?;
-        let reach = match (self.full, self.skip_current_step, self.skip_all_steps) {
-            (true, _, _) => Reach::Full,
-            (false, true, _) => Reach::CurrentStep,
-            (false, false, true) => Reach::AllSteps,
-            (false, false, false) => Reach::Next,
-        };
         patches(&rollout, reach)?.send(session, &self.name).await?;
         let name = &self.name;
         if reach == Reach::Full {
@@ -63,6 +58,22 @@ impl Promote {
             }
         }
         Ok(Exit::Done)
+    }
+
+    /// Says how far to promote.
+    ///
+    /// # Errors
+    /// Fails when more than one of the switches is on; one that is written and off, as in `--full=false`, is none.
+    fn reach(&self) -> Result<Reach> {
+        match (self.full, self.skip_current_step, self.skip_all_steps) {
+            (false, false, false) => Ok(Reach::Next),
+            (true, false, false) => Ok(Reach::Full),
+            (false, true, false) => Ok(Reach::CurrentStep),
+            (false, false, true) => Ok(Reach::AllSteps),
+            (true, true, _) | (true, _, true) | (_, true, true) => {
+                bail!("choose one of --full, --skip-current-step and --skip-all-steps")
+            }
+        }
     }
 }
 
@@ -156,7 +167,7 @@ fn refuse_without_steps(rollout: &Rollout) -> Result<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reach, patches};
+    use super::{Promote, Reach, patches};
     use crate::patch::Patches;
     use serde_json::{Value, json};
 
@@ -249,6 +260,23 @@ mod tests {
         );
         let patches = promoted(with_paused_spec(canary(update)), Reach::Full);
         assert_eq!(patches.spec, Some(json!({ "spec": { "paused": false } })));
+    }
+
+    #[test]
+    fn one_switch_at_most_may_be_on() {
+        let reach = |full, skip_current_step, skip_all_steps| {
+            let promote = Promote { name: "web".to_owned(), full, skip_current_step, skip_all_steps };
+            promote.reach().ok()
+        };
+        assert_eq!(reach(false, false, false), Some(Reach::Next));
+        assert_eq!(reach(true, false, false), Some(Reach::Full));
+        assert_eq!(reach(false, true, false), Some(Reach::CurrentStep));
+        assert_eq!(reach(false, false, true), Some(Reach::AllSteps));
+        for (full, current, all) in
+            [(true, true, false), (true, false, true), (false, true, true), (true, true, true)]
+        {
+            assert_eq!(reach(full, current, all), None);
+        }
     }
 
     #[test]

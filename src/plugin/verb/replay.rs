@@ -15,6 +15,7 @@ use crate::Exit;
 use crate::cli::Output;
 use crate::kind::Kind;
 use crate::session::{Session, decode};
+use crate::switch::TRUE;
 
 /// Judge a run again from what it recorded, on its own terms or on those of another template.
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ struct OfRun {
     #[arg(long, value_name = "TEMPLATE")]
     with: Option<String>,
     /// Take a ClusterAnalysisTemplate.
-    #[arg(long, requires = "with")]
+    #[arg(long, requires_ifs = TRUE.map(|word| (word, "with")))]
     global: bool,
     /// Form of the output.
     #[arg(short, long, value_enum, value_name = "FORM")]

@@ -26,8 +26,8 @@ use crate::{Exit, Grammar};
 pub(crate) struct Status {
     /// Name of the rollout.
     name: String,
-    /// Wait until the rollout is done, and print every change.
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    /// Wait until the rollout is done, and print every change; --watch=false looks once.
+    #[arg(short, long, num_args = 0, default_missing_value = "true")]
     watch: Option<bool>,
     /// How long to wait, such as 90s, 5m; 0 for no limit.
     #[arg(short, long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]

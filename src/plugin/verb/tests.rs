@@ -169,6 +169,47 @@ fn a_rollout_is_shown_even_if_its_pods_may_not_be_read() {
 }
 
 #[test]
+fn a_page_has_what_we_add_in_our_own_grammar_alone() {
+    let listed = |kind: &str, items: Value| {
+        let mut listed = list(kind, items);
+        // Without it nothing can be watched.
+        listed["metadata"]["resourceVersion"] = json!("7");
+        listed
+    };
+    let paused = rollout(json!({ "phase": "Paused", "message": "CanaryPauseStep" }));
+    let (get, all) = (format!("GET {ROLLOUTS}/web"), format!("GET {ROLLOUTS}"));
+    let answers = [
+        (get.as_str(), 200, paused.clone()),
+        (all.as_str(), 200, listed("Rollout", json!([paused]))),
+        ("GET /api/v1/namespaces/shop/pods", 200, listed("Pod", json!([]))),
+        ("GET /apis/apps/v1/namespaces/shop/replicasets", 200, listed("ReplicaSet", json!([]))),
+        (
+            "GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns",
+            200,
+            listed("AnalysisRun", json!([])),
+        ),
+        ("GET /apis/argoproj.io/v1alpha1/namespaces/shop/experiments", 200, listed("Experiment", json!([]))),
+    ];
+    let labels = |out: &str| -> Vec<String> {
+        let header = out.lines().take_while(|line| !line.is_empty());
+        header.filter_map(|line| line.split_once(':')).map(|(label, _)| label.to_owned()).collect()
+    };
+    let page = run(Grammar::Argo, "get rollout web", &answers).out;
+    let canary = ["Strategy", "  Step", "  SetWeight", "  ActualWeight"];
+    let replicas = ["Replicas", "  Desired", "  Current", "  Updated", "  Ready", "  Available"];
+    let about = ["Name", "Namespace", "Status", "Message"];
+    assert_eq!(labels(&page), [&about[..], &canary[..], &replicas[..]].concat(), "{page}");
+    let ours = run(Grammar::Tidegate, "get rollout web", &answers).out;
+    let wanted = [&about[..], &["Waiting for"][..], &canary[..], &replicas[..]].concat();
+    assert_eq!(labels(&ours), wanted, "{ours}");
+    let ran = run(Grammar::Argo, "get rollout web -o json", &answers);
+    let view: Value = serde_json::from_str(&ran.out).unwrap();
+    assert!(view["waitingFor"].is_string(), "what programs read is the same");
+    let watched = run(Grammar::Argo, "get rollout web -w --timeout-seconds 1", &answers);
+    assert_eq!((watched.exit.unwrap(), watched.out), (Exit::Done, page), "{}", watched.err);
+}
+
+#[test]
 fn an_image_is_changed_in_the_object_that_was_read() {
     let (get, put) = (format!("GET {ROLLOUTS}/web"), format!("PUT {ROLLOUTS}/web"));
     let answers = [(get.as_str(), 200, rollout(json!({}))), (put.as_str(), 200, rollout(json!({})))];
@@ -239,6 +280,13 @@ spec:
   metrics: [{name: rate, provider: {prometheus: {query: up}}}]
 ";
 
+/// A Rollout that names its namespace.
+const ELSEWHERE: &str = "apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web, namespace: other}
+spec: {}
+";
+
 #[test]
 fn files_are_linted_with_exit_codes_for_scripts() {
     let rollout =
@@ -292,6 +340,34 @@ fn objects_of_files_are_created_once_all_of_them_are_read() {
     assert!(ran.requests.is_empty());
     let ran = run(Grammar::Argo, &format!("create -w -f {path}/fine.yaml -f {path}/typo.yaml"), &answers);
     assert_eq!(error(&ran), "Cannot watch multiple resources");
+}
+
+#[test]
+fn a_file_names_its_namespace_and_only_in_our_grammar_the_flag_overrules_it() {
+    let folder = Folder::with("namespace", &[("a.yaml", ELSEWHERE)]);
+    let path = folder.0.display();
+    for (grammar, flags, namespace) in [
+        (Grammar::Argo, "", "other"),
+        (Grammar::Argo, "-n shop", "other"),
+        (Grammar::Tidegate, "", "other"),
+        (Grammar::Tidegate, "-n shop", "shop"),
+    ] {
+        let ran = run(grammar, &format!("create -f {path}/a.yaml {flags}"), &[]);
+        let (method, asked, _) = &ran.requests[0];
+        let wanted = format!("/apis/argoproj.io/v1alpha1/namespaces/{namespace}/rollouts");
+        assert!(method == "POST" && asked.starts_with(&wanted), "{grammar:?} {flags}: {asked}");
+    }
+}
+
+#[test]
+fn what_was_created_is_watched_where_it_is() {
+    let folder = Folder::with("watched", &[("a.yaml", ELSEWHERE)]);
+    let rollouts = "/apis/argoproj.io/v1alpha1/namespaces/other/rollouts";
+    let post = format!("POST {rollouts}");
+    let answers = [(post.as_str(), 201, json!({"metadata": {"name": "web", "namespace": "other"}}))];
+    let line = format!("create -w -f {}/a.yaml", folder.0.display());
+    let ran = run(Grammar::Argo, &line, &answers);
+    assert!(error(&ran).contains("rollout \"web\" not found in namespace \"other\""), "{}", error(&ran));
 }
 
 #[test]
@@ -387,6 +463,15 @@ fn experiments_are_shown_listed_retried_and_terminated() {
     ];
     let ran = run(Grammar::Argo, "get experiment compare", &answers);
     assert!(ran.out.contains("Status:          ✖ Failed\nMessage:         why\n"), "{}", ran.out);
+    let mut running = experiment.clone();
+    running["status"] = json!({ "phase": "Running", "availableAt": "2026-01-01T00:00:00Z" });
+    let mut going_on = answers.clone();
+    going_on[0].2 = running;
+    for (grammar, is_ours) in [(Grammar::Argo, false), (Grammar::Tidegate, true)] {
+        let ran = run(grammar, "get experiment compare", &going_on);
+        assert!(ran.out.contains("Status:          ◌ Running\n"), "{}", ran.out);
+        assert_eq!(ran.out.contains("Waiting for:"), is_ours, "{}", ran.out);
+    }
     let ran = run(Grammar::Argo, "list experiments", &answers);
     let words: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(words[0], ["NAME", "STATUS", "DURATION", "REMAINING", "AGE"]);

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
+use tidegate_engine::rollout::world::EPHEMERAL_METADATA;
 use tidegate_engine::rollout::{additions, template};
 
 use super::guard;
@@ -39,8 +40,8 @@ impl Undo {
         let (revision, set) = choose(&rollout, &sets, self.to_revision)?;
         let stored = set.data.pointer("/spec/template").unwrap_or(&Value::Null);
         // What a role or an update added to the pods is not the template's.
-        let annotations = set.annotations().clone().into_iter().collect();
-        let wanted = without_hash(additions::own_template(stored, &annotations));
+        let given = set.annotations().get(EPHEMERAL_METADATA).map(String::as_str);
+        let wanted = without_hash(additions::own_template(stored, given));
         let (kind, target, path) = target(&rollout)?;
         let current = if kind == Kind::Rollout { rollout } else { session.object(kind, &target).await? };
         let known = current.data.pointer(path).cloned().unwrap_or(Value::Null);

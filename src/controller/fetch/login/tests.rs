@@ -4,12 +4,15 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::any;
 use tidegate_engine::metric::http::Method;
+use tidegate_engine::metric::prometheus::Query;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::super::tests::query;
 use super::*;
 
-/// A server that tells who is asking how, and whose `/token` believes a form only. `/no` believes nobody.
+/// A server that tells who is asking how, and whose `/token` believes a form only. `/no` believes nobody, and `/busy` asks
+/// to be left alone.
 async fn server() -> (String, UnboundedReceiver<String>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (sender, receiver) = unbounded_channel();
@@ -17,10 +20,13 @@ async fn server() -> (String, UnboundedReceiver<String>) {
         let login = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or("-");
         let _ = sender.send(format!("{} {login} {body}", uri.path()));
         let is_refused = uri.path() == "/no" || uri.path() == "/token" && !body.contains("client_secret=");
-        if is_refused {
-            (StatusCode::UNAUTHORIZED, r#"{"error":"invalid_client"}"#)
+        let headers = [("retry-after", if uri.path() == "/busy" { "40" } else { "" })];
+        if uri.path() == "/busy" {
+            (StatusCode::TOO_MANY_REQUESTS, headers, r#"{"error":"slow_down"}"#)
+        } else if is_refused {
+            (StatusCode::UNAUTHORIZED, headers, r#"{"error":"invalid_client"}"#)
         } else {
-            (StatusCode::OK, r#"{"access_token":"t0"}"#)
+            (StatusCode::OK, headers, r#"{"access_token":"t0"}"#)
         }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -57,6 +63,24 @@ async fn credentials_of_a_client_are_encoded_and_go_into_the_form_where_a_header
     assert_eq!(asked.recv().await.unwrap(), "/ratio Bearer t0 ");
     let error = seen(oauth2(format!("{address}/no")), &[], &address).await;
     assert_eq!(error, Err(format!("no token from {address}: answer 401 holds no access_token")));
+}
+
+#[tokio::test]
+async fn a_token_that_is_to_be_asked_for_later_puts_off_the_request() {
+    let (address, mut asked) = server().await;
+    let (fetcher, login) = (Fetcher::default(), oauth2(format!("{address}/busy")));
+    let body = format!("no token from {address}: answer 429 holds no access_token").into_bytes();
+    let wanted = Ok(Response { status: 429, body, retry_after_seconds: Some(40) });
+    let call = Call { login: login.clone(), ..Call::to(Method::Get, format!("{address}/ratio"), 30) };
+    assert_eq!(fetcher.http(&call, &mut Sent::default()).await, wanted);
+    let here = address.trim_start_matches("http://").parse().unwrap();
+    let query = Query { login, ..query(here, "up") };
+    assert_eq!(fetcher.prometheus(&query, &mut Sent::default()).await, wanted);
+    for _ in 0..2 {
+        let once = asked.recv().await.unwrap();
+        assert!(once.starts_with("/busy Basic "), "{once}");
+    }
+    assert!(asked.try_recv().is_err(), "neither the metric's server was asked, nor twice for a token");
 }
 
 #[tokio::test]

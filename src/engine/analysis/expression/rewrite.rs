@@ -159,7 +159,7 @@ fn dividend_start(before: &[Token<'_>]) -> Option<usize> {
 }
 
 /// Where that begins which is piped at a place: everything since the last bracket or comma.
-fn piped_start(before: &[Token<'_>], pipe: usize) -> usize {
+pub(super) fn piped_start(before: &[Token<'_>], pipe: usize) -> usize {
     let mut start = pipe;
     while let Some(last) = start.checked_sub(1) {
         if is_symbol(before.get(last), &[")", "]", "}"]) {
@@ -174,7 +174,7 @@ fn piped_start(before: &[Token<'_>], pipe: usize) -> usize {
 }
 
 /// Behind the divisor that begins at a place: signs, an operand, and what binds closer than a division.
-fn divisor_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
+pub(super) fn divisor_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
     let mut end = at;
     loop {
         while is_symbol(tokens.get(end), &["+", "-"]) {
@@ -208,7 +208,7 @@ fn operand_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
 }
 
 /// The bracket that closes the one at `opening`.
-fn closing(tokens: &[Token<'_>], opening: usize) -> Option<usize> {
+pub(super) fn closing(tokens: &[Token<'_>], opening: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for index in opening..tokens.len() {
         if is_symbol(tokens.get(index), &["(", "[", "{"]) {
@@ -257,7 +257,7 @@ fn operand_start(out: &[Token<'_>]) -> usize {
 }
 
 /// The bracket that the one at `closing` closes; brackets were checked to be balanced.
-fn opening(out: &[Token<'_>], closing: usize) -> usize {
+pub(super) fn opening(out: &[Token<'_>], closing: usize) -> usize {
     let mut depth = 0_usize;
     for index in (0..=closing).rev() {
         if is_symbol(out.get(index), &[")", "]", "}"]) {

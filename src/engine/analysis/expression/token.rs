@@ -7,7 +7,7 @@ pub(super) const WORD_OPERATORS: &[&str] =
     &["and", "contains", "else", "endsWith", "if", "in", "let", "matches", "not", "or", "startsWith"];
 
 /// Symbols of two characters, which must be tried before those of one.
-const PAIRS: &[&str] = &["!=", "&&", "**", "..", "<=", "==", ">=", "?.", "??", "||"];
+const PAIRS: &[&str] = &["!=", "&&", "**", "..", "::", "<=", "==", ">=", "?.", "??", "||"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

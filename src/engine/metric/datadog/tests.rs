@@ -152,9 +152,66 @@ fn version_2_has_columns() {
     let measured_groups = measured("v2", 200, &groups).unwrap();
     assert_eq!(measured_groups.value, MetricValue::Samples(vec![0.5, 2.0]));
     assert_eq!(measured_groups.text, "[0.5,2]");
-    assert_eq!(measured_groups.metadata["groups"], r#"["service:web","service:api"]"#);
-    let hole = measured("v2", 200, &groups.replace("0.5", "null")).unwrap();
-    assert!(hole.value.has_nan());
+    let told = r#"[{"name":"web","value":0.5},{"name":"api","value":2}]"#;
+    assert_eq!(measured_groups.metadata, [("groups".to_owned(), told.to_owned())].into());
+}
+
+/// An answer to a query by tags: columns of their values, and the numbers.
+fn grouped(tags: &[Value], numbers: &Value) -> Result<Measured, String> {
+    let tag = |values: &Value| json!({"name": "t", "type": "group", "values": values});
+    let mut columns: Vec<Value> = tags.iter().map(tag).collect();
+    columns.push(json!({"name": "q", "type": "number", "values": numbers}));
+    measured("v2", 200, &json!({"data": {"attributes": {"columns": columns}}}).to_string())
+}
+
+#[test]
+fn groups_are_named_by_the_values_of_their_tags() {
+    let tags = [json!([["web"], ["a,b", "c"], ["api"]]), json!([["prod"], ["test"], []])];
+    let measured = grouped(&tags, &json!([1e-7, 3, 2e21])).unwrap();
+    assert_eq!(
+        measured.metadata["groups"],
+        r#"[{"name":"web,prod","value":1e-7},{"name":"a,b,c,test","value":3},{"name":"api,","value":2e+21}]"#
+    );
+    let one = grouped(&[json!([["web"]])], &json!([0.5])).unwrap();
+    assert_eq!(one.value, MetricValue::Samples(vec![0.5]), "one group is a list as well");
+}
+
+#[test]
+fn groups_without_a_value_are_left_out_unless_all_are() {
+    let tags = [json!([["web"], ["old"], ["api"]])];
+    let some = grouped(&tags, &json!([0.5, null, 2])).unwrap();
+    assert_eq!((some.value, some.text.as_str()), (MetricValue::Samples(vec![0.5, 2.0]), "[0.5,2]"));
+    assert_eq!(some.metadata["groups"], r#"[{"name":"web","value":0.5},{"name":"api","value":2}]"#);
+    for (numbers, text) in [(json!([null, null, null]), "[null,null,null]"), (json!([]), "[]")] {
+        let none = grouped(&tags, &numbers).unwrap();
+        assert!(none.value.is_empty() && none.metadata.is_empty(), "{numbers}");
+        assert_eq!(none.text, text);
+    }
+    let wrong = grouped(&tags, &json!([0.5, "2", 2]));
+    assert_eq!(wrong, Err("column \"q\" has a value that is no number".into()));
+}
+
+#[test]
+fn of_many_groups_the_lowest_and_the_highest_are_told() {
+    let told = |count: usize, name: &str| {
+        let names: Vec<Value> = (0..count).map(|group| json!([format!("{name}{group}")])).collect();
+        // They come in no order.
+        let numbers: Vec<usize> = (0..count).map(|group| group * 7 % count).collect();
+        let measured = grouped(&[json!(names)], &json!(numbers)).unwrap();
+        assert!(matches!(&measured.value, MetricValue::Samples(samples) if samples.len() == count));
+        let groups: Vec<Value> = serde_json::from_str(&measured.metadata["groups"]).unwrap();
+        let values: Vec<u64> = groups.iter().map(|group| group["value"].as_u64().unwrap()).collect();
+        (values, measured.metadata.get("groups_truncated").cloned())
+    };
+    let (values, truncated) = told(100, "g");
+    assert_eq!((values.len(), values[1], truncated), (100, 7, None));
+    let (values, truncated) = told(151, "g");
+    let wanted: Vec<u64> = (0..50).chain(101..151).collect();
+    assert_eq!((values, truncated), (wanted, Some("true".into())));
+    let (values, truncated) = told(101, &"x".repeat(1000));
+    let wanted: Vec<u64> = (0..6).chain(95..101).collect();
+    assert_eq!((values, truncated), (wanted, Some("true".into())), "whole groups, and JSON");
+    assert_eq!(told(1, &"x".repeat(20_000)), (Vec::new(), Some("true".into())));
 }
 
 #[test]

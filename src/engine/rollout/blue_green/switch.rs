@@ -7,7 +7,7 @@ use tidegate_api::rollout::BlueGreenStrategy;
 
 use super::super::pause::{BLUE_GREEN, Wishes};
 use super::super::runs::Runs;
-use super::super::service::point;
+use super::super::service::{answering, point};
 use super::super::world::{Set, World};
 use super::super::{restart, revision, waiting_for};
 use super::pause::Pause;
@@ -28,8 +28,7 @@ pub(crate) fn abort(world: &World, strategy: &BlueGreenStrategy, plan: &mut Plan
     }
     let sets = revision::owned(world);
     let set = sets.iter().find(|set| set.hash() == stable)?;
-    let served = world.endpoints.get(&strategy.active_service);
-    let listed = served.is_some_and(|endpoints| endpoints.ready.values().any(|ready| *ready > 0));
+    let listed = answering(world, &strategy.active_service).any(|(_, ready)| ready > 0);
     let selected = |set: &&Set| service.hash().is_none_or(|hash| set.hash() == hash);
     let others = listed || sets.iter().copied().filter(selected).any(|set| set.status.ready > 0);
     let is_empty = world.rollout.spec.replicas == Some(0);

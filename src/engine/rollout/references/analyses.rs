@@ -2,13 +2,12 @@
 //!
 //! Input: a World and an analysis. Output: faults with upstream's paths and texts.
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use tidegate_api::analysis::{AnalysisTemplateRef, Metric};
+use tidegate_api::analysis::AnalysisTemplateRef;
 use tidegate_api::rollout::{RolloutAnalysis, RolloutStrategy};
 use tidegate_api::valid::{FieldError, unsupported_providers};
 
 use super::invalid;
-use crate::analysis::{RunKind, RunRequest, check_arguments, check_run, is_counted};
+use crate::analysis::{RunKind, RunRequest, check_arguments, check_run, endless_count};
 use crate::rollout::world::{INSTANCE_ID, TemplateKey, World};
 
 /// An analysis of a strategy and the field of its templates.
@@ -70,11 +69,14 @@ pub(super) fn unfit(world: &World, named: &NamedAnalysis<'_>, faults: &mut Vec<F
         revision: 0,
         instance_id: labels.and_then(|labels| labels.get(INSTANCE_ID)).cloned(),
     };
-    if let Err(why) = check_run(&request) {
-        let names: Vec<&str> = found.iter().map(|key| key.name.as_str()).collect();
-        faults.push(invalid(&named.path, &format!("templateNames: [{}]", names.join(" ")), &why));
-        return;
-    }
+    let values = match check_run(&request) {
+        Ok(values) => values,
+        Err(why) => {
+            let names: Vec<&str> = found.iter().map(|key| key.name.as_str()).collect();
+            faults.push(invalid(&named.path, &format!("templateNames: [{}]", names.join(" ")), &why));
+            return;
+        }
+    };
     if named.kind == RunKind::Background {
         return;
     }
@@ -84,8 +86,8 @@ pub(super) fn unfit(world: &World, named: &NamedAnalysis<'_>, faults: &mut Vec<F
             faults.push(invalid(&named.path, &key.name, &format!("AnalysisTemplate {}: {why}", key.name)));
             continue;
         }
-        for metric in template.spec.metrics.iter().filter(|metric| runs_forever(metric)) {
-            let count = metric.count.as_ref().map_or_else(|| "<nil>".to_owned(), shown);
+        for metric in &template.spec.metrics {
+            let Some(count) = endless_count(metric, &values) else { continue };
             let why = format!(
                 "AnalysisTemplate {} has metric {} which runs indefinitely. Invalid value for count: {count}",
                 key.name, metric.name
@@ -136,16 +138,4 @@ fn collect(
         collect(world, &template.spec.templates, "spec.templates", found)?;
     }
     Ok(())
-}
-
-/// Without a count, a metric with an interval is measured for ever.
-fn runs_forever(metric: &Metric) -> bool {
-    !is_counted(metric) && metric.interval.as_ref().is_some_and(|interval| !interval.is_empty())
-}
-
-fn shown(count: &IntOrString) -> String {
-    match count {
-        IntOrString::Int(number) => number.to_string(),
-        IntOrString::String(text) => text.clone(),
-    }
 }

@@ -224,6 +224,48 @@ fn analyses_must_fit_and_end() {
 }
 
 #[test]
+fn a_count_is_looked_at_with_its_argument() {
+    let named = json!([{"templateName": "a"}]);
+    let path = "spec.strategy.canary.steps[0].analysis.templates";
+    let metric = json!([{
+        "name": "m", "interval": "1m", "count": "{{args.count}}", "provider": {"prometheus": {"query": "up"}},
+    }]);
+    let a = [template("AnalysisTemplate", "a", json!({"metrics": metric, "args": [{"name": "count"}]}))];
+    let given = |value: &str| json!([{"name": "count", "value": value}]);
+    for count in ["0", "many", ""] {
+        let why = format!(
+            "{path}: Invalid value: \"a\": AnalysisTemplate a has metric m which runs indefinitely. Invalid value for count: {count}"
+        );
+        assert_eq!(texts(&step(named.clone(), given(count)), &a, Sight::Cluster), [why]);
+    }
+    assert_eq!(texts(&step(named.clone(), given("3")), &a, Sight::Cluster), [""; 0]);
+    let background = json!({"canary": {"analysis": {"templates": named, "args": given("0")}}});
+    assert_eq!(texts(&background, &a, Sight::Cluster), [""; 0]);
+}
+
+#[test]
+fn a_field_that_comes_later_is_no_fault_of_the_spec() {
+    let named = json!([{"templateName": "a"}]);
+    let metric = json!([{
+        "name": "m", "interval": "1m", "count": "{{args.x}}", "provider": {"prometheus": {"query": "{{args.x}}"}},
+    }]);
+    let a = [template("AnalysisTemplate", "a", json!({"metrics": metric, "args": [{"name": "x"}]}))];
+    let given = |path: &str| json!([{"name": "x", "valueFrom": {"fieldRef": {"fieldPath": path}}}]);
+    for path in ["status.stableRS", "status.alb.loadBalancer.name", "status.canary.weights.canary.weight"] {
+        assert_eq!(texts(&step(named.clone(), given(path)), &a, Sight::Cluster), [""; 0], "{path}");
+    }
+    let once = [template(
+        "AnalysisTemplate",
+        "a",
+        json!({"metrics": counted("{{args.x}}"), "args": [{"name": "x"}]}),
+    )];
+    let missing = "metadata.labels['missing']";
+    assert_eq!(texts(&step(named.clone(), given(missing)), &once, Sight::Cluster), [""; 0]);
+    let said = texts(&step(named, given("metadata.generation")), &once, Sight::Cluster);
+    assert!(said[0].ends_with("args.x: unsupported fieldPath: metadata.generation"), "{said:?}");
+}
+
+#[test]
 fn what_is_missing_comes_before_what_does_not_fit() {
     let mut strategy = nginx(json!({"stableIngress": "shop"}));
     strategy["canary"]["steps"] = json!([{"analysis": {"templates": [{"templateName": "a"}]}}]);

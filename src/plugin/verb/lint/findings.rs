@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tidegate_api::analysis::AnalysisTemplate;
+use tidegate_api::analysis::{AnalysisRun, AnalysisTemplate};
 use tidegate_api::experiment::Experiment;
 use tidegate_api::rollout::Rollout;
 use tidegate_api::strict::Schemas;
 use tidegate_api::valid::{FieldError, FieldErrorKind, unsupported, unsupported_providers, validate};
 use tidegate_api::{GROUP, tolerant};
-use tidegate_engine::analysis::{Template, template_cautions, template_faults};
+use tidegate_engine::analysis::{Template, run_faults, template_cautions, template_faults};
 use tidegate_engine::experiment;
 use tidegate_engine::plan::Reference;
 use tidegate_engine::rollout::references::{Sight, faults};
@@ -118,6 +118,7 @@ pub(super) fn all(documents: &[Document], found: &mut BTreeSet<Finding>) -> usiz
                 "AnalysisTemplate" | "ClusterAnalysisTemplate" => {
                     template(document, &mut errors, &mut warnings);
                 }
+                "AnalysisRun" => run(document, &mut errors, &mut warnings),
                 "Experiment" => of_experiment(document, &mut errors),
                 _ => {}
             }
@@ -214,6 +215,14 @@ fn template(document: &Document, errors: &mut Vec<FieldError>, warnings: &mut Ve
     let template = Template::from(template);
     errors.extend(template_faults(&template));
     warnings.extend(template_cautions(&template));
+}
+
+/// A run that somebody makes by hand: what a template says in general, its arguments say in numbers.
+fn run(document: &Document, errors: &mut Vec<FieldError>, warnings: &mut Vec<FieldError>) {
+    let Some(run) = read::<AnalysisRun>(document, errors) else { return };
+    warnings.extend(unsupported_providers(&run.spec.metrics));
+    errors.extend(run_faults(&run));
+    warnings.extend(template_cautions(&Template::of_run(&run)));
 }
 
 /// The rules that an Experiment's own status would tell of.

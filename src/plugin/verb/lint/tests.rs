@@ -170,6 +170,52 @@ spec:
     assert_eq!(report.summary(), "1 object checked: 0 errors, 0 warnings", "{:?}", report.findings);
 }
 
+#[test]
+fn runs_are_checked_with_their_arguments() {
+    let text = "apiVersion: argoproj.io/v1alpha1
+kind: AnalysisRun
+metadata:
+  generateName: rates-
+spec:
+  args:
+  - name: limit
+    value: '0.05'
+  - name: count
+    value: '3'
+  metrics:
+  - name: errors
+    failureCondition: result[0] > {{args.limit}}
+    provider: {prometheus: {address: http://p, query: q}}
+  - name: latency
+    count: '{{args.count}}'
+    successCondition: len(result) > 0 && result[0] < often
+    provider: {prometheus: {address: http://p, query: q}}
+";
+    let errors = |text: &str| {
+        let lines = lines(&[source("r.yaml", text)]);
+        lines.into_iter().filter(|line| line.contains(" error: ")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(&[source("r.yaml", text)]),
+        [
+            "r.yaml:13:5: warning: AnalysisRun : spec.metrics[0].failureCondition: \"result[0] > {{args.limit}}\": it is an \
+             error on an empty vector (no data), and with Argo Rollouts it passes on NaN (0/0): write \"len(result) == 0 \
+             || isNaN(result[0]) || (result[0] > {{args.limit}})\", or say with the annotation tidegate.dev/on-no-data \
+             what to do then",
+            "r.yaml:17:5: error: AnalysisRun : spec.metrics[1].successCondition: Invalid value: unknown name often",
+        ]
+    );
+    let named = text.replace("often", "1");
+    let said = errors(&named);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].ends_with("spec.metrics[1]: Invalid value: interval must be specified when count > 1"));
+    let timed = named.replace("    count:", "    interval: 1m\n    count:");
+    assert_eq!(errors(&timed), [""; 0]);
+    let open = timed.replace("\n    value: '3'", "");
+    let why = "Unable to resolve metric arguments: argument \"count\" was not supplied";
+    assert_eq!(errors(&open), [format!("r.yaml:5:1: error: AnalysisRun : spec: Invalid value: {why}")]);
+}
+
 /// What `kubectl argo rollouts lint` prints and ends with, by its own source.
 #[test]
 fn in_the_words_of_the_other_plugin() {
