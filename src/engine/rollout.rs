@@ -141,7 +141,8 @@ pub(crate) fn weight_observed(world: &World) -> Option<i32> {
 /// that very object, when it has been written already.
 #[must_use]
 pub fn urgent(world: &World, fence: &Fence, planner: impl FnOnce(&World) -> Plan) -> Option<Planned> {
-    world.rollout.status.as_ref().filter(|status| status.abort)?;
+    // A first round that an abort does not concern yet may write routes as well.
+    world.rollout.status.as_ref().filter(|status| pause::abort_asked(status))?;
     let first = planner(world).writes.into_iter().next()?;
     let status = world.rollout.status.as_ref()?;
     let object = if let Write::Route(route) = &first.write {

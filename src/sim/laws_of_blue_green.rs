@@ -34,9 +34,13 @@ impl Truth<'_> {
             |hash: &str| self.pods.ready(self.cluster, hash) + self.pods.lost_since(heard, Some(hash));
         let status = self.world.rollout.status.as_ref();
         let now = self.world.services.get(ACTIVE_SERVICE).and_then(|service| service.hash());
-        // A Service that somebody made anew leads to everybody until it is pointed.
-        let back = status
-            .is_some_and(|status| status.stable_rs == to && (status.current_pod_hash != to || now.is_none()));
+        // A Service that somebody made anew leads to everybody until it is pointed; and another template may have come that
+        // the status does not speak of yet.
+        let wanted = |collisions| self.world.spec.template.hash(collisions);
+        let back = status.is_some_and(|status| {
+            let updates = status.current_pod_hash != to || wanted(status.collision_count) != to;
+            status.stable_rs == to && (updates || now.is_none())
+        });
         let need = if back { self.replicas(true).min(1) } else { self.replicas(true) };
         let from_nothing = now.is_some_and(|now| self.pods.ready(self.cluster, now) == 0);
         (ready(to) < need && !(back && from_nothing))

@@ -198,7 +198,7 @@ pub(crate) fn point_services(facts: &Facts<'_>, aborted: bool, plan: &mut Plan) 
     let (stable_service, canary_service) = services(facts.strategy);
     let observed = facts.shown.most;
     if let Some(stable) = facts.stable
-        && takes_over(facts, stable_service, stable, facts.limits.max_weight - observed)
+        && takes_over(facts, stable_service, stable, facts.limits.max_weight - facts.shown.least)
     {
         point(facts, stable_service, stable, true, plan);
     }
@@ -564,6 +564,28 @@ pub(crate) fn pods_in_use(facts: &Facts<'_>, hash: &str, plan: &Plan) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cases;
+    use crate::fence::Fence;
+    use crate::rollout::{plan, urgent};
+
+    #[test]
+    fn nothing_is_hurried_that_no_abort_asks_for() {
+        let case = cases::folders("rollout").into_iter().find(|path| path.ends_with("weight_raised"));
+        let mut world = cases::world(&case.unwrap().join("world.yaml"));
+        let raised = plan(&world);
+        assert!(matches!(raised.writes[0].write, Write::Route(_)));
+        let mut hurried = |aborted: bool, stable: &str| {
+            let mut rollout = (*world.rollout).clone();
+            let status = rollout.status.get_or_insert_default();
+            status.abort = aborted;
+            stable.clone_into(&mut status.stable_rs);
+            world.rollout = Arc::new(rollout);
+            urgent(&world, &Fence::default(), |_| raised.clone()).is_some()
+        };
+        assert!(hurried(true, "v1"));
+        assert!(!hurried(false, "v1"));
+        assert!(!hurried(true, ""), "of the first revision an abort is none");
+    }
 
     #[test]
     fn a_weight_is_told_with_the_shares_beside_it() {
