@@ -70,7 +70,7 @@ use crate::lease::Election;
 use crate::metrics::Metrics;
 use crate::options::LogFormat;
 use crate::rollout::Rollouts;
-use crate::services::Services;
+use crate::services::{Services, selects_a_revision};
 use crate::sync::{Applications, Counts};
 use crate::watch::{Scene, Scope};
 use crate::webhook::Deliveries;
@@ -285,7 +285,8 @@ impl Shell {
             self.scene.experiments.work(first, limit, stopped(), attend, panicked).await;
         };
         let services = async {
-            let first = stores.services.all().into_iter().map(|(key, _)| key).collect();
+            let all = stores.services.all().into_iter();
+            let first = all.filter(|(_, service)| selects_a_revision(service)).map(|(key, _)| key).collect();
             let attend = |key| Arc::clone(&self.services).attend(key);
             self.scene.services.work(first, SERVICES_AT_ONCE, stopped(), attend, panicked).await;
         };

@@ -8,6 +8,7 @@
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use kube::api::{ApiResource, ListParams, Patch};
@@ -15,13 +16,18 @@ use serde_json::{Value, json};
 use tidegate_engine::rollout::world::{HASH_LABEL, MANAGED_BY, Service};
 use tracing::{info, warn};
 
-use crate::facts::{Facts, RolloutFacts, user_of};
+use crate::facts::{RolloutFacts, user_of};
 use crate::failure::{Class, chain};
 use crate::kinds;
 use crate::request::Requests;
 use crate::store::{Change, Kept, Key};
 use crate::watch::Scene;
 use crate::work::Next;
+
+/// Rollouts that are asked for at once.
+const PAGE: u32 = 200;
+/// When a Service is looked at again that a Rollout uses which this controller does not see.
+const AGAIN: Duration = Duration::from_secs(15 * 60);
 
 /// The loop over Services.
 pub(crate) struct Services {
@@ -36,13 +42,19 @@ impl Services {
         let Some(kept) = stores.services.get(&key).filter(|kept| selects_a_revision(&kept.value)) else {
             return Next::Idle;
         };
+        // Whoever else uses it has to wait for the one that it names, and could wait for ever.
+        let named = kept.value.annotations.get(MANAGED_BY);
         let mut is_used = false;
-        stores.rollouts.visit_found(&key.namespace, &user_of(&key.name), |_, _| is_used = true);
+        stores.rollouts.visit_found(&key.namespace, &user_of(&key.name), |name, _| {
+            is_used |= named.is_none_or(|named| named == name);
+        });
         if is_used {
             return Next::Idle;
         }
         match self.give_back(&key, &kept).await {
-            Ok(()) => Next::Idle,
+            // Nobody tells here of the end of a Rollout that this controller does not see.
+            Ok(Given::StaysUsed) => Next::After(AGAIN),
+            Ok(Given::Back) => Next::Idle,
             Err(error) => {
                 let class = Class::of(&error);
                 if !matches!(class, Class::Gone | Class::Conflict) {
@@ -54,10 +66,10 @@ impl Services {
     }
 
     /// Gives a Service back, unless a Rollout that this controller does not see uses it: one of another instance.
-    async fn give_back(&self, key: &Key, kept: &Kept<Service>) -> Result<(), kube::Error> {
+    async fn give_back(&self, key: &Key, kept: &Kept<Service>) -> Result<Given, kube::Error> {
         let requests = Requests::new(&self.client, &key.namespace);
         if is_used_unseen(&requests, key, kept.value.annotations.get(MANAGED_BY)).await? {
-            return Ok(());
+            return Ok(Given::StaysUsed);
         }
         let body = json!({
             "metadata": {"resourceVersion": kept.seen.version, "annotations": {MANAGED_BY: null}},
@@ -68,8 +80,14 @@ impl Services {
             .await
             .map_err(|(_, error)| error)?;
         info!(service = %key, "no Rollout uses the Service any more: it selects no revision");
-        Ok(())
+        Ok(Given::Back)
     }
+}
+
+/// What became of a Service that no Rollout of this controller uses.
+enum Given {
+    Back,
+    StaysUsed,
 }
 
 /// Whether the API server has a Rollout that uses a Service: the one whose name it bears, or any where it bears none.
@@ -78,13 +96,11 @@ async fn is_used_unseen(
     key: &Key,
     managed_by: Option<&String>,
 ) -> Result<bool, kube::Error> {
-    let kind: ApiResource = kinds::rollout();
-    let Some(name) = managed_by else {
-        let request = requests.path(&kind).list(&ListParams::default());
-        let list: Value = requests.answer(request).await?;
-        let mut items = list["items"].as_array().into_iter().flatten();
-        return Ok(items.any(|rollout| uses(rollout, &key.name)));
-    };
+    let kind = kinds::rollout();
+    let Some(name) = managed_by else { return is_used_by_any(requests, &kind, key).await };
+    if !is_a_name(name) {
+        return Ok(false);
+    }
     match requests.get(&kind, name).await {
         Ok(rollout) => Ok(uses(&rollout, &key.name)),
         Err(error) if Class::of(&error) == Class::Gone => Ok(false),
@@ -92,15 +108,50 @@ async fn is_used_unseen(
     }
 }
 
-/// Whether a Rollout uses a Service; of one that cannot be read nobody knows that it does not.
-fn uses(rollout: &Value, service: &str) -> bool {
-    RolloutFacts::keep(rollout.clone(), None).map_or(true, |facts| facts.uses.services.contains(service))
+/// Whether any Rollout of the namespace uses a Service, page by page.
+async fn is_used_by_any(requests: &Requests<'_>, kind: &ApiResource, key: &Key) -> Result<bool, kube::Error> {
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list: Value = requests.answer(requests.path(kind).list(&page)).await?;
+        let mut rollouts = list["items"].as_array().into_iter().flatten();
+        if rollouts.any(|rollout| uses(rollout, &key.name)) {
+            return Ok(true);
+        }
+        match list["metadata"]["continue"].as_str().filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(next),
+            None => return Ok(false),
+        }
+    }
 }
 
-/// Whether a Service selects the pods of a revision, and is nobody's but its user's. One that an Experiment made ends with
-/// that.
-fn selects_a_revision(service: &Service) -> bool {
-    service.owner.is_none() && service.hash().is_some()
+/// Whether anything can have this name: what somebody else wrote there may be any text.
+fn is_a_name(text: &str) -> bool {
+    let is_part =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.".contains(letter);
+    !text.is_empty() && text.chars().all(is_part)
+}
+
+/// Whether a Rollout names a Service, however much of the rest of it can be read.
+fn uses(rollout: &Value, service: &str) -> bool {
+    let strategy = &rollout["spec"]["strategy"];
+    let (canary, blue_green) = (&strategy["canary"], &strategy["blueGreen"]);
+    let pair = &canary["pingPong"];
+    let named = [
+        &canary["canaryService"],
+        &canary["stableService"],
+        &pair["pingService"],
+        &pair["pongService"],
+        &blue_green["activeService"],
+        &blue_green["previewService"],
+    ];
+    named.into_iter().any(|name| name == service)
+}
+
+/// Whether a Service selects the pods of a revision, as a Rollout had it do. One that an Experiment made names no Rollout,
+/// and ends with that.
+pub(crate) fn selects_a_revision(service: &Service) -> bool {
+    let is_a_rollouts = || service.owner.is_none() || service.annotations.contains_key(MANAGED_BY);
+    service.hash().is_some() && is_a_rollouts()
 }
 
 /// Looks at a Service that changed.
@@ -110,11 +161,13 @@ pub(crate) fn wake(scene: &Scene, change: &Change<Service>) {
     }
 }
 
-/// Looks at the Services that a Rollout used and does not use any more.
+/// Looks at the Services that a Rollout used and does not use any more, and at those that it comes to use: they may still
+/// name another one that is gone.
 pub(crate) fn wake_by_rollout(scene: &Scene, change: &Change<RolloutFacts>) {
-    let now = change.new.as_ref().map(|facts| &facts.uses.services);
-    let before = change.old.iter().flat_map(|facts| &facts.uses.services);
-    for name in before.filter(|name| now.is_none_or(|now| !now.contains(*name))) {
+    let of = |facts: &Option<Arc<RolloutFacts>>| {
+        facts.as_ref().map(|facts| facts.uses.services.clone()).unwrap_or_default()
+    };
+    for name in of(&change.old).symmetric_difference(&of(&change.new)) {
         scene.services.push_soon(Key::new(&change.key.namespace, name));
     }
 }

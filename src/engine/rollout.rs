@@ -403,6 +403,9 @@ fn reason(
     if let Some(wait) = &traffic.wait {
         return wait.clone();
     }
+    if let Some(why) = &runs.refused {
+        return Because::RunRefused { why: why.clone() };
+    }
     match facts.step() {
         Some(Step::Pause(length)) => Because::Paused {
             step: facts.status.current_step_index,

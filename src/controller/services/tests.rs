@@ -1,6 +1,7 @@
 use tidegate_engine::fence::Seen;
 
 use super::*;
+use crate::facts::Facts;
 use crate::mock::{Server, server};
 
 fn services(selector: Value, annotations: Value) -> (Arc<Services>, Server, Key) {
@@ -53,6 +54,7 @@ async fn a_service_without_a_rollout_selects_no_revision() {
 #[tokio::test]
 async fn a_service_that_a_rollout_left_is_given_back_and_one_of_another_instance_is_not() {
     for (used, patches) in [("other", true), ("shop-active", false)] {
+        let wanted = if patches { Next::Idle } else { Next::After(AGAIN) };
         let (services, mut server, key) =
             services(json!({"app": "shop", HASH_LABEL: "abc"}), json!({MANAGED_BY: "shop"}));
         let (next, ()) = tokio::join!(services.attend(key), async {
@@ -61,7 +63,7 @@ async fn a_service_that_a_rollout_left_is_given_back_and_one_of_another_instance
                 server.answer(200, json!({"metadata": {"name": "shop-active"}})).await;
             }
         });
-        assert_eq!(next, Next::Idle, "{used}");
+        assert_eq!(next, wanted, "{used}");
     }
 }
 
@@ -71,8 +73,9 @@ async fn without_a_name_all_rollouts_of_the_namespace_are_asked() {
     let (next, asked) = tokio::join!(services.attend(key), async {
         server.answer(200, json!({"items": [rollout("other"), rollout("shop-active")]})).await.line
     });
-    assert_eq!(next, Next::Idle);
+    assert_eq!(next, Next::After(AGAIN));
     assert!(asked.starts_with("GET /apis/argoproj.io/v1alpha1/namespaces/ns/rollouts?"), "{asked}");
+    assert!(asked.contains("limit=200"), "{asked}");
 }
 
 #[tokio::test]
@@ -85,6 +88,34 @@ async fn what_a_rollout_uses_or_selects_no_revision_is_left_without_a_question()
     let facts = RolloutFacts::keep(rollout("shop-active"), None).unwrap();
     services.scene.stores.rollouts.apply(Key::new("ns", "shop"), seen, facts);
     assert_eq!(services.attend(key).await, Next::Idle);
+}
+
+/// The Rollout `renamed` waits for the Service, because it names another one, which is gone.
+#[tokio::test]
+async fn a_service_that_names_a_rollout_that_is_gone_is_free_for_another() {
+    let (services, mut server, key) =
+        services(json!({"app": "shop", HASH_LABEL: "abc"}), json!({MANAGED_BY: "shop"}));
+    let seen = Seen { version: "2".to_owned(), uid: "r".to_owned() };
+    let facts = RolloutFacts::keep(rollout("shop-active"), None).unwrap();
+    services.scene.stores.rollouts.apply(Key::new("ns", "renamed"), seen, facts);
+    let (next, asked) = tokio::join!(services.attend(key), async {
+        let asked = server.answer(404, status(404)).await;
+        server.answer(200, json!({"metadata": {"name": "shop-active"}})).await;
+        asked.line
+    });
+    assert_eq!(next, Next::Idle);
+    assert_eq!(asked, "GET /apis/argoproj.io/v1alpha1/namespaces/ns/rollouts/shop");
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_name_names_nobody() {
+    for text in ["", "a b", "a/b", "a?b"] {
+        let (services, mut server, key) = services(json!({HASH_LABEL: "abc"}), json!({MANAGED_BY: text}));
+        let (next, asked) =
+            tokio::join!(services.attend(key), server.answer(200, json!({"metadata": {"name": "s"}})));
+        assert_eq!(next, Next::Idle, "{text}");
+        assert!(asked.line.starts_with("PATCH "), "{text}: {}", asked.line);
+    }
 }
 
 #[tokio::test]

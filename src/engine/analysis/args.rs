@@ -51,16 +51,12 @@ pub(super) fn expected_args(
     Ok((given, open))
 }
 
-/// Whether an argument is a field of the Rollout that is not there yet.
+/// Whether an argument is a field of the status that is not there yet; what the spec lacks does not come by itself.
 fn is_open(arg: &AnalysisRunArgument, rollout: &Value) -> bool {
     let from = arg.value_from.as_ref().filter(|from| from.pod_template_hash_value.is_none());
     let field = from.and_then(|from| from.field_ref.as_ref());
-    let path = field.map(|field| field.field_path.as_str()).filter(|path| !is_of_metadata(path));
+    let path = field.map(|field| field.field_path.as_str()).filter(|path| path.starts_with("status"));
     path.is_some_and(|path| field_value(rollout, path).is_err())
-}
-
-fn is_of_metadata(path: &str) -> bool {
-    path.starts_with("metadata")
 }
 
 /// One argument with its value.
@@ -79,7 +75,8 @@ fn argument(
         }
     } else if let Some(field) = from.and_then(|from| from.field_ref.as_ref()) {
         let path = &field.field_path;
-        let value = if is_of_metadata(path) { metadata(rollout, path) } else { field_value(rollout, path) };
+        let is_of_metadata = path.starts_with("metadata");
+        let value = if is_of_metadata { metadata(rollout, path) } else { field_value(rollout, path) };
         value.map_err(|error| format!("args.{}: {error}", arg.name))?
     } else {
         arg.value.clone().unwrap_or_default()
@@ -332,7 +329,6 @@ mod tests {
             ("status.stableRS", "", true),
             ("status.alb.loadBalancer.name", "", true),
             ("status.albs[0].loadBalancer.arn", "", true),
-            ("spec.template", "", true),
             ("spec.replicas", "3", false),
             ("metadata.labels['env']", "prod", false),
             ("metadata.labels['missing']", "", false),
@@ -343,8 +339,12 @@ mod tests {
             assert_eq!(open.contains("x"), is_open, "{path}");
             assert_eq!(rollout_args(&rollout(), &args(path), "old", "new").is_err(), is_open, "{path}");
         }
-        let why = expected_args(&rollout(), &args("metadata.generation"), "old", "new").unwrap_err();
-        assert_eq!(why, "args.x: unsupported fieldPath: metadata.generation");
+        for (path, wanted) in [
+            ("metadata.generation", "args.x: unsupported fieldPath: metadata.generation"),
+            ("spec.none", "args.x: invalid path spec.none in rollout"),
+        ] {
+            assert_eq!(expected_args(&rollout(), &args(path), "old", "new").unwrap_err(), wanted);
+        }
     }
 
     #[test]

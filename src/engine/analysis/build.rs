@@ -154,6 +154,10 @@ fn take_over(
     metrics: &[Metric],
 ) -> Result<BTreeMap<String, String>, String> {
     let mut annotations = of_templates;
+    if own.contains_key(terms::ON_NO_DATA) {
+        // How long to wait belongs to what the template says of missing data.
+        annotations.remove(terms::WAIT_AT_MOST);
+    }
     annotations.extend(own);
     match terms::of(&annotations, metrics, metrics) {
         Ok(_) => Ok(annotations),
@@ -411,10 +415,11 @@ mod tests {
         let checked = |path: &str| asked(&arg(path), RunKind::Background, check_run);
         let built =
             |path: &str| asked(&arg(path), RunKind::Step { index: 0 }, |request| new_run(request).map(drop));
-        for path in ["status.stableRS", "status.alb.loadBalancer.name", "spec.none"] {
+        for path in ["status.stableRS", "status.alb.loadBalancer.name"] {
             assert_eq!(checked(path), Ok(Values::new()), "{path}");
             assert_eq!(built(path), Err(format!("args.count: invalid path {path} in rollout")));
         }
+        assert_eq!(checked("spec.none"), Err("args.count: invalid path spec.none in rollout".to_owned()));
         let missing = "metadata.labels['missing']";
         assert_eq!(checked(missing), Ok([("count".to_owned(), String::new())].into()));
         let why = "args.count: unsupported fieldPath: metadata.generation".to_owned();

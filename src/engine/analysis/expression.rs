@@ -286,7 +286,8 @@ fn check_ranges(tokens: &[Token<'_>]) -> Result<(), String> {
     Ok(())
 }
 
-/// `a ?? b == c` has no one meaning: Argo refuses it, and the crate would take `b == c` for the default.
+/// `a ?? b == c` has no one meaning: Argo refuses it, and the crate would take `b == c` for the default, as it would of
+/// `a ?? b ? c : d` and `a ?? b | f()`, which mean something else there.
 fn check_defaults(tokens: &[Token<'_>]) -> Result<(), String> {
     const LOGIC: &[&str] =
         &["&&", "||", "..", "and", "contains", "endsWith", "in", "matches", "or", "startsWith"];
@@ -299,7 +300,10 @@ fn check_defaults(tokens: &[Token<'_>]) -> Result<(), String> {
                 "(" | "[" | "{" => depth += 1,
                 ")" | "]" | "}" if depth == 0 => break,
                 ")" | "]" | "}" => depth -= 1,
-                "," | ";" | "?" | ":" | "|" if depth == 0 => break,
+                "," | ";" | ":" if depth == 0 => break,
+                operator @ ("?" | "?:" | "|") if depth == 0 => {
+                    return Err(format!("{operator} after ?? needs parentheses around one of them"));
+                }
                 operator if depth == 0 && (ARITHMETIC.contains(&operator) || LOGIC.contains(&operator)) => {
                     return Err(format!("{operator} after ?? needs parentheses around one of them"));
                 }

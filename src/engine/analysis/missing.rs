@@ -87,8 +87,7 @@ fn wait(
         (Some(started), Some(finished)) => finished.0.duration_since(started.0).as_secs(),
         (None, _) | (_, None) => 0,
     };
-    let longest = || schedule::interval(metric).saturating_mul(LONGEST_INTERVALS).max(LONGEST).as_secs();
-    let most = terms.wait_at_most.unwrap_or_else(longest);
+    let most = most_seconds(terms, metric);
     let phase = Some(AnalysisPhase::Inconclusive);
     let times = if asked == 1 { "once".to_owned() } else { format!("{asked} times in {seconds} s") };
     if seconds >= most {
@@ -97,6 +96,16 @@ fn wait(
     taken.metadata.insert(WAITED.to_owned(), asked.to_string());
     let message = format!("waits for data, for {most} s at most: {why}, asked {times}");
     Measurement { phase, message, ..taken }
+}
+
+/// How long a metric waits for data: it is seen at a measurement, so in whole intervals.
+fn most_seconds(terms: Terms, metric: &Metric) -> i64 {
+    let interval = schedule::interval(metric);
+    let Some(given) = terms.wait_at_most else {
+        return interval.saturating_mul(LONGEST_INTERVALS).max(LONGEST).as_secs();
+    };
+    let seconds = interval.as_secs().max(1);
+    given.saturating_add(seconds - 1) / seconds * seconds
 }
 
 /// Whether a measurement only says what its metric waits for.

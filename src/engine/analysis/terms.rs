@@ -14,11 +14,11 @@ use tidegate_api::valid::{FieldError, FieldErrorKind};
 use super::limits::Limits;
 
 /// What to do with a measurement without data.
-const ON_NO_DATA: &str = "tidegate.dev/on-no-data";
+pub(super) const ON_NO_DATA: &str = "tidegate.dev/on-no-data";
 /// Values that a metric needs before it may end Successful.
 pub(super) const MIN_SAMPLES: &str = "tidegate.dev/min-samples";
 /// How long `wait` waits, as a duration such as `10m`.
-const WAIT_AT_MOST: &str = "tidegate.dev/wait-at-most";
+pub(super) const WAIT_AT_MOST: &str = "tidegate.dev/wait-at-most";
 /// The annotations that are about missing data; the first says whom the last may be about.
 pub const KEYS: [&str; 3] = [ON_NO_DATA, MIN_SAMPLES, WAIT_AT_MOST];
 
@@ -107,7 +107,7 @@ pub(super) fn of(
                 tell(why);
             }
         }
-        if key == WAIT_AT_MOST && !terms.iter().any(|terms| terms.waits()) {
+        if key == WAIT_AT_MOST && !annotations.contains_key(ON_NO_DATA) {
             tell(format!("no metric waits for data: write {ON_NO_DATA}: wait, too, or leave this out"));
         }
     }
@@ -359,8 +359,14 @@ mod tests {
         }
         let why = "metric \"a=b\" does not wait for data: leave it out, or write a=b=wait in tidegate.dev/on-no-data";
         assert!(told("wait, a=b=fail", "a=b=1m").ends_with(why));
+        assert_eq!(
+            read("fail", "1m"),
+            Ok(vec![None; 3]),
+            "whoever uses a template may say that nothing waits"
+        );
+        let alone = [(WAIT_AT_MOST.to_owned(), "1m".to_owned())].into();
         let why = "no metric waits for data: write tidegate.dev/on-no-data: wait, too, or leave this out";
-        assert!(told("fail", "1m").ends_with(why));
+        assert!(first(&of(&alone, &metrics(), &metrics()).unwrap_err()).ends_with(why));
     }
 
     #[test]

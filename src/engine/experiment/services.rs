@@ -1,7 +1,7 @@
 //! The Service of a template that asks for one.
 //!
 //! Input: facts, the template and its ReplicaSet. Output: a Service as long as pods are wanted, and its end once they
-//! are gone. It selects by the labels of the ReplicaSet, which is the hash of this very template.
+//! are gone. It selects by the labels of the ReplicaSet, those of its template and the hash of this very one.
 
 use serde_json::{Value, json};
 use tidegate_api::experiment::{TemplateSpec, TemplateStatus};

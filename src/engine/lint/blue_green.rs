@@ -181,7 +181,8 @@ impl Judge<'_> {
         let forever = spec.abort_scale_down_delay_seconds == Some(0);
         // With the stable revision gone it becomes the stable one, and is no aborted preview any more.
         let remains = set_of(self.seen, &status.stable_rs).is_some();
-        if self.aborting && remains && forever && hash == status.current_pod_hash {
+        if self.aborting && remains && forever && to < self.facts.replicas && hash == status.current_pod_hash
+        {
             let why = format!("{} goes to {to}, but abortScaleDownDelaySeconds 0 keeps it", set.name);
             self.blame(Rule::DelayIgnored, why);
         }

@@ -69,17 +69,23 @@ pub(crate) fn seen_ready(world: &World, set: &Set) -> Option<i32> {
     may_have_begun(world).then(|| i32::try_from(ready()).unwrap_or(i32::MAX))
 }
 
-/// Whether an abort would count on stable pods that have been evicted since; in blue-green, and where the stable revision
-/// follows the traffic, also on those of a ReplicaSet that has been written to. There may be fewer by now.
+/// Whether an abort would count on stable pods that may be gone. In blue-green, and where the stable revision follows the
+/// traffic, their number counts: that of a ReplicaSet, or a pod, that has been written to may be another by now. Else one is
+/// enough that no restart can have sent away since.
 pub(crate) fn rests_on_unseen(world: &World, fence: &Fence) -> bool {
     let strategy = &world.rollout.spec.strategy;
     let counts_sizes = strategy.blue_green.is_some() || strategy.canary.as_ref().is_some_and(dynamic::is_on);
     let hash = world.rollout.status.as_ref().map_or("", |status| status.stable_rs.as_str());
     let mut stable = revision::owned(world).into_iter().filter(|set| set.hash() == hash);
+    let is_unseen = |pod: &Pod| fence.waits_for(&Reference::new("v1", "Pod", &pod.name));
     stable.any(|set| {
-        let mut pods = world.pods.iter().filter(|pod| pod.set == set.name);
-        counts_sizes && fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name))
-            || pods.any(|pod| fence.waits_for(&Reference::new("v1", "Pod", &pod.name)))
+        if counts_sizes {
+            let mut pods = world.pods.iter().filter(|pod| pod.set == set.name);
+            return fence.waits_for(&Reference::new("apps/v1", "ReplicaSet", &set.name))
+                || pods.any(|pod| is_unseen(pod));
+        }
+        let mut ready = world.pods_of(set).filter(|pod| pod.ready_since.is_some()).peekable();
+        may_have_begun(world) && ready.peek().is_some() && ready.all(is_unseen)
     })
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn finish(facts: &Facts<'_>, mut outcome: Outcome<'_>, plan: &mut Pla
         wishes.drop_abort = true;
         next.current_step_index = step_count(facts);
     }
-    let promotion = promotion(facts, aborted, next.current_step_index, outcome.traffic);
+    let promotion = promotion(facts, aborted, next.current_step_index, outcome.runs, outcome.traffic);
     if let Some(why) = promotion.filter(|_| ping_pong::may_turn(facts, plan)) {
         if promote(facts, &why, &mut next, &mut wishes, &mut notices) {
             plan.because = Because::Moves(Move::Promoted { why });
@@ -227,7 +227,13 @@ pub(super) fn base(facts: &Core<'_>, weights: Option<TrafficWeights>) -> Rollout
 }
 
 /// Why the new revision becomes the stable one now, if it does.
-fn promotion(facts: &Facts<'_>, aborted: bool, index: Option<i32>, traffic: &Traffic) -> Option<String> {
+fn promotion(
+    facts: &Facts<'_>,
+    aborted: bool,
+    index: Option<i32>,
+    runs: &Runs,
+    traffic: &Traffic,
+) -> Option<String> {
     if facts.stable.is_none() {
         return facts.new.map(|_| "Initial deploy".to_owned());
     }
@@ -241,7 +247,8 @@ fn promotion(facts: &Facts<'_>, aborted: bool, index: Option<i32>, traffic: &Tra
         return Some("Fast rollback".to_owned());
     }
     let count = step_count(facts);
-    if facts.rollout.spec.paused || index != count {
+    // Nothing is promoted unjudged, because the run that was to judge it cannot be made.
+    if facts.rollout.spec.paused || index != count || runs.refused.is_some() {
         return None;
     }
     // A router that has not been seen at full weight yet is still moving users to the new revision.
@@ -286,8 +293,8 @@ pub(super) fn promote(
 
 /// Whether the current step has done what it is for.
 fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
-    // Whoever has to judge an inconclusive analysis finds the update where it was.
-    if facts.rollout.spec.paused || pause::is_undecided(facts.status) {
+    // Whoever has to judge an inconclusive analysis, or mend one that cannot be made, finds the update where it was.
+    if facts.rollout.spec.paused || pause::is_undecided(facts.status) || runs.refused.is_some() {
         return false;
     }
     match facts.step() {
@@ -484,8 +491,8 @@ fn waits_without_limit(facts: &Core<'_>) -> bool {
 }
 
 /// Whether somebody has just skipped a step that no deadline applied to, which took longer than the deadline: the status
-/// still names what the step ran. The time starts now, or whoever promotes would abort. Of a full promotion that is news
-/// as well, and what the step ran stays in the status until the end.
+/// still names what the step ran. The time starts now, or whoever promotes would abort. A full promotion moves the step,
+/// which is progress by itself.
 fn goes_on_late(facts: &Core<'_>) -> bool {
     if facts.promote_full() || facts.in_rollback_window() {
         return false;

@@ -38,7 +38,9 @@ fn switches() -> Vec<State> {
             .short()
             .paused_for(PAUSE)
             .onward(&["promote {}"]),
-        blue("blue-timed", json!({"autoPromotionSeconds": LONG})).paused_for(PAUSE).onward(&["promote {}"]),
+        blue("blue-timed", json!({"autoPromotionSeconds": LONG}))
+            .paused_for(PAUSE)
+            .onward(&["promote {} --full"]),
         blue("blue-switched", json!({})).short().ships().until("switched", second).onward(&[]),
         blue("blue-switched-twice", json!({}))
             .ships()
