@@ -188,8 +188,10 @@ pub(super) async fn gives_an_active_service_made_anew_to_the_stable_version(scen
 }
 
 pub(super) async fn gives_services_back_that_it_uses_no_more(scene: Arc<Scene>) -> Result<()> {
-    scene.given("a blue-green shop, whose Services select its revision");
+    scene.given("a blue-green shop, whose Services select its revision, under load");
     let shop = open(&scene, &json!({})).await?;
+    let load = shop.load(100).await?;
+    let running = load.start();
     for service in ["shop-active", "shop-preview"] {
         until_selects_a_revision(&scene, service, true).await?;
     }
@@ -199,8 +201,8 @@ pub(super) async fn gives_services_back_that_it_uses_no_more(scene: Arc<Scene>) 
     for service in ["shop-active", "shop-preview"] {
         until_selects_a_revision(&scene, service, false).await?;
     }
-    let answers = shop.fast(200)?.send(200).await?;
-    ensure_none_lost(&answers)?;
+    load.until_answers(|answers| answers.share_percent("v1") > 99.9).await?;
+    ensure_none_lost(&running.stop().await?)?;
     scene.when("it becomes a blue-green one again, and is deleted");
     shop.patch(json!({"spec": {"strategy": {"canary": null, "blueGreen": strategy(&json!({}))}}})).await?;
     until_selects_a_revision(&scene, "shop-active", true).await?;
