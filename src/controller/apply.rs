@@ -18,9 +18,8 @@ use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
 use tidegate_engine::fence::{Fence, Seen};
 use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
-use tidegate_engine::rollout::duration;
-use tidegate_engine::rollout::template;
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
+use tidegate_engine::rollout::{duration, template};
 use tracing::{debug, error, info, warn};
 
 use crate::difference::merge_patch;

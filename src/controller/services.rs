@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,10 +165,10 @@ pub(crate) fn wake(scene: &Scene, change: &Change<Service>) {
 /// Looks at the Services that a Rollout used and does not use any more, and at those that it comes to use: they may still
 /// name another one that is gone.
 pub(crate) fn wake_by_rollout(scene: &Scene, change: &Change<RolloutFacts>) {
-    let of = |facts: &Option<Arc<RolloutFacts>>| {
-        facts.as_ref().map(|facts| facts.uses.services.clone()).unwrap_or_default()
-    };
-    for name in of(&change.old).symmetric_difference(&of(&change.new)) {
+    let none = BTreeSet::new();
+    let [old, new] =
+        [&change.old, &change.new].map(|facts| facts.as_ref().map_or(&none, |facts| &facts.uses.services));
+    for name in old.symmetric_difference(new) {
         scene.services.push_soon(Key::new(&change.key.namespace, name));
     }
 }

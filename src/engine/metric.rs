@@ -74,6 +74,14 @@ pub struct Response {
     pub retry_after_seconds: Option<u64>,
 }
 
+impl Response {
+    /// Seconds for which a busy server asks to be left alone, if it does.
+    #[must_use]
+    pub fn asks_to_wait_seconds(&self) -> Option<u64> {
+        self.retry_after_seconds.filter(|_| [429, 503].contains(&self.status))
+    }
+}
+
 /// Settings of the controller that providers fall back to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {

@@ -276,7 +276,7 @@ fn start_over(facts: &Core<'_>, created: bool, plan: &mut Plan) {
 
 /// A round of an update under way, or of one that is done: traffic, runs, sizes, pause, status.
 fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
-    let drop_abort = facts.status.abort && !pause::abort_asked(facts.status);
+    let drop_abort = pause::abort_is_over(facts.status);
     let mut wishes = Wishes { drop_abort, ..Wishes::default() };
     let mut notices = out_of_time(facts, &mut wishes);
     let runs = runs::judge(facts, &mut wishes);

@@ -152,7 +152,7 @@ impl Fetcher {
 fn refused(server: &str, answer: &Response) -> Unsigned {
     let Response { status, retry_after_seconds, .. } = *answer;
     let why = format!("no token from {server}: answer {status} holds no access_token");
-    if [429, 503].contains(&status) && retry_after_seconds.is_some() {
+    if answer.asks_to_wait_seconds().is_some() {
         Unsigned::Busy(Response { status, body: why.into_bytes(), retry_after_seconds })
     } else {
         Unsigned::Failed(why)

@@ -32,7 +32,7 @@ pub fn rollout_args(
 /// status may come later, and counts as empty until then.
 ///
 /// # Errors
-/// Fails when a path of metadata names nothing that there can be: those are there from the beginning.
+/// Fails when a path outside the status names nothing that there can be: those are there from the beginning.
 pub(super) fn expected_args(
     rollout: &Value,
     args: &[AnalysisRunArgument],

@@ -66,7 +66,7 @@ pub struct RunRequest<'a> {
 /// What the arguments of a run come to, as far as that is known before it is built.
 ///
 /// # Errors
-/// Fails where [`new_run`] does, but for what can be mended by the time of the run: a field of the Rollout that an argument
+/// Fails where [`new_run`] does, but for what can be mended by the time of the run: a field of the status that an argument
 /// names and that is not there yet. Whether the metrics end is for the caller to ask of each template.
 pub(crate) fn check_run(request: &RunRequest<'_>) -> Result<Values, String> {
     let RunRequest { analysis, stable_hash, latest_hash, .. } = request;
@@ -295,11 +295,22 @@ mod tests {
             "analysisRunMetadata": {"labels": {"team": "a", "rollout-type": "mine"}, "annotations": {"note": "b"}},
         }))
         .unwrap();
-        let key = TemplateKey { cluster: false, name: "success".into() };
-        new_run(&RunRequest {
-            rollout: &rollout,
+        requested(&rollout, &analysis, template, kind, new_run)
+    }
+
+    /// Asks about a run of an analysis with one template, which it names.
+    fn requested<T>(
+        rollout: &Rollout,
+        analysis: &RolloutAnalysis,
+        template: AnalysisTemplateSpec,
+        kind: RunKind,
+        ask: impl FnOnce(&RunRequest<'_>) -> T,
+    ) -> T {
+        let key = TemplateKey { cluster: false, name: analysis.templates[0].template_name.clone() };
+        ask(&RunRequest {
+            rollout,
             name: "web-new-2-0".into(),
-            analysis: &analysis,
+            analysis,
             kind,
             templates: &BTreeMap::from([(key, Arc::new(template.into()))]),
             stable_hash: "old",
@@ -382,18 +393,7 @@ mod tests {
         .unwrap();
         let analysis: RolloutAnalysis =
             serde_json::from_value(json!({"templates": [{"templateName": "t"}], "args": [count]})).unwrap();
-        let key = TemplateKey { cluster: false, name: "t".into() };
-        ask(&RunRequest {
-            rollout: &rollout,
-            name: "web-new-2-0".into(),
-            analysis: &analysis,
-            kind,
-            templates: &BTreeMap::from([(key, Arc::new(template.into()))]),
-            stable_hash: "old",
-            latest_hash: "new",
-            revision: 2,
-            instance_id: None,
-        })
+        requested(&rollout, &analysis, template, kind, ask)
     }
 
     #[test]

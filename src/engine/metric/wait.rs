@@ -15,8 +15,7 @@ const LONGEST_SECONDS: u64 = 300;
 
 /// How long to leave a server alone, if it asks for that.
 pub(crate) fn wait(metric: &Metric, response: &Response) -> Option<SignedDuration> {
-    let is_busy = [429, 503].contains(&response.status);
-    let asked = response.retry_after_seconds.filter(|_| is_busy);
+    let asked = response.asks_to_wait_seconds();
     let is_aws = metric.provider.cloud_watch.is_some();
     let seconds = asked.or_else(|| is_aws.then(|| cloud_watch::throttled(response)).flatten())?;
     let seconds = seconds.clamp(SHORTEST_SECONDS, LONGEST_SECONDS);

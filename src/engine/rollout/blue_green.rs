@@ -15,7 +15,7 @@ use tidegate_api::rollout::RolloutStatus;
 use tidegate_api::valid::{ValidBlueGreen, ValidRollout};
 
 use super::held::Memory;
-use super::pause::{INCONCLUSIVE, Wishes, abort_asked, find};
+use super::pause::{INCONCLUSIVE, Wishes, abort_asked, abort_is_over, find};
 use super::restart::{self, Restart};
 use super::revision;
 use super::runs::Runs;
@@ -42,7 +42,7 @@ pub(super) fn round(
 
 /// A round of an update under way, or of one that is done: runs, pause, switch, sizes, status.
 fn proceed(view: &View<'_>, plan: &mut Plan) {
-    let drop_abort = view.status.abort && !abort_asked(view.status);
+    let drop_abort = abort_is_over(view.status);
     let mut wishes = Wishes { drop_abort, ..Wishes::default() };
     let notices = out_of_time(view, &mut wishes);
     let runs = runs::judge(view, &mut wishes);

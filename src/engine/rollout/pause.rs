@@ -79,6 +79,11 @@ pub(crate) fn abort_asked(status: &RolloutStatus) -> bool {
     status.abort && !overruled && !promoted && !status.stable_rs.is_empty()
 }
 
+/// Whether the status still shows an abort that holds no longer.
+pub(crate) fn abort_is_over(status: &RolloutStatus) -> bool {
+    status.abort && !abort_asked(status)
+}
+
 /// Whether the status asks for a full promotion that still holds.
 pub(crate) fn full_promotion_asked(status: &RolloutStatus) -> bool {
     status.promote_full && !abort_asked(status)

@@ -118,7 +118,7 @@ pub(crate) fn sizes_only(facts: &Core<'_>, plan: &mut Plan) {
     let mut next = base(facts, facts.status.canary.weights.clone());
     next.canary = facts.status.canary.clone();
     next.promote_full = facts.status.promote_full;
-    let drop_abort = facts.status.abort && !pause::abort_asked(facts.status);
+    let drop_abort = pause::abort_is_over(facts.status);
     let wishes = Wishes { keep: true, drop_abort, ..Wishes::default() };
     conclude(facts, next, &wishes, Vec::new(), plan);
 }
