@@ -127,17 +127,23 @@ impl Metrics {
             .collect()
     }
 
-    /// The requests that changed something, by verb and kind, but for Events.
-    pub(super) fn writes(&self) -> Vec<(String, f64)> {
+    /// The requests that changed something in a namespace, by verb and kind, but for Events.
+    ///
+    /// Other namespaces are not of this handover: one may be going still, and its Services are given back.
+    pub(super) fn writes(&self, namespace: &str) -> BTreeMap<String, f64> {
         let label = |sample: &Sample, name: &str| sample.labels.get(name).cloned().unwrap_or_default();
-        let writes = self.0.iter().filter(|sample| {
-            sample.name == "controller_clientset_k8s_request_total"
+        let mut writes = BTreeMap::new();
+        for sample in &self.0 {
+            if sample.name == "controller_clientset_k8s_request_total"
+                && label(sample, "namespace") == namespace
                 && WRITES.contains(&label(sample, "verb").as_str())
                 && label(sample, "kind") != "events"
-        });
-        let counted =
-            |sample: &Sample| (format!("{} {}", label(sample, "verb"), label(sample, "kind")), sample.value);
-        writes.map(counted).collect()
+            {
+                let request = format!("{} {}", label(sample, "verb"), label(sample, "kind"));
+                *writes.entry(request).or_default() += sample.value;
+            }
+        }
+        writes
     }
 }
 
@@ -164,9 +170,9 @@ pub(super) async fn ensure_no_writes(
     restless: &[String],
     spoken: usize,
 ) -> Result<()> {
-    let mut writes = side.metrics(scene).await.context("no metrics")?.writes();
+    let mut writes = side.metrics(scene).await.context("no metrics")?.writes(scene.namespace());
     let at_most = |count: f64, most: usize| u32::try_from(most).is_ok_and(|most| count <= f64::from(most));
-    writes.retain(|(request, count)| match request.as_str() {
+    writes.retain(|request, count| match request.as_str() {
         "Patch services" => !at_most(*count, restless.len()),
         "Patch rollouts" => !at_most(*count, spoken),
         _ => true,
@@ -177,17 +183,21 @@ pub(super) async fn ensure_no_writes(
 
 #[cfg(test)]
 mod unit {
+    use std::collections::BTreeMap;
+
     use super::{Metrics, sample};
 
     #[test]
     fn writes_are_requests_that_change_something() {
         let text = r#"
 # TYPE controller_clientset_k8s_request counter
-controller_clientset_k8s_request_total{kind="rollouts",verb="Patch",status_code="200"} 2
-controller_clientset_k8s_request_total{kind="events",verb="Create",status_code="201"} 9
-controller_clientset_k8s_request_total{kind="pods",verb="List",status_code="200"} 1
+controller_clientset_k8s_request_total{kind="rollouts",namespace="shop",name="a",verb="Patch",status_code="200"} 2
+controller_clientset_k8s_request_total{kind="rollouts",namespace="shop",name="b",verb="Patch",status_code="200"} 1
+controller_clientset_k8s_request_total{kind="rollouts",namespace="old",name="a",verb="Patch",status_code="200"} 4
+controller_clientset_k8s_request_total{kind="events",namespace="shop",name="",verb="Create",status_code="201"} 9
+controller_clientset_k8s_request_total{kind="pods",namespace="shop",name="",verb="List",status_code="200"} 1
 "#;
         let metrics = Metrics(text.lines().filter_map(sample).collect());
-        assert_eq!(metrics.writes(), [("Patch rollouts".to_owned(), 2.0)]);
+        assert_eq!(metrics.writes("shop"), BTreeMap::from([("Patch rollouts".to_owned(), 3.0)]));
     }
 }
