@@ -26,6 +26,7 @@ use tidegate_engine::metric::http::{self, Call, Method};
 use tidegate_engine::metric::prometheus::Query;
 use tidegate_engine::metric::{Response, Sent};
 
+pub(crate) use self::login::{Unsigned, refused};
 use self::shared::Shared;
 use crate::aws::Aws;
 use crate::google::Google;

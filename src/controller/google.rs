@@ -13,7 +13,7 @@ use serde_json::json;
 use tidegate_engine::metric::Response;
 use tidegate_engine::metric::http::{Call, Method};
 
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, Unsigned, refused};
 use crate::kept::Kept;
 
 /// The metadata server, which only pods on Google Cloud have.
@@ -39,7 +39,7 @@ pub(crate) struct Google {
     metadata: Option<String>,
     /// Whether a key may name a server without TLS: only those of tests do.
     allows_plain: bool,
-    kept: Kept<Identity, String>,
+    kept: Kept<Identity, String, Unsigned>,
 }
 
 impl std::fmt::Debug for Google {
@@ -74,13 +74,13 @@ impl Google {
     /// A token.
     ///
     /// # Errors
-    /// Says what is wrong with the key, or which server gave no token.
+    /// Says what is wrong with the key, or which server gave no token; and that one asks to be left alone.
     pub(crate) async fn token(
         &self,
         fetcher: &Fetcher,
         key: Option<&str>,
         scope: &'static str,
-    ) -> Result<String, String> {
+    ) -> Result<String, Unsigned> {
         let hash = key.map(|key| digest(&SHA256, key.as_bytes()).as_ref().to_vec()).unwrap_or_default();
         self.kept.get((hash, scope), self.fetched(fetcher, key, scope)).await
     }
@@ -91,21 +91,21 @@ impl Google {
         fetcher: &Fetcher,
         key: Option<&str>,
         scope: &str,
-    ) -> Result<(String, Timestamp), String> {
+    ) -> Result<(String, Timestamp), Unsigned> {
         let now = Timestamp::now();
         let call = match key {
             Some(key) => claim(key, scope, now)?,
             None => self.metadata(),
         };
         if key.is_some() && !self.allows_plain && !call.url.starts_with("https://") {
-            return Err("token_uri of serviceAccountKey must begin with https://".to_owned());
+            return Err("token_uri of serviceAccountKey must begin with https://".to_owned().into());
         }
         let answer = if key.is_some() {
             fetcher.send(&call, &[]).await?
         } else {
             fetcher.send_directly(&call).await?
         };
-        granted(&answer, now).map_err(|why| format!("no token from {}: {why}", call.server()))
+        granted(call.server(), &answer, now)
     }
 
     fn metadata(&self) -> Call {
@@ -116,12 +116,12 @@ impl Google {
 }
 
 /// The token in an answer, and how long it is kept.
-fn granted(answer: &Response, now: Timestamp) -> Result<(String, Timestamp), String> {
+fn granted(server: &str, answer: &Response, now: Timestamp) -> Result<(String, Timestamp), Unsigned> {
     let token: Result<Token, _> = serde_json::from_slice(&answer.body);
-    let token = token.ok().filter(|_| answer.status == 200);
-    let token = token.ok_or_else(|| format!("answer {} holds no access_token", answer.status))?;
+    let token = token.ok().filter(|_| answer.status == 200).ok_or_else(|| refused(server, answer))?;
     if token.access_token.len() > LONGEST_TOKEN {
-        return Err(format!("the access_token is longer than {LONGEST_TOKEN} bytes"));
+        let why = format!("no token from {server}: the access_token is longer than {LONGEST_TOKEN} bytes");
+        return Err(why.into());
     }
     let seconds = token.expires_in.clamp(0, MOST_SECONDS).saturating_sub(MARGIN_SECONDS);
     let until = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);

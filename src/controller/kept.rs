@@ -15,20 +15,20 @@ const MOST: usize = 256;
 const FAILURE: SignedDuration = SignedDuration::from_secs(5);
 
 /// A thing or why there is none, and how long that holds; none while it is first fetched.
-type Slot<V> = Arc<Mutex<Option<(Result<V, String>, Timestamp)>>>;
+type Slot<V, E> = Arc<Mutex<Option<(Result<V, E>, Timestamp)>>>;
 
-/// Things by what they are for.
-pub(crate) struct Kept<K, V> {
-    slots: Mutex<BTreeMap<K, Slot<V>>>,
+/// Things by what they are for; `E` says why there is none.
+pub(crate) struct Kept<K, V, E = String> {
+    slots: Mutex<BTreeMap<K, Slot<V, E>>>,
 }
 
-impl<K, V> Default for Kept<K, V> {
+impl<K, V, E> Default for Kept<K, V, E> {
     fn default() -> Self {
         Self { slots: Mutex::default() }
     }
 }
 
-impl<K: Ord + Clone, V: Clone> Kept<K, V> {
+impl<K: Ord + Clone, V: Clone, E: Clone + From<String>> Kept<K, V, E> {
     /// What is kept, or else what is fetched now and how long that holds.
     ///
     /// # Errors
@@ -36,9 +36,10 @@ impl<K: Ord + Clone, V: Clone> Kept<K, V> {
     pub(crate) async fn get(
         &self,
         key: K,
-        fetch: impl Future<Output = Result<(V, Timestamp), String>>,
-    ) -> Result<V, String> {
-        let slot = self.slot(key).await.ok_or("too many credentials are fetched at the same time")?;
+        fetch: impl Future<Output = Result<(V, Timestamp), E>>,
+    ) -> Result<V, E> {
+        let full = || "too many credentials are fetched at the same time".to_owned();
+        let slot = self.slot(key).await.ok_or_else(full)?;
         let mut held = slot.lock().await;
         if let Some((found, until)) = &*held
             && Timestamp::now() < *until
@@ -57,7 +58,7 @@ impl<K: Ord + Clone, V: Clone> Kept<K, V> {
     }
 
     /// The place of a thing. Where there is no room, one that nobody waits for goes.
-    async fn slot(&self, key: K) -> Option<Slot<V>> {
+    async fn slot(&self, key: K) -> Option<Slot<V, E>> {
         let mut slots = self.slots.lock().await;
         if let Some(slot) = slots.get(&key) {
             return Some(Arc::clone(slot));
@@ -72,11 +73,11 @@ impl<K: Ord + Clone, V: Clone> Kept<K, V> {
 }
 
 /// Places are taken under the lock of all, so nobody begins to wait meanwhile.
-fn is_waited_for<V>(slot: &Slot<V>) -> bool {
+fn is_waited_for<V, E>(slot: &Slot<V, E>) -> bool {
     Arc::strong_count(slot) > 1
 }
 
-fn holds<V>(slot: &Slot<V>) -> bool {
+fn holds<V, E>(slot: &Slot<V, E>) -> bool {
     let held = slot.try_lock();
     held.is_ok_and(|held| held.as_ref().is_some_and(|(_, until)| Timestamp::now() < *until))
 }

@@ -308,7 +308,7 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
         plan.wake_at(until);
     }
     if !aborted {
-        workload::make_room(facts.world, facts.new, facts.status, plan);
+        workload::make_room(facts, plan);
     }
     let outcome = Outcome { wishes, runs: &runs, traffic: &traffic, restart: &restart, notices };
     status::finish(facts, outcome, plan);
@@ -423,7 +423,7 @@ fn reason(
         )
         | None => {
             let run = facts.step().and_then(|_| runs.because(runs.step.as_ref()));
-            let waits = run.or_else(|| restart.because()).or_else(|| delayed_set(facts));
+            let waits = run.or_else(|| restart.because()).or_else(|| delayed_set(facts, plan));
             let waits = waits.or_else(|| dynamic::stays_reached(facts)).or_else(|| sizes_to_come(facts));
             waits.unwrap_or(if plan.writes.is_empty() {
                 Because::Settled
@@ -448,9 +448,9 @@ fn sizes_to_come(facts: &Core<'_>) -> Option<Because> {
 }
 
 /// An old ReplicaSet that is kept for a while.
-fn delayed_set(facts: &Core<'_>) -> Option<Because> {
+fn delayed_set(facts: &Core<'_>, plan: &Plan) -> Option<Because> {
     facts.others.iter().filter(|set| set.replicas > 0).find_map(|set| {
-        let until = set.deadline().filter(|until| *until > facts.now)?;
+        let until = scale::kept_until(facts, set, plan)?;
         Some(Because::ScaleDownDelay { set: set.name.clone(), until })
     })
 }

@@ -156,6 +156,7 @@ impl Simulation {
         for way in self.shape.ways.clone() {
             Act::RestoreWay(way).carry_out(&mut self.cluster);
         }
+        self.meddled = self.cluster.version();
         self.react();
         self.schedule_round(0);
         self.wake_experiments(0);

@@ -177,9 +177,17 @@ impl Act {
         None
     }
 
-    /// Whether it changes what belongs to the controller, behind its back.
+    /// Whether it changes what belongs to the controller, behind its back. A route that is made again brings requests that
+    /// nobody has heard of yet.
     pub(crate) fn meddles(&self) -> bool {
-        matches!(self, Self::Tamper(..) | Self::ScaleSet(..) | Self::DeleteSet(_) | Self::DeleteWay(_))
+        matches!(
+            self,
+            Self::Tamper(..)
+                | Self::ScaleSet(..)
+                | Self::DeleteSet(_)
+                | Self::DeleteWay(_)
+                | Self::RestoreWay(_)
+        )
     }
 
     /// How a story tells it.

@@ -16,8 +16,8 @@ struct Token {
 }
 
 /// Why a request is not signed in.
-#[derive(Debug)]
-pub(super) enum Unsigned {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Unsigned {
     /// What gives tokens asks to be left alone, which holds for the request as well: this stands for its answer.
     Busy(Response),
     Failed(String),
@@ -149,7 +149,7 @@ impl Fetcher {
 }
 
 /// What an answer without a token means. A busy server's is passed on without its words, which are for nobody else.
-fn refused(server: &str, answer: &Response) -> Unsigned {
+pub(crate) fn refused(server: &str, answer: &Response) -> Unsigned {
     let Response { status, retry_after_seconds, .. } = *answer;
     let why = format!("no token from {server}: answer {status} holds no access_token");
     if answer.asks_to_wait_seconds().is_some() {

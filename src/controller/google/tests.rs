@@ -1,7 +1,9 @@
 //! Tokens from servers on loopback that answer as Google's own do.
 
 use axum::Router;
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::IntoResponse as _;
 use axum::routing::any;
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::Value;
@@ -35,8 +37,13 @@ async fn server() -> String {
             TOKEN_PATH if headers.get("metadata-flavor").is_some_and(|flavor| flavor == "Google") => {
                 token("own")
             }
+            "/busy" => {
+                let wait = [(RETRY_AFTER, "40")];
+                return (StatusCode::SERVICE_UNAVAILABLE, wait, "hush").into_response();
+            }
             _ => (StatusCode::BAD_REQUEST, r#"{"error":"invalid_grant"}"#.to_owned()),
         }
+        .into_response()
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -56,21 +63,33 @@ async fn a_key_is_changed_for_a_token() {
     let (google, fetcher) = (Google { allows_plain: true, ..Google::default() }, Fetcher::default());
     assert_eq!(google.token(&fetcher, Some(&key(&address, "me@x")), SCOPE).await, Ok("by-key".into()));
     let error = google.token(&fetcher, Some(&key(&address, "other@x")), SCOPE).await.unwrap_err();
-    assert_eq!(error, format!("no token from http://{address}: answer 400 holds no access_token"));
+    assert_eq!(error, format!("no token from http://{address}: answer 400 holds no access_token").into());
+}
+
+#[tokio::test]
+async fn a_server_of_tokens_that_is_busy_puts_off_the_request() {
+    let address = server().await;
+    let google = Google { allows_plain: true, ..Google::default() };
+    let busy = key(&address, "me@x").replace("/token", "/busy");
+    let body = format!("no token from http://{address}: answer 503 holds no access_token").into_bytes();
+    let wanted = Err(Unsigned::Busy(Response { status: 503, body, retry_after_seconds: Some(40) }));
+    for _ in 0..2 {
+        assert_eq!(google.token(&Fetcher::default(), Some(&busy), SCOPE).await, wanted);
+    }
 }
 
 #[tokio::test]
 async fn keys_go_to_servers_with_tls_only() {
     let address = server().await;
     let error = Google::default().token(&Fetcher::default(), Some(&key(&address, "me@x")), SCOPE).await;
-    assert_eq!(error, Err("token_uri of serviceAccountKey must begin with https://".into()));
+    assert_eq!(error, Err("token_uri of serviceAccountKey must begin with https://".to_owned().into()));
 }
 
 #[test]
 fn tokens_are_neither_long_nor_kept_for_long() {
     let granted = |token: &str, seconds: i64| {
         let body = json!({"access_token": token, "expires_in": seconds}).to_string().into_bytes();
-        granted(&Response { status: 200, body, retry_after_seconds: None }, Timestamp::UNIX_EPOCH)
+        granted("t", &Response { status: 200, body, retry_after_seconds: None }, Timestamp::UNIX_EPOCH)
     };
     for (seconds, kept) in [(3599, 3539), (i64::MAX, 3540), (i64::MIN, -60), (0, -60)] {
         assert_eq!(
@@ -80,7 +99,7 @@ fn tokens_are_neither_long_nor_kept_for_long() {
         );
     }
     let error = granted(&"t".repeat(LONGEST_TOKEN + 1), 1).unwrap_err();
-    assert_eq!(error, "the access_token is longer than 16384 bytes");
+    assert_eq!(error, "no token from t: the access_token is longer than 16384 bytes".to_owned().into());
 }
 
 #[tokio::test]
@@ -96,6 +115,6 @@ async fn nothing_of_a_wrong_key_is_told() {
     let bad = json!({"client_email": "e", "private_key": "hush", "token_uri": "http://t"}).to_string();
     for key in ["hush", bad.as_str()] {
         let error = google.token(&Fetcher::default(), Some(key), SCOPE).await.unwrap_err();
-        assert_eq!(error, "serviceAccountKey is not the JSON of a service account's key");
+        assert_eq!(error, "serviceAccountKey is not the JSON of a service account's key".to_owned().into());
     }
 }

@@ -8,7 +8,7 @@ use tidegate_api::analysis::{AnalysisRun, JUDGE_PLUGIN, Measurement};
 
 use super::*;
 use crate::judge::counters::Counters;
-use crate::judge::judgement::{Judgement, Ruling};
+use crate::judge::judgement::{Judgement, Ruling, Terms};
 use crate::judge::source::{KIND, SIDE};
 use crate::metric::{Answer, Request, Response, judge, prometheus};
 use crate::view::{Paint, RunPage, render_run};
@@ -481,6 +481,30 @@ fn a_judgement_that_is_put_off_ends_in_time() {
     late.trouble = Some((503, "busy"));
     late.round(60);
     assert_eq!(late.judged().resume_at.as_ref().unwrap().0, at(100), "what is left of the time given");
+}
+
+/// What a canary did after the time given says nothing about what would have been said at its end.
+#[test]
+fn other_terms_end_in_a_gap_of_answers() {
+    let mut stage = stage(json!({}), bad);
+    stage.trouble = Some((500, "broken"));
+    stage.play(0, 60);
+    stage.trouble = None;
+    stage.play(70, 600);
+    let (recorded, end) = (stage.recomputed(), stage.judgement().seconds);
+    assert!(matches!(recorded, Ruling::Worse { .. }) && end > 70, "{recorded:?} at {end} s");
+    let terms = judge::source(&stage.run, &stage.run.spec.metrics[0]).unwrap().terms;
+    for (within, wanted) in [
+        (0.5, (Ruling::TooLong, 1)),
+        (30.0, (Ruling::TooLong, 30)),
+        (60.0, (Ruling::TooLong, 60)),
+        (3600.0, (recorded, end)),
+    ] {
+        let other = Terms { within_seconds: Some(within), ..terms.clone() };
+        assert_eq!(stage.judgement().on_other_terms(&other), wanted, "within {within} s");
+    }
+    let text = stage.judgement().text();
+    assert_eq!(Judgement::parse(&text).unwrap().text(), text);
 }
 
 #[test]

@@ -131,6 +131,7 @@ impl Judgement {
         self.missed += 1;
         self.put_off_since = None;
         self.seconds = seconds;
+        self.timeline.unanswered(seconds);
         self.learned |= self.missed >= TRIES;
     }
 
@@ -138,6 +139,7 @@ impl Judgement {
     pub fn put_off(&mut self, seconds: u32) {
         self.put_off_since = self.put_off_since.or(Some(seconds));
         self.seconds = seconds;
+        self.timeline.unanswered(seconds);
     }
 
     fn evidence(&self, terms: &Terms) -> Vec<Evidence<'_>> {
@@ -185,7 +187,12 @@ impl Judgement {
         let (mut rail, mut slow_rail) = (Rail::default(), Rail::default());
         let mut harms: Vec<(Harm, Promise, f64)> = Vec::new();
         let mut ruling = Ruling::Undecided { missing: None };
+        // A look without an answer has no entry, and time passes all the same.
+        let over = terms.within_seconds.and_then(|within| self.timeline.unanswered_at(within));
         for entry in &self.timeline.entries {
+            if over.is_some_and(|over| over < entry.seconds) {
+                break;
+            }
             harms.resize(harms.len().max(entry.compared.len()), Default::default());
             for ((harm, promise, dispersion), seen) in harms.iter_mut().zip(&entry.compared) {
                 harm.look(seen.canary, seen.stable, terms.errors.tolerance);
@@ -211,8 +218,8 @@ impl Judgement {
                 return (ruling, entry.seconds);
             }
         }
-        // A look without an answer has no entry, and time passes all the same.
-        (terms.in_time(ruling, self.seconds), self.seconds)
+        let seconds = over.unwrap_or(self.seconds);
+        (terms.in_time(ruling, seconds), seconds)
     }
 }
 

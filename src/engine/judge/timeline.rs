@@ -10,6 +10,8 @@ use super::Share;
 
 /// Entries that are kept at most.
 const MOST: usize = 120;
+/// Gaps that are kept at most.
+const MOST_GAPS: usize = 32;
 
 /// The looks of a judgement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +21,30 @@ pub struct Timeline {
     /// Looks in the last entry.
     filled: u32,
     pub entries: Vec<Entry>,
+    /// Looks without an answer, in order: the longest rows of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<Gap>,
+}
+
+/// Looks without an answer, one after the other. Written down without names.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
+struct Gap {
+    /// Seconds from the beginning of the judgement to the first of them, and to the last.
+    from: u32,
+    to: u32,
+}
+
+impl From<(u32, u32)> for Gap {
+    fn from((from, to): (u32, u32)) -> Self {
+        Self { from, to }
+    }
+}
+
+impl From<Gap> for (u32, u32) {
+    fn from(Gap { from, to }: Gap) -> Self {
+        (from, to)
+    }
 }
 
 /// What happened at one look, or at several in a row. Written down without names: there are many of them.
@@ -67,7 +93,7 @@ fn hundredths(number: f64) -> f64 {
 
 impl Default for Timeline {
     fn default() -> Self {
-        Self { every: 1, filled: 0, entries: Vec::new() }
+        Self { every: 1, filled: 0, entries: Vec::new(), gaps: Vec::new() }
     }
 }
 
@@ -87,6 +113,32 @@ impl Timeline {
                 self.filled = 1;
             }
         }
+    }
+
+    /// Notes a look without an answer.
+    pub fn unanswered(&mut self, seconds: u32) {
+        let answered = self.entries.last().map(|entry| entry.seconds);
+        match self.gaps.last_mut().filter(|gap| answered.is_none_or(|answered| answered < gap.from)) {
+            Some(gap) => gap.to = seconds,
+            None => self.gaps.push(Gap { from: seconds, to: seconds }),
+        }
+        if self.gaps.len() > MOST_GAPS {
+            let shortest = self.gaps.iter().enumerate().min_by_key(|(_, gap)| gap.to - gap.from);
+            let shortest = shortest.map_or(0, |(at, _)| at);
+            self.gaps.remove(shortest);
+        }
+    }
+
+    /// The time of the first look without an answer at which as many seconds were over, as far as it is known.
+    #[must_use]
+    pub fn unanswered_at(&self, seconds: f64) -> Option<u32> {
+        let gap = self.gaps.iter().find(|gap| f64::from(gap.to) >= seconds)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most the end of the gap"
+        )]
+        Some(gap.from.max(seconds.ceil() as u32))
     }
 
     /// Makes one entry of two.
@@ -144,5 +196,24 @@ mod tests {
         let again: Timeline = serde_json::from_str(&text).unwrap();
         assert_eq!(again.entries[0].compared[0].dispersion, 1.23);
         assert_eq!(serde_json::to_string(&again).unwrap(), text);
+    }
+
+    #[test]
+    fn the_longest_rows_of_looks_without_an_answer_are_known() {
+        let mut timeline = Timeline::default();
+        for at in 0..200 {
+            let seconds = 10 * at;
+            // Every other look has no answer, and a few in a row have none.
+            if at % 2 == 0 || (100..110).contains(&at) {
+                timeline.unanswered(seconds);
+            } else {
+                timeline.push(Entry { seconds, ..Entry::default() });
+            }
+        }
+        assert_eq!(timeline.gaps.len(), MOST_GAPS);
+        assert!(timeline.gaps.contains(&Gap { from: 1000, to: 1100 }), "{:?}", timeline.gaps);
+        assert_eq!((timeline.unanswered_at(1050.5), timeline.unanswered_at(1990.0)), (Some(1051), None));
+        let text = serde_json::to_string(&timeline).unwrap();
+        assert_eq!(serde_json::from_str::<Timeline>(&text).unwrap(), timeline);
     }
 }

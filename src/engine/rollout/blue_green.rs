@@ -71,7 +71,7 @@ fn proceed(view: &View<'_>, plan: &mut Plan) {
     sizes::forget(view, plan);
     revision::sync_roles(view, plan);
     if !aborted {
-        workload::make_room(view.world, view.new, view.status, plan);
+        workload::make_room(view, plan);
     }
     let quiet = !aborted || view.active_hash() == view.status.stable_rs;
     let restart = restart::look(view, &view.served(), quiet);
@@ -116,7 +116,7 @@ fn reason(
     let run = || runs::awaited(view, runs);
     let paused = || pause::because(view, wishes);
     let waits = new.or_else(run).or(wait).or_else(paused).or_else(|| restart.because());
-    let waits = waits.or_else(|| sizes::still_reached(view)).or_else(|| delayed_set(view));
+    let waits = waits.or_else(|| sizes::still_reached(view, plan)).or_else(|| delayed_set(view, plan));
     let waits = waits.or_else(|| sizes_to_come(view));
     waits.unwrap_or(if plan.writes.is_empty() { Because::Settled } else { Because::Moves(Move::StatusMoved) })
 }

@@ -219,7 +219,7 @@ fn candidates(facts: &Core<'_>, sets: &[&Set], serving: &[&str], at: Timestamp) 
     let available = total(facts.all.iter().map(|set| available(facts, set)));
     let mut budget = available - (specified - facts.limits.unavailable.max(1));
     let mut evict = Vec::new();
-    for set in sets {
+    for set in sets.iter().filter(|set| has_its_size(facts, set)) {
         let mut spare = spare(facts, set, serving);
         let mut old: Vec<&Pod> = old(facts, set, at).collect();
         // Those that serve nobody first, then the oldest.
@@ -242,6 +242,13 @@ fn candidates(facts: &Core<'_>, sets: &[&Set], serving: &[&str], at: Timestamp) 
     evict
 }
 
+/// Whether Kubernetes has brought about the size of a ReplicaSet: of pods that it is taking away nobody knows which ones
+/// stay, and they need no restart.
+fn has_its_size(facts: &Core<'_>, set: &Set) -> bool {
+    let seen = i32::try_from(facts.world.pods_of(set).count()).unwrap_or(i32::MAX);
+    set.is_observed() && set.status.replicas <= set.replicas && seen <= set.replicas
+}
+
 /// Ready pods that a revision can do without: the last endpoint of a Service that carries weight stays. A Rollout of
 /// one replica has no other, and asked for it.
 fn spare(facts: &Core<'_>, set: &Set, serving: &[&str]) -> i32 {
@@ -249,13 +256,11 @@ fn spare(facts: &Core<'_>, set: &Set, serving: &[&str]) -> i32 {
     let serving = serving.iter().filter(|service| {
         facts.world.services.get(**service).is_some_and(|known| known.hash() == Some(hash))
     });
-    let ready = serving.map(|service| facts.endpoints(service, hash)).min();
-    match ready {
+    match serving.map(|service| facts.endpoints(service, hash)).min() {
         Some(_) if facts.replicas <= 1 => i32::MAX,
         Some(endpoints) => {
-            let seen = facts.world.pods_of(set).filter(|pod| pod.ready_since.is_some()).count();
-            // Pods beyond the size that the ReplicaSet was told are on their way out.
-            endpoints.min(i32::try_from(seen).unwrap_or(i32::MAX)).min(set.replicas) - 1
+            // Pods and endpoints may still be shown that their ReplicaSet has taken away.
+            endpoints.min(ready(facts.world, set)) - 1
         }
         None => i32::MAX,
     }

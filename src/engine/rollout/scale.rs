@@ -138,6 +138,12 @@ pub(super) fn deadline(facts: &Core<'_>, set: &Set, seconds: i32, plan: &mut Pla
     }
 }
 
+/// Until when a ReplicaSet stays for its delay, where that delay still counts: then the plan looks again at its end.
+pub(super) fn kept_until(facts: &Core<'_>, set: &Set, plan: &Plan) -> Option<Timestamp> {
+    let until = set.deadline().filter(|until| *until > facts.now)?;
+    plan.wake.is_some_and(|wake| wake <= until).then_some(until)
+}
+
 fn whole(at: Timestamp) -> Timestamp {
     time(at).0
 }

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 use tidegate_api::raw::PodTemplate;
-use tidegate_api::rollout::{ObjectRef, Rollout, RolloutPhase, RolloutStatus};
+use tidegate_api::rollout::{ObjectRef, Rollout, RolloutPhase};
 use tidegate_api::valid::{FieldError, FieldErrorKind, ScaleDown, scale_down};
 
-use super::core::kept;
-use super::world::{Parsed, Set, World};
+use super::core::Core;
+use super::restart;
+use super::world::{Parsed, World};
 use crate::at::at;
 use crate::plan::{Because, Move, Plan, Reference, Write};
 
@@ -185,16 +186,16 @@ pub(crate) fn annotate(world: &World, plan: &mut Plan) {
 ///
 /// `available` are the pods of the first revision that are available and stay. With 5 replicas, of which 2 are
 /// available, `progressively` leaves 3 pods of the Deployment; `onsuccess` leaves all until the Rollout is Healthy.
-pub(crate) fn make_room(world: &World, new: Option<&Set>, status: &RolloutStatus, plan: &mut Plan) {
-    let (Some(workload), Some(new)) = (&world.workload, new) else { return };
-    let Some(reference) = &world.rollout.spec.workload_ref else { return };
+pub(crate) fn make_room(facts: &Core<'_>, plan: &mut Plan) {
+    let (Some(workload), Some(new)) = (&facts.world.workload, facts.new) else { return };
+    let Some(reference) = &facts.rollout.spec.workload_ref else { return };
     if workload.kind != WorkloadKind::Deployment || new.revision() != 1 {
         return;
     }
-    let wanted = world.rollout.spec.replicas.unwrap_or(1).max(0);
-    let available = kept(new);
+    let wanted = facts.replicas;
+    let available = restart::staying(facts, new);
     let rest = wanted.saturating_sub(available).max(0);
-    let is_healthy = status.phase == Some(RolloutPhase::Healthy) && rest == 0;
+    let is_healthy = facts.status.phase == Some(RolloutPhase::Healthy) && rest == 0;
     let to = match scale_down(reference) {
         ScaleDown::Never => return,
         ScaleDown::OnSuccess if is_healthy => 0,

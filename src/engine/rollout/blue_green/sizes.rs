@@ -127,7 +127,16 @@ fn retire(view: &View<'_>, runs: &Runs, plan: &mut Plan) {
 /// Whether users may still reach this revision: endpoints of the active Service lead there, which may be so for a moment
 /// after the switch, or the Service selects every revision.
 fn is_served(view: &View<'_>, set: &Set) -> bool {
-    view.active_hash().is_empty() || view.endpoints(&view.spec.active_service, set.hash()) > 0
+    view.active_hash().is_empty()
+        || view.endpoints(&view.spec.active_service, set.hash()) > 0
+        || is_unlisted(view)
+}
+
+/// Whether nothing is listed for the active Service although the revision that it selects has pods: somebody made the
+/// Service anew, and its endpoints are still to come or are older than that.
+fn is_unlisted(view: &View<'_>) -> bool {
+    let active = view.active().filter(|active| restart::staying(view, active) > 0);
+    active.is_some_and(|active| view.endpoints(&view.spec.active_service, active.hash()) == 0)
 }
 
 /// The size of a revision that users may still reach: never less than it has, as far as it is needed.
@@ -136,9 +145,9 @@ fn while_served(view: &View<'_>, set: &Set, want: i32) -> i32 {
 }
 
 /// A revision that is to lose pods, and cannot while users may still reach them.
-pub(super) fn still_reached(view: &View<'_>) -> Option<Because> {
+pub(super) fn still_reached(view: &View<'_>, plan: &Plan) -> Option<Because> {
     let surplus = view.new.filter(|new| new.replicas > wanted(view));
-    let over = |set: &&Set| set.deadline().is_none_or(|deadline| deadline <= view.now);
+    let over = |set: &&Set| scale::kept_until(view, set, plan).is_none();
     let old = view.others.iter().copied().filter(|set| set.replicas > 0).filter(over);
     let set = surplus.into_iter().chain(old).find(|set| is_served(view, set))?;
     Some(Because::StillReached { set: set.name.clone(), service: view.spec.active_service.clone() })
