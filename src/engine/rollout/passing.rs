@@ -39,7 +39,7 @@ pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
         false if is_on_its_way(&plan.because) => on_their_way(&status.from),
         false => return plan,
     };
-    let rest = rest.min(part_of_the_deadline(world)).max(ON_THEIR_WAY);
+    let rest = rest.min(part_of_the_deadline(world));
     if !notices.is_empty() || !counts_only(status) {
         return plan;
     }
@@ -194,12 +194,13 @@ mod tests {
 
     #[test]
     fn a_short_deadline_hears_of_progress_in_time() {
-        let short = |second: i64| {
+        let is_told = |deadline: i32, second: i64| {
             let mut world = world(set(2, 1), second);
-            Arc::make_mut(&mut world.rollout).spec.progress_deadline_seconds = Some(100);
+            Arc::make_mut(&mut world.rollout).spec.progress_deadline_seconds = Some(deadline);
             told(&world, one_more()).0
         };
-        assert_eq!([109, 110].map(short), [false, true]);
+        assert_eq!([109, 110].map(|second| is_told(100, second)), [false, true]);
+        assert_eq!([100, 101].map(|second| is_told(5, second)), [false, true], "half a second");
     }
 
     #[test]
