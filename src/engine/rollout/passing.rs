@@ -5,7 +5,7 @@
 //!
 //! - a ReplicaSet has pods to make or to remove, which a busy cluster takes some time for: the ReplicaSet that shows them
 //!   brings the next round; or
-//! - pods are on their way: the next one brings the next round.
+//! - pods are on their way: the next one brings the next round. An update without steps tells how many there are.
 //!
 //! Either lasts for a while after the last news, and the end of it brings a round as well. So a fast update tells each step
 //! once, and a slow one how far it is.
@@ -36,7 +36,9 @@ pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
     let moving = world.sets.iter().find(|set| is_moving(set));
     let rest = match moving.is_some() || plan.writes.iter().any(resizes) {
         true => MOVING,
-        false if is_on_its_way(&plan.because) => on_their_way(&status.from),
+        false if is_on_its_way(&plan.because) && !has_pods_to_tell(world, status) => {
+            on_their_way(&status.from)
+        }
         false => return plan,
     };
     let rest = rest.min(part_of_the_deadline(world));
@@ -54,6 +56,16 @@ pub(super) fn without_counts(world: &World, mut plan: Plan) -> Plan {
 
 fn resizes(planned: &Planned) -> bool {
     matches!(&planned.write, Write::PatchSet(SetPatch { replicas: Some(_), .. }))
+}
+
+/// Whether an update has more pods, or fewer, than the status tells, and no step whose end would tell it: clients wait for
+/// that.
+fn has_pods_to_tell(world: &World, StatusWrite { from, to }: &StatusWrite) -> bool {
+    let canary = world.rollout.spec.strategy.canary.as_ref();
+    let is_update = !to.stable_rs.is_empty() && to.stable_rs != to.current_pod_hash;
+    is_update
+        && canary.is_some_and(|canary| canary.steps.is_empty())
+        && (from.replicas, from.updated_replicas) != (to.replicas, to.updated_replicas)
 }
 
 fn is_on_its_way(because: &Because) -> bool {
@@ -128,6 +140,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use serde_json::{Value, json};
     use tidegate_api::rollout::{Rollout, RolloutPhase};
 
     use super::super::world::SetStatus;
@@ -232,5 +245,30 @@ mod tests {
         assert_eq!(wakes(&world(set(2, 2), 99), pods(None)), in_full, "the clock went back");
         assert_eq!(wakes(&world(set(2, 2), 101), Because::Settled), in_full, "nothing is on its way");
         assert_eq!(wakes(&world(set(2, 2), 101), pods(Some("crashes".to_owned()))), in_full);
+    }
+
+    #[test]
+    fn an_update_without_steps_tells_of_its_pods() {
+        let is_told = |stable: &str, to: RolloutStatus, steps: Value| {
+            let mut world = world(set(2, 2), 101);
+            let canary = serde_json::from_value(json!({"steps": steps})).unwrap();
+            Arc::make_mut(&mut world.rollout).spec.strategy.canary = Some(canary);
+            let because =
+                Because::WaitingForPods { set: "web-a".to_owned(), ready: 1, need: 2, trouble: None };
+            let goes_to_v2 = |status: RolloutStatus| RolloutStatus {
+                stable_rs: stable.to_owned(),
+                current_pod_hash: "v2".to_owned(),
+                ..status
+            };
+            let mut plan = plan(goes_to_v2(to), because);
+            let Write::Status(status) = &mut plan.writes[0].write else { panic!() };
+            status.from = goes_to_v2(known());
+            !without_counts(&world, plan).writes.is_empty()
+        };
+        let as_many = RolloutStatus { replicas: 0, ..one_more() };
+        assert!(is_told("v1", one_more(), json!([])));
+        assert!(!is_told("v1", one_more(), json!([{"setWeight": 50}])), "a step tells it");
+        assert!(!is_told("v1", as_many, json!([])), "as many as before");
+        assert!(!is_told("v2", one_more(), json!([])), "this is no update");
     }
 }
