@@ -3,7 +3,7 @@
 //! Input: a write that is about to happen, and the true state. Output: what is wrong with it, if anything. Pods that
 //! lost their readiness after the controller last heard of them are nobody's fault and count as there.
 
-use tidegate_api::rollout::{CanaryStrategy, ReplicaProgressThreshold};
+use tidegate_api::rollout::{CanaryStrategy, ReplicaProgressThreshold, RolloutStatus};
 use tidegate_engine::plan::{RouteWrite, SetPatch, Write};
 use tidegate_engine::rollout::world::{Service, Set, World};
 
@@ -95,9 +95,8 @@ impl Truth<'_> {
     /// Pods that a weight of the canary needs: as few as setCanaryScale asks for, but one.
     fn carriers(&self, weight: i32) -> i32 {
         let share = self.share(weight);
-        let Some(status) = self.world.rollout.status.as_ref().filter(|status| !status.promote_full) else {
-            return share;
-        };
+        let by_steps = |status: &&RolloutStatus| !status.promote_full && !status.abort;
+        let Some(status) = self.world.rollout.status.as_ref().filter(by_steps) else { return share };
         let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
         let steps = self.strategy().map(|canary| canary.steps.as_slice()).unwrap_or_default();
         let Some(scale) =

@@ -168,7 +168,7 @@ impl<'a> Facts<'a> {
     pub(super) fn asked_scale(&self) -> Option<i32> {
         let status = &self.status;
         let updating = self.stable_lives && status.stable_rs != status.current_pod_hash;
-        if self.routers.is_empty() || self.replicas == 0 || !updating || status.promote_full {
+        if self.routers.is_empty() || self.replicas == 0 || !updating || status.promote_full || status.abort {
             return None;
         }
         let steps = &self.canary?.steps;

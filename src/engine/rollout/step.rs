@@ -70,11 +70,11 @@ fn asked_scale(facts: &Facts<'_>, aborted: bool) -> Option<i32> {
     Some(pods.max(i32::from(weighted)))
 }
 
-/// Pods of the new revision that carry a weight: its share of the replicas, or as few as setCanaryScale asks for. What a
-/// full promotion gave was never less than its share, also where an abort came after it.
+/// Pods of the new revision that carry a weight: its share of the replicas, or as few as setCanaryScale asks for. After an
+/// abort the steps say nothing of the weight that is still there: it may be of another step, or of a full promotion.
 pub(crate) fn carriers(facts: &Facts<'_>, weight: i32) -> i32 {
     let share = share_ceil(weight, facts.replicas, facts.limits.max_weight);
-    if facts.status.promote_full {
+    if facts.status.abort {
         return share;
     }
     asked_scale(facts, false).map_or(share, |asked| share.min(asked.max(1)))
