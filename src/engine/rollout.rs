@@ -303,10 +303,6 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     let quiet = !aborted || facts.promoted() || facts.in_effect().1 == 0;
     let restart = restart::look(facts, &traffic::weighted_services(facts), quiet);
     plan.because = reason(facts, &wishes, &runs, &traffic, &restart, plan);
-    if let Because::ScaleDownDelay { until, .. } = plan.because {
-        // Also where a Service keeps the ReplicaSet beyond that: a time that is told is looked at.
-        plan.wake_at(until);
-    }
     if !aborted {
         workload::make_room(facts, plan);
     }

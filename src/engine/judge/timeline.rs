@@ -123,7 +123,9 @@ impl Timeline {
             None => self.gaps.push(Gap { from: seconds, to: seconds }),
         }
         if self.gaps.len() > MOST_GAPS {
-            let shortest = self.gaps.iter().enumerate().min_by_key(|(_, gap)| gap.to - gap.from);
+            // Not the last one, which may grow; and a clock may go back.
+            let former = self.gaps.iter().take(MOST_GAPS).enumerate();
+            let shortest = former.min_by_key(|(_, gap)| gap.to.saturating_sub(gap.from));
             let shortest = shortest.map_or(0, |(at, _)| at);
             self.gaps.remove(shortest);
         }

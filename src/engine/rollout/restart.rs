@@ -192,8 +192,12 @@ fn old<'w>(facts: &Core<'w>, set: &Set, at: Timestamp) -> impl Iterator<Item = &
 
 /// Whether as many pods are seen as the ReplicaSet says it has: a late cache must not look like the end.
 fn all_seen(facts: &Core<'_>, set: &Set) -> bool {
-    let seen = i32::try_from(facts.world.pods_of(set).count()).unwrap_or(i32::MAX);
-    seen >= set.status.replicas
+    seen(facts, set) >= set.status.replicas
+}
+
+/// Pods of a ReplicaSet that are seen themselves.
+fn seen(facts: &Core<'_>, set: &Set) -> i32 {
+    i32::try_from(facts.world.pods_of(set).count()).unwrap_or(i32::MAX)
 }
 
 /// Available pods by what the ReplicaSet says and by what its pods say: the fewer of the two.
@@ -245,8 +249,7 @@ fn candidates(facts: &Core<'_>, sets: &[&Set], serving: &[&str], at: Timestamp) 
 /// Whether Kubernetes has brought about the size of a ReplicaSet: of pods that it is taking away nobody knows which ones
 /// stay, and they need no restart.
 fn has_its_size(facts: &Core<'_>, set: &Set) -> bool {
-    let seen = i32::try_from(facts.world.pods_of(set).count()).unwrap_or(i32::MAX);
-    set.is_observed() && set.status.replicas <= set.replicas && seen <= set.replicas
+    set.is_observed() && set.status.replicas.max(seen(facts, set)) <= set.replicas
 }
 
 /// Ready pods that a revision can do without: the last endpoint of a Service that carries weight stays. A Rollout of

@@ -103,14 +103,21 @@ struct Sample {
     value: f64,
 }
 
+impl Sample {
+    /// The value of a label; empty where there is none.
+    fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+}
+
 impl Metrics {
     /// Objects at which no look was taken yet.
     fn unseen(&self, namespace: &str, all: &Snapshot) -> Vec<String> {
         let seen = |family: &str, name: &str| {
             self.0.iter().any(|sample| {
                 sample.name == format!("{family}_reconcile_count")
-                    && sample.labels.get("namespace").map(String::as_str) == Some(namespace)
-                    && sample.labels.get("name").map(String::as_str) == Some(name)
+                    && sample.label("namespace") == namespace
+                    && sample.label("name") == name
                     && sample.value > 0.0
             })
         };
@@ -131,15 +138,14 @@ impl Metrics {
     ///
     /// Other namespaces are not of this handover: one may be going still, and its Services are given back.
     pub(super) fn writes(&self, namespace: &str) -> BTreeMap<String, f64> {
-        let label = |sample: &Sample, name: &str| sample.labels.get(name).cloned().unwrap_or_default();
         let mut writes = BTreeMap::new();
         for sample in &self.0 {
             if sample.name == "controller_clientset_k8s_request_total"
-                && label(sample, "namespace") == namespace
-                && WRITES.contains(&label(sample, "verb").as_str())
-                && label(sample, "kind") != "events"
+                && sample.label("namespace") == namespace
+                && WRITES.contains(&sample.label("verb"))
+                && sample.label("kind") != "events"
             {
-                let request = format!("{} {}", label(sample, "verb"), label(sample, "kind"));
+                let request = format!("{} {}", sample.label("verb"), sample.label("kind"));
                 *writes.entry(request).or_default() += sample.value;
             }
         }
