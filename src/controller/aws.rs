@@ -25,7 +25,7 @@ pub(crate) struct Credentials {
 }
 
 /// What is signed, and for whom.
-pub(crate) struct Unsigned<'a> {
+pub(crate) struct ToSign<'a> {
     pub(crate) method: &'a str,
     pub(crate) url: &'a Url,
     /// Those that the request has already; names that begin with `x-amz-` and the type of the body are signed.
@@ -36,21 +36,17 @@ pub(crate) struct Unsigned<'a> {
 }
 
 /// The headers to add to a request.
-pub(crate) fn sign(
-    unsigned: &Unsigned<'_>,
-    credentials: &Credentials,
-    now: Timestamp,
-) -> Vec<(String, String)> {
+pub(crate) fn sign(to_sign: &ToSign<'_>, credentials: &Credentials, now: Timestamp) -> Vec<(String, String)> {
     let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
     let day = now.strftime("%Y%m%d").to_string();
     let mut added = vec![("x-amz-date".to_owned(), time.clone())];
     added.extend(credentials.session_token.clone().map(|token| ("x-amz-security-token".to_owned(), token)));
-    let headers = signed_headers(unsigned, &added);
+    let headers = signed_headers(to_sign, &added);
     let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
-    let scope = format!("{day}/{}/{}/aws4_request", unsigned.region, unsigned.service);
-    let canonical = canonical(unsigned, &headers, &names);
+    let scope = format!("{day}/{}/{}/aws4_request", to_sign.region, to_sign.service);
+    let canonical = canonical(to_sign, &headers, &names);
     let text = format!("{ALGORITHM}\n{time}\n{scope}\n{}", hash(canonical.as_bytes()));
-    let signature = hex(&mac(&key(credentials, &day, unsigned), text.as_bytes()));
+    let signature = hex(&mac(&key(credentials, &day, to_sign), text.as_bytes()));
     let access_key = &credentials.access_key;
     let authorization =
         format!("{ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}");
@@ -59,12 +55,12 @@ pub(crate) fn sign(
 }
 
 /// The headers that are signed, by name, values without blanks around them.
-fn signed_headers(unsigned: &Unsigned<'_>, added: &[(String, String)]) -> Vec<(String, String)> {
-    let given = unsigned.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()));
+fn signed_headers(to_sign: &ToSign<'_>, added: &[(String, String)]) -> Vec<(String, String)> {
+    let given = to_sign.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()));
     let is_signed = |name: &str| name == "content-type" || name.starts_with("x-amz-");
     let given = given.filter(|(name, _)| is_signed(name)).map(|(name, value)| (name, words(value)));
     let mut headers: Vec<(String, String)> = given.chain(added.iter().cloned()).collect();
-    headers.push(("host".to_owned(), host(unsigned.url)));
+    headers.push(("host".to_owned(), host(to_sign.url)));
     headers.sort();
     headers
 }
@@ -79,8 +75,8 @@ fn host(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-fn canonical(unsigned: &Unsigned<'_>, headers: &[(String, String)], names: &str) -> String {
-    let mut pairs: Vec<(String, String)> = unsigned
+fn canonical(to_sign: &ToSign<'_>, headers: &[(String, String)], names: &str) -> String {
+    let mut pairs: Vec<(String, String)> = to_sign
         .url
         .query_pairs()
         .map(|(name, value)| (http::segment(&name), http::segment(&value)))
@@ -89,14 +85,14 @@ fn canonical(unsigned: &Unsigned<'_>, headers: &[(String, String)], names: &str)
     let query = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
     let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     // The path is encoded once for the request and once more for the signature.
-    let path = unsigned.url.path().split('/').map(http::segment).collect::<Vec<_>>().join("/");
-    format!("{}\n{path}\n{query}\n{lines}\n{names}\n{}", unsigned.method, hash(unsigned.body.as_bytes()))
+    let path = to_sign.url.path().split('/').map(http::segment).collect::<Vec<_>>().join("/");
+    format!("{}\n{path}\n{query}\n{lines}\n{names}\n{}", to_sign.method, hash(to_sign.body.as_bytes()))
 }
 
 /// The key for one day, region and service.
-fn key(credentials: &Credentials, day: &str, unsigned: &Unsigned<'_>) -> Vec<u8> {
+fn key(credentials: &Credentials, day: &str, to_sign: &ToSign<'_>) -> Vec<u8> {
     let secret = format!("AWS4{}", credentials.secret_key);
-    let parts = [day, unsigned.region, unsigned.service, "aws4_request"];
+    let parts = [day, to_sign.region, to_sign.service, "aws4_request"];
     parts.iter().fold(secret.into_bytes(), |key, part| mac(&key, part.as_bytes()))
 }
 
@@ -126,9 +122,9 @@ mod tests {
         let headers: Vec<(String, String)> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let url = Url::parse(url).unwrap();
-        let unsigned =
-            Unsigned { method, url: &url, headers: &headers, body, region: "us-east-1", service: "service" };
-        let added = sign(&unsigned, &credentials, "2015-08-30T12:36:00Z".parse().unwrap());
+        let to_sign =
+            ToSign { method, url: &url, headers: &headers, body, region: "us-east-1", service: "service" };
+        let added = sign(&to_sign, &credentials, "2015-08-30T12:36:00Z".parse().unwrap());
         let (name, value) = added.last().unwrap().clone();
         assert_eq!((name.as_str(), added[0].1.as_str()), ("authorization", "20150830T123600Z"));
         let scope = "Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request";
@@ -173,13 +169,12 @@ mod tests {
             session_token: Some("token".into()),
         };
         let url = Url::parse("http://127.0.0.1:4566/a%20b?x=%C3%A9+y").unwrap();
-        let unsigned =
-            Unsigned { method: "GET", url: &url, headers: &[], body: "", region: "r", service: "s" };
-        let added = sign(&unsigned, &credentials, Timestamp::UNIX_EPOCH);
+        let to_sign = ToSign { method: "GET", url: &url, headers: &[], body: "", region: "r", service: "s" };
+        let added = sign(&to_sign, &credentials, Timestamp::UNIX_EPOCH);
         assert_eq!(added[1], ("x-amz-security-token".to_owned(), "token".to_owned()));
         assert!(added[2].1.contains("SignedHeaders=host;x-amz-date;x-amz-security-token"));
-        let headers = signed_headers(&unsigned, &added[..2]);
-        let text = canonical(&unsigned, &headers, "names");
+        let headers = signed_headers(&to_sign, &added[..2]);
+        let text = canonical(&to_sign, &headers, "names");
         assert!(
             text.starts_with(
                 "GET\n/a%2520b\nx=%C3%A9%20y\nhost:127.0.0.1:4566\nx-amz-date:19700101T000000Z\n"

@@ -93,7 +93,10 @@ impl Fetcher {
     }
 
     async fn call(&self, call: &Call, sent: &mut Sent) -> Result<Response, String> {
-        let signature = self.signature(call, sent).await?;
+        let signature = match self.signature(call, sent).await {
+            Ok(signature) => signature,
+            Err(unsigned) => return unsigned.answer(),
+        };
         match self.headers(&call.headers, &call.login, call.insecure, sent).await {
             Ok(headers) => self.dispatch(call, headers, &signature).await,
             Err(unsigned) => unsigned.answer(),

@@ -1,18 +1,38 @@
 //! What is fetched once for many, such as tokens: each behind a lock of its own, and not too many of them.
 //!
 //! Whoever wants what is being fetched waits for it; whoever wants something else does not. A failure is kept for a moment,
-//! so that many who want the same do not wait one after the other for a server that gives no answer.
+//! so that many who want the same do not wait one after the other for a server that gives no answer; and that of a busy
+//! server for as long as it asks for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 /// Things that are kept at a time.
 const MOST: usize = 256;
-/// How long a failure is kept: less than the time after which a metric asks again.
-const FAILURE: SignedDuration = SignedDuration::from_secs(5);
+/// How long a failure is kept: no longer than the least time after which a metric asks again.
+const FAILURE_SECONDS: u64 = 5;
+/// A server that asks for more is asked again after this.
+const LONGEST_SECONDS: u64 = 300;
+
+/// Why there is nothing.
+pub(crate) trait Why: Clone + From<String> {
+    /// Seconds for which a busy server asks to be left alone.
+    fn asked_seconds(&self) -> Option<u64> {
+        None
+    }
+
+    /// The same, with so many of these seconds left.
+    #[must_use]
+    fn with_seconds_left(self, _left: u64) -> Self {
+        self
+    }
+}
+
+impl Why for String {}
 
 /// A thing or why there is none, and how long that holds; none while it is first fetched.
 type Slot<V, E> = Arc<Mutex<Option<(Result<V, E>, Timestamp)>>>;
@@ -28,7 +48,7 @@ impl<K, V, E> Default for Kept<K, V, E> {
     }
 }
 
-impl<K: Ord + Clone, V: Clone, E: Clone + From<String>> Kept<K, V, E> {
+impl<K: Ord + Clone, V: Clone, E: Why> Kept<K, V, E> {
     /// What is kept, or else what is fetched now and how long that holds.
     ///
     /// # Errors
@@ -41,16 +61,18 @@ impl<K: Ord + Clone, V: Clone, E: Clone + From<String>> Kept<K, V, E> {
         let full = || "too many credentials are fetched at the same time".to_owned();
         let slot = self.slot(key).await.ok_or_else(full)?;
         let mut held = slot.lock().await;
+        let now = Timestamp::now();
         if let Some((found, until)) = &*held
-            && Timestamp::now() < *until
+            && now < *until
         {
-            return found.clone();
+            return found.clone().map_err(|why| why.with_seconds_left(seconds_until(*until, now)));
         }
         let (found, until) = match fetch.await {
             Ok((found, until)) => (Ok(found), until),
             Err(why) => {
+                let seconds = why.asked_seconds().unwrap_or_default().clamp(FAILURE_SECONDS, LONGEST_SECONDS);
                 let now = Timestamp::now();
-                (Err(why), now.checked_add(FAILURE).unwrap_or(now))
+                (Err(why), now.checked_add(Duration::from_secs(seconds)).unwrap_or(now))
             }
         };
         *held = Some((found.clone(), until));
@@ -72,6 +94,12 @@ impl<K: Ord + Clone, V: Clone, E: Clone + From<String>> Kept<K, V, E> {
     }
 }
 
+/// Whole seconds, the last one that has begun among them.
+fn seconds_until(until: Timestamp, now: Timestamp) -> u64 {
+    let milliseconds = until.as_millisecond().saturating_sub(now.as_millisecond());
+    u64::try_from(milliseconds).unwrap_or_default().div_ceil(1000)
+}
+
 /// Places are taken under the lock of all, so nobody begins to wait meanwhile.
 fn is_waited_for<V, E>(slot: &Slot<V, E>) -> bool {
     Arc::strong_count(slot) > 1
@@ -85,7 +113,6 @@ fn holds<V, E>(slot: &Slot<V, E>) -> bool {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
-    use std::time::Duration;
 
     use super::*;
 
@@ -118,6 +145,39 @@ mod tests {
         assert_eq!(kept.get("b", fetched(2)).await, Ok(2));
         assert_eq!(kept.get("c", ready(Err("why".into()))).await, Err("why".into()));
         assert_eq!(kept.get("c", fetched(1)).await, Err("why".into()), "a failure is kept for a moment");
+    }
+
+    /// A failure that asks for so many seconds.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Busy(u64);
+
+    impl From<String> for Busy {
+        fn from(_: String) -> Self {
+            Self(0)
+        }
+    }
+
+    impl Why for Busy {
+        fn asked_seconds(&self) -> Option<u64> {
+            Some(self.0)
+        }
+
+        fn with_seconds_left(self, left: u64) -> Self {
+            Self(left)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_is_left_alone_by_all_for_as_long_as_it_asks() {
+        let kept = Kept::<&str, usize, Busy>::default();
+        for (key, asked, least, most) in [("a", 60, 58, 60), ("b", 0, 3, 5), ("c", 86_400, 298, 300)] {
+            assert_eq!(kept.get(key, ready(Err(Busy(asked)))).await, Err(Busy(asked)));
+            let Err(Busy(left)) = kept.get(key, ready(Ok((1, later())))).await else { panic!("{key}") };
+            assert!((least..=most).contains(&left), "{key}: {left} s");
+        }
+        let half = Timestamp::UNIX_EPOCH + Duration::from_millis(1500);
+        assert_eq!(seconds_until(half, Timestamp::UNIX_EPOCH), 2);
+        assert_eq!(seconds_until(Timestamp::UNIX_EPOCH, half), 0);
     }
 
     #[tokio::test]

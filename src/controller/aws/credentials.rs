@@ -11,8 +11,8 @@ use tidegate_engine::metric::Response;
 use tidegate_engine::metric::http::{Call, Method, Signing};
 
 use super::settings::{Settings, profile};
-use super::{Credentials, Unsigned, sign};
-use crate::fetch::Fetcher;
+use super::{Credentials, ToSign, sign};
+use crate::fetch::{Fetcher, Unsigned};
 use crate::kept::Kept;
 
 /// Credentials are renewed this long before they end.
@@ -20,6 +20,8 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 /// How long credentials without an end are kept: a file may have changed.
 const KEPT: SignedDuration = SignedDuration::from_mins(10);
 const TIMEOUT_SECONDS: u64 = 10;
+/// A service that throttles does not say for how long.
+const THROTTLED_SECONDS: u64 = 10;
 const SESSION: &str = "tidegate";
 const VERSION: &str = "2011-06-15";
 /// The metadata of an instance of EC2.
@@ -40,7 +42,7 @@ type Identity = (String, String, String);
 #[derive(Default)]
 pub(crate) struct Aws {
     settings: Settings,
-    kept: Kept<Identity, Credentials>,
+    kept: Kept<Identity, Credentials, Unsigned>,
 }
 
 impl std::fmt::Debug for Aws {
@@ -68,22 +70,23 @@ impl Aws {
     /// The headers that sign a call.
     ///
     /// # Errors
-    /// Says which credentials are missing, or why they were not given.
+    /// Says which credentials are missing, or why they were not given; and that whoever gives them asks to be left alone.
     pub(crate) async fn headers(
         &self,
         fetcher: &Fetcher,
         call: &Call,
         signing: &Signing,
-    ) -> Result<Vec<(String, String)>, String> {
+    ) -> Result<Vec<(String, String)>, Unsigned> {
         let region = Some(signing.region.as_str()).filter(|region| !region.is_empty());
         let region = region.or_else(|| self.settings.region());
-        let region =
-            region.ok_or("the request is to be signed, and neither it nor AWS_REGION names a region")?;
+        let region = region.ok_or_else(|| {
+            failed("the request is to be signed, and neither it nor AWS_REGION names a region")
+        })?;
         if !is_region(region) {
-            return Err("the request is to be signed, and its region is not the name of a region".to_owned());
+            return Err(failed("the request is to be signed, and its region is not the name of a region"));
         }
         let credentials = self.credentials(fetcher, signing, region).await?;
-        signed(call, &credentials, region, signing.service)
+        Ok(signed(call, &credentials, region, signing.service)?)
     }
 
     async fn credentials(
@@ -91,7 +94,7 @@ impl Aws {
         fetcher: &Fetcher,
         signing: &Signing,
         region: &str,
-    ) -> Result<Credentials, String> {
+    ) -> Result<Credentials, Unsigned> {
         let identity = (signing.profile.clone(), signing.role.clone(), region.to_owned());
         self.kept.get(identity, self.fetched(fetcher, signing, region)).await
     }
@@ -102,7 +105,7 @@ impl Aws {
         fetcher: &Fetcher,
         signing: &Signing,
         region: &str,
-    ) -> Result<(Credentials, Timestamp), String> {
+    ) -> Result<(Credentials, Timestamp), Unsigned> {
         let now = Timestamp::now();
         let found = self.found(fetcher, &signing.profile, region).await?;
         let session = match signing.role.as_str() {
@@ -115,12 +118,12 @@ impl Aws {
     }
 
     /// The credentials of a profile, or of the first place that has any.
-    async fn found(&self, fetcher: &Fetcher, name: &str, region: &str) -> Result<Session, String> {
+    async fn found(&self, fetcher: &Fetcher, name: &str, region: &str) -> Result<Session, Unsigned> {
         let lasting = |credentials| Session { credentials, end: None };
         if !name.is_empty() {
             let found = self.of_file(name).await.map(lasting);
-            return found
-                .ok_or_else(|| format!("no credentials for AWS: there is no profile {name:?} with keys"));
+            let none = || format!("no credentials for AWS: there is no profile {name:?} with keys");
+            return found.ok_or_else(|| none().into());
         }
         if let Some(keys) = self.settings.keys() {
             return Ok(lasting(keys));
@@ -153,7 +156,7 @@ impl Aws {
         token: &str,
         role: &str,
         region: &str,
-    ) -> Result<Session, String> {
+    ) -> Result<Session, Unsigned> {
         let session = self.settings.text("AWS_ROLE_SESSION_NAME").unwrap_or(SESSION);
         let form = [
             ("Action", "AssumeRoleWithWebIdentity"),
@@ -174,7 +177,7 @@ impl Aws {
         credentials: &Credentials,
         role: &str,
         region: &str,
-    ) -> Result<Session, String> {
+    ) -> Result<Session, Unsigned> {
         let form =
             [("Action", "AssumeRole"), ("RoleArn", role), ("RoleSessionName", SESSION), ("Version", VERSION)];
         let (region, address) = self.token_service(region)?;
@@ -194,7 +197,7 @@ impl Aws {
     }
 
     /// The agent that EKS Pod Identity and ECS have beside a pod.
-    async fn of_container(&self, fetcher: &Fetcher) -> Result<Option<Session>, String> {
+    async fn of_container(&self, fetcher: &Fetcher) -> Result<Option<Session>, Unsigned> {
         let full = self.settings.text("AWS_CONTAINER_CREDENTIALS_FULL_URI").map(str::to_owned);
         let relative = self.settings.text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
         let relative = relative.map(|path| format!("{CONTAINER}{path}"));
@@ -216,17 +219,17 @@ impl Aws {
     }
 
     /// The role of the instance that the pod runs on; a token is wanted first.
-    async fn of_instance(&self, fetcher: &Fetcher) -> Result<Session, String> {
+    async fn of_instance(&self, fetcher: &Fetcher) -> Result<Session, Unsigned> {
         let none = "no credentials for AWS: there are no keys, no web identity, no agent, no profile and no instance";
         if self.settings.text("AWS_EC2_METADATA_DISABLED") == Some("true") {
-            return Err(none.to_owned());
+            return Err(failed(none));
         }
         let address = self.settings.text("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or(INSTANCE);
         let address = address.trim_end_matches('/');
         let lifetime = ("X-aws-ec2-metadata-token-ttl-seconds".to_owned(), "300".to_owned());
         let token = call(Method::Put, format!("{address}/latest/api/token"), vec![lifetime]);
         let token = fetcher.send_directly(&Call { timeout_seconds: 2, ..token }).await;
-        let token = token.map_err(|_| none.to_owned())?;
+        let token = token.map_err(|_| failed(none))?;
         let header =
             ("X-aws-ec2-metadata-token".to_owned(), String::from_utf8_lossy(&token.body).into_owned());
         let path = format!("{address}/latest/meta-data/iam/security-credentials/");
@@ -234,7 +237,7 @@ impl Aws {
         let name = String::from_utf8_lossy(&role.body);
         let name = name.lines().next().unwrap_or_default().trim();
         if role.status != 200 || name.is_empty() {
-            return Err("no credentials for AWS: the instance has no role".to_owned());
+            return Err(withheld(&role, None, "no credentials for AWS: the instance has no role".to_owned()));
         }
         told(&fetcher.send_directly(&call(Method::Get, format!("{path}{name}"), vec![header])).await?)
     }
@@ -272,12 +275,38 @@ fn signed(
         Method::Put => "PUT",
     };
     let body = call.body.as_deref().unwrap_or_default();
-    let unsigned = Unsigned { method, url: &url, headers: &call.headers, body, region, service };
-    Ok(sign(&unsigned, credentials, Timestamp::now()))
+    let to_sign = ToSign { method, url: &url, headers: &call.headers, body, region, service };
+    Ok(sign(&to_sign, credentials, Timestamp::now()))
+}
+
+/// Why nothing is signed.
+fn failed(why: &str) -> Unsigned {
+    why.to_owned().into()
+}
+
+/// What comes of an answer without credentials; `why` says it to people, `code` is that of its error.
+fn withheld(response: &Response, code: Option<&str>, why: String) -> Unsigned {
+    match asked_too_often(response, code) {
+        // This stands for the answer to what was to be signed.
+        retry_after_seconds @ Some(_) => {
+            Unsigned::Busy(Response { status: 429, body: why.into_bytes(), retry_after_seconds })
+        }
+        None => Unsigned::Failed(why),
+    }
+}
+
+/// For how long to leave a service of AWS alone that says so, by its status or by the code of its error.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>
+fn asked_too_often(response: &Response, code: Option<&str>) -> Option<u64> {
+    let is_throttled = |code: &str| {
+        code.starts_with("Throttl") || ["RequestLimitExceeded", "TooManyRequestsException"].contains(&code)
+    };
+    let throttled = code.filter(|code| is_throttled(code)).map(|_| THROTTLED_SECONDS);
+    response.asks_to_wait_seconds().or(throttled)
 }
 
 /// Reads what the service that gives credentials answers, which is XML whose values have no markup in them.
-fn granted(response: &Response) -> Result<Session, String> {
+fn granted(response: &Response) -> Result<Session, Unsigned> {
     let text = String::from_utf8_lossy(&response.body);
     let of = |name: &str| {
         let start = text.find(&format!("<{name}>"))? + name.len() + 2;
@@ -296,8 +325,10 @@ fn granted(response: &Response) -> Result<Session, String> {
             Ok(Session { credentials, end: of("Expiration").and_then(|end| end.parse().ok()) })
         }
         Some(_) | None => {
-            let why = of("Code").unwrap_or_else(|| format!("answer {}", response.status));
-            Err(format!("no credentials for AWS: the role was not given: {why}"))
+            let code = of("Code");
+            let why = code.clone().unwrap_or_else(|| format!("answer {}", response.status));
+            let why = format!("no credentials for AWS: the role was not given: {why}");
+            Err(withheld(response, code.as_deref(), why))
         }
     }
 }
@@ -312,7 +343,7 @@ struct Told {
     expiration: Timestamp,
 }
 
-fn told(response: &Response) -> Result<Session, String> {
+fn told(response: &Response) -> Result<Session, Unsigned> {
     let told: Result<Told, _> = serde_json::from_slice(&response.body);
     match told {
         Ok(Told { access_key_id, secret_access_key, token, expiration }) if response.status == 200 => {
@@ -325,7 +356,10 @@ fn told(response: &Response) -> Result<Session, String> {
                 end: Some(expiration),
             })
         }
-        Ok(_) | Err(_) => Err(format!("no credentials for AWS: answer {} holds none", response.status)),
+        Ok(_) | Err(_) => {
+            let why = format!("no credentials for AWS: answer {} holds none", response.status);
+            Err(withheld(response, None, why))
+        }
     }
 }
 

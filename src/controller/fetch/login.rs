@@ -9,6 +9,7 @@ use tidegate_engine::metric::http::{self, Call, Login};
 use tidegate_engine::metric::{Response, Sent};
 
 use super::{Body, Fetcher, bounded, root};
+use crate::kept::Why;
 
 #[derive(Deserialize)]
 struct Token {
@@ -26,6 +27,22 @@ pub(crate) enum Unsigned {
 impl From<String> for Unsigned {
     fn from(why: String) -> Self {
         Self::Failed(why)
+    }
+}
+
+impl Why for Unsigned {
+    fn asked_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Busy(answer) => answer.asks_to_wait_seconds(),
+            Self::Failed(_) => None,
+        }
+    }
+
+    fn with_seconds_left(self, left: u64) -> Self {
+        match self {
+            Self::Busy(answer) => Self::Busy(Response { retry_after_seconds: Some(left), ..answer }),
+            failed @ Self::Failed(_) => failed,
+        }
     }
 }
 
@@ -52,7 +69,7 @@ impl Fetcher {
         &self,
         call: &Call,
         sent: &mut Sent,
-    ) -> Result<Vec<(String, String)>, String> {
+    ) -> Result<Vec<(String, String)>, Unsigned> {
         let headers = match &call.login {
             Login::Aws(signing) => self.aws.headers(self, call, signing).await?,
             Login::None | Login::Basic { .. } | Login::OAuth2 { .. } | Login::Google { .. } => Vec::new(),

@@ -507,6 +507,20 @@ fn other_terms_end_in_a_gap_of_answers() {
     assert_eq!(Judgement::parse(&text).unwrap().text(), text);
 }
 
+/// So does a look at which nobody had sent a request yet.
+#[test]
+fn other_terms_end_among_looks_without_requests() {
+    let mut stage = stage(json!({}), |side, pod, seconds| bad(side, pod, seconds.max(60)));
+    stage.play(0, 600);
+    let (recorded, end) = (stage.recomputed(), stage.judgement().seconds);
+    assert!(matches!(recorded, Ruling::Worse { .. }) && end > 60, "{recorded:?} at {end} s");
+    let terms = judge::source(&stage.run, &stage.run.spec.metrics[0]).unwrap().terms;
+    for (within, wanted) in [(30.0, (Ruling::TooLong, 30)), (3600.0, (recorded, end))] {
+        let other = Terms { within_seconds: Some(within), ..terms.clone() };
+        assert_eq!(stage.judgement().on_other_terms(&other), wanted, "within {within} s");
+    }
+}
+
 #[test]
 fn what_no_asking_again_would_mend_is_an_error() {
     let mut stage = stage(json!({}), good);

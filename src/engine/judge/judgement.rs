@@ -109,6 +109,7 @@ impl Judgement {
         self.seconds = seconds;
         let sides = self.ledger.look(observation, terms);
         if sides.iter().all(|(canary, stable)| canary.requests == 0 && stable.requests == 0) {
+            self.timeline.skip(seconds);
             return;
         }
         let canary: Vec<Share> = sides.iter().map(|(canary, _)| *canary).collect();
@@ -131,7 +132,7 @@ impl Judgement {
         self.missed += 1;
         self.put_off_since = None;
         self.seconds = seconds;
-        self.timeline.unanswered(seconds);
+        self.timeline.skip(seconds);
         self.learned |= self.missed >= TRIES;
     }
 
@@ -139,7 +140,7 @@ impl Judgement {
     pub fn put_off(&mut self, seconds: u32) {
         self.put_off_since = self.put_off_since.or(Some(seconds));
         self.seconds = seconds;
-        self.timeline.unanswered(seconds);
+        self.timeline.skip(seconds);
     }
 
     fn evidence(&self, terms: &Terms) -> Vec<Evidence<'_>> {
@@ -187,8 +188,8 @@ impl Judgement {
         let (mut rail, mut slow_rail) = (Rail::default(), Rail::default());
         let mut harms: Vec<(Harm, Promise, f64)> = Vec::new();
         let mut ruling = Ruling::Undecided { missing: None };
-        // A look without an answer has no entry, and time passes all the same.
-        let over = terms.within_seconds.and_then(|within| self.timeline.unanswered_at(within));
+        // A look that says nothing has no entry, and time passes all the same.
+        let over = terms.within_seconds.and_then(|within| self.timeline.skipped_at(within));
         for entry in &self.timeline.entries {
             if over.is_some_and(|over| over < entry.seconds) {
                 break;

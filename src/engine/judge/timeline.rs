@@ -21,12 +21,12 @@ pub struct Timeline {
     /// Looks in the last entry.
     filled: u32,
     pub entries: Vec<Entry>,
-    /// Looks without an answer, in order: the longest rows of them.
+    /// Looks that say nothing, in order: the longest rows of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<Gap>,
 }
 
-/// Looks without an answer, one after the other. Written down without names.
+/// Looks that say nothing, one after the other: without an answer, or without requests. Written down without names.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(u32, u32)", into = "(u32, u32)")]
 struct Gap {
@@ -115,10 +115,10 @@ impl Timeline {
         }
     }
 
-    /// Notes a look without an answer.
-    pub fn unanswered(&mut self, seconds: u32) {
-        let answered = self.entries.last().map(|entry| entry.seconds);
-        match self.gaps.last_mut().filter(|gap| answered.is_none_or(|answered| answered < gap.from)) {
+    /// Notes a look that says nothing.
+    pub fn skip(&mut self, seconds: u32) {
+        let told = self.entries.last().map(|entry| entry.seconds);
+        match self.gaps.last_mut().filter(|gap| told.is_none_or(|told| told < gap.from)) {
             Some(gap) => gap.to = seconds,
             None => self.gaps.push(Gap { from: seconds, to: seconds }),
         }
@@ -131,9 +131,9 @@ impl Timeline {
         }
     }
 
-    /// The time of the first look without an answer at which as many seconds were over, as far as it is known.
+    /// The time of the first look that says nothing at which as many seconds were over, as far as it is known.
     #[must_use]
-    pub fn unanswered_at(&self, seconds: f64) -> Option<u32> {
+    pub fn skipped_at(&self, seconds: f64) -> Option<u32> {
         let gap = self.gaps.iter().find(|gap| f64::from(gap.to) >= seconds)?;
         #[expect(
             clippy::cast_possible_truncation,
@@ -201,20 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_rows_of_looks_without_an_answer_are_known() {
+    fn the_longest_rows_of_looks_that_say_nothing_are_known() {
         let mut timeline = Timeline::default();
         for at in 0..200 {
             let seconds = 10 * at;
-            // Every other look has no answer, and a few in a row have none.
+            // Every other look says nothing, and a few in a row do so.
             if at % 2 == 0 || (100..110).contains(&at) {
-                timeline.unanswered(seconds);
+                timeline.skip(seconds);
             } else {
                 timeline.push(Entry { seconds, ..Entry::default() });
             }
         }
         assert_eq!(timeline.gaps.len(), MOST_GAPS);
         assert!(timeline.gaps.contains(&Gap { from: 1000, to: 1100 }), "{:?}", timeline.gaps);
-        assert_eq!((timeline.unanswered_at(1050.5), timeline.unanswered_at(1990.0)), (Some(1051), None));
+        assert_eq!((timeline.skipped_at(1050.5), timeline.skipped_at(1990.0)), (Some(1051), None));
         let text = serde_json::to_string(&timeline).unwrap();
         assert_eq!(serde_json::from_str::<Timeline>(&text).unwrap(), timeline);
     }

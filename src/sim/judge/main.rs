@@ -19,7 +19,7 @@ use tidegate_engine::judge::Settings;
 use chance::Chance;
 use judges::{Evidence, Judge, Peeked, Threshold};
 use situations::Must;
-use world::{LOOKS, MINUTES, Situation};
+use world::{LOOKS, MINUTES, Server, Situation};
 
 const USAGE: &str = "usage: judge [--runs N] [--seed S]";
 const JUDGES: [&str; 6] = ["5 below", "1 below", "3 below", "z-test", "e-process", "judge"];
@@ -146,12 +146,13 @@ fn one_run(situation: &Situation, chance: &mut Chance, tallies: &mut [Tally; 6])
             judge.learn(&look);
         }
     }
-    let (mut running, mut served) = ([true; 6], 0);
+    let (mut running, mut served, mut server) = ([true; 6], 0, Server::default());
     for minute in 0..MINUTES {
-        for (at, look) in world::minute(chance, situation, minute).iter().enumerate() {
+        for (at, look) in world::minute(chance, situation, minute).into_iter().enumerate() {
             served += look.canary.iter().map(|pod| pod.bad).sum::<u64>();
+            let Some(look) = server.look(chance, situation, look) else { continue };
             for ((judge, running), tally) in judges.iter_mut().zip(&mut running).zip(tallies.iter_mut()) {
-                if *running && judge.look(look, at + 1 == LOOKS) {
+                if *running && judge.look(&look, at + 1 == LOOKS) {
                     *running = false;
                     tally.stopped += 1;
                     tally.minutes.push(minute as f64 + (at + 1) as f64 / LOOKS as f64);

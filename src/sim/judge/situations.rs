@@ -15,8 +15,18 @@ pub(crate) enum Must {
 const PROMISED: Must = Must::StopAtMost(0.01);
 const WITH_BURSTS: Must = Must::StopAtMost(0.03);
 
-const GOOD: Situation =
-    Situation { name: "", rate: 2.0, stable: 0.001, canary: 0.001, outage: None, bursts: false, pods: 10 };
+const GOOD: Situation = Situation {
+    name: "",
+    rate: 2.0,
+    stable: 0.001,
+    canary: 0.001,
+    outage: None,
+    bursts: false,
+    pods: 10,
+    put_off: 0.0,
+};
+/// Of a busy server: more than half of the looks wait.
+const BUSY: f64 = 0.2;
 
 /// Releases of a version that is as good as the one before.
 pub(crate) fn good() -> Vec<(Situation, Must)> {
@@ -38,6 +48,13 @@ pub(crate) fn good() -> Vec<(Situation, Must)> {
         (bursts("20 rps, the same, 3 pods", 20.0, 3), WITH_BURSTS),
         (bursts("200 rps, the same, 3 pods", 200.0, 3), WITH_BURSTS),
         (bursts("200 rps, the same, 30 pods", 200.0, 30), WITH_BURSTS),
+        (Situation { name: "20 rps, a busy server", rate: 20.0, put_off: BUSY, ..GOOD }, PROMISED),
+        (
+            Situation { name: "20 rps, outage, busy server", rate: 20.0, outage, put_off: BUSY, ..GOOD },
+            PROMISED,
+        ),
+        (Situation { put_off: BUSY, ..bursts("20 rps, bad minutes, busy server", 20.0, 10) }, WITH_BURSTS),
+        (Situation { put_off: BUSY, ..bursts("200 rps, bad minutes, busy server", 200.0, 10) }, WITH_BURSTS),
     ]
 }
 
@@ -46,6 +63,7 @@ pub(crate) fn bad() -> Vec<(Situation, Must)> {
     let to = |name, rate, canary, found: f64| {
         (Situation { name, rate, canary, ..GOOD }, Must::StopAtLeast(0.9 * found))
     };
+    let busy = |(situation, must)| (Situation { put_off: BUSY, ..situation }, must);
     vec![
         to("2 rps, 0.1 to 2 %", 2.0, 0.02, 0.386),
         to("2 rps, 0.1 to 20 %", 2.0, 0.2, 1.0),
@@ -54,6 +72,8 @@ pub(crate) fn bad() -> Vec<(Situation, Must)> {
         to("20 rps, 0.1 to 20 %", 20.0, 0.2, 1.0),
         to("200 rps, 0.1 to 0.5 %", 200.0, 0.005, 1.0),
         to("200 rps, 0.1 to 20 %", 200.0, 0.2, 1.0),
+        busy(to("2 rps, to 20 %, a busy server", 2.0, 0.2, 1.0)),
+        busy(to("20 rps, to 2 %, a busy server", 20.0, 0.02, 1.0)),
     ]
 }
 

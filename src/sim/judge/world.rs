@@ -10,6 +10,8 @@ pub(crate) const MINUTES: usize = 10;
 pub(crate) const LOOKS: usize = 6;
 /// Minutes of the stable pods before the release, from which the judge learns.
 pub(crate) const HISTORY: usize = 30;
+/// Looks for which a busy server wants to be left alone.
+const WAIT: usize = 5;
 /// A pod has a bad minute this often, and then this rate of errors.
 const BURST: (f64, f64) = (0.05, 0.10);
 
@@ -28,6 +30,46 @@ pub(crate) struct Situation {
     pub(crate) bursts: bool,
     /// Stable pods; the canary has its share of as many.
     pub(crate) pods: usize,
+    /// Part of the looks that the server puts off, together with those after them.
+    pub(crate) put_off: f64,
+}
+
+/// The server that is asked at each look. One that is busy asks for a wait, and its counters grow on meanwhile.
+#[derive(Default)]
+pub(crate) struct Server {
+    waits: usize,
+    held: Option<Look>,
+}
+
+impl Server {
+    /// What is seen at a look, of which `now` happened since the one before: nothing while the server is left alone, and
+    /// then all that happened since.
+    pub(crate) fn look(&mut self, chance: &mut Chance, situation: &Situation, now: Look) -> Option<Look> {
+        let seen = match self.held.take() {
+            Some(before) => {
+                Look { canary: sum(before.canary, &now.canary), stable: sum(before.stable, &now.stable) }
+            }
+            None => now,
+        };
+        if self.waits == 0 && situation.put_off > 0.0 && chance.unit() < situation.put_off {
+            self.waits = WAIT;
+        }
+        if self.waits == 0 {
+            return Some(seen);
+        }
+        self.waits -= 1;
+        self.held = Some(seen);
+        None
+    }
+}
+
+/// What pods did, one by one; later there may be more of them.
+fn sum(mut pods: Vec<Share>, more: &[Share]) -> Vec<Share> {
+    pods.resize(pods.len().max(more.len()), Share::default());
+    for (pod, more) in pods.iter_mut().zip(more) {
+        *pod += *more;
+    }
+    pods
 }
 
 /// One pod for one minute.

@@ -34,6 +34,9 @@ async fn server() -> (String, Arc<AtomicUsize>) {
                 }
             }
             ("POST", "/") if body.contains("Action=AssumeRole&") => {
+                if body.contains("RoleArn=arn%3Athrottled&") {
+                    return (StatusCode::BAD_REQUEST, "<Error><Code>Throttling</Code></Error>");
+                }
                 let is_signed =
                     header("authorization").contains("/r/sts/aws4_request, SignedHeaders=content-type;host;");
                 if is_signed {
@@ -78,8 +81,7 @@ async fn what_is_no_region_is_refused_before_anything_is_asked() {
         ["evil.example/?", "evil.example", "a/b", "a?b", "a#b", "a@b", "a:1", "a\\b", "R", "a b", &long]
     {
         let signing = Signing { region: region.into(), ..signing("arn:r") };
-        let wanted =
-            Err("the request is to be signed, and its region is not the name of a region".to_owned());
+        let wanted = Err(failed("the request is to be signed, and its region is not the name of a region"));
         for settings in [&own[..], &WEB_IDENTITY] {
             let aws = Aws::new(Settings::new(settings));
             assert_eq!(aws.headers(&Fetcher::default(), &call, &signing).await, wanted, "{region}");
@@ -88,7 +90,7 @@ async fn what_is_no_region_is_refused_before_anything_is_asked() {
     let settings = [&own[..], &[("AWS_REGION", "evil.example/?")]].concat();
     let unnamed = Signing { region: String::new(), ..signing("arn:r") };
     let error = Aws::new(Settings::new(&settings)).headers(&Fetcher::default(), &call, &unnamed).await;
-    assert!(error.unwrap_err().contains("is not the name of a region"));
+    assert!(said(error.unwrap_err()).contains("is not the name of a region"));
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 
@@ -102,8 +104,15 @@ fn tokens_of_the_controller_go_to_its_own_region() {
     assert!(Aws::default().token_service("evil.example/?").is_err());
 }
 
+fn said(why: Unsigned) -> String {
+    match why {
+        Unsigned::Failed(why) => why,
+        Unsigned::Busy(answer) => panic!("{answer:?}"),
+    }
+}
+
 /// The access key that signs, and the token of the session.
-async fn key(aws: &Aws, signing: &Signing) -> Result<(String, Option<String>), String> {
+async fn key(aws: &Aws, signing: &Signing) -> Result<(String, Option<String>), Unsigned> {
     let found = aws.credentials(&Fetcher::default(), signing, "r").await?;
     Ok((found.access_key, found.session_token))
 }
@@ -139,7 +148,29 @@ async fn the_token_of_a_service_account_is_changed_for_a_role() {
     let refused = key(&Aws::new(settings("arn:other")), &signing("")).await;
     std::fs::remove_file(&file).unwrap();
     assert_eq!(got, Ok(("role-key".into(), Some("role-token".into()))));
-    assert_eq!(refused, Err("no credentials for AWS: the role was not given: AccessDenied".into()));
+    assert_eq!(refused, Err(failed("no credentials for AWS: the role was not given: AccessDenied")));
+}
+
+#[tokio::test]
+async fn whoever_gives_credentials_is_left_alone_when_it_is_asked_too_often() {
+    let (address, asked) = server().await;
+    let aws = Aws::new(Settings::new(&[
+        ("AWS_ACCESS_KEY_ID", "own-key"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+        ("AWS_ENDPOINT_URL_STS", &address),
+    ]));
+    for _ in 0..2 {
+        let Err(Unsigned::Busy(answer)) = key(&aws, &signing("arn:throttled")).await else { panic!() };
+        let text = String::from_utf8(answer.body).unwrap();
+        assert_eq!(text, "no credentials for AWS: the role was not given: Throttling");
+        assert!(answer.status == 429 && answer.retry_after_seconds.is_some_and(|seconds| seconds > 5));
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let answer = |status, retry_after_seconds| Response { status, body: Vec::new(), retry_after_seconds };
+    assert!(
+        matches!(told(&answer(503, Some(7))), Err(Unsigned::Busy(busy)) if busy.retry_after_seconds == Some(7))
+    );
+    assert!(matches!(told(&answer(503, None)), Err(Unsigned::Failed(_))));
 }
 
 #[tokio::test]
@@ -170,7 +201,7 @@ async fn agents_and_instances_give_credentials() {
     ];
     assert_eq!(key(&Aws::new(Settings::new(&of_agent)), &signing("")).await.unwrap().0, "pod-key");
     let refused = key(&Aws::new(Settings::new(&of_agent[..1])), &signing("")).await;
-    assert_eq!(refused, Err("no credentials for AWS: answer 404 holds none".into()));
+    assert_eq!(refused, Err(failed("no credentials for AWS: answer 404 holds none")));
     let of_instance = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", address.as_str())];
     assert_eq!(key(&Aws::new(Settings::new(&of_instance)), &signing("")).await.unwrap().0, "pod-key");
 }
@@ -178,13 +209,13 @@ async fn agents_and_instances_give_credentials() {
 #[tokio::test]
 async fn what_is_missing_is_named() {
     let off = [("AWS_EC2_METADATA_DISABLED", "true")];
-    let error = key(&Aws::new(Settings::new(&off)), &signing("")).await.unwrap_err();
+    let error = said(key(&Aws::new(Settings::new(&off)), &signing("")).await.unwrap_err());
     assert!(error.starts_with("no credentials for AWS: there are no keys"), "{error}");
     let profile = Signing { profile: "p".into(), ..signing("") };
-    let error = key(&Aws::new(Settings::new(&off)), &profile).await.unwrap_err();
+    let error = said(key(&Aws::new(Settings::new(&off)), &profile).await.unwrap_err());
     assert_eq!(error, "no credentials for AWS: there is no profile \"p\" with keys");
     let call = call(Method::Get, "http://127.0.0.1:1/".into(), Vec::new());
     let nowhere = Signing { region: String::new(), ..signing("") };
-    let error = Aws::default().headers(&Fetcher::default(), &call, &nowhere).await.unwrap_err();
+    let error = said(Aws::default().headers(&Fetcher::default(), &call, &nowhere).await.unwrap_err());
     assert!(error.contains("neither it nor AWS_REGION names a region"), "{error}");
 }
