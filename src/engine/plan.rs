@@ -241,6 +241,8 @@ pub enum Because {
     StableHasNoPods { service: String },
     /// Pods that are to go stay while endpoints of a Service still lead users to them.
     StillReached { set: String, service: String },
+    /// Pods that are to go stay while a Service has no endpoints, although what it selects is ready.
+    Unlisted { set: String, service: String },
     /// Old pods stay up until this time, in case they are needed again.
     ScaleDownDelay { set: String, until: Timestamp },
     /// Pods from before a restart are replaced, as many at a time as may be away.
@@ -307,6 +309,12 @@ impl fmt::Display for Because {
             }
             Self::StillReached { set, service } => {
                 write!(f, "ReplicaSet {set} stays while endpoints of Service {service} lead to it")
+            }
+            Self::Unlisted { set, service } => {
+                write!(
+                    f,
+                    "ReplicaSet {set} stays until Service {service} has endpoints of the pods that it selects"
+                )
             }
             Self::ScaleDownDelay { set, until } => write!(f, "ReplicaSet {set} stays up until {until}"),
             Self::Restarting { at, left: 0 } => {

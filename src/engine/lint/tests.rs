@@ -97,6 +97,7 @@ fn service(name: &str, hash: &str) -> Arc<Service> {
         owner: None,
         selector: BTreeMap::from([(HASH_LABEL.to_owned(), hash.to_owned())]),
         annotations: BTreeMap::from([(MANAGED_BY.to_owned(), "shop".to_owned())]),
+        external: false,
     })
 }
 

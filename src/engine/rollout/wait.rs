@@ -160,6 +160,7 @@ fn wait(because: &Because) -> Option<Wait> {
         }
         Because::SizeNotYetSeen { set: name }
         | Because::StillReached { set: name, .. }
+        | Because::Unlisted { set: name, .. }
         | Because::StableNotReady { service: name }
         | Because::StableHasNoPods { service: name }
         | Because::WeightNotYetSeen { router: name, .. }

@@ -204,6 +204,9 @@ pub struct Service {
     pub owner: Option<String>,
     pub selector: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// Whether it only stands for a name elsewhere: no endpoints are ever listed for it, whatever it selects.
+    /// <https://kubernetes.io/docs/concepts/services-networking/service/#externalname>
+    pub external: bool,
 }
 
 impl Service {
@@ -221,6 +224,7 @@ impl Service {
             owner: controller(object),
             selector: map(object, "/spec/selector"),
             annotations: map(object, "/metadata/annotations"),
+            external: text(object, "/spec/type") == "ExternalName",
         }
     }
 }

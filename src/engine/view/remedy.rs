@@ -101,6 +101,9 @@ pub(crate) fn remedy(world: &World, because: &Because) -> Vec<String> {
         Because::StillReached { service, .. } => one(format!(
             "Service {service} without endpoints of it: look at kube-controller-manager if that takes long"
         )),
+        Because::Unlisted { service, .. } => one(format!(
+            "endpoints of Service {service}: look at its ipFamilies, and at kube-controller-manager, if that takes long"
+        )),
         Because::Moves(_) => {
             one("the controller, at once; if nothing moves, look whether one is running".to_owned())
         }

@@ -135,8 +135,10 @@ fn is_served(view: &View<'_>, set: &Set) -> bool {
 /// Whether nothing is listed for the active Service although the revision that it selects has pods: somebody made the
 /// Service anew, and its endpoints are still to come or are older than that.
 fn is_unlisted(view: &View<'_>) -> bool {
-    let active = view.active().filter(|active| restart::staying(view, active) > 0);
-    active.is_some_and(|active| view.endpoints(&view.spec.active_service, active.hash()) == 0)
+    let service = &view.spec.active_service;
+    let is_listed_ever = view.world.services.get(service).is_some_and(|service| !service.external);
+    let active = view.active().filter(|active| is_listed_ever && restart::staying(view, active) > 0);
+    active.is_some_and(|active| view.endpoints(service, active.hash()) == 0)
 }
 
 /// The size of a revision that users may still reach: never less than it has, as far as it is needed.
@@ -149,8 +151,10 @@ pub(super) fn still_reached(view: &View<'_>, plan: &Plan) -> Option<Because> {
     let surplus = view.new.filter(|new| new.replicas > wanted(view));
     let over = |set: &&Set| scale::kept_until(view, set, plan).is_none();
     let old = view.others.iter().copied().filter(|set| set.replicas > 0).filter(over);
-    let set = surplus.into_iter().chain(old).find(|set| is_served(view, set))?;
-    Some(Because::StillReached { set: set.name.clone(), service: view.spec.active_service.clone() })
+    let found = surplus.into_iter().chain(old).find(|set| is_served(view, set))?;
+    let (set, service) = (found.name.clone(), view.spec.active_service.clone());
+    let is_known = view.active_hash().is_empty() || view.endpoints(&service, found.hash()) > 0;
+    Some(if is_known { Because::StillReached { set, service } } else { Because::Unlisted { set, service } })
 }
 
 /// Whether a Service or the status still speaks of this revision.
