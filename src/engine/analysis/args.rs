@@ -10,7 +10,7 @@ use tidegate_api::analysis::{AnalysisTemplateSpec, Argument, Metric, SecretKeyRe
 use tidegate_api::rollout::AnalysisRunArgument;
 
 /// Stands in for the value of a Secret while a metric is only checked.
-const SECRET_PLACEHOLDER: &str = "temp-for-secret";
+pub(super) const SECRET_PLACEHOLDER: &str = "temp-for-secret";
 
 /// Values of Secret keys by the name of the Secret and the key; an entry that is absent could not be read.
 pub type Secrets = BTreeMap<(String, String), Result<String, String>>;

@@ -139,12 +139,17 @@ pub(super) fn end_unfinished(resolved: &Resolved, status: &mut AnalysisRunStatus
 }
 
 /// Whether a run has no verdict only because it was ended while its Jobs ran.
-pub(crate) fn was_cut_short(status: &AnalysisRunStatus) -> bool {
+pub(crate) fn was_cut_short(run: &AnalysisRun, status: &AnalysisRunStatus) -> bool {
+    let is_job = |name: &str| {
+        run.spec.metrics.iter().any(|metric| metric.name == name && metric.provider.job.is_some())
+    };
     let counting = status.metric_results.iter().filter(|result| !result.dry_run);
     let mut open = counting.filter(|result| result.phase == Some(AnalysisPhase::Inconclusive));
     let is_cut = |result: &MetricResult| {
         let last = result.measurements.last();
-        result.inconclusive == 1 && last.is_some_and(|last| last.message == TERMINATED)
+        is_job(&result.name)
+            && result.inconclusive == 1
+            && last.is_some_and(|last| last.message == TERMINATED)
     };
     status.phase == Some(AnalysisPhase::Inconclusive) && open.all(is_cut)
 }

@@ -601,6 +601,39 @@ fn a_guard_rail_stops_what_both_versions_do_wrong() {
     );
 }
 
+#[test]
+fn a_guard_rail_waits_for_no_stable_version() {
+    let all_traffic: Traffic = |side, pod, seconds| match side {
+        "stable" => good(side, pod, 0),
+        _ => of_rates(side, pod, seconds, 1000, 0),
+    };
+    let mut stage = stage(json!({"mostErrors": "5%"}), all_traffic);
+    let said = stage.play(0, 600);
+    assert_eq!((stage.phase(), stage.judgement().seconds), ("Failed", 10), "{said}");
+    assert!(matches!(stage.recomputed(), Ruling::BeyondLimit { comparison: 0, .. }), "{said}");
+    assert!(replay(&stage.run, Some(&stage.run)).unwrap()[0].measurements[0].is_same());
+    let mut unlimited = super::judge_tests::stage(json!({}), all_traffic);
+    unlimited.play(0, 100);
+    assert_eq!(
+        (unlimited.phase(), unlimited.judgement().looks_taken()),
+        ("Running", 0),
+        "one side proves nothing"
+    );
+}
+
+/// All judgements of a run together stop a good canary no more often than a single one.
+#[test]
+fn judgements_in_a_row_share_what_they_may_do_wrong() {
+    let mut stage = stage(json!({}), good);
+    stage.run.spec.metrics[0].interval = Some("10s".to_owned());
+    let said = stage.play(0, 290);
+    let measurements = &stage.run.status.as_ref().unwrap().metric_results[0].measurements;
+    let bars = [200, 400, 1200].map(|bar| format!("{bar} stops it"));
+    assert!(measurements.iter().zip(&bars).all(|(one, bar)| one.message.contains(bar)), "{said}");
+    assert_eq!(measurements.len(), bars.len(), "{said}");
+    assert!(replay(&stage.run, None).unwrap()[0].measurements.iter().all(|again| again.is_same()));
+}
+
 /// Counters of `looks` steps of 10 s, before which there was only the stable version.
 fn by_look(seconds: i64, looks: i64) -> i64 {
     (seconds / 10).clamp(0, looks)

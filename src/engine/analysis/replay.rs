@@ -10,6 +10,7 @@ use tidegate_api::analysis::{
     AnalysisPhase, AnalysisRun, JUDGE_PLUGIN, Measurement, Metric, MetricProvider, MetricResult,
 };
 
+use super::args::SECRET_PLACEHOLDER;
 use super::resolve::{self, ResolvedMetric};
 use super::{assess, condition, missing, redact};
 use crate::judge::words;
@@ -147,6 +148,10 @@ fn by_conditions(
     let ResolvedMetric { metric, terms, .. } = found;
     if let Some(why) = own_verdict(provider).or_else(|| own_verdict(&metric.provider)) {
         return Err(why.to_owned());
+    }
+    let conditions = metric.success_condition.iter().chain(&metric.failure_condition);
+    if conditions.into_iter().any(|condition| condition.contains(SECRET_PLACEHOLDER)) {
+        return Err("a condition has an argument from a Secret, which is not read here".to_owned());
     }
     let is_rounded = provider.graphite.is_some() || provider.wavefront.is_some();
     let has_value = |measurement: &&Measurement| !measurement.value.is_empty();
@@ -359,6 +364,13 @@ mod tests {
             let run = measured(&json!({provider: {}}), "result != 5", text);
             assert_eq!(verdict(&run, None), Err(wanted.to_owned()), "{provider}: {text}");
         }
+        let mut run = measured(&json!({"prometheus": {}}), "result < {{args.limit}}", "3");
+        run.spec.args = serde_json::from_value(json!([
+            {"name": "limit", "valueFrom": {"secretKeyRef": {"name": "limits", "key": "errors"}}},
+        ]))
+        .unwrap();
+        let wanted = "a condition has an argument from a Secret, which is not read here";
+        assert_eq!(verdict(&run, None), Err(wanted.to_owned()));
         let run = measured(&json!({"kayenta": {}}), "", "94");
         let other = measured(&json!({"prometheus": {}}), "result > 50", "");
         assert_eq!(verdict(&run, Some(&other)), Err("Kayenta's score is its verdict".to_owned()));

@@ -112,9 +112,29 @@ fn matches<'a>(
     Ok(found)
 }
 
+/// A pattern of Go's, in which `\Q` begins a text that stands for itself and `\E` ends it.
+/// <https://github.com/google/re2/wiki/Syntax>
+fn without_quotes(pattern: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), pattern);
+    while let Some((at, escape)) = rest.match_indices('\\').next().map(|(at, _)| (at, &rest[at..])) {
+        plain.push_str(&rest[..at]);
+        if let Some(quoted) = escape.strip_prefix("\\Q") {
+            let (text, after) = quoted.split_once("\\E").unwrap_or((quoted, ""));
+            plain.push_str(&regex::escape(text));
+            rest = after;
+        } else {
+            // What is escaped is one character, and may be a backslash itself.
+            let end = escape.chars().take(2).map(char::len_utf8).sum();
+            plain.push_str(&escape[..end]);
+            rest = &escape[end..];
+        }
+    }
+    plain + rest
+}
+
 /// The names that a pattern matches; one that is no regular expression matches none.
 fn matching<'a>(pattern: &str, names: &[&'a str]) -> Vec<&'a str> {
-    match Regex::new(pattern) {
+    match Regex::new(&without_quotes(pattern)) {
         Ok(pattern) => names.iter().copied().filter(|name| pattern.is_match(name)).collect(),
         Err(_) => Vec::new(),
     }
@@ -124,6 +144,20 @@ fn matching<'a>(pattern: &str, names: &[&'a str]) -> Vec<&'a str> {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn a_quoted_pattern_stands_for_itself() {
+        for (pattern, wanted) in [
+            (r"\Qa.b\E", vec!["a.b"]),
+            (r"\Qa.b", vec!["a.b"]),
+            (r"a.b", vec!["a.b", "axb"]),
+            (r"^\Qa.\E.$", vec!["a.b"]),
+            (r"\\Q", vec!["\\Q"]),
+            ("a\\", vec![]),
+        ] {
+            assert_eq!(matching(pattern, &["a.b", "axb", "\\Q"]), wanted, "{pattern}");
+        }
+    }
 
     fn run(mut spec: Value) -> AnalysisRun {
         if spec.get("metrics").is_none() {

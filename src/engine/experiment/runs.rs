@@ -102,7 +102,7 @@ fn follow(
     }
     if status.phase.is_some() {
         // A Job that the end cuts short has said nothing.
-        let says_nothing = run.spec.terminate && was_cut_short(&status);
+        let says_nothing = run.spec.terminate && was_cut_short(run, &status);
         next.phase = if says_nothing { Some(AnalysisPhase::Successful) } else { status.phase };
         next.message = status.message;
     }

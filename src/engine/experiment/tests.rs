@@ -244,10 +244,12 @@ fn verdicts() {
 /// The end of an Experiment may cut a Job short, which then has said nothing.
 #[test]
 fn a_job_that_the_end_cuts_short_is_no_verdict() {
-    for (inconclusive, message, wanted) in [
-        (1, "Metric Terminated", AnalysisPhase::Successful),
-        (2, "Metric Terminated", AnalysisPhase::Inconclusive),
-        (1, "image not found", AnalysisPhase::Inconclusive),
+    let (job, judge) = (json!({"job": {}}), json!({"plugin": {"tidegate.dev/judge": {}}}));
+    for (provider, inconclusive, message, wanted) in [
+        (&job, 1, "Metric Terminated", AnalysisPhase::Successful),
+        (&job, 2, "Metric Terminated", AnalysisPhase::Inconclusive),
+        (&job, 1, "image not found", AnalysisPhase::Inconclusive),
+        (&judge, 1, "Metric Terminated", AnalysisPhase::Inconclusive),
     ] {
         let mut world = world(json!({
             "duration": "30s", "templates": [template("a", 1)],
@@ -267,11 +269,13 @@ fn a_job_that_the_end_cuts_short_is_no_verdict() {
         .unwrap();
         for run in &mut world.runs {
             assert!(run.spec.terminate, "the Experiment ends its run");
-            Arc::make_mut(run).status = Some(status.clone());
+            let run = Arc::make_mut(run);
+            run.spec.metrics = serde_json::from_value(json!([{"name": "m", "provider": provider}])).unwrap();
+            run.status = Some(status.clone());
         }
         settle(&mut world);
         let shown = world.experiment.status.as_ref().unwrap().analysis_runs[0].phase;
-        assert_eq!(shown, Some(wanted), "{inconclusive} {message}");
+        assert_eq!(shown, Some(wanted), "{provider} {inconclusive} {message}");
         assert_eq!(phase(&world), Some(AnalysisPhase::Successful), "the end has come for it before");
     }
 }

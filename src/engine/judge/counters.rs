@@ -34,20 +34,40 @@ pub(super) fn keep(counters: &Counters, edges: &[f64]) -> Kept {
     [counters.requests, counters.bad, all].map(Some).into_iter().chain(fast).collect()
 }
 
-/// Whether any counter is below its last value.
-fn restarted(now: &Kept, last: &Kept) -> bool {
-    now.iter().zip(last).any(|pair| matches!(pair, (Some(now), Some(last)) if now < last))
+/// How counters follow their last values.
+#[derive(PartialEq)]
+enum Course {
+    Grown,
+    /// They began again at 0, with their process.
+    Anew,
+    /// Some of what they are the sum of is gone, such as a series that expired: what happened since cannot be known.
+    Cut,
 }
 
-/// What a pod did between two moments: a share for the errors, then one for each edge. A counter below its last value
-/// started again from 0. A pod without a last value counts from now on: nobody knows when its counter began. Where it has no
-/// bucket nothing is known of it, least of all that it was fast.
+/// Counters of a process that began again have most of their requests before them.
+fn course(now: &Kept, last: &Kept) -> Course {
+    let requests = now.first().copied().flatten().zip(last.first().copied().flatten());
+    if requests.is_some_and(|(now, last)| now < last.div_ceil(2)) {
+        Course::Anew
+    } else if now.iter().zip(last).any(|pair| matches!(pair, (Some(now), Some(last)) if now < last)) {
+        Course::Cut
+    } else {
+        Course::Grown
+    }
+}
+
+/// What a pod did between two moments: a share for the errors, then one for each edge. A pod without a last value, or with
+/// counters that were cut, counts from now on: nobody knows when they began. Where it has no bucket nothing is known of it,
+/// least of all that it was fast.
 fn since(last: Option<&Kept>, now: &Kept) -> Vec<Share> {
-    let Some(last) = last.filter(|last| last.len() == now.len()) else {
+    let known = last.filter(|last| last.len() == now.len());
+    let Some((last, course)) =
+        known.map(|last| (last, course(now, last))).filter(|(_, it)| *it != Course::Cut)
+    else {
         return vec![Share::default(); now.len().saturating_sub(2)];
     };
-    let restarted = restarted(now, last);
-    let grown = |at: usize| Some(now[at]? - last[at].map(|last| if restarted { 0 } else { last })?);
+    let began = |last: u64| if course == Course::Anew { 0 } else { last };
+    let grown = |at: usize| Some(now[at]? - last[at].map(began)?);
     let share = |all: usize, bad: Option<u64>| {
         grown(all).zip(bad).map_or_else(Share::default, |(all, bad)| Share::new(all, bad))
     };
@@ -80,16 +100,16 @@ pub(super) fn shares(
     all
 }
 
-/// Brings what is remembered up to date in a look that goes on: only counters that are new, or started again.
+/// Brings what is remembered up to date in a look that goes on: only counters that are new, began again, or were cut.
 pub(super) fn hold(last: &mut BTreeMap<String, Kept>, now: BTreeMap<String, Kept>) {
     last.retain(|name, _| now.contains_key(name));
     for (name, counters) in now {
         match last.get_mut(&name) {
-            Some(known) if known.len() == counters.len() => {
-                if restarted(&counters, known) {
-                    known.iter_mut().flatten().for_each(|count| *count = 0);
-                }
-            }
+            Some(known) if known.len() == counters.len() => match course(&counters, known) {
+                Course::Grown => {}
+                Course::Anew => known.iter_mut().flatten().for_each(|count| *count = 0),
+                Course::Cut => *known = counters,
+            },
             Some(_) | None => {
                 last.insert(name, counters);
             }
@@ -119,6 +139,16 @@ mod tests {
         let errors = [(10, 1), (7, 2), (0, 0)].map(|(requests, bad)| Share { requests, bad });
         let slow = [(10, 3), (7, 0), (0, 0)].map(|(requests, bad)| Share { requests, bad });
         assert_eq!(got, [errors.to_vec(), slow.to_vec()]);
+    }
+
+    #[test]
+    fn counters_of_which_a_part_is_gone_say_nothing() {
+        let last = kept(&[("a", &[1000, 30, 0]), ("b", &[1000, 30, 0]), ("c", &[10, 5, 0])]);
+        let now = kept(&[("a", &[800, 30, 0]), ("b", &[1010, 0, 0]), ("c", &[12, 1, 0])]);
+        assert_eq!(shares(&last, &now, 1), [vec![Share::default(); 3]]);
+        let mut held = last;
+        hold(&mut held, now.clone());
+        assert_eq!(held, now);
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub struct Judgement {
     /// Seconds from the beginning to the first look of those that the server has put off in a row, up to the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_off_since: Option<u32>,
+    /// The part of the rate of false aborts that this judgement may use, above 0 and below 1, where others come before it or
+    /// after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<f64>,
     pub ledger: Ledger,
     pub rail: Rail,
     /// That of slow requests.
@@ -97,6 +101,15 @@ impl Judgement {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// One of several in a row, of which so many came before. All of them together call a good canary bad no more often than
+    /// one alone: the parts of the rate are 1/2, 1/4, 1/12, 1/24, 1/40 and so on, which add up to 1.
+    #[must_use]
+    pub fn after(judgements: u32) -> Self {
+        let before = f64::from(judgements);
+        let part = if judgements == 0 { 0.5 } else { 0.5 / (before * (before + 1.0)) };
+        Self { part: Some(part), ..Self::default() }
+    }
+
     /// Learns from the time before the judgement, oldest observation first.
     pub fn learn(&mut self, history: &[Observation], terms: &Terms) {
         self.ledger.learn(history, terms);
@@ -107,7 +120,8 @@ impl Judgement {
     pub fn look(&mut self, observation: &Observation, terms: &Terms, seconds: u32) {
         (self.learned, self.missed, self.put_off_since) = (true, 0, None);
         self.seconds = seconds;
-        let sides = self.ledger.look(observation, terms);
+        let urgent = self.crosses_a_limit(observation, terms);
+        let sides = self.ledger.look(observation, terms, urgent);
         if sides.iter().all(|(canary, stable)| canary.requests == 0 && stable.requests == 0) {
             self.timeline.skip(seconds);
             return;
@@ -125,6 +139,18 @@ impl Judgement {
         let (harm, promise) = (log_harm(&all), log_promise(&all));
         let entry = Entry { seconds, harm, promise, compared: compared.collect() };
         self.timeline.push(entry);
+    }
+
+    /// Whether what the canary did since the last look is more than its user allows, whatever the stable version did.
+    fn crosses_a_limit(&self, observation: &Observation, terms: &Terms) -> bool {
+        let (mut errors, mut slow) = (self.rail.clone(), self.slow_rail.clone());
+        let canary = self.ledger.canary_since(observation);
+        look_at_rails(&mut errors, &mut slow, &canary, &self.ledger, terms);
+        let guards = rails(&errors, &slow, &self.ledger, terms);
+        guards.iter().any(|guard| {
+            let comparison = self.ledger.comparisons.get(guard.comparison);
+            guard.is_crossed(comparison.map_or(1.0, |one| one.calibration.dispersion()), terms)
+        })
     }
 
     /// Notes a look that had no answer. Missing data says nothing about a canary.
@@ -145,7 +171,19 @@ impl Judgement {
 
     fn evidence(&self, terms: &Terms) -> Vec<Evidence<'_>> {
         let comparisons = self.ledger.comparisons.iter().enumerate();
-        comparisons.map(|(at, comparison)| comparison.evidence(terms.of(at))).collect()
+        comparisons.map(|(at, comparison)| comparison.evidence(self.settings(terms, at))).collect()
+    }
+
+    /// The settings of a comparison in this judgement.
+    fn settings(&self, terms: &Terms, comparison: usize) -> Settings {
+        let settings = terms.of(comparison);
+        Settings { false_abort: settings.false_abort * self.part.unwrap_or(1.0), ..settings }
+    }
+
+    /// The evidence that stops the canary.
+    #[must_use]
+    pub fn harm_enough(&self, terms: &Terms) -> f64 {
+        1.0 / self.settings(terms, 0).false_abort
     }
 
     /// Looks so far.
@@ -209,7 +247,7 @@ impl Judgement {
                     harm,
                     promise,
                     dispersion: *dispersion,
-                    settings: terms.of(at),
+                    settings: self.settings(terms, at),
                 })
                 .collect();
             let rails = rails(&rail, &slow_rail, &self.ledger, terms);
@@ -247,6 +285,13 @@ struct Guard<'a> {
     rail: &'a Rail,
 }
 
+impl Guard<'_> {
+    /// Whether the canary is surely beyond the limit; its bad requests vary `dispersion` times as much as chance explains.
+    fn is_crossed(&self, dispersion: f64, terms: &Terms) -> bool {
+        self.rail.log_evidence(dispersion) >= -terms.errors.false_abort.ln()
+    }
+}
+
 /// The limits that can be looked at: the comparison that counts what each is about, and how much there may be.
 fn limits(ledger: &Ledger, terms: &Terms) -> Vec<(usize, f64)> {
     let of_errors = terms.most_errors.map(|limit| (0, limit));
@@ -274,7 +319,7 @@ fn look_at_rails(errors: &mut Rail, slow: &mut Rail, canary: &[Share], ledger: &
 fn rule(all: &[Evidence<'_>], rails: &[Guard<'_>], terms: &Terms, seconds: u32) -> Ruling {
     for guard in rails {
         let dispersion = all.get(guard.comparison).map_or(1.0, |evidence| evidence.dispersion);
-        if guard.rail.log_evidence(dispersion) >= -terms.errors.false_abort.ln() {
+        if guard.is_crossed(dispersion, terms) {
             return Ruling::BeyondLimit { comparison: guard.comparison, limit: guard.limit };
         }
     }

@@ -46,9 +46,9 @@ impl Ledger {
     }
 
     /// Takes up one look. The first one only notes where the counters are, and one in which only one side moved goes
-    /// on. Returns what both sides did, for each comparison; nothing of a look that goes on.
-    pub fn look(&mut self, observation: &Observation, terms: &Terms) -> Vec<(Share, Share)> {
-        if self.goes_on(observation) {
+    /// on, unless that is urgent. Returns what both sides did, for each comparison; nothing of a look that goes on.
+    pub fn look(&mut self, observation: &Observation, terms: &Terms, urgent: bool) -> Vec<(Share, Share)> {
+        if !urgent && self.goes_on(observation) {
             self.held += 1;
             return Vec::new();
         }
@@ -61,6 +61,13 @@ impl Ledger {
             sides.push(look.sides());
         }
         sides
+    }
+
+    /// What the canary did since the last look that was taken up, for each comparison.
+    pub(super) fn canary_since(&self, observation: &Observation) -> Vec<Share> {
+        let now = self.keep(&observation.canary);
+        let shares = counters::shares(&self.canary, &now, self.comparisons.len());
+        shares.iter().map(|pods| pods.iter().sum()).collect()
     }
 
     /// Whether there were counters of both sides at the last look.
@@ -154,7 +161,7 @@ mod tests {
         let history: Vec<Observation> = (1..20).map(|looks| at(looks, false)).collect();
         ledger.learn(&history, &Terms::default());
         for looks in 20..30 {
-            ledger.look(&at(looks, true), &Terms::default());
+            ledger.look(&at(looks, true), &Terms::default(), false);
         }
         ledger
     }
@@ -183,7 +190,7 @@ mod tests {
             stable: pods(&["s"], (look + 1) / 3, 1, 5),
         };
         let taken: Vec<bool> =
-            (3..30).map(|look| !ledger.look(&at(look), &Terms::default()).is_empty()).collect();
+            (3..30).map(|look| !ledger.look(&at(look), &Terms::default(), false).is_empty()).collect();
         assert!(taken.iter().filter(|taken| **taken).count() >= 8, "{taken:?}");
         let seen = &ledger.comparisons[0];
         assert_eq!((seen.canary.requests, seen.canary.bad), (800, 80));
@@ -195,7 +202,7 @@ mod tests {
         let mut ledger = Ledger::default();
         for look in 0..40 {
             let observation = Observation { canary: pods(&["c"], 0, 0, 0), stable: pods(&["s"], look, 1, 5) };
-            ledger.look(&observation, &Terms::default());
+            ledger.look(&observation, &Terms::default(), false);
         }
         assert!((3..=5).contains(&ledger.looks), "{}", ledger.looks);
     }
@@ -206,7 +213,7 @@ mod tests {
         let mut again: Ledger = serde_json::from_str(&serde_json::to_string(&whole).unwrap()).unwrap();
         let next = Observation { canary: pods(&["c"], 30, 3, 7), stable: pods(&["s", "t"], 30, 1, 5) };
         for ledger in [&mut whole, &mut again] {
-            ledger.look(&next, &Terms::default());
+            ledger.look(&next, &Terms::default(), false);
         }
         assert_eq!(verdict(&again), verdict(&whole));
         let evidence = |ledger: &Ledger| ledger.comparisons.iter().map(Comparison::log_harm).sum::<f64>();

@@ -11,7 +11,7 @@ pub fn say(judgement: &Judgement, terms: &Terms, ruling: Ruling) -> String {
     let against = format!(
         "evidence against it {}, {} stops it",
         number(judgement.harm(terms)),
-        number(1.0 / terms.errors.false_abort)
+        number(judgement.harm_enough(terms))
     );
     let seen = judgement.ledger.comparisons.first().map_or(0, |errors| errors.canary.requests);
     match ruling {

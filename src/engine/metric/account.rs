@@ -85,6 +85,11 @@ impl Accounts {
         found.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// Whether an account has a key, which may be empty.
+    pub(super) fn has(&self, account: &Account, key: &str) -> bool {
+        matches!(self.found.get(account), Some(Ok(found)) if found.contains_key(key))
+    }
+
     /// Whether an account could be read at all.
     ///
     /// # Errors

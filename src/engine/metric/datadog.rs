@@ -74,8 +74,10 @@ fn keys<'a>(metric: &DatadogMetric, accounts: &'a Accounts) -> Result<Keys<'a>, 
     let found = self::accounts(metric).into_iter().find_map(|account| {
         let of = |key: &str| accounts.value(&account, key);
         if account == ENVIRONMENT {
-            let (address, api, application) = (of("DD_ADDRESS")?, of("DD_API_KEY")?, of("DD_APP_KEY")?);
-            return Some(Keys { address, api, application });
+            // Argo wants the variable of the address to be there, and takes the usual one where it is empty.
+            let address =
+                accounts.has(&account, "DD_ADDRESS").then(|| of("DD_ADDRESS").unwrap_or(ADDRESS))?;
+            return Some(Keys { address, api: of("DD_API_KEY")?, application: of("DD_APP_KEY")? });
         }
         let (api, application) = (of("api-key")?, of("app-key")?);
         Some(Keys { address: of("address").unwrap_or(ADDRESS), api, application })

@@ -28,7 +28,8 @@ pub(super) fn request(metric: &GraphiteMetric) -> Result<Call, String> {
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {
-    let query = query.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Argo takes all blanks out: people write a query in several lines, with its `&` at their ends.
+    let query: String = query.split_whitespace().collect();
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(name), decoded(value))
@@ -103,12 +104,14 @@ mod tests {
 
     #[test]
     fn the_query_is_part_of_the_address() {
-        let call =
-            asked("http://graphite:8080/api/", "target=sumSeries(\n  app.a,  'b c')&from=-5min&format=png")
-                .unwrap();
+        let call = asked(
+            "http://graphite:8080/api/",
+            "target=sumSeries(\n  app.a,  'b c')&\nfrom=-5min&format=png\n",
+        )
+        .unwrap();
         assert_eq!(
             call.url,
-            "http://graphite:8080/api/render?format=json&from=-5min&target=sumSeries%28+app.a%2C+%27b+c%27%29"
+            "http://graphite:8080/api/render?format=json&from=-5min&target=sumSeries%28app.a%2C%27bc%27%29"
         );
         assert_eq!((call.method, call.timeout_seconds, call.login == Login::None), (Method::Get, 10, true));
         let again = asked("http://g", "target=a%2Cb+c&x=%zz").unwrap();

@@ -76,7 +76,7 @@ pub(crate) fn look(
     now: Timestamp,
 ) -> Result<Measurement, String> {
     let source = source(run, metric)?;
-    let mut judgement = recorded(open)?.unwrap_or_default();
+    let mut judgement = recorded(open)?.unwrap_or_else(|| begun(run, metric));
     let started = open.started_at.as_ref().map_or(now, |time| time.0);
     let seconds = u32::try_from(now.duration_since(started).as_secs()).unwrap_or(0);
     let lack = match put_off(metric, &answer, &judgement, seconds) {
@@ -87,6 +87,17 @@ pub(crate) fn look(
         None => take_up(&mut judgement, &source, answer, seconds)?,
     };
     measurement(&source, &judgement, lack, open, now)
+}
+
+/// A new judgement. With an interval others follow it, and it follows those that were counted.
+fn begun(run: &AnalysisRun, metric: &Metric) -> Judgement {
+    let mut results = run.status.iter().flat_map(|status| &status.metric_results);
+    let before = results.find(|result| result.name == metric.name).map_or(0, |result| result.count);
+    if metric.interval.is_some() {
+        Judgement::after(u32::try_from(before).unwrap_or(0))
+    } else {
+        Judgement::default()
+    }
 }
 
 /// Why a look tells nothing.

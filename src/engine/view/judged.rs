@@ -153,7 +153,7 @@ impl JudgedPage {
             looks: judgement.looks_taken(),
             seconds: judgement.seconds,
             harm: judgement.harm(terms),
-            harm_enough: 1.0 / terms.errors.false_abort,
+            harm_enough: judgement.harm_enough(terms),
             promise: judgement.promise(terms),
             promise_enough: 1.0 / terms.errors.false_advance,
             comparisons: comparisons.collect(),

@@ -1,6 +1,11 @@
 //! The judges that are compared: ours, and thresholds and tests as they are used today.
 
+use std::collections::VecDeque;
+
+use tidegate_engine::judge::judgement::Judgement;
 use tidegate_engine::judge::{Comparison, Look, Settings, Share, Verdict, judge};
+
+use crate::world::{HISTORY, LOOKS};
 
 /// Somebody who looks at a release and may stop it.
 pub(crate) trait Judge {
@@ -54,6 +59,59 @@ impl Judge for Evidence {
 
     fn called_good(&self) -> bool {
         self.good
+    }
+}
+
+/// Ours, in one judgement after the other; each has its part of the rate of false aborts.
+#[derive(Default)]
+pub(crate) struct Row {
+    now: Option<Evidence>,
+    judgements: u32,
+    /// Looks until the next one begins.
+    rests: usize,
+    /// What the next one learns from.
+    past: VecDeque<Vec<Share>>,
+}
+
+impl Row {
+    fn begun(&mut self) -> Evidence {
+        let mut begun = Evidence::new(true);
+        begun.settings.false_abort *= Judgement::after(self.judgements).part.unwrap_or(1.0);
+        self.judgements += 1;
+        for look in &self.past {
+            begun.learn(look);
+        }
+        begun
+    }
+}
+
+impl Judge for Row {
+    fn learn(&mut self, stable: &[Share]) {
+        self.past.push_back(stable.to_vec());
+        if self.past.len() > HISTORY * LOOKS {
+            self.past.pop_front();
+        }
+    }
+
+    fn look(&mut self, look: &Look, minute: bool) -> bool {
+        if self.rests > 0 {
+            self.rests -= 1;
+            self.learn(&look.stable);
+            return false;
+        }
+        let mut now = self.now.take().unwrap_or_else(|| self.begun());
+        self.learn(&look.stable);
+        let stops = now.look(look, minute);
+        if now.good {
+            self.rests = LOOKS;
+        } else {
+            self.now = Some(now);
+        }
+        stops
+    }
+
+    fn called_good(&self) -> bool {
+        self.judgements > 1
     }
 }
 

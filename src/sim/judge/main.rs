@@ -17,23 +17,23 @@ use std::time::Instant;
 use tidegate_engine::judge::Settings;
 
 use chance::Chance;
-use judges::{Evidence, Judge, Peeked, Threshold};
+use judges::{Evidence, Judge, Peeked, Row, Threshold};
 use situations::Must;
-use world::{LOOKS, MINUTES, Server, Situation};
+use world::{LOOKS, Server, Situation};
 
 const USAGE: &str = "usage: judge [--runs N] [--seed S]";
 const JUDGES: [&str; 6] = ["5 below", "1 below", "3 below", "z-test", "e-process", "judge"];
 /// The place of the built-in judge among them.
 const OURS: usize = 5;
 
-fn judges() -> [Box<dyn Judge>; 6] {
+fn judges(situation: &Situation) -> [Box<dyn Judge>; 6] {
     [
         Box::new(Threshold::new(0.99, 4, false)),
         Box::new(Threshold::new(0.99, 0, true)),
         Box::new(Threshold::new(0.99, 2, true)),
         Box::new(Peeked::default()),
         Box::new(Evidence::new(false)),
-        Box::new(Evidence::new(true)),
+        if situation.again { Box::new(Row::default()) } else { Box::new(Evidence::new(true)) },
     ]
 }
 
@@ -140,14 +140,14 @@ fn some_runs(situation: &Situation, runs: impl Iterator<Item = u64>, seed: u64) 
 }
 
 fn one_run(situation: &Situation, chance: &mut Chance, tallies: &mut [Tally; 6]) {
-    let mut judges = judges();
+    let mut judges = judges(situation);
     for look in world::history(chance, situation) {
         for judge in &mut judges {
             judge.learn(&look);
         }
     }
     let (mut running, mut served, mut server) = ([true; 6], 0, Server::default());
-    for minute in 0..MINUTES {
+    for minute in 0..situation.minutes {
         for (at, look) in world::minute(chance, situation, minute).into_iter().enumerate() {
             served += look.canary.iter().map(|pod| pod.bad).sum::<u64>();
             let Some(look) = server.look(chance, situation, look) else { continue };

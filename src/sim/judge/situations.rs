@@ -1,6 +1,6 @@
 //! The releases that are simulated, and what the judge must do with each.
 
-use crate::world::Situation;
+use crate::world::{MINUTES, Situation};
 
 /// What the judge must do, as parts of all runs.
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +24,16 @@ const GOOD: Situation = Situation {
     bursts: false,
     pods: 10,
     put_off: 0.0,
+    minutes: MINUTES,
+    again: false,
 };
 /// Of a busy server: more than half of the looks wait.
 const BUSY: f64 = 0.2;
+
+/// As a metric with an interval beside the steps of a slow release.
+fn two_hours(situation: Situation) -> Situation {
+    Situation { minutes: 120, again: true, ..situation }
+}
 
 /// Releases of a version that is as good as the one before.
 pub(crate) fn good() -> Vec<(Situation, Must)> {
@@ -55,6 +62,8 @@ pub(crate) fn good() -> Vec<(Situation, Must)> {
         ),
         (Situation { put_off: BUSY, ..bursts("20 rps, bad minutes, busy server", 20.0, 10) }, WITH_BURSTS),
         (Situation { put_off: BUSY, ..bursts("200 rps, bad minutes, busy server", 200.0, 10) }, WITH_BURSTS),
+        (two_hours(Situation { name: "20 rps, judged for 2 h", rate: 20.0, ..GOOD }), PROMISED),
+        (two_hours(bursts("20 rps, bad minutes, for 2 h", 20.0, 10)), WITH_BURSTS),
     ]
 }
 

@@ -1,10 +1,10 @@
-//! A release as its counters see it: ten minutes, the canary's weight grows by 5 % each minute to a half.
+//! A release as its counters see it: ten minutes or more, the canary's weight grows by 5 % each minute to a half.
 
 use tidegate_engine::judge::{Look, Share};
 
 use crate::chance::Chance;
 
-/// Minutes of a release.
+/// Minutes of most releases.
 pub(crate) const MINUTES: usize = 10;
 /// Looks in a minute.
 pub(crate) const LOOKS: usize = 6;
@@ -32,6 +32,9 @@ pub(crate) struct Situation {
     pub(crate) pods: usize,
     /// Part of the looks that the server puts off, together with those after them.
     pub(crate) put_off: f64,
+    pub(crate) minutes: usize,
+    /// Whether our judge judges anew, a minute after it called the canary good.
+    pub(crate) again: bool,
 }
 
 /// The server that is asked at each look. One that is busy asks for a wait, and its counters grow on meanwhile.
