@@ -100,6 +100,31 @@ pub(super) fn shares(
     all
 }
 
+/// The place of each pod, in the order of their names: that which it had, or else a free one.
+pub(super) fn places(taken: &mut Vec<String>, now: &BTreeMap<String, Kept>) -> Vec<usize> {
+    let mut pods: Vec<&str> = now.keys().map(|name| pod(name)).collect();
+    pods.dedup();
+    let mut place = |name: &&str| {
+        let own = taken.iter().position(|pod| pod == name);
+        let found = own.or_else(|| taken.iter().position(|pod| !pods.contains(&pod.as_str())));
+        match found {
+            Some(at) => (*name).clone_into(&mut taken[at]),
+            None => taken.push((*name).to_owned()),
+        }
+        found.unwrap_or(taken.len() - 1)
+    };
+    pods.iter().map(&mut place).collect()
+}
+
+/// The shares of pods, each at its place; where there is no pod there are no requests.
+pub(super) fn placed(pods: &[Share], places: &[usize]) -> Vec<Share> {
+    let mut all = vec![Share::default(); places.iter().max().map_or(0, |last| last + 1)];
+    for (share, place) in pods.iter().zip(places) {
+        all[*place] = *share;
+    }
+    all
+}
+
 /// Brings what is remembered up to date in a look that goes on: only counters that are new, began again, or were cut.
 pub(super) fn hold(last: &mut BTreeMap<String, Kept>, now: BTreeMap<String, Kept>) {
     last.retain(|name, _| now.contains_key(name));
@@ -139,6 +164,19 @@ mod tests {
         let errors = [(10, 1), (7, 2), (0, 0)].map(|(requests, bad)| Share { requests, bad });
         let slow = [(10, 3), (7, 0), (0, 0)].map(|(requests, bad)| Share { requests, bad });
         assert_eq!(got, [errors.to_vec(), slow.to_vec()]);
+    }
+
+    #[test]
+    fn pods_keep_their_places() {
+        let mut taken = Vec::new();
+        let mut at = |names: &[&str]| {
+            places(&mut taken, &kept(&names.iter().map(|name| (*name, &[][..])).collect::<Vec<_>>()))
+        };
+        assert_eq!(at(&["a", "b", "c"]), [0, 1, 2]);
+        assert_eq!(at(&["b", "c"]), [1, 2], "the one before them is gone");
+        assert_eq!(at(&["b x", "b y", "c", "d", "e"]), [1, 2, 0, 3]);
+        let shares = [5, 6].map(|requests| Share { requests, bad: 1 });
+        assert_eq!(placed(&shares, &[2, 0]), [shares[1], Share::default(), shares[0]]);
     }
 
     #[test]

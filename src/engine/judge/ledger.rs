@@ -32,6 +32,10 @@ pub struct Ledger {
     pub comparisons: Vec<Comparison>,
     canary: BTreeMap<String, Kept>,
     stable: BTreeMap<String, Kept>,
+    /// The stable pods in the order in which they are compared with each other; one that is new takes the place of one that
+    /// is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Vec<String>,
 }
 
 impl Ledger {
@@ -106,10 +110,12 @@ impl Ledger {
         self.choose_edges(observation, terms);
         let (canary, stable) = (self.keep(&observation.canary), self.keep(&observation.stable));
         let count = self.comparisons.len();
-        let shares =
-            (counters::shares(&self.canary, &canary, count), counters::shares(&self.stable, &stable, count));
+        let canary_shares = counters::shares(&self.canary, &canary, count);
+        let places = counters::places(&mut self.places, &stable);
+        let stable_shares = counters::shares(&self.stable, &stable, count);
+        let stable_shares = stable_shares.iter().map(|pods| counters::placed(pods, &places)).collect();
         (self.canary, self.stable) = (canary, stable);
-        shares
+        (canary_shares, stable_shares)
     }
 
     fn keep(&self, pods: &BTreeMap<String, counters::Counters>) -> BTreeMap<String, Kept> {
