@@ -328,14 +328,19 @@ fn abort_first(facts: &Core<'_>, plan: &mut Plan) -> Option<Because> {
     kept
 }
 
-/// Begins a pause step, and wakes when a timed one ends.
+/// Begins a pause step, and wakes when a timed one ends. Until somebody has judged an inconclusive analysis none begins, and
+/// the end of one that did ends no step.
 fn enter_pause(facts: &Facts<'_>, wishes: &mut Wishes, plan: &mut Plan) {
     let Some(Step::Pause(length)) = facts.step() else { return };
-    // Until somebody has judged an inconclusive analysis, no time runs out either.
-    if facts.rollout.spec.paused || pause::is_undecided(facts.status) {
+    let undecided = pause::is_undecided(facts.status);
+    if facts.rollout.spec.paused {
         return;
     }
     match pause::find(facts.status, CANARY_STEP) {
+        None if undecided => {}
+        Some(_) if undecided && pause::completed(facts.status, length.duration_seconds, facts.now) => {
+            wishes.remove.push(CANARY_STEP);
+        }
         None if !facts.status.controller_pause => {
             wishes.add.push(CANARY_STEP);
             if let Some(seconds) = length.duration_seconds

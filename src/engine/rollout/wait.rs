@@ -4,12 +4,10 @@
 //! with a plan that neither writes nor says what it waits for. Numbers that move while a wait lasts are left out: each
 //! would be a write of the status.
 
-use tidegate_api::phase::AnalysisPhase;
 use tidegate_api::rollout::{RolloutPhase, RolloutStatus};
 
 use super::condition::ROLLOUT_ABORTED;
 use super::core::{Core, kept};
-use super::pause::{INCONCLUSIVE, INCONCLUSIVE_EXPERIMENT};
 use super::world::World;
 use crate::plan::{Because, Plan, Write};
 
@@ -20,11 +18,11 @@ const ABOUT_PODS: [&str; 2] =
 /// Adds to the message of a phase what it does not say itself.
 pub(crate) fn told(facts: &Core<'_>, next: &RolloutStatus, message: String, plan: &Plan) -> String {
     let more = match next.phase {
-        Some(RolloutPhase::Paused) => undecided(next),
         Some(RolloutPhase::Progressing) => troubled(facts).or_else(|| waits(plan, &message)),
         Some(RolloutPhase::Degraded) if message.starts_with(ROLLOUT_ABORTED) => waits(plan, &message),
         Some(RolloutPhase::Degraded) => troubled(facts).or_else(|| waits(plan, &message)),
-        Some(RolloutPhase::Healthy | RolloutPhase::Unknown) | None => None,
+        // Clients compare the word that a pause has.
+        Some(RolloutPhase::Healthy | RolloutPhase::Paused | RolloutPhase::Unknown) | None => None,
     };
     match more {
         // Some of these words are a sentence.
@@ -47,24 +45,6 @@ fn waits(plan: &Plan, message: &str) -> Option<String> {
 pub(crate) fn troubled(facts: &Core<'_>) -> Option<String> {
     let sets = facts.new.into_iter().chain(facts.stable).chain(facts.others.iter().copied());
     sets.filter(|set| kept(set) < set.replicas).find_map(|set| facts.trouble(set))
-}
-
-/// Who was inconclusive, so that a person knows what to look at.
-fn undecided(next: &RolloutStatus) -> Option<String> {
-    let reason = next.pause_conditions.first()?.reason.as_str();
-    if reason == INCONCLUSIVE_EXPERIMENT {
-        let experiment = next.canary.current_experiment.clone();
-        return Some(Because::InconclusiveExperiment { experiment }.to_string());
-    }
-    let runs = [
-        &next.canary.current_step_analysis_run_status,
-        &next.canary.current_background_analysis_run_status,
-        &next.blue_green.pre_promotion_analysis_run_status,
-        &next.blue_green.post_promotion_analysis_run_status,
-    ];
-    let mut runs = runs.into_iter().flatten().filter(|_| reason == INCONCLUSIVE);
-    let run = runs.find(|run| run.status == Some(AnalysisPhase::Inconclusive))?;
-    Some(Because::Inconclusive { run: run.name.clone() }.to_string())
 }
 
 /// A wait in words that stay the same while it lasts; nothing where the message has said it.
