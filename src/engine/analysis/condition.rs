@@ -9,7 +9,7 @@
 //! - A Prometheus vector with exactly one sample may be compared as a number: `result >= 0.95` means
 //!   `result[0] >= 0.95`. Argo fails there with mismatched types.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod quiet;
 
 use expr::{Context, Environment, Value};
 use jiff::Timestamp;
@@ -205,21 +205,20 @@ fn run(
     context: &Context,
 ) -> Result<Value, String> {
     let text = expression.text();
-    match catch_unwind(AssertUnwindSafe(|| environment.eval(&text, context))) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(expr::Error::PestError(error))) => Err(syntax_error(&error.to_string(), expression)),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the expression cannot be evaluated".to_owned()),
+    match quiet::run(|| environment.eval(&text, context)) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(expr::Error::PestError(error))) => Err(syntax_error(&error.to_string(), expression)),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("the expression cannot be evaluated".to_owned()),
     }
 }
 
 /// Turns the parser's drawing, which starts with ` --> line:column`, into one line in the user's words.
 fn syntax_error(drawing: &str, expression: &Expression<'_>) -> String {
-    let position = drawing.split_once("--> ").and_then(|(_, rest)| rest.lines().next());
-    let column =
-        position.and_then(|position| position.split_once(':')).and_then(|(_, column)| column.parse().ok());
-    match column {
-        Some(column) => format!("{SYNTAX_ERROR} at {:?}", expression.token_at(column)),
+    let number = |text: &str| text.trim().parse().ok();
+    let place = drawing.split_once("--> ").and_then(|(_, rest)| rest.lines().next()?.split_once(':'));
+    match place.and_then(|(line, column)| Some((number(line)?, number(column)?))) {
+        Some((line, column)) => format!("{SYNTAX_ERROR} at {:?}", expression.token_at(line, column)),
         None => SYNTAX_ERROR.to_owned(),
     }
 }
@@ -266,3 +265,7 @@ fn from_json(json: &serde_json::Value) -> Value {
 #[cfg(test)]
 #[path = "condition_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "condition_literal_tests.rs"]
+mod literal_tests;

@@ -182,7 +182,10 @@ fn conditions_that_fail_say_why() {
         (&MetricValue::Json(json!([])), "result[0].x > 1", NO_DATA),
         (&two, "all(result, # + 1)", "predicate should return boolean (got float64)"),
         (&one, "result[0] ?? 5 == 5", "== after ?? needs parentheses around one of them"),
-        (&one, "'\\u00e9' == 'é'", "the escape \\u is not available: write the character itself"),
+        (&one, "'\\/' == '/'", "invalid char escape \\/"),
+        (&one, "'\\n\\n' == 'é' 5", "syntax error at \"5\""),
+        (&one, "'\\n\\n' == > 5", "syntax error at \">\""),
+        (&one, "`\n` == '' and 1 + * 5 > 2", "syntax error at \"*\""),
         (&one, "findIndex(result, # > 2) != 1", "the search finds nothing, so there is no index"),
         (&one, "result | findLastIndex(# > 2) != 1", "the search finds nothing, so there is no index"),
         (&one, "$env.other > 1", "unknown name $env"),
@@ -317,6 +320,10 @@ fn abuse_ends_in_an_error() {
         "reduce(1..900, #acc + #acc, \"x\") == \"\"",
         "len(replace(repeat('a', 1000), 'a', repeat('b', 1000))) > 0",
         "len(join(map(1..900, 'x'), repeat('b', 1000))) > 0",
+        "len(replace(repeat('a', 1000), 'a', repeat('b', 1000), 900)) > 0",
+        "len(map(1..900, {{a: result}})) > 0",
+        "len(map(1..900, [result])) > 0",
+        "len(sortBy(result, [result])) > 0",
         "len(9223372036854775800..9223372036854775807) > 0",
     ] {
         assert!(evaluate(text, &many, now()).is_err(), "{text}");

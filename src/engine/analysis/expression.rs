@@ -4,21 +4,29 @@
 //! finds unknown names before anything runs, and says some things in another way:
 //! `.field` inside a closure becomes `#.field`, `x[i]` becomes a call that fails beyond the end (the crate
 //! answers nil, and `nil != 5` would pass), and a bare `result` next to an operator becomes a number. Forms that it does not
-//! know, such as comparisons in a row, are spelled out in those that it knows.
+//! know, such as comparisons in a row, are spelled out in those that it knows. Texts with escapes it gets as raw texts.
 //! It also bounds what a text may cost: it comes from users of the cluster, and the controller serves all of them.
 
 mod chain;
 mod forms;
+mod map;
+mod predicate;
 mod rewrite;
+mod text;
 mod token;
 
 use chain::spell_out_rows;
-use forms::{call_for_found, spell_out_otherwise, spell_out_prefixes, without_environment, without_marks};
+use forms::{
+    call_for_found, is_key, spell_out_otherwise, spell_out_prefixes, with_clear_names, without_environment,
+    without_marks,
+};
+use map::call_for_maps;
+use predicate::in_braces;
 use rewrite::{
     ARITHMETIC, call_for_division, call_for_index, number_from_samples, spell_out_negation,
     spell_out_shorthand,
 };
-use token::{Kind, Token, WORD_OPERATORS, is_symbol, tokens};
+use token::{Kind, Token, WORD_OPERATORS, ends_operand, is_symbol, tokens};
 
 /// What a text in the language may cost; far above what people write.
 const MOST_BYTES: usize = 4096;
@@ -135,6 +143,8 @@ const LITERALS: &[&str] = &["false", "nil", "true"];
 
 /// The call that stands for an index.
 pub(super) const AT: &str = "at";
+/// The call that stands for an index behind `?.`, for which nil has no elements.
+pub(super) const REACH: &str = "reach";
 /// The call that stands for a bare `result` used as a number.
 pub(super) const NUMBER: &str = "number";
 
@@ -143,6 +153,9 @@ pub(super) const FOUND: &str = "found";
 
 /// The call that stands for a division.
 pub(super) const DIVIDE: &str = "divide";
+
+/// The call that stands for a map.
+pub(super) const FIELDS: &str = "fields";
 
 /// What may be named in an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +180,7 @@ pub(super) struct Expression<'a> {
 impl Expression<'_> {
     /// The text in the crate's words.
     pub(super) fn text(&self) -> String {
-        self.tokens.iter().map(|token| token.text).collect::<Vec<_>>().join(" ")
+        self.tokens.iter().map(Token::spelled).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether the text calls any of these functions.
@@ -175,12 +188,15 @@ impl Expression<'_> {
         self.calls.iter().any(|call| names.contains(call))
     }
 
-    /// The token at a column of [`Self::text`], counted in characters from 1.
-    pub(super) fn token_at(&self, column: usize) -> &str {
-        let mut end = 1;
+    /// The token at a place of [`Self::text`], in the words of whoever wrote it. Lines, and columns in characters, count
+    /// from 1.
+    pub(super) fn token_at(&self, line: usize, column: usize) -> &str {
+        let mut end = (1, 1);
         for token in &self.tokens {
-            end += token.text.chars().count() + 1;
-            if column < end {
+            for character in token.spelled().chars().chain([' ']) {
+                end = if character == '\n' { (end.0 + 1, 1) } else { (end.0, end.1 + 1) };
+            }
+            if (line, column) < end {
                 return token.text;
             }
         }
@@ -201,11 +217,13 @@ pub(super) fn prepare(text: &str, vocabulary: Vocabulary) -> Result<Expression<'
     check_ranges(&tokens)?;
     check_closures(&tokens)?;
     check_defaults(&tokens)?;
-    check_escapes(&tokens)?;
+    check_texts(&tokens)?;
+    check_neighbours(&tokens)?;
     tokens = without_environment(&without_marks(&tokens));
     tokens = spell_out_prefixes(&spell_out_shorthand(&spell_out_otherwise(&tokens)));
     tokens = spell_out_negation(&tokens);
     let calls = check_names(&tokens, vocabulary)?;
+    tokens = in_braces(&call_for_maps(&with_clear_names(&tokens))?);
     tokens = call_for_found(&spell_out_rows(&tokens)?);
     if tokens.iter().filter(|token| is_symbol(Some(token), &["/"])).count() > MOST_DIVISIONS {
         return Err(format!("the expression has more than {MOST_DIVISIONS} divisions"));
@@ -293,8 +311,8 @@ fn check_defaults(tokens: &[Token<'_>]) -> Result<(), String> {
         &["&&", "||", "..", "and", "contains", "endsWith", "in", "matches", "or", "startsWith"];
     for (index, _) in tokens.iter().enumerate().filter(|(_, token)| is_symbol(Some(token), &["??"])) {
         let mut depth = 0_usize;
-        // What comes right behind may be a sign.
-        for token in tokens.iter().skip(index + 2) {
+        let is_sign = |token: &&Token<'_>| is_symbol(Some(token), &["+", "-"]);
+        for token in tokens.iter().skip(index + 1).skip_while(is_sign) {
             match token.text {
                 _ if token.kind == Kind::Text => {}
                 "(" | "[" | "{" => depth += 1,
@@ -314,18 +332,19 @@ fn check_defaults(tokens: &[Token<'_>]) -> Result<(), String> {
     Ok(())
 }
 
-/// The crate knows fewer escapes than Go, and would compare with another text than the one that is meant.
-fn check_escapes(tokens: &[Token<'_>]) -> Result<(), String> {
-    for token in tokens.iter().filter(|token| token.kind == Kind::Text && !token.text.starts_with('`')) {
-        let mut escaped = false;
-        for character in token.text.chars() {
-            if escaped && (character.is_ascii_digit() || matches!(character, 'u' | 'U' | 'x')) {
-                return Err(format!("the escape \\{character} is not available: write the character itself"));
-            }
-            escaped = character == '\\' && !escaped;
-        }
-    }
-    Ok(())
+fn check_texts(tokens: &[Token<'_>]) -> Result<(), String> {
+    tokens.iter().filter(|token| token.kind == Kind::Text).try_for_each(|token| text::check(token.text))
+}
+
+/// A name right behind an operand is no expression. The crate tells, but for the `or` that it finds in `true orderly`.
+fn check_neighbours(tokens: &[Token<'_>]) -> Result<(), String> {
+    let hides_operator = |token: &Token<'_>| {
+        token.kind == Kind::Name
+            && !WORD_OPERATORS.contains(&token.text)
+            && WORD_OPERATORS.iter().any(|operator| token.text.starts_with(operator))
+    };
+    let clash = tokens.windows(2).find(|pair| ends_operand(&pair[0]) && hides_operator(&pair[1]));
+    clash.map_or(Ok(()), |pair| Err(format!("syntax error at {:?}", pair[1].text)))
 }
 
 /// Counts how deep closures nest. In `filter(filter(list, a), b)` they do not: the inner call is the list.
@@ -372,8 +391,11 @@ fn check_names<'a>(tokens: &[Token<'a>], vocabulary: Vocabulary) -> Result<Vec<&
             }
             continue;
         }
-        let map_key = is_symbol(before, &["{", ","]) && is_symbol(after, &[":"]);
-        if map_key || WORD_OPERATORS.contains(&name) || LITERALS.contains(&name) || name.starts_with('#') {
+        if is_key(tokens, index)
+            || WORD_OPERATORS.contains(&name)
+            || LITERALS.contains(&name)
+            || name.starts_with('#')
+        {
             continue;
         }
         if before.is_some_and(|before| before.text == "let") {
@@ -414,16 +436,16 @@ mod tests {
             ("len(result) > 0", "len ( result ) > 0"),
             ("result == nil", "result == nil"),
             ("all(result, {.value > 1})", "all ( result , { # . value > 1 } )"),
-            ("all(result, # > 1)", "all ( result , # > 1 )"),
+            ("all(result, # > 1)", "all ( result , { # > 1 } )"),
             ("result | filter(.ok) | len", "result | filter ( # . ok ) | len"),
             ("result.a.b[0][1] > 1", "at ( at ( result . a . b , 0 ) , 1 ) > 1"),
             ("result[len(result) - 1] > 1", "at ( result , len ( result ) - 1 ) > 1"),
             ("max(result[1:3])[0]", "at ( max ( result [ 1 : 3 ] ) , 0 )"),
             ("result[result[0] > 1 ? 0 : 1] > 1", "at ( result , at ( result , 0 ) > 1 ? 0 : 1 ) > 1"),
-            ("result?.[0] > 1", "result ?. [ 0 ] > 1"),
+            ("result?.[0] > 1", "reach ( result , 0 ) > 1"),
             ("result[0] in [1, 2]", "at ( result , 0 ) in [ 1 , 2 ]"),
             ("let x = result[0]; x > 1 /* why */ // ever", "let x = at ( result , 0 ) ; x > 1"),
-            ("{\"a\": 1, b: 2}.b == 2", "{ \"a\" : 1 , b : 2 } . b == 2"),
+            ("{\"a\": 1, b: 2}.b == 2", "fields ( \"a\" , 1 , \"b\" , 2 ) . b == 2"),
             ("result[0] in 1..5", "at ( result , 0 ) in 1 .. 5"),
             ("result[0] / 2 * 3", "divide ( at ( result , 0 ) , 2 ) * 3"),
             ("1 - 2 * -result / -.5 ** 2 + 1", "1 - divide ( 2 * - number ( ) , - .5 ** 2 ) + 1"),
@@ -432,9 +454,12 @@ mod tests {
                 "sum(result) / (len(result) / 2)",
                 "divide ( sum ( result ) , ( divide ( len ( result ) , 2 ) ) )",
             ),
-            ("any(result, .a.b / #['c'] > 1)", "any ( result , divide ( # . a . b , at ( # , 'c' ) ) > 1 )"),
+            (
+                "any(result, .a.b / #['c'] > 1)",
+                "any ( result , { divide ( # . a . b , at ( # , 'c' ) ) > 1 } )",
+            ),
             ("1 > 2 ? result | sum() / 2 : 1", "1 > 2 ? divide ( result | sum ( ) , 2 ) : 1"),
-            ("result[0] == 'a]\\'' or true", "at ( result , 0 ) == 'a]\\'' or true"),
+            ("result[0] == 'a]\\'' or true", "at ( result , 0 ) == `a]'` or true"),
         ];
         for (text, wanted) in cases {
             let got = condition(text);
@@ -457,14 +482,14 @@ mod tests {
             ("1 < 2 == 3 < 4", "1 < 2 == 3 < 4"),
             ("1 < 2 and 3 < 4", "1 < 2 and 3 < 4"),
             ("not (1 < 2 < 3)", "not ( ( 1 < 2 and 2 < 3 ) )"),
-            ("all(result, 0 < # < 9)", "all ( result , ( 0 < # and # < 9 ) )"),
+            ("all(result, 0 < # < 9)", "all ( result , { ( 0 < # and # < 9 ) } )"),
             ("all(result, {0 < .x < 9})", "all ( result , { ( 0 < # . x and # . x < 9 ) } )"),
             ("1 < 2 < 3 ? 4 > 5 > 6 : true", "( 1 < 2 and 2 < 3 ) ? ( 4 > 5 and 5 > 6 ) : true"),
             ("result | len() < 4 < 5", "( result | len ( ) < 4 and 4 < 5 )"),
             ("1 < result.in and 2 < 3", "1 < result . in and 2 < 3"),
             (
                 "0 < count(result, 1 < # < 5) < 3",
-                "( 0 < count ( result , ( 1 < # and # < 5 ) ) and count ( result , ( 1 < # and # < 5 ) ) < 3 )",
+                "( 0 < count ( result , { ( 1 < # and # < 5 ) } ) and count ( result , { ( 1 < # and # < 5 ) } ) < 3 )",
             ),
             ("1 < 4 / 2 < 3", "( 1 < divide ( 4 , 2 ) and divide ( 4 , 2 ) < 3 )"),
             ("let x = 1 < 2 < 3; x", "let x = ( 1 < 2 and 2 < 3 ) ; x"),
@@ -480,12 +505,15 @@ mod tests {
             ("$env.result[0] > $env[\"result\"][1]", "at ( result , 0 ) > at ( result , 1 )"),
             ("::len(result) > ::abs(-1)", "len ( result ) > abs ( - 1 )"),
             ("max(1, 2,) > len(result,)", "max ( 1 , 2 ) > len ( result )"),
-            ("findIndex(result, # > 2) == 1", "found ( findIndex ( result , # > 2 ) ) == 1"),
-            ("result | findLastIndex(# > 2) == 1", "result | findLastIndex ( # > 2 ) | found ( ) == 1"),
-            ("(findIndex(result, # > 2) ?? 0) == 1", "( findIndex ( result , # > 2 ) ?? 0 ) == 1"),
-            ("nil != findIndex(result, # > 2)", "nil != findIndex ( result , # > 2 )"),
-            ("findIndex(result, # > 2) == nil", "findIndex ( result , # > 2 ) == nil"),
-            ("1 != findIndex(result, # > 2) != nil", "1 != found ( findIndex ( result , # > 2 ) ) != nil"),
+            ("findIndex(result, # > 2) == 1", "found ( findIndex ( result , { # > 2 } ) ) == 1"),
+            ("result | findLastIndex(# > 2) == 1", "result | findLastIndex ( { # > 2 } ) | found ( ) == 1"),
+            ("(findIndex(result, # > 2) ?? 0) == 1", "( findIndex ( result , { # > 2 } ) ?? 0 ) == 1"),
+            ("nil != findIndex(result, # > 2)", "nil != findIndex ( result , { # > 2 } )"),
+            ("findIndex(result, # > 2) == nil", "findIndex ( result , { # > 2 } ) == nil"),
+            (
+                "1 != findIndex(result, # > 2) != nil",
+                "1 != found ( findIndex ( result , { # > 2 } ) ) != nil",
+            ),
         ];
         for (text, wanted) in cases {
             assert_eq!(condition(text).as_deref(), Ok(wanted), "{text}");

@@ -4,6 +4,9 @@
 //! functions are replaced where they leave something out, answer too freely, or build lists and texts without
 //! a bound: conditions come from users of the cluster, and the controller serves all of them.
 
+mod closures;
+mod texts;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,11 +15,13 @@ use jiff::Timestamp;
 use tidegate_api::go_duration;
 
 use super::condition::go_type;
-use super::expression::{AT, DIVIDE, FOUND, NUMBER};
+use super::expression::{AT, DIVIDE, FIELDS, FOUND, NUMBER, REACH};
 use crate::metric::MetricValue;
 
 /// Items that one evaluation may put into new lists.
 const MOST_ITEMS: usize = 50_000;
+/// Values that `map` may keep: each of its items may hold a list.
+const MOST_VALUES: usize = 1_000_000;
 /// Bytes of a text that a function may build.
 const MOST_TEXT: usize = 1 << 16;
 
@@ -51,9 +56,8 @@ fn fail<T>(why: impl Into<String>) -> expr::Result<T> {
 pub(super) fn language(now: Timestamp) -> Environment<'static> {
     let mut environment = Environment::new();
     add_times(&mut environment, now);
-    add_bounded_texts(&mut environment);
+    texts::add(&mut environment);
     add_bounded_lists(&mut environment);
-    add_searches(&mut environment);
     environment.add_function("int", |call| match call.args.as_slice() {
         [value @ (Value::Integer(_) | Value::Float(_))] => as_int(value).map(Value::Integer),
         [Value::String(text)] => match text.parse() {
@@ -66,36 +70,19 @@ pub(super) fn language(now: Timestamp) -> Environment<'static> {
         [container, key] => at(container, key),
         _ => fail("an index needs one operand and one key"),
     });
-    for (name, passes) in [("all", true), ("none", false)] {
-        environment.add_function(name, move |call| {
-            let (items, predicate) = list_and_predicate(name, &call.args, call.predicate)?;
-            every(items, passes, |item| call.env.run(predicate, &Item { outer: call.ctx, item, total: None }))
-        });
-    }
+    environment.add_function(REACH, |call| match call.args.as_slice() {
+        [Value::Nil, _] => Ok(Value::Nil),
+        [container, key] => at(container, key),
+        _ => fail("an index needs one operand and one key"),
+    });
+    closures::add(&mut environment);
+    add_found(&mut environment);
     environment
 }
 
 /// `findIndex` and `findLastIndex`: where nothing is found there is no place, which is nil. A comparison with a number is an
 /// error then, and so they stand in a call that tells, unless somebody asks for nil.
-fn add_searches(environment: &mut Environment<'static>) {
-    for (name, last) in [("findIndex", false), ("findLastIndex", true)] {
-        environment.add_function(name, move |call| {
-            let (items, predicate) = list_and_predicate(name, &call.args, call.predicate)?;
-            for step in 0..items.len() {
-                let index = if last { items.len() - 1 - step } else { step };
-                let scope = Item { outer: call.ctx, item: &items[index], total: None };
-                let answer = call.env.run(predicate, &scope)?;
-                match answer.as_bool() {
-                    Some(true) => return Ok(Value::from(index)),
-                    Some(false) => {}
-                    None => {
-                        return fail(format!("predicate should return boolean (got {})", go_type(&answer)));
-                    }
-                }
-            }
-            Ok(Value::Nil)
-        });
-    }
+fn add_found(environment: &mut Environment<'static>) {
     environment.add_function(FOUND, |call| match call.args.as_slice() {
         [Value::Nil] | [] => fail("the search finds nothing, so there is no index"),
         [found, ..] => Ok(found.clone()),
@@ -120,52 +107,6 @@ fn add_times(environment: &mut Environment<'static>, now: Timestamp) {
     });
 }
 
-fn text(text: String) -> expr::Result<Value> {
-    if text.len() > MOST_TEXT {
-        fail(format!("a text is longer than {MOST_TEXT} bytes"))
-    } else {
-        Ok(Value::String(text))
-    }
-}
-
-fn add_bounded_texts(environment: &mut Environment<'static>) {
-    environment.add_function("repeat", |call| match call.args.as_slice() {
-        [Value::String(part), Value::Integer(count)] => match usize::try_from(*count) {
-            Ok(count) if part.len().saturating_mul(count) <= MOST_TEXT => text(part.repeat(count)),
-            Ok(_) => fail(format!("a text is longer than {MOST_TEXT} bytes")),
-            Err(_) => fail("repeat() needs a count that is not negative"),
-        },
-        _ => fail("repeat() takes a text and a count"),
-    });
-    environment.add_function("replace", |call| match call.args.as_slice() {
-        [Value::String(whole), Value::String(old), Value::String(new)] => {
-            let parts = whole.len().saturating_add(1).saturating_mul(new.len().max(1));
-            if parts > MOST_TEXT {
-                fail("replace() would build too long a text")
-            } else {
-                text(whole.replace(old, new))
-            }
-        }
-        _ => fail("replace() takes three texts"),
-    });
-    environment.add_function("join", |call| {
-        let (items, separator) = match call.args.as_slice() {
-            [Value::Array(items)] => (items, ""),
-            [Value::Array(items), Value::String(separator)] => (items, separator.as_str()),
-            _ => return fail("join() takes a list of texts and a separator"),
-        };
-        let Some(parts) = items.iter().map(Value::as_string).collect::<Option<Vec<_>>>() else {
-            return fail("join() takes a list of texts and a separator");
-        };
-        let length: usize = parts.iter().map(|part| part.len().saturating_add(separator.len())).sum();
-        if length > MOST_TEXT {
-            fail("join() would build too long a text")
-        } else {
-            text(parts.join(separator))
-        }
-    });
-}
-
 fn add_bounded_lists(environment: &mut Environment<'static>) {
     let made = Arc::new(AtomicUsize::new(0));
     let spend = move |items: usize| {
@@ -176,7 +117,11 @@ fn add_bounded_lists(environment: &mut Environment<'static>) {
             Ok(())
         }
     };
-    let spend_on_map = spend.clone();
+    let (spend_on_map, spend_on_fields) = (spend.clone(), spend.clone());
+    environment.add_function(FIELDS, move |call| {
+        spend_on_fields(call.args.iter().map(weight).sum())?;
+        fields(&call.args)
+    });
     environment.add_function("map", move |call| {
         let (items, predicate) = list_and_predicate("map", &call.args, call.predicate)?;
         spend_on_map(items.len())?;
@@ -186,9 +131,21 @@ fn add_bounded_lists(environment: &mut Environment<'static>) {
                 &Item { outer: call.ctx, item, total: Some((Value::from(index), Value::Nil)) },
             )
         };
-        items.iter().enumerate().map(each).collect::<expr::Result<Vec<_>>>().map(Value::Array)
+        let mut kept = 0_usize;
+        let weighed = |answer: expr::Result<Value>| {
+            let answer = answer?;
+            kept = kept.saturating_add(weight(&answer));
+            if kept > MOST_VALUES {
+                return fail(format!("memory budget exceeded: more than {MOST_VALUES} values"));
+            }
+            Ok(answer)
+        };
+        items.iter().enumerate().map(each).map(weighed).collect::<expr::Result<Vec<_>>>().map(Value::Array)
     });
     environment.add_function("concat", move |call| {
+        if call.args.is_empty() {
+            return fail("concat() takes lists");
+        }
         let mut all = Vec::new();
         for arg in &call.args {
             let Value::Array(items) = arg else { return fail("concat() takes lists") };
@@ -215,6 +172,33 @@ fn add_bounded_lists(environment: &mut Environment<'static>) {
         }
         Ok(total)
     });
+}
+
+/// A map of keys and values in turn. The first of two values for one key counts, as for Go.
+fn fields(args: &[Value]) -> expr::Result<Value> {
+    let mut fields: Vec<(&str, &Value)> = Vec::with_capacity(args.len() / 2);
+    for pair in args.chunks(2) {
+        let [Value::String(key), value] = pair else { return fail("a map needs a value for each key") };
+        if !fields.iter().any(|(known, _)| known == key) {
+            fields.push((key, value));
+        }
+    }
+    Ok(fields.into_iter().map(|(key, value)| (key, value.clone())).collect())
+}
+
+/// How many values there are in one.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(weight).sum::<usize>(),
+        Value::Map(fields) => 1 + fields.values().map(weight).sum::<usize>(),
+        Value::KeyedMap(fields) => 1 + fields.iter().map(|(_, value)| weight(value)).sum::<usize>(),
+        Value::Integer(_)
+        | Value::Float(_)
+        | Value::Bool(_)
+        | Value::Nil
+        | Value::String(_)
+        | Value::Bytes(_) => 1,
+    }
 }
 
 /// The two parts of a call such as `all(result, {# > 1})`.
@@ -261,19 +245,6 @@ fn at(container: &Value, key: &Value) -> expr::Result<Value> {
             .unwrap_or_default()),
         (container, key) => fail(format!("cannot fetch {key} from {}", go_type(container))),
     }
-}
-
-/// `all` and `none`: the crate counts a predicate that yields no bool as not false, which would pass.
-fn every(items: &[Value], passes: bool, ask: impl Fn(&Value) -> expr::Result<Value>) -> expr::Result<Value> {
-    for item in items {
-        let answer = ask(item)?;
-        match answer.as_bool() {
-            Some(answer) if answer == passes => {}
-            Some(_) => return Ok(Value::Bool(false)),
-            None => return fail(format!("predicate should return boolean (got {})", go_type(&answer))),
-        }
-    }
-    Ok(Value::Bool(true))
 }
 
 /// The names visible inside a closure: `#` is the item, `#index` its place and `#acc` the total so far.

@@ -48,7 +48,7 @@ fn is_last_comma(tokens: &[Token<'_>], at: usize) -> bool {
 /// `$env.result` and `$env["result"]` are `result`; other uses of the environment stay, and are unknown names.
 pub(super) fn without_environment<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     let result = name("result");
-    let is_key = |token: &Token<'_>| {
+    let is_name = |token: &Token<'_>| {
         let inside = token.text.len().checked_sub(1).and_then(|end| token.text.get(1..end));
         token.kind == Kind::Text && inside == Some(result.text)
     };
@@ -58,7 +58,7 @@ pub(super) fn without_environment<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
         let is_environment = *token == name("$env") && !is_symbol(out.last(), &[".", "?."]);
         let taken = match after {
             [dot, field, ..] if *field == result && is_symbol(Some(dot), &[".", "?."]) => 2,
-            [open, key, close, ..] if *open == symbol("[") && is_key(key) && *close == symbol("]") => 3,
+            [open, key, close, ..] if *open == symbol("[") && is_name(key) && *close == symbol("]") => 3,
             _ => 0,
         };
         let is_result = is_environment && taken > 0;
@@ -66,6 +66,30 @@ pub(super) fn without_environment<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
         rest = if is_result { &after[taken..] } else { after };
     }
     out
+}
+
+/// Marks variables that the crate would cut: it finds a `true` in `trueRate` and a `not` in `notable`.
+pub(super) fn with_clear_names<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    const BEGINNINGS: &[&str] = &["_", "false", "nil", "not", "true"];
+    const WORDS: &[&str] = &["false", "nil", "not", "true"];
+    let is_cut = |at: usize| {
+        let text = tokens[at].text;
+        let stands_alone = !is_symbol(before(tokens, at), &[".", "?."])
+            && !is_symbol(tokens.get(at + 1), &["("])
+            && !is_key(tokens, at);
+        tokens[at].kind == Kind::Name
+            && stands_alone
+            && !WORDS.contains(&text)
+            && BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+    };
+    let cleared =
+        |at: usize| if is_cut(at) { Token { kind: Kind::Variable, ..tokens[at] } } else { tokens[at] };
+    (0..tokens.len()).map(cleared).collect()
+}
+
+/// Whether there is the key of a map at a place.
+pub(super) fn is_key(tokens: &[Token<'_>], at: usize) -> bool {
+    is_symbol(before(tokens, at), &["{", ","]) && is_symbol(tokens.get(at + 1), &[":"])
 }
 
 /// `a ?: b` is `a ? true : b`, as what stands before a `?` has to be a bool.

@@ -3,7 +3,7 @@
 //! Input: tokens that were checked. Output: tokens that mean the same to the crate as the text means to Go.
 
 use super::token::{Kind, Token, ends_operand, is_symbol};
-use super::{AT, DIVIDE, NUMBER};
+use super::{AT, DIVIDE, NUMBER, REACH};
 
 pub(super) const ARITHMETIC: &[&str] =
     &["!=", "%", "*", "**", "+", "-", "/", "<", "<=", "==", ">", ">=", "^"];
@@ -90,18 +90,24 @@ fn without_brackets_around_result<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     tokens
 }
 
-/// Replaces `operand[index]` by `at(operand, index)`; slices `operand[a:b]` stay.
+/// Replaces `operand[index]` by `at(operand, index)`, and `operand?.[index]` by `reach(operand, index)`; slices `operand[a:b]` stay.
 pub(super) fn call_for_index<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     let mut out: Vec<Token<'a>> = Vec::with_capacity(tokens.len());
     let mut open = Vec::new();
     for (position, token) in tokens.iter().enumerate() {
         if is_symbol(Some(token), &["["]) {
-            let index = out.last().is_some_and(ends_operand) && !is_slice(&tokens[position + 1..]);
+            let optional = is_symbol(out.last(), &["?."]);
+            let index =
+                (optional || out.last().is_some_and(ends_operand)) && !is_slice(&tokens[position + 1..]);
             open.push(index);
             if index {
+                if optional {
+                    out.pop();
+                }
                 let start = operand_start(&out);
                 out.insert(start, Token { kind: Kind::Symbol, text: "(" });
-                out.insert(start, Token { kind: Kind::Name, text: AT });
+                let name = if optional { REACH } else { AT };
+                out.insert(start, Token { kind: Kind::Name, text: name });
                 out.push(Token { kind: Kind::Symbol, text: "," });
                 continue;
             }
@@ -194,7 +200,9 @@ fn operand_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
     let mut end = match first.kind {
         Kind::Symbol if matches!(first.text, "(" | "[" | "{") => closing(tokens, at)? + 1,
         Kind::Symbol => return None,
-        Kind::Name | Kind::Number | Kind::Text => ends_operand(first).then_some(at + 1)?,
+        Kind::Name | Kind::Variable | Kind::Key | Kind::Number | Kind::Text => {
+            ends_operand(first).then_some(at + 1)?
+        }
     };
     loop {
         if is_symbol(tokens.get(end), &["(", "["]) {

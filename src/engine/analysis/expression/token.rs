@@ -1,6 +1,10 @@
 //! The pieces of an expression's text.
 //!
-//! Input: text. Output: tokens, or what does not end in it.
+//! Input: text. Output: tokens, or what does not end in it. They end where they end for Go.
+
+use std::borrow::Cow;
+
+use super::text;
 
 /// Words that stand between operands.
 pub(super) const WORD_OPERATORS: &[&str] =
@@ -12,6 +16,10 @@ const PAIRS: &[&str] = &["!=", "&&", "**", "..", "::", "<=", "==", ">=", "?.", "
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Name,
+    /// A name that [`Token::spelled`] keeps from being taken for something else.
+    Variable,
+    /// A name that stands for a text.
+    Key,
     Number,
     Text,
     Symbol,
@@ -23,6 +31,20 @@ pub(super) struct Token<'a> {
     pub(super) text: &'a str,
 }
 
+impl Token<'_> {
+    /// The token in the crate's words.
+    pub(super) fn spelled(&self) -> Cow<'_, str> {
+        match self.kind {
+            Kind::Text => text::spelled(self.text),
+            Kind::Key => Cow::Owned(format!("\"{}\"", self.text)),
+            Kind::Variable => Cow::Owned(format!("_{}", self.text)),
+            // Go ignores them wherever they stand, the crate does not.
+            Kind::Number if self.text.contains('_') => Cow::Owned(self.text.replace('_', "")),
+            Kind::Name | Kind::Number | Kind::Symbol => Cow::Borrowed(self.text),
+        }
+    }
+}
+
 /// Cuts a text into tokens, without blanks and comments.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, String> {
     let mut tokens = Vec::new();
@@ -31,10 +53,10 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, String> {
         let (kind, length) = if let Some(length) = comment(rest)? {
             rest = rest[length..].trim_start();
             continue;
-        } else if let Some(length) = literal(rest)? {
+        } else if let Some(length) = quoted(rest)? {
             (Kind::Text, length)
         } else if first.is_ascii_digit() || (first == '.' && digit_at(rest, 1)) {
-            (Kind::Number, number(rest))
+            (Kind::Number, number(rest)?)
         } else if first.is_ascii_alphabetic() || matches!(first, '_' | '#' | '$') {
             let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
             (Kind::Name, 1 + rest[1..].find(|c| !is_part(c)).unwrap_or(rest.len() - 1))
@@ -58,21 +80,20 @@ fn comment(rest: &str) -> Result<Option<usize>, String> {
     rest.find("*/").map(|end| Some(end + 2)).ok_or_else(|| "a comment does not end".to_owned())
 }
 
-/// The length of a quoted literal, or nothing when the text starts with something else.
-fn literal(rest: &str) -> Result<Option<usize>, String> {
-    let prefix = usize::from(rest.starts_with(['b', 'B']));
-    let Some(quote @ (b'"' | b'\'' | b'`')) = rest.as_bytes().get(prefix).copied() else { return Ok(None) };
-    if prefix == 1 && quote == b'`' {
-        return Ok(None);
-    }
-    let mut escaped = false;
-    for (index, byte) in rest.bytes().enumerate().skip(prefix + 1) {
-        if escaped {
-            escaped = false;
-        } else if byte == b'\\' && quote != b'`' {
-            escaped = true;
-        } else if byte == quote {
+/// The length of a quoted text, or nothing when the text starts with something else. A raw text says a backtick by two.
+fn quoted(rest: &str) -> Result<Option<usize>, String> {
+    let bytes = rest.as_bytes();
+    let Some(quote @ (b'"' | b'\'' | b'`')) = bytes.first().copied() else { return Ok(None) };
+    let mut index = 1;
+    while let Some(byte) = bytes.get(index) {
+        let says_more =
+            if quote == b'`' { bytes.get(index..index + 2) == Some(b"``") } else { *byte == b'\\' };
+        if says_more {
+            index += 2;
+        } else if *byte == quote {
             return Ok(Some(index + 1));
+        } else {
+            index += 1;
         }
     }
     Err("a quoted text does not end".to_owned())
@@ -83,28 +104,38 @@ fn digit_at(text: &str, index: usize) -> bool {
 }
 
 /// The length of a number: `1_000`, `0xff`, `1.5e-3`; `1..5` is a range, so its first number ends before the dots.
-fn number(rest: &str) -> usize {
-    let bytes = rest.as_bytes();
-    let mut index = 0;
-    while let Some(byte) = bytes.get(index) {
-        let sign_of_exponent = matches!(byte, b'+' | b'-')
-            && index > 0
-            && matches!(bytes[index - 1], b'e' | b'E')
-            && !rest.starts_with("0x");
-        let dot = *byte == b'.' && bytes.get(index + 1) != Some(&b'.') && !rest[..index].contains('.');
-        if !(byte.is_ascii_alphanumeric() || *byte == b'_' || sign_of_exponent || dot) {
-            break;
-        }
-        index += 1;
+fn number(rest: &str) -> Result<usize, String> {
+    let (digits, start) = match rest.get(..2) {
+        Some("0x" | "0X") => ("0123456789abcdefABCDEF_", 2),
+        Some("0o" | "0O") => ("01234567_", 2),
+        Some("0b" | "0B") => ("01_", 2),
+        Some(_) | None => ("0123456789_", 0),
+    };
+    let run = |from: usize| from + rest[from..].find(|c| !digits.contains(c)).unwrap_or(rest.len() - from);
+    let mut end = run(start);
+    if rest[end..].starts_with("..") {
+        return Ok(end);
     }
-    index
+    if rest[end..].starts_with('.') {
+        end = run(end + 1);
+    }
+    if rest[end..].starts_with(['e', 'E']) {
+        let signed = rest[end + 1..].starts_with(['+', '-']);
+        end = run(end + 1 + usize::from(signed));
+    }
+    match rest[end..].chars().next() {
+        Some(next) if next.is_alphanumeric() || matches!(next, '_' | '$') => {
+            Err(format!("bad number syntax: {:?}", &rest[..end + next.len_utf8()]))
+        }
+        Some(_) | None => Ok(end),
+    }
 }
 
 /// Whether a token can be the last one of an operand.
 pub(super) fn ends_operand(token: &Token<'_>) -> bool {
     match token.kind {
         Kind::Name => !WORD_OPERATORS.contains(&token.text),
-        Kind::Number | Kind::Text => true,
+        Kind::Variable | Kind::Key | Kind::Number | Kind::Text => true,
         Kind::Symbol => matches!(token.text, ")" | "]" | "}"),
     }
 }
