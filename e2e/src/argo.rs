@@ -1,10 +1,11 @@
 //! The CRDs of Argo Rollouts and Argo CD as their own installations have them: in their Go modules, pinned with checksums
-//! in `e2e/tools/upstream-crds`. Nothing is built of these modules, and nothing of them is kept here.
+//! in `e2e/tools/upstream-crds`. Of the first module its end-to-end tests are built, of the second nothing, and nothing of
+//! them is kept here.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use kube::Client;
 use serde_json::Value;
 
@@ -21,12 +22,32 @@ pub(crate) struct Kinds {
     pub(crate) cd: PathBuf,
 }
 
-/// Downloads the modules into Go's own cache, which checks them, and finds the CRDs there.
+/// The source of Argo Rollouts.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// Such as `v1.10.1`.
+    pub(crate) version: String,
+    pub(crate) directory: PathBuf,
+}
+
+/// Finds the CRDs, which are downloaded if need be.
 pub(crate) fn kinds() -> Result<Kinds> {
+    let [rollouts, cd] = modules([ROLLOUTS, CD])?.map(|module| module.directory.join("manifests/crds"));
+    Ok(Kinds { rollouts, cd })
+}
+
+/// Finds the source of Argo Rollouts, which is downloaded if need be.
+pub(crate) fn rollouts_source() -> Result<Source> {
+    modules([ROLLOUTS]).map(|[module]| module)
+}
+
+/// Downloads modules into Go's own cache, which checks them, and finds them there.
+fn modules<const N: usize>(paths: [&str; N]) -> Result<[Source; N]> {
     if !exists("go") {
-        bail!("Argo's CRDs come from its Go modules and Go is missing: install Go 1.26 or newer");
+        bail!("Argo's CRDs and tests come from its Go modules and Go is missing: install Go 1.26 or newer");
     }
-    let mut go = command("go", &["mod", "download", "-json", ROLLOUTS, CD]);
+    let mut go = command("go", &["mod", "download", "-json"]);
+    go.args(paths);
     go.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/upstream-crds"));
     let told = output(go.env("GOFLAGS", "").env("GOWORK", "off"))
         .context("cannot download the modules of tools/upstream-crds")?;
@@ -34,14 +55,15 @@ pub(crate) fn kinds() -> Result<Kinds> {
         .into_iter()
         .collect::<Result<_, _>>()
         .context("cannot read what go mod download says")?;
-    let inside = |path: &str| {
-        let module = modules.iter().find(|module| module["Path"] == path);
-        let directory = module.and_then(|module| module["Dir"].as_str());
-        directory
-            .map(|directory| Path::new(directory).join("manifests/crds"))
-            .with_context(|| format!("Go has no directory of {path}"))
-    };
-    Ok(Kinds { rollouts: inside(ROLLOUTS)?, cd: inside(CD)? })
+    let found = paths.iter().map(|path| {
+        let module = modules.iter().find(|module| module["Path"] == *path);
+        let word = |name: &str| module.and_then(|module| module[name].as_str());
+        let (version, directory) =
+            word("Version").zip(word("Dir")).with_context(|| format!("Go has no directory of {path}"))?;
+        Ok(Source { version: version.to_owned(), directory: PathBuf::from(directory) })
+    });
+    let found: Vec<Source> = found.collect::<Result<_>>()?;
+    found.try_into().map_err(|_| anyhow!("Go found another number of modules than it was asked for"))
 }
 
 /// Applies the CRDs of Argo Rollouts, and waits until objects of them are served.

@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use kube::Client;
+
 use crate::cluster::Cluster;
 use crate::command::{command, output};
 use crate::images::{self, TidegateImage};
-use crate::{say, tools};
+use crate::{foreign, manifest, say, tools};
 
 /// The namespace that Tidegate is installed into.
 pub(crate) const NAMESPACE: &str = "tidegate";
+/// The user of a controller that runs beside a cluster: what its ServiceAccount would be, so that the chart's rights are
+/// the ones it has.
+pub(crate) const USER: &str = "system:serviceaccount:tidegate:tidegate";
 
 /// Installs or upgrades Tidegate with chart values given as `name=value`, and waits until it is ready.
 pub(crate) async fn with_values(cluster: &Cluster, values: &[&str]) -> Result<()> {
@@ -45,6 +50,25 @@ pub(crate) async fn in_namespace(cluster: &Cluster, namespace: &str, values: &[&
     tokio::task::spawn_blocking(move || output(&mut install))
         .await?
         .context("helm cannot install the chart")?;
+    Ok(())
+}
+
+/// Applies the kinds and the rights as the chart has them, for a controller that runs beside the cluster, and waits until
+/// the kinds are served. The namespace must be there.
+pub(crate) async fn kinds_and_rights(client: &Client) -> Result<()> {
+    let rendered = tokio::task::spawn_blocking(|| {
+        let mut helm = command(tools::helm()?, &["template", "tidegate"]);
+        output(helm.arg(chart()).args(["--namespace", NAMESPACE]))
+    });
+    let mut documents = manifest::parse(&rendered.await??)?;
+    let kinds = ["CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+    documents.retain(|document| kinds.iter().any(|kind| document["kind"] == *kind));
+    for document in documents {
+        manifest::apply_value(client, document, NAMESPACE).await?;
+    }
+    for kind in ["Rollout", "AnalysisRun", "Experiment", "AnalysisTemplate", "ClusterAnalysisTemplate"] {
+        foreign::until_known(client, "argoproj.io/v1alpha1", kind).await?;
+    }
     Ok(())
 }
 

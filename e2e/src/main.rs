@@ -22,8 +22,10 @@ mod packages;
 mod scale;
 mod scene;
 mod scrape;
+mod subject;
 mod tests;
 mod tools;
+mod upstream_suite;
 mod usage;
 mod verify;
 
@@ -87,6 +89,8 @@ enum Action {
         #[arg(long)]
         cluster: Option<String>,
     },
+    /// Runs upstream's own end-to-end tests against Tidegate, on simulated nodes.
+    UpstreamSuite(upstream_suite::Options),
     /// Serves the bare repositories below a directory over HTTP.
     GitServer {
         root: PathBuf,
@@ -172,6 +176,7 @@ async fn act(action: Action) -> Result<()> {
             let cluster = Cluster::attach_or_start(cluster.as_deref(), "handover").await?;
             tests::handover::run(Arc::new(cluster), &options).await
         }
+        Action::UpstreamSuite(options) => upstream_suite::run(options).await,
         Action::GitServer { root, listen, credentials } => git::serve(root, listen, credentials).await,
         Action::ScrapeTargets { kubeconfig, targets } => {
             scrape::follow(cluster::connect(&kubeconfig).await?, targets).await

@@ -21,20 +21,17 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::api::Api;
 use kube::runtime::wait::await_condition;
-use serde::Serialize;
 use serde_json::json;
 
 use self::audit::{Log, Tally};
 use self::herd::{Given, Herd};
 use self::report::{Phase, Report, Run};
 use crate::cluster::simulated::{Parts, Simulated};
-use crate::command::{command, output};
-use crate::install::{NAMESPACE, chart};
+use crate::install::{self, NAMESPACE};
+use crate::subject::{Subject, tell, write};
 use crate::usage::{cpu_seconds, memory};
-use crate::{demo, foreign, images, manifest, say, tools};
+use crate::{demo, manifest, say};
 
-/// The controller's user: what its ServiceAccount would be, so that the chart's rights are the ones it has.
-const USER: &str = "system:serviceaccount:tidegate:tidegate";
 /// The controller among the programs of the cluster.
 const CONTROLLER: &str = "tidegate";
 const LEASE: &str = "argo-rollouts-controller-lock";
@@ -53,47 +50,6 @@ pub(crate) struct Options {
     rollouts: Vec<usize>,
     #[command(flatten)]
     subject: Subject,
-}
-
-/// What is measured, and where its figures go.
-#[derive(Args)]
-struct Subject {
-    /// Where the figures go, as JSON, and beside it as text; target/scale.json or target/scale-runs.json by default.
-    #[arg(long, value_name = "FILE")]
-    keep: Option<PathBuf>,
-    /// Another build of Tidegate than the one that cargo makes for the tests.
-    #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
-    /// Further flags of the controller, such as --qps=20.
-    #[arg(last = true)]
-    controller_flags: Vec<String>,
-}
-
-impl Subject {
-    /// The controller's program, which is built if nobody names one.
-    async fn program(&self) -> Result<PathBuf> {
-        match &self.program {
-            Some(program) => Ok(std::path::absolute(program)?),
-            None => tokio::task::spawn_blocking(images::tidegate_program).await?,
-        }
-    }
-
-    /// The file of the figures, which has this name in `target` unless somebody says otherwise.
-    fn file(&self, name: &str) -> PathBuf {
-        self.keep.clone().unwrap_or_else(|| demo::target_dir().join(name))
-    }
-}
-
-/// Writes figures as JSON to a file, and as a text beside it.
-fn write(file: &Path, figures: &impl Serialize, text: &str) -> Result<()> {
-    demo::write(file, &serde_json::to_string_pretty(figures)?)?;
-    demo::write(&file.with_extension("txt"), text)
-}
-
-/// Says figures, and where they are kept.
-fn tell(file: &Path, text: &str) {
-    say(text);
-    say(format!("kept in {} and {}", file.display(), file.with_extension("txt").display()));
 }
 
 /// Measures, prints and keeps the figures.
@@ -120,7 +76,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
 /// Measures so many Rollouts on a fresh cluster.
 async fn measure(count: usize, parts: &Parts, program: &Path, flags: &[String]) -> Result<Run> {
-    let cluster = Simulated::start(&format!("scale-{}", std::process::id()), USER, parts).await?;
+    let cluster = Simulated::start(&format!("scale-{}", std::process::id()), install::USER, parts).await?;
     start_controller(&cluster, program, flags).await?;
     let mut herd = Herd::new(cluster.client(), count).await?;
     let mut meter = Meter::new(&cluster)?;
@@ -155,19 +111,7 @@ async fn start_controller(cluster: &Simulated, program: &Path, flags: &[String])
         let document = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         manifest::apply_value(client, document, namespace).await?;
     }
-    let rendered = tokio::task::spawn_blocking(|| {
-        let mut helm = command(tools::helm()?, &["template", "tidegate"]);
-        output(helm.arg(chart()).args(["--namespace", NAMESPACE]))
-    });
-    let mut documents = manifest::parse(&rendered.await??)?;
-    let kinds = ["CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
-    documents.retain(|document| kinds.iter().any(|kind| document["kind"] == *kind));
-    for document in documents {
-        manifest::apply_value(client, document, NAMESPACE).await?;
-    }
-    for kind in ["Rollout", "AnalysisRun", "Experiment", "AnalysisTemplate", "ClusterAnalysisTemplate"] {
-        foreign::until_known(client, "argoproj.io/v1alpha1", kind).await?;
-    }
+    install::kinds_and_rights(client).await?;
     let mut args = vec!["controller".to_owned(), "--kubeconfig".to_owned()];
     args.push(cluster.audited_kubeconfig()?.display().to_string());
     args.extend(flags.iter().cloned());

@@ -98,7 +98,7 @@ const ARGO_ROLLOUTS: Module = Module {
     )],
 };
 
-/// Simulates nodes and pods, for the cost benchmark alone.
+/// Simulates nodes and pods, for what takes more of them than a machine can run, or other ones.
 const KWOK: Module =
     Module { dir: "kwok", packages: &["sigs.k8s.io/kwok/cmd/kwok"], rename: None, stamps: &[] };
 
@@ -151,13 +151,15 @@ impl ControlPlane {
 #[derive(Clone, Debug)]
 pub(crate) struct Kwok {
     pub(crate) program: PathBuf,
-    /// Nodes are ready at once, pods run at once and go at once, as YAML.
-    pub(crate) stages: String,
+    /// Nodes are ready at once, as YAML.
+    pub(crate) nodes: String,
+    /// Pods run at once and go at once, as YAML.
+    pub(crate) pods: String,
 }
 
 impl Kwok {
-    /// Where the module has the stages of nodes and of pods.
-    const STAGES: [&str; 2] = ["kustomize/stage/node/fast", "kustomize/stage/pod/fast"];
+    /// Between two stages.
+    pub(crate) const BETWEEN: &str = "\n---\n";
 
     /// Builds it. It is not among the tools that `verify` builds.
     pub(crate) fn build() -> Result<Self> {
@@ -167,17 +169,20 @@ impl Kwok {
         let told = output(&mut go).context("cannot find the module of kwok")?;
         let told: Value = serde_json::from_str(&told).context("cannot read what go mod download says")?;
         let module = PathBuf::from(told["Dir"].as_str().context("go does not say where kwok is")?);
+        let stages = |of: &str| Self::stages(&module.join("kustomize/stage").join(of).join("fast"));
+        Ok(Self { program, nodes: stages("node")?, pods: stages("pod")? })
+    }
+
+    /// The stages of a directory.
+    fn stages(dir: &Path) -> Result<String> {
         let mut stages = Vec::new();
-        for dir in Self::STAGES.map(|dir| module.join(dir)) {
-            for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
-                let path = entry?.path();
-                if path.extension().is_some_and(|end| end == "yaml") && !path.ends_with("kustomization.yaml")
-                {
-                    stages.push(fs::read_to_string(path)?);
-                }
+        for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "yaml") && !path.ends_with("kustomization.yaml") {
+                stages.push(fs::read_to_string(path)?);
             }
         }
-        Ok(Self { program, stages: stages.join("\n---\n") })
+        Ok(stages.join(Self::BETWEEN))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rcgen::{
@@ -73,7 +73,7 @@ pub(crate) fn create(place: &Place, further: &[(&str, &str)]) -> Result<()> {
     let further = further.iter().map(|(user, name)| (*user, *name, None));
     for (user, name, group) in parts.into_iter().chain(further) {
         issue(&dir, user, subject(name, group), vec![], &issuer)?;
-        write_kubeconfig(place, user)?;
+        write_kubeconfig(&place.kubeconfig(user), place, user, "default")?;
     }
     Ok(())
 }
@@ -106,7 +106,14 @@ fn issue(
     Ok(())
 }
 
-fn write_kubeconfig(place: &Place, user: &str) -> Result<()> {
+/// Writes an administrator's kubeconfig for a namespace, and says where it is.
+pub(crate) fn write_kubeconfig_of_namespace(place: &Place, namespace: &str) -> Result<PathBuf> {
+    let path = place.kubeconfig(&format!("{ADMIN}-of-{namespace}"));
+    write_kubeconfig(&path, place, ADMIN, namespace)?;
+    Ok(path)
+}
+
+fn write_kubeconfig(path: &Path, place: &Place, user: &str, namespace: &str) -> Result<()> {
     let dir = place.pki_dir();
     let file = |name: String| dir.join(name).display().to_string();
     // JSON is YAML, too.
@@ -122,9 +129,8 @@ fn write_kubeconfig(place: &Place, user: &str) -> Result<()> {
             "client-certificate": file(format!("{user}.crt")),
             "client-key": file(format!("{user}.key")),
         }}],
-        "contexts": [{"name": place.name, "context": {"cluster": place.name, "user": user}}],
+        "contexts": [{"name": place.name, "context": {"cluster": place.name, "user": user, "namespace": namespace}}],
     });
-    let path = place.kubeconfig(user);
-    fs::write(&path, serde_json::to_vec_pretty(&config)?)
+    fs::write(path, serde_json::to_vec_pretty(&config)?)
         .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -62,11 +62,27 @@ impl Processes {
         args: &[String],
         env: &[(&str, &str)],
     ) -> Result<()> {
-        let log_path = self.log(name);
+        let child = self
+            .spawn(program, args, env, Path::new("/"), &self.log(name))
+            .with_context(|| format!("cannot start {name}"))?;
+        self.children.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), child));
+        Ok(())
+    }
+
+    /// Starts a program in a directory inside the namespace, its output going to a file. Whoever waits for its end looks
+    /// after it; at the latest it is ended with the cluster.
+    pub(crate) fn spawn(
+        &self,
+        program: &Path,
+        args: &[String],
+        env: &[(&str, &str)],
+        directory: &Path,
+        log_path: &Path,
+    ) -> Result<Child> {
         let log: File = OpenOptions::new()
             .create(true)
             .append(true)
-            .open(&log_path)
+            .open(log_path)
             .with_context(|| format!("cannot open {}", log_path.display()))?;
         let mut command = Command::new("sh");
         // The shell enters the control group before it becomes the program.
@@ -77,16 +93,14 @@ impl Processes {
             .arg(program)
             .args(args)
             .envs(env.iter().copied())
-            .current_dir("/")
+            .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             // A group of its own: Ctrl-C in the terminal is for the harness,
             // which then ends the cluster in order.
             .process_group(0);
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        self.children.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), child));
-        Ok(())
+        command.spawn().with_context(|| format!("cannot start {}", program.display()))
     }
 
     /// Asks a program to end, and waits until it has. One that was never started has ended.

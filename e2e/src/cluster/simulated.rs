@@ -2,7 +2,9 @@
 //! container runtime, no data plane. The API server keeps an audit log of one user.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -42,6 +44,12 @@ impl Parts {
         packages::install()?;
         Ok(Self { control: ControlPlane::build()?, kwok: Kwok::build()? })
     }
+
+    /// The same with pods that do as these stages say, written as YAML.
+    pub(crate) fn with_pods(mut self, stages: &str) -> Self {
+        self.kwok.pods = stages.to_owned();
+        self
+    }
 }
 
 /// A cluster of simulated nodes.
@@ -78,6 +86,29 @@ impl Simulated {
         env: &[(&str, &str)],
     ) -> Result<()> {
         self.processes()?.start(name, program, args, env)
+    }
+
+    /// Starts a program in a directory inside the cluster's network, for somebody who waits for its end; its output goes to
+    /// a file.
+    pub(crate) fn spawn(
+        &self,
+        program: &Path,
+        args: &[String],
+        env: &[(&str, &str)],
+        directory: &Path,
+        log: &Path,
+    ) -> Result<Child> {
+        self.processes()?.spawn(program, args, env, directory, log)
+    }
+
+    /// An administrator's kubeconfig for this namespace.
+    pub(crate) fn kubeconfig_of_namespace(&self, namespace: &str) -> Result<PathBuf> {
+        pki::write_kubeconfig_of_namespace(&self.own()?.place, namespace)
+    }
+
+    /// The address at which programs of the cluster listen.
+    pub(crate) fn node_address(&self) -> Result<Ipv4Addr> {
+        self.cluster.node_address()
     }
 
     /// Starts a Prometheus that scrapes nobody; its URL, which holds in the cluster's network and on this machine.
@@ -143,7 +174,8 @@ async fn raise(place: &Place, user: &str, parts: &Parts, processes: &Processes) 
 
 fn start_kwok(place: &Place, kwok: &Kwok, processes: &Processes) -> Result<()> {
     let config = place.run_dir().join("kwok.yaml");
-    fs::write(&config, &kwok.stages).with_context(|| format!("cannot write {}", config.display()))?;
+    let stages = [kwok.nodes.as_str(), &kwok.pods].join(Kwok::BETWEEN);
+    fs::write(&config, stages).with_context(|| format!("cannot write {}", config.display()))?;
     processes.start(
         "kwok",
         &kwok.program,

@@ -20,11 +20,11 @@ use tokio::time::Instant;
 
 use self::figures::{Figures, Minute, Run};
 use super::audit::Log;
-use super::{
-    CONTROLLER, Simulated, Subject, USER, controller, cpu, herd, since, start_controller, tell, write,
-};
+use super::{CONTROLLER, Simulated, controller, cpu, herd, since, start_controller};
 use crate::cluster::simulated::Parts;
+use crate::install;
 use crate::scene::resource;
+use crate::subject::{Subject, tell, write};
 use crate::usage::memory;
 use crate::{debian, demo, say};
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let prometheus = tokio::task::spawn_blocking(debian::prometheus).await??;
     let program = options.subject.program().await?;
     let file = options.subject.file("scale-runs.json");
-    let cluster = Simulated::start(&format!("runs-{}", std::process::id()), USER, &parts).await?;
+    let cluster = Simulated::start(&format!("runs-{}", std::process::id()), install::USER, &parts).await?;
     let address = cluster.start_prometheus(&prometheus)?;
     start_controller(&cluster, &program, &options.subject.controller_flags).await?;
     let stage = Stage::new(cluster, address).await?;
