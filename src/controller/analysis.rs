@@ -1,34 +1,36 @@
 //! The loop over AnalysisRuns: fence, read Secrets, plan, fetch, record, write, and when to look again.
 //!
-//! Input: keys from the queue. Output: statuses, Events, deletions. All decisions are the engine's.
+//! Input: keys from the queue. Output: statuses, Events, deletions. All decisions are the engine's. Requests outlive a round:
+//! whoever answers late is recorded by a later one.
+
+mod recording;
+mod servers;
+mod under_way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream;
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, Preconditions};
 use serde_json::json;
 use tidegate_api::analysis::{AnalysisRun, AnalysisRunStatus};
 use tidegate_api::tolerant;
-use tidegate_engine::analysis::{
-    MeasureRequest, Outcome, RunPlan, RunWorld, Secrets, accounts, needs, plan, record,
-};
+use tidegate_engine::analysis::{MeasureRequest, RunPlan, RunWorld, Secrets, accounts, needs, plan};
 use tidegate_engine::fence::{Fence, Verdict};
-use tidegate_engine::metric::{Accounts, Answer, Defaults, Request, Sent, job};
+use tidegate_engine::metric::{Accounts, Defaults, job};
 use tidegate_engine::plan::Notice;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use self::recording::{recorded, wake_without};
+use self::servers::Servers;
+use self::under_way::{Heard, UnderWay, Way};
 use crate::apply::{Failed, Hand, kind_of};
-use crate::cluster_metrics;
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
 use crate::failure::{Class, was_refused};
-use crate::fetch::Fetcher;
 use crate::jobs::{self, Jobs};
 use crate::kinds;
 use crate::metrics::{Loop, Metrics};
@@ -40,8 +42,6 @@ use crate::work::{Next, STALE_PAUSE, WAKE_SOONEST};
 
 /// Looking once more than needed costs nothing; a timer for days would only have to be kept right.
 const WAKE_LATEST: Duration = Duration::from_secs(15 * 60);
-/// Requests that one run makes at once.
-const FETCHES: usize = 8;
 /// How often measurements are recorded anew on a run that changed meanwhile, before they are given up.
 const RECORDINGS: usize = 3;
 
@@ -52,8 +52,7 @@ pub(crate) struct Runs {
     hand: Hand,
     recorder: Recorder,
     metrics: Arc<Metrics>,
-    fetcher: Fetcher,
-    jobs: Jobs,
+    servers: Arc<Servers>,
     defaults: Defaults,
     /// Where the credentials of metric providers are.
     own_namespace: String,
@@ -61,9 +60,10 @@ pub(crate) struct Runs {
 }
 
 /// What is remembered of one run between rounds: nothing that cannot be lost.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Memory {
     fence: Fence,
+    under_way: UnderWay,
     /// The uid of the run that was told to be unserved.
     unserved: Option<String>,
 }
@@ -80,19 +80,8 @@ impl Runs {
         (defaults, own_namespace): (Defaults, String),
     ) -> Arc<Self> {
         let (scene, client, metrics) = (Arc::clone(scene), client.clone(), Arc::clone(metrics));
-        let (fetcher, memories) = (Fetcher::of_process(), Mutex::default());
-        Arc::new(Self {
-            scene,
-            client,
-            hand,
-            recorder,
-            metrics,
-            fetcher,
-            jobs,
-            defaults,
-            own_namespace,
-            memories,
-        })
+        let (servers, memories) = (Servers::new(client.clone(), jobs), Mutex::default());
+        Arc::new(Self { scene, client, hand, recorder, metrics, servers, defaults, own_namespace, memories })
     }
 
     /// Makes one round for one run.
@@ -142,28 +131,55 @@ impl Runs {
             self.delete(key, &world.run, memory).await?;
             return Ok(Next::Idle);
         }
-        let (outcomes, unanswered) = self.fetch(&plan.requests, &mut world.accounts).await;
+        let world = Arc::new(world);
+        let Heard { answered, unanswered, awaited } =
+            self.hear(key, &world, &plan.requests, &mut memory.under_way).await;
+        let mut run = Arc::clone(&world.run);
         for attempt in 1.. {
-            if !outcomes.is_empty() {
-                plan = record(&world, &outcomes, Timestamp::now());
+            // A run has begun whether or not anybody answers.
+            if !answered.is_empty() || !awaited.is_empty() {
+                plan = recorded(&world, &run, &answered, Timestamp::now());
             }
             self.sweep(key, &plan.sweep).await;
-            match self.write(key, &world.run, &plan, memory).await {
+            match self.write(key, &run, &plan, memory).await {
                 Ok(()) => break,
                 // The run was changed while it was measured, such as told to end: what was measured still counts.
                 Err(failed)
-                    if failed.class == Class::Conflict && !outcomes.is_empty() && attempt < RECORDINGS =>
+                    if failed.class == Class::Conflict && !answered.is_empty() && attempt < RECORDINGS =>
                 {
-                    world.run = Arc::new(self.read(key).await?);
+                    run = Arc::new(self.read(key).await?);
                 }
                 Err(failed) => return Err(failed),
             }
+        }
+        if !awaited.is_empty() {
+            // These are due all the while, and looking again would not make them answer.
+            plan.wake = wake_without(&world, plan.status.as_ref().or(run.status.as_ref()), &awaited);
         }
         // What nobody has answered is asked again.
         match unanswered {
             Some(failed) => Err(failed),
             None => Ok(next(&plan)),
         }
+    }
+
+    /// Asks for what is due, and waits for answers for a while; until something else is due at the longest.
+    async fn hear(
+        &self,
+        key: &Key,
+        world: &Arc<RunWorld>,
+        due: &[MeasureRequest],
+        under_way: &mut UnderWay,
+    ) -> Heard {
+        let metrics: Vec<String> = due.iter().map(|due| due.metric.clone()).collect();
+        let is_asking = !metrics.is_empty();
+        let wake = is_asking.then(|| wake_without(world, world.run.status.as_ref(), &metrics)).flatten();
+        let until = wake.map(|wake| {
+            let left = Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default();
+            Instant::now() + left.min(WAKE_LATEST)
+        });
+        let ask = |request| Arc::clone(&self.servers).ask(request);
+        under_way.hear(world, due, until, &Way { scene: &self.scene, key, ask }).await
     }
 
     /// Reads the Secrets that a due measurement needs. What cannot be read by rights is told in the run; a server that
@@ -185,45 +201,11 @@ impl Runs {
         Ok(secrets)
     }
 
-    /// Makes requests, and says which of the API server's answers is missing: that is no verdict on anything. What each
-    /// request was signed in with is added to the accounts.
-    async fn fetch(
-        &self,
-        requests: &[MeasureRequest],
-        accounts: &mut Accounts,
-    ) -> (Vec<Outcome>, Option<Failed>) {
-        let fetch = |MeasureRequest { metric, request }: MeasureRequest| async move {
-            let mut sent = Sent::default();
-            let answer = match &request {
-                Request::Prometheus(query) => {
-                    self.fetcher.prometheus(query, &mut sent).await.map(Answer::Server)
-                }
-                Request::Http(call) => self.fetcher.http(call, &mut sent).await.map(Answer::Server),
-                Request::Cluster(path) => cluster_metrics::read(&self.client, path).await.map(Answer::Server),
-                Request::Job(request) => self.jobs.ask(request).await?.map(Answer::Job),
-            };
-            Ok::<_, Failed>((Outcome { metric, answer }, sent))
-        };
-        let answers: Vec<Result<(Outcome, Sent), Failed>> =
-            stream::iter(requests.to_vec()).map(fetch).buffer_unordered(FETCHES).collect().await;
-        let (mut outcomes, mut unanswered) = (Vec::new(), None);
-        for answer in answers {
-            match answer {
-                Ok((outcome, sent)) => {
-                    accounts.were_sent(&outcome.metric, sent);
-                    outcomes.push(outcome);
-                }
-                Err(failed) => unanswered = Some(failed),
-            }
-        }
-        (outcomes, unanswered)
-    }
-
     /// Deletes Jobs that nobody will tell of any longer. One that stays goes with its run at the latest.
     async fn sweep(&self, key: &Key, jobs: &[job::Name]) {
         for job in jobs {
             let request = job::Request::End { job: job.clone() };
-            let why = match self.jobs.ask(&request).await {
+            let why = match self.servers.jobs.ask(&request).await {
                 Ok(Ok(_)) => continue,
                 Ok(Err(why)) => why,
                 Err(failed) => failed.to_string(),
@@ -330,5 +312,7 @@ fn failed(doing: String, source: kube::Error) -> Failed {
 mod echo_tests;
 #[cfg(test)]
 mod providers_tests;
+#[cfg(test)]
+mod slow_tests;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use futures::channel::mpsc::{self, UnboundedSender};
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use kube::runtime::scheduler::{ScheduleRequest, scheduler};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -63,11 +63,41 @@ impl Next {
 pub(crate) struct Queue<K> {
     sender: Mutex<Option<UnboundedSender<ScheduleRequest<Due<K>>>>>,
     load: Mutex<Load<K>>,
+    errands: Errands,
+}
+
+/// What is done beside the loop.
+type Errands = Mutex<JoinSet<()>>;
+
+/// One thing that is done beside the loop. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Errand(AbortHandle);
+
+impl Errand {
+    /// Whether it was done, or ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The time in which a queue is worked off. Dropping it ends what is done beside the loop.
+struct Shift<'a>(&'a Errands);
+
+impl Drop for Shift<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        Self { sender: Mutex::new(None), load: Mutex::default() }
+        Self { sender: Mutex::new(None), load: Mutex::default(), errands: Mutex::default() }
     }
 }
 
@@ -120,6 +150,14 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
         self.push_at(key, Instant::now() + GATHER);
     }
 
+    /// Does something beside the loop, so that no key waits for it: until it is done, until it is dropped, or until nobody
+    /// works the queue off any longer.
+    pub(crate) fn beside(&self, errand: impl Future<Output = ()> + Send + 'static) -> Errand {
+        let mut errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
+        while errands.try_join_next().is_some() {}
+        Errand(errands.spawn(errand))
+    }
+
     fn is_worked_off(&self) -> bool {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         sender.as_ref().is_some_and(|sender| !sender.is_closed())
@@ -142,7 +180,7 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
     /// Works the queue off until `stop`: starts with `first`, and keeps at most `limit` keys in progress.
     ///
     /// On `stop` nothing new is started, and what is in progress is finished. A panic counts as a failure of
-    /// its key alone. Dropping the future ends everything at once.
+    /// its key alone. Dropping the future ends everything at once. Errands end with it, either way.
     pub(crate) async fn work<F>(
         &self,
         first: Vec<K>,
@@ -153,6 +191,7 @@ impl<K: Clone + Display + Eq + Hash + Ord + Send + Unpin + 'static> Queue<K> {
     ) where
         F: Future<Output = Next> + Send + 'static,
     {
+        let _shift = Shift(&self.errands);
         let (sender, requests) = mpsc::unbounded();
         self.load().clear();
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
@@ -317,6 +356,31 @@ mod tests {
         // kube's scheduler counts in whole milliseconds.
         let at = |key: &str| looks.iter().filter(|(of, _)| *of == key).map(|(_, at)| *at).collect::<Vec<_>>();
         assert!(matches!(at("abort")[..], [20..=21]) && matches!(at("pod")[..], [60..=61]), "{looks:?}");
+    }
+
+    /// What is done beside the loop ends with the loop, with whoever wanted it, or by itself.
+    #[tokio::test]
+    async fn errands_end_with_the_shift() {
+        let queue = Queue::<String>::default();
+        let errand = || {
+            let (sender, ended) = oneshot::channel::<()>();
+            let errand = queue.beside(async move {
+                std::future::pending::<()>().await;
+                drop(sender);
+            });
+            (errand, ended)
+        };
+        let ((dropped, end_of_dropped), (kept, end_of_kept)) = (errand(), errand());
+        drop(dropped);
+        end_of_dropped.await.unwrap_err();
+        let attend = |_: String| async { Next::Idle };
+        let shift = queue.work(Vec::new(), 1, std::future::pending(), attend, |_| {});
+        tokio::select! {
+            biased;
+            () = shift => {}
+            () = std::future::ready(()) => assert!(!kept.is_over()),
+        }
+        end_of_kept.await.unwrap_err();
     }
 
     /// A panic in one key is counted, and neither stops the others nor the key's next attempt.

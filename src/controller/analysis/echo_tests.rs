@@ -4,9 +4,12 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::any;
 use serde_json::Value;
+use tidegate_engine::analysis::{Outcome, record};
+use tidegate_engine::metric::{Answer, Request, Sent};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::fetch::Fetcher;
 
 /// A server whose `/token` gives a token, and which tells everything else to whoever asks: `/well` as its answer, `/ill` as
 /// an error.

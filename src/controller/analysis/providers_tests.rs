@@ -6,11 +6,13 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::any;
 use serde_json::Value;
-use tidegate_engine::metric::Account;
+use tidegate_engine::analysis::{Outcome, record};
 use tidegate_engine::metric::http::{Call, Login};
+use tidegate_engine::metric::{Account, Answer, Request, Sent};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::fetch::Fetcher;
 
 /// One request as the server sees it.
 struct Seen {

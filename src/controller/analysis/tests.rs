@@ -13,9 +13,10 @@ use crate::mock::{Asked, Server, server};
 const RUN: &str = "/apis/argoproj.io/v1alpha1/namespaces/ns/analysisruns/r";
 
 /// A loop with one run in its cache.
-struct Stage {
-    runs: Arc<Runs>,
-    server: Server,
+pub(super) struct Stage {
+    pub(super) runs: Arc<Runs>,
+    pub(super) scene: Arc<Scene>,
+    pub(super) server: Server,
     events: Writer,
 }
 
@@ -27,7 +28,7 @@ pub(super) fn object(spec: Value, status: Value) -> Value {
     })
 }
 
-fn stage(run: Value, prometheus: &str) -> Stage {
+pub(super) fn stage(run: Value, prometheus: &str) -> Stage {
     let (client, server) = server();
     let metrics = Arc::new(Metrics::default());
     let (recorder, events) = crate::events::channel(client.clone(), Arc::clone(&metrics));
@@ -45,22 +46,31 @@ fn stage(run: Value, prometheus: &str) -> Stage {
         Jobs::new(client.clone()),
         (defaults, "own".to_owned()),
     );
-    Stage { runs, server, events }
+    Stage { runs, scene, server, events }
 }
 
-fn key() -> Key {
+pub(super) fn key() -> Key {
     Key::new("ns", "r")
+}
+
+/// Shows in the cache what a patch made of a run.
+pub(super) fn show(scene: &Scene, mut run: Value, patch: &Asked, version: &str) -> Value {
+    json_patch::merge(&mut run, &patch.body);
+    run["metadata"]["resourceVersion"] = version.into();
+    let seen = Seen { version: version.to_owned(), uid: "u1".to_owned() };
+    scene.stores.runs.apply(key(), seen, serde_json::from_value(run.clone()).unwrap());
+    run
 }
 
 impl Stage {
     /// Makes one round while the test answers for the API server.
-    async fn round<T>(&mut self, play: impl AsyncFnOnce(&mut Server) -> T) -> (Next, T) {
+    pub(super) async fn round<T>(&mut self, play: impl AsyncFnOnce(&mut Server) -> T) -> (Next, T) {
         tokio::join!(Arc::clone(&self.runs).attend(key()), play(&mut self.server))
     }
 }
 
 /// A Prometheus whose every vector has this one sample.
-async fn prometheus(sample: &'static str) -> String {
+pub(super) async fn prometheus(sample: &'static str) -> String {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let answer = move || async move {
         let result = format!(r#"[{{"metric":{{}},"value":[1,"{sample}"]}}]"#);
@@ -72,11 +82,11 @@ async fn prometheus(sample: &'static str) -> String {
     address
 }
 
-fn metric() -> Value {
+pub(super) fn metric() -> Value {
     json!({"name": "m", "provider": {"prometheus": {"query": "up"}}, "successCondition": "result >= 0.95"})
 }
 
-fn written(version: &str) -> Value {
+pub(super) fn written(version: &str) -> Value {
     let mut answer = object(json!({"metrics": []}), json!({"phase": "Running"}));
     answer["metadata"]["resourceVersion"] = version.into();
     answer
