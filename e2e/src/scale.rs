@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::api::Api;
@@ -28,9 +27,9 @@ use self::herd::{Given, Herd};
 use self::report::{Phase, Report, Run};
 use crate::cluster::simulated::{Parts, Simulated};
 use crate::install::{self, NAMESPACE};
-use crate::subject::{Subject, tell, write};
+use crate::subject::{Heading, Subject, tell, write};
 use crate::usage::{cpu_seconds, memory};
-use crate::{demo, manifest, say};
+use crate::{manifest, say};
 
 /// The controller among the programs of the cluster.
 const CONTROLLER: &str = "tidegate";
@@ -57,16 +56,11 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let parts = tokio::task::spawn_blocking(Parts::build).await??;
     let program = options.subject.program().await?;
     let file = options.subject.file("scale.json");
-    let mut report = Report {
-        began: Timestamp::now(),
-        machine: demo::machine(),
-        program: program.display().to_string(),
-        flags: options.subject.controller_flags,
-        runs: Vec::new(),
-    };
+    let mut report =
+        Report { heading: Heading::now(&program, &options.subject.controller_flags), runs: Vec::new() };
     for count in options.rollouts {
         say(format!("{count} Rollouts"));
-        let run = measure(count, &parts, &program, &report.flags).await;
+        let run = measure(count, &parts, &program, &report.heading.flags).await;
         report.runs.push(run.with_context(|| format!("{count} Rollouts cannot be measured"))?);
         write(&file, &report, &report.text())?;
     }

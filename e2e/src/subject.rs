@@ -1,9 +1,11 @@
 //! What a long measurement is of, and where its figures go.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{demo, images, say};
@@ -34,6 +36,39 @@ impl Subject {
     /// The file of the figures, which has this name in `target` unless somebody says otherwise.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.keep.clone().unwrap_or_else(|| demo::target_dir().join(name))
+    }
+}
+
+/// When something was measured, on what machine, and which controller.
+#[derive(Serialize)]
+pub(crate) struct Heading {
+    began: Timestamp,
+    /// This machine in a few words.
+    machine: String,
+    /// The controller's program, and its further flags.
+    program: String,
+    pub(crate) flags: Vec<String>,
+}
+
+impl Heading {
+    /// Of a measurement that begins now.
+    pub(crate) fn now(program: &Path, flags: &[String]) -> Self {
+        let (began, machine) = (Timestamp::now(), demo::machine());
+        Self { began, machine, program: program.display().to_string(), flags: flags.to_vec() }
+    }
+
+    /// One to test with.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        let (began, machine, program) = (Timestamp::UNIX_EPOCH, "m".to_owned(), "p".to_owned());
+        Self { began, machine, program, flags: Vec::new() }
+    }
+}
+
+impl Display for Heading {
+    /// Two lines.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} on {}\n{} {}", self.began, self.machine, self.program, self.flags.join(" "))
     }
 }
 

@@ -2,6 +2,7 @@
 //! and what it takes from Debian's archive. Each is built once into the cache; the
 //! Go build cache is the user's own, so that modules share what they compile.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,6 +15,9 @@ use crate::command::{command, exists, output, run_in_terminal};
 use crate::debian::{self, Program};
 use crate::foreign;
 use crate::say;
+
+/// Programs have no symbols.
+pub(crate) const LINK_FLAGS: &str = "-s -w";
 
 /// One pinned module and the programs built from it.
 struct Module {
@@ -213,6 +217,43 @@ pub(crate) fn kubectl() -> Result<PathBuf> {
     Ok(KUBERNETES.build()?.join("kubectl"))
 }
 
+/// Makes a directory of the cache unless it is there; `build` fills it, and those of the same name go that earlier pins
+/// left.
+pub(crate) fn built_once(name: &str, target: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let _lock = cache::lock(name)?;
+    if target.is_dir() {
+        return Ok(());
+    }
+    if !exists("go") {
+        bail!(
+            "the tool {name} must be built and Go is missing: install Go 1.26 or newer from https://go.dev/dl, \
+             or use a cluster you have with --kubeconfig"
+        );
+    }
+    say(format!("building {name} (once; kept in {})", target.display()));
+    let start = Instant::now();
+    let fresh = target.with_extension("new");
+    fs::create_dir_all(&fresh).with_context(|| format!("cannot create {}", fresh.display()))?;
+    build(&fresh).with_context(|| format!("cannot build the tool {name}"))?;
+    fs::rename(&fresh, target).with_context(|| format!("cannot create {}", target.display()))?;
+    cache::remove_old(name, target)?;
+    say(format!("built {name} in {} s", start.elapsed().as_secs()));
+    Ok(())
+}
+
+/// Runs Go in a module. All programs are built with the same flags, so that packages in Go's own cache are the same.
+pub(crate) fn go<'a>(
+    module: &Path,
+    verb: &[&str],
+    link_flags: &str,
+    rest: impl IntoIterator<Item = &'a OsStr>,
+) -> Result<()> {
+    let mut go = command("go", verb);
+    go.args(["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", link_flags]).args(rest);
+    go.current_dir(module).env("CGO_ENABLED", "0").env("GOFLAGS", "").env("GOWORK", "off");
+    run_in_terminal(&mut go)
+}
+
 impl Module {
     /// Returns the directory with the module's programs, built if need be.
     fn build(&self) -> Result<PathBuf> {
@@ -220,32 +261,15 @@ impl Module {
         let flags = self.link_flags(&source)?;
         let key = cache::key(&source, &[&flags, std::env::consts::ARCH])?;
         let target = cache::dir()?.join("tools").join(format!("{}-{key}", self.dir));
-        let _lock = cache::lock(self.dir)?;
-        if target.is_dir() {
-            return Ok(target);
-        }
-        if !exists("go") {
-            bail!(
-                "the tool {} must be built and Go is missing: install Go 1.26 or newer from https://go.dev/dl, \
-                 or use a cluster you have with --kubeconfig",
-                self.dir
-            );
-        }
-        say(format!("building {} (once; kept in {})", self.dir, target.display()));
-        let start = Instant::now();
-        let fresh = target.with_extension("new");
-        fs::create_dir_all(&fresh).with_context(|| format!("cannot create {}", fresh.display()))?;
-        let mut go = command("go", &["build", "-mod=readonly", "-trimpath", "-buildvcs=false"]);
-        go.args(["-ldflags", &flags, "-o"]).arg(&fresh).args(self.packages);
-        go.current_dir(&source).env("CGO_ENABLED", "0").env("GOFLAGS", "").env("GOWORK", "off");
-        run_in_terminal(&mut go).with_context(|| format!("cannot build the tool {}", self.dir))?;
-        if let Some((from, to)) = self.rename {
+        let build = |fresh: &Path| {
+            let output = fresh.as_os_str();
+            let packages = self.packages.iter().map(OsStr::new);
+            go(&source, &["build"], &flags, [OsStr::new("-o"), output].into_iter().chain(packages))?;
+            let Some((from, to)) = self.rename else { return Ok(()) };
             fs::rename(fresh.join(from), fresh.join(to))
-                .with_context(|| format!("no program {from} was built"))?;
-        }
-        fs::rename(&fresh, &target).with_context(|| format!("cannot create {}", target.display()))?;
-        cache::remove_old(self.dir, &target)?;
-        say(format!("built {} in {} s", self.dir, start.elapsed().as_secs()));
+                .with_context(|| format!("no program {from} was built"))
+        };
+        built_once(self.dir, &target, build)?;
         Ok(target)
     }
 
@@ -256,7 +280,7 @@ impl Module {
             required_version(&text, module)
                 .with_context(|| format!("{} does not require {module}", path.display()))
         };
-        let mut flags = "-s -w".to_owned();
+        let mut flags = LINK_FLAGS.to_owned();
         for (variable, stamp) in self.stamps {
             let value = match stamp {
                 Stamp::Version(module) => version(module)?,

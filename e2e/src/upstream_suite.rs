@@ -22,7 +22,6 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 
 use self::controller::Controller;
 use self::program::TestProgram;
@@ -30,8 +29,8 @@ use self::report::Report;
 use self::stage::Stage;
 use self::suites::{SUITES, Suite};
 use crate::cluster::simulated::Parts;
-use crate::subject::{Subject, tell, write};
-use crate::{debian, demo, say};
+use crate::subject::{Heading, Subject, tell, write};
+use crate::{debian, say};
 
 /// What the simulated pods do.
 const PODS: &str = include_str!("upstream_suite/pods.yaml");
@@ -69,10 +68,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let logs = file.with_extension("logs");
     empty(&logs)?;
     let mut report = Report {
-        began: Timestamp::now(),
-        machine: demo::machine(),
-        program: controller.program().display().to_string(),
-        flags: options.subject.controller_flags.clone(),
+        heading: Heading::now(controller.program(), &options.subject.controller_flags),
         upstream: tests.version.clone(),
         suites: Vec::new(),
         not_run: report::not_run(&chosen, &tests),

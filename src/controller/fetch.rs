@@ -93,12 +93,8 @@ impl Fetcher {
     }
 
     async fn call(&self, call: &Call, sent: &mut Sent) -> Result<Response, String> {
-        let signature = match self.signature(call, sent).await {
-            Ok(signature) => signature,
-            Err(unsigned) => return unsigned.answer(),
-        };
-        match self.headers(&call.headers, &call.login, call.insecure, sent).await {
-            Ok(headers) => self.dispatch(call, headers, &signature).await,
+        match self.signed_in(call, sent).await {
+            Ok((headers, signature)) => self.dispatch(call, headers, &signature).await,
             Err(unsigned) => unsigned.answer(),
         }
     }

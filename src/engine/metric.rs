@@ -37,6 +37,7 @@ use jiff::Timestamp;
 use tidegate_api::analysis::{AnalysisRun, Metric, MetricProvider};
 
 pub use account::{Account, Accounts, accounts};
+pub use cloud_watch::throttled_seconds;
 use flagger::Plugin;
 pub(crate) use measured::is_hollow;
 pub use measured::{Measured, MetricValue};

@@ -3,23 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use super::audit::Tally;
 use super::goals::goals;
 use super::herd::Spread;
+use crate::subject::Heading;
 
 /// All runs.
 #[derive(Serialize)]
 pub(super) struct Report {
-    pub(super) began: Timestamp,
-    /// This machine in a few words.
-    pub(super) machine: String,
-    /// The controller's program, and its further flags.
-    pub(super) program: String,
-    pub(super) flags: Vec<String>,
+    #[serde(flatten)]
+    pub(super) heading: Heading,
     pub(super) runs: Vec<Run>,
 }
 
@@ -73,8 +69,7 @@ impl Serialize for Run {
 impl Report {
     /// Everything as a text.
     pub(super) fn text(&self) -> String {
-        let mut text =
-            format!("{} on {}\n{} {}\n", self.began, self.machine, self.program, self.flags.join(" "));
+        let mut text = self.heading.to_string();
         for run in &self.runs {
             run.tell(&mut text);
         }
@@ -173,13 +168,7 @@ mod tests {
 
     #[test]
     fn a_goal_that_is_not_met_is_told() {
-        let report = Report {
-            began: Timestamp::UNIX_EPOCH,
-            machine: "m".to_owned(),
-            program: "p".to_owned(),
-            flags: Vec::new(),
-            runs: vec![run_of_200()],
-        };
+        let report = Report { heading: Heading::example(), runs: vec![run_of_200()] };
         let text = report.text();
         assert!(text.contains("requests while idle                     1.00 of    0.00  NOT met"), "{text}");
         let json = serde_json::to_value(&report).unwrap();

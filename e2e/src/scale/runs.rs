@@ -12,7 +12,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
@@ -24,9 +23,9 @@ use super::{CONTROLLER, Simulated, controller, cpu, herd, since, start_controlle
 use crate::cluster::simulated::Parts;
 use crate::install;
 use crate::scene::resource;
-use crate::subject::{Subject, tell, write};
+use crate::subject::{Heading, Subject, tell, write};
 use crate::usage::memory;
-use crate::{debian, demo, say};
+use crate::{debian, say};
 
 /// From one measurement of a run to the next one, in seconds.
 const INTERVAL: u32 = 10;
@@ -68,10 +67,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let first = stage.until_measured(options.runs).await?;
 
     let mut figures = Figures {
-        began: Timestamp::now(),
-        machine: demo::machine(),
-        program: program.display().to_string(),
-        flags: options.subject.controller_flags,
+        heading: Heading::now(&program, &options.subject.controller_flags),
         queries: options.queries,
         interval_seconds: INTERVAL,
         minutes: Vec::new(),

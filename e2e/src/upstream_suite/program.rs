@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::argo::{self, Source};
-use crate::command::{command, run_in_terminal};
-use crate::{cache, say};
+use crate::{cache, tools};
 
 /// Its directory in the cache begins with this.
 const NAME: &str = "upstream-suite";
@@ -32,11 +30,7 @@ impl TestProgram {
     pub(super) fn build() -> Result<Self> {
         let source = argo::rollouts_source()?;
         let target = cache::dir()?.join("tools").join(format!("{NAME}-{}", source.version));
-        let _lock = cache::lock(NAME)?;
-        if !target.is_dir() {
-            compile(&source, &target)?;
-            cache::remove_old(NAME, &target)?;
-        }
+        tools::built_once(NAME, &target, |fresh| compile(&source, fresh))?;
         let directory = source.directory.join(PACKAGE);
         let tests = tests_of(&directory)?;
         Ok(Self { program: target.join("e2e.test"), directory, version: source.version, tests })
@@ -48,20 +42,10 @@ impl TestProgram {
     }
 }
 
-fn compile(source: &Source, target: &Path) -> Result<()> {
-    say(format!("building upstream's tests {} (once; kept in {})", source.version, target.display()));
-    let start = Instant::now();
-    let fresh = target.with_extension("new");
-    fs::create_dir_all(&fresh).with_context(|| format!("cannot create {}", fresh.display()))?;
-    // The flags that the other Go programs are built with, so that packages in Go's own cache are the same.
-    let flags = ["-tags=e2e", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"];
-    let mut go = command("go", &["test", "-c"]);
-    go.args(flags).arg("-o").arg(fresh.join("e2e.test")).arg(format!("./{PACKAGE}"));
-    go.current_dir(&source.directory).env("CGO_ENABLED", "0").env("GOFLAGS", "").env("GOWORK", "off");
-    run_in_terminal(&mut go).context("cannot build upstream's tests")?;
-    fs::rename(&fresh, target).with_context(|| format!("cannot create {}", target.display()))?;
-    say(format!("built upstream's tests in {} s", start.elapsed().as_secs()));
-    Ok(())
+fn compile(source: &Source, fresh: &Path) -> Result<()> {
+    let (program, package) = (fresh.join("e2e.test"), format!("./{PACKAGE}"));
+    let rest = ["-tags=e2e".as_ref(), "-o".as_ref(), program.as_os_str(), package.as_ref()];
+    tools::go(&source.directory, &["test", "-c"], tools::LINK_FLAGS, rest)
 }
 
 /// Reads the names of all tests out of their source.

@@ -4,22 +4,18 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::{Outcome, Output};
 use super::program::TestProgram;
 use super::suites::{SUITES, Suite};
+use crate::subject::Heading;
 
 /// Everything.
 #[derive(Serialize)]
 pub(super) struct Report {
-    pub(super) began: Timestamp,
-    /// This machine in a few words.
-    pub(super) machine: String,
-    /// The controller's program, and its further flags.
-    pub(super) program: String,
-    pub(super) flags: Vec<String>,
+    #[serde(flatten)]
+    pub(super) heading: Heading,
     /// Upstream's version.
     pub(super) upstream: String,
     pub(super) suites: Vec<Played>,
@@ -110,21 +106,14 @@ pub(super) fn rows(suite: &Suite, output: Output, wanted: &[String]) -> Vec<Row>
     rows
 }
 
+// Writing to a String cannot fail.
 impl Report {
     /// Everything as a text.
     pub(super) fn text(&self) -> String {
-        let mut text = format!(
-            "{} on {}\n{} {}\nArgo Rollouts {} end-to-end tests\n",
-            self.began,
-            self.machine,
-            self.program,
-            self.flags.join(" "),
-            self.upstream
-        );
+        let mut text = format!("{}Argo Rollouts {} end-to-end tests\n", self.heading, self.upstream);
         for suite in &self.suites {
             suite.tell(&mut text);
         }
-        // Writing to a String cannot fail.
         let _ = writeln!(text, "\nnot run");
         for NotRun { suite, tests, reason } in &self.not_run {
             let _ = writeln!(text, "  {suite:14} {tests:>3} tests  {reason}");
@@ -219,10 +208,7 @@ mod tests {
             problem: problem.map(str::to_owned),
         };
         Report {
-            began: Timestamp::UNIX_EPOCH,
-            machine: "m".to_owned(),
-            program: "p".to_owned(),
-            flags: Vec::new(),
+            heading: Heading::example(),
             upstream: "v1".to_owned(),
             suites: vec![tide],
             not_run: vec![NotRun { suite: "Istio", tests: 11, reason: "no router" }],

@@ -34,14 +34,7 @@ async fn server() -> String {
 async fn measured(provider: &Value, condition: &str) -> Value {
     let metric = json!({"name": "m", "provider": provider, "successCondition": condition});
     let run = super::tests::object(json!({"metrics": [metric]}), json!({}));
-    let mut world = RunWorld {
-        now: Timestamp::now(),
-        run: Arc::new(serde_json::from_value(run).unwrap()),
-        secrets: Secrets::new(),
-        accounts: Accounts::default(),
-        defaults: Defaults::default(),
-        jobs_over: BTreeSet::new(),
-    };
+    let mut world = super::tests::world(run, Accounts::default());
     let planned = plan(&world);
     let [MeasureRequest { metric, request }] = planned.requests.as_slice() else { panic!("{planned:?}") };
     let (fetcher, mut sent) = (Fetcher::default(), Sent::default());

@@ -56,16 +56,7 @@ fn world(provider: &Value, condition: &str, found: &[(Account, &[(&str, &str)])]
         let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         accounts.insert(account.clone(), Ok(pairs.collect()));
     }
-    RunWorld {
-        now: Timestamp::now(),
-        run: Arc::new(
-            serde_json::from_value(super::tests::object(json!({"metrics": [metric]}), json!({}))).unwrap(),
-        ),
-        secrets: Secrets::new(),
-        accounts,
-        defaults: Defaults::default(),
-        jobs_over: BTreeSet::new(),
-    }
+    super::tests::world(super::tests::object(json!({"metrics": [metric]}), json!({})), accounts)
 }
 
 /// Asks the server in place of the real one, and gives what the measurement says.

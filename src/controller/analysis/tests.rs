@@ -28,6 +28,18 @@ pub(super) fn object(spec: Value, status: Value) -> Value {
     })
 }
 
+/// A run at a time, of which nothing else is known.
+pub(super) fn world(run: Value, accounts: Accounts) -> RunWorld {
+    RunWorld {
+        now: Timestamp::now(),
+        run: Arc::new(serde_json::from_value(run).unwrap()),
+        secrets: Secrets::new(),
+        accounts,
+        defaults: Defaults::default(),
+        jobs_over: BTreeSet::new(),
+    }
+}
+
 pub(super) fn stage(run: Value, prometheus: &str) -> Stage {
     let (client, server) = server();
     let metrics = Arc::new(Metrics::default());

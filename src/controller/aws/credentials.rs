@@ -7,8 +7,8 @@
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use serde::Deserialize;
-use tidegate_engine::metric::Response;
 use tidegate_engine::metric::http::{Call, Method, Signing};
+use tidegate_engine::metric::{Response, throttled_seconds};
 
 use super::settings::{Settings, profile};
 use super::{Credentials, ToSign, sign};
@@ -20,8 +20,6 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 /// How long credentials without an end are kept: a file may have changed.
 const KEPT: SignedDuration = SignedDuration::from_mins(10);
 const TIMEOUT_SECONDS: u64 = 10;
-/// A service that throttles does not say for how long.
-const THROTTLED_SECONDS: u64 = 10;
 const SESSION: &str = "tidegate";
 const VERSION: &str = "2011-06-15";
 /// The metadata of an instance of EC2.
@@ -286,23 +284,13 @@ fn failed(why: &str) -> Unsigned {
 
 /// What comes of an answer without credentials; `why` says it to people, `code` is that of its error.
 fn withheld(response: &Response, code: Option<&str>, why: String) -> Unsigned {
-    match asked_too_often(response, code) {
+    match response.asks_to_wait_seconds().or_else(|| throttled_seconds(code?)) {
         // This stands for the answer to what was to be signed.
         retry_after_seconds @ Some(_) => {
             Unsigned::Busy(Response { status: 429, body: why.into_bytes(), retry_after_seconds })
         }
         None => Unsigned::Failed(why),
     }
-}
-
-/// For how long to leave a service of AWS alone that says so, by its status or by the code of its error.
-/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>
-fn asked_too_often(response: &Response, code: Option<&str>) -> Option<u64> {
-    let is_throttled = |code: &str| {
-        code.starts_with("Throttl") || ["RequestLimitExceeded", "TooManyRequestsException"].contains(&code)
-    };
-    let throttled = code.filter(|code| is_throttled(code)).map(|_| THROTTLED_SECONDS);
-    response.asks_to_wait_seconds().or(throttled)
 }
 
 /// Reads what the service that gives credentials answers, which is XML whose values have no markup in them.

@@ -64,12 +64,18 @@ struct Client<'a> {
 }
 
 impl Fetcher {
-    /// The headers that sign a call to AWS; of another call there are none.
-    pub(super) async fn signature(
+    /// The headers of a call, and those that sign it.
+    pub(super) async fn signed_in(
         &self,
         call: &Call,
         sent: &mut Sent,
-    ) -> Result<Vec<(String, String)>, Unsigned> {
+    ) -> Result<(HeaderMap, Vec<(String, String)>), Unsigned> {
+        let signature = self.signature(call, sent).await?;
+        Ok((self.headers(&call.headers, &call.login, call.insecure, sent).await?, signature))
+    }
+
+    /// The headers that sign a call to AWS; of another call there are none.
+    async fn signature(&self, call: &Call, sent: &mut Sent) -> Result<Vec<(String, String)>, Unsigned> {
         let headers = match &call.login {
             Login::Aws(signing) => self.aws.headers(self, call, signing).await?,
             Login::None | Login::Basic { .. } | Login::OAuth2 { .. } | Login::Google { .. } => Vec::new(),

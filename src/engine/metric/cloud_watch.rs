@@ -214,8 +214,15 @@ fn is_of_signature(text: &str) -> bool {
 /// How long to leave the API alone, if it says that it is asked too often.
 pub(super) fn throttled(response: &Response) -> Option<u64> {
     let kind = if response.status < 400 { None } else { Refusal::of(response) }?.kind;
-    let is_throttled = kind.starts_with("Throttl")
-        || ["RequestLimitExceeded", "TooManyRequestsException"].contains(&kind.as_str());
+    throttled_seconds(&kind)
+}
+
+/// For how long to leave a service of AWS alone whose error has this code, if that says that it is asked too often.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>
+#[must_use]
+pub fn throttled_seconds(code: &str) -> Option<u64> {
+    let is_throttled =
+        code.starts_with("Throttl") || ["RequestLimitExceeded", "TooManyRequestsException"].contains(&code);
     is_throttled.then_some(THROTTLED_SECONDS)
 }
 

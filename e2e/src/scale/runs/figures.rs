@@ -8,16 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::scale::audit::Tally;
+use crate::subject::Heading;
 
 /// Everything that was measured.
 #[derive(Serialize)]
 pub(super) struct Figures {
-    pub(super) began: Timestamp,
-    /// This machine in a few words.
-    pub(super) machine: String,
-    /// The controller's program, and its further flags.
-    pub(super) program: String,
-    pub(super) flags: Vec<String>,
+    #[serde(flatten)]
+    pub(super) heading: Heading,
     /// How many different queries there are.
     pub(super) queries: usize,
     pub(super) interval_seconds: u32,
@@ -116,8 +113,7 @@ impl Minute {
 impl Figures {
     /// Everything as a text.
     pub(super) fn text(&self) -> String {
-        let mut text =
-            format!("{} on {}\n{} {}\n", self.began, self.machine, self.program, self.flags.join(" "));
+        let mut text = self.heading.to_string();
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -197,10 +193,7 @@ mod tests {
             requests: Tally { events: 6, ..Tally::default() },
         };
         let figures = Figures {
-            began: Timestamp::UNIX_EPOCH,
-            machine: "m".to_owned(),
-            program: "p".to_owned(),
-            flags: Vec::new(),
+            heading: Heading::example(),
             queries: 1,
             interval_seconds: 10,
             minutes: vec![minute.clone(), Minute { memory_mib: 52.0, ..minute }],

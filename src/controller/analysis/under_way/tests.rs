@@ -1,13 +1,10 @@
 //! Servers that answer when the test says so, in virtual time.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use serde_json::json;
-use tidegate_engine::analysis::Secrets;
-use tidegate_engine::metric::{Accounts, Defaults, Response};
+use tidegate_engine::metric::{Accounts, Response};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -29,14 +26,7 @@ fn world(measured: i64) -> Arc<RunWorld> {
         .collect();
     let run =
         json!({"metadata": {"uid": "u1"}, "spec": {"metrics": []}, "status": {"metricResults": results}});
-    Arc::new(RunWorld {
-        now: Timestamp::now(),
-        run: Arc::new(serde_json::from_value(run).unwrap()),
-        secrets: Secrets::new(),
-        accounts: Accounts::default(),
-        defaults: Defaults::default(),
-        jobs_over: BTreeSet::new(),
-    })
+    Arc::new(crate::analysis::tests::world(run, Accounts::default()))
 }
 
 fn due(metrics: &[&str]) -> Vec<MeasureRequest> {

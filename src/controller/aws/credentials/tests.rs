@@ -63,6 +63,15 @@ fn signing(role: &str) -> Signing {
     Signing { region: "r".into(), service: "monitoring", profile: String::new(), role: role.into() }
 }
 
+/// Settings of a process that has keys in its environment, and the address of a token service.
+fn keys(address: &str) -> [(&str, &str); 3] {
+    [("AWS_ACCESS_KEY_ID", "own-key"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("AWS_ENDPOINT_URL_STS", address)]
+}
+
+fn with_keys(address: &str) -> Aws {
+    Aws::new(Settings::new(&keys(address)))
+}
+
 /// Settings of a pod that has the token of a ServiceAccount, in a file that is not there.
 const WEB_IDENTITY: [(&str, &str); 2] =
     [("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token"), ("AWS_ROLE_ARN", "arn:r")];
@@ -70,11 +79,7 @@ const WEB_IDENTITY: [(&str, &str); 2] =
 #[tokio::test]
 async fn what_is_no_region_is_refused_before_anything_is_asked() {
     let (address, asked) = server().await;
-    let own = [
-        ("AWS_ACCESS_KEY_ID", "own-key"),
-        ("AWS_SECRET_ACCESS_KEY", "hush"),
-        ("AWS_ENDPOINT_URL_STS", &address),
-    ];
+    let own = keys(&address);
     let call = call(Method::Get, "http://127.0.0.1:1/".into(), Vec::new());
     let long = "r".repeat(41);
     for region in
@@ -120,11 +125,7 @@ async fn key(aws: &Aws, signing: &Signing) -> Result<(String, Option<String>), U
 #[tokio::test]
 async fn keys_in_the_environment_come_first_and_take_on_roles() {
     let (address, asked) = server().await;
-    let aws = Aws::new(Settings::new(&[
-        ("AWS_ACCESS_KEY_ID", "own-key"),
-        ("AWS_SECRET_ACCESS_KEY", "hush"),
-        ("AWS_ENDPOINT_URL_STS", &address),
-    ]));
+    let aws = with_keys(&address);
     assert_eq!(key(&aws, &signing("")).await, Ok(("own-key".into(), None)));
     for _ in 0..2 {
         assert_eq!(key(&aws, &signing("arn:r")).await, Ok(("role-key".into(), Some("role-token".into()))));
@@ -154,11 +155,7 @@ async fn the_token_of_a_service_account_is_changed_for_a_role() {
 #[tokio::test]
 async fn whoever_gives_credentials_is_left_alone_when_it_is_asked_too_often() {
     let (address, asked) = server().await;
-    let aws = Aws::new(Settings::new(&[
-        ("AWS_ACCESS_KEY_ID", "own-key"),
-        ("AWS_SECRET_ACCESS_KEY", "hush"),
-        ("AWS_ENDPOINT_URL_STS", &address),
-    ]));
+    let aws = with_keys(&address);
     for _ in 0..2 {
         let Err(Unsigned::Busy(answer)) = key(&aws, &signing("arn:throttled")).await else { panic!() };
         let text = String::from_utf8(answer.body).unwrap();
@@ -178,11 +175,7 @@ async fn a_role_that_never_comes_keeps_nobody_from_other_credentials() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("http://{}", listener.local_addr().unwrap());
-    let aws = Arc::new(Aws::with(&[
-        ("AWS_ACCESS_KEY_ID", "own-key"),
-        ("AWS_SECRET_ACCESS_KEY", "hush"),
-        ("AWS_ENDPOINT_URL_STS", &silent),
-    ]));
+    let aws = Arc::new(with_keys(&silent));
     let other = Arc::clone(&aws);
     let slow = tokio::spawn(async move { key(&other, &signing("arn:slow")).await });
     let _asked = listener.accept().await.unwrap();
