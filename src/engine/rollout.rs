@@ -197,7 +197,7 @@ fn canary_round(
         restart::look(&facts, &[], false).write(&facts, plan);
         return;
     }
-    proceed(&facts, plan);
+    in_time(&facts, plan, |late, plan| proceed(&facts, late, plan));
 }
 
 /// What comes before anything can be known: claiming ReplicaSets, and the default size. True when that is all for now.
@@ -274,11 +274,10 @@ fn start_over(facts: &Core<'_>, created: bool, plan: &mut Plan) {
     status::reset(facts, created, held, plan);
 }
 
-/// A round of an update under way, or of one that is done: traffic, runs, sizes, pause, status.
-fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
-    let drop_abort = pause::abort_is_over(facts.status);
-    let mut wishes = Wishes { drop_abort, ..Wishes::default() };
-    let mut notices = out_of_time(facts, &mut wishes);
+/// A round of an update under way, or of one that is done: traffic, runs, sizes, pause, status. It is aborted where it is
+/// `late`.
+fn proceed(facts: &Facts<'_>, late: Option<String>, plan: &mut Plan) {
+    let (mut wishes, mut notices) = begin(facts, late);
     let runs = runs::judge(facts, &mut wishes);
     let aborted = wishes.aborted(facts.status);
     let already = pause::abort_asked(facts.status);
@@ -311,13 +310,22 @@ fn proceed(facts: &Facts<'_>, plan: &mut Plan) {
     restart.write(facts, plan);
 }
 
-/// Aborts an update that ran out of time, where the spec wants that.
-fn out_of_time(facts: &Core<'_>, wishes: &mut Wishes) -> Vec<Notice> {
-    if wishes.aborted(facts.status) {
-        return Vec::new();
+/// Decides a round; and once more, as an abort, where it shows no progress, the time is over and the spec wants that.
+/// Only the whole round can tell: the end of a step, a promotion or a switch is progress.
+fn in_time(facts: &Core<'_>, plan: &mut Plan, decide: impl Fn(Option<String>, &mut Plan)) {
+    let before = plan.clone();
+    decide(None, plan);
+    if let Some(late) = status::out_of_time(facts, plan) {
+        *plan = before;
+        decide(Some(late), plan);
     }
-    wishes.abort = status::out_of_time(facts);
-    wishes.abort.iter().map(|why| Notice::warning("RolloutAborted", why.clone())).collect()
+}
+
+/// The wishes and Events that a round begins with.
+fn begin(facts: &Core<'_>, late: Option<String>) -> (Wishes, Vec<Notice>) {
+    let notices = late.iter().map(|why| Notice::warning("RolloutAborted", why.clone())).collect();
+    let drop_abort = pause::abort_is_over(facts.status);
+    (Wishes { drop_abort, abort: late, ..Wishes::default() }, notices)
 }
 
 /// Moves the traffic of an abort that this very round decides, before all other writes. Says what keeps it where it is.

@@ -34,6 +34,9 @@ impl Truth<'_> {
             |hash: &str| self.pods.ready(self.cluster, hash) + self.pods.lost_since(heard, Some(hash));
         let status = self.world.rollout.status.as_ref();
         let now = self.world.services.get(ACTIVE_SERVICE).and_then(|service| service.hash());
+        if now == Some(to) {
+            return None; // it gets its mark back, and nobody is moved
+        }
         // A Service that somebody made anew leads to everybody until it is pointed; and another template may have come that
         // the status does not speak of yet.
         let wanted = |collisions| self.world.spec.template.hash(collisions);

@@ -60,6 +60,9 @@ impl Judge<'_> {
             set_of(&self.live, to).map_or((0, 0), |set| (kept(set), set.status.ready.min(set.replicas)));
         let back = to == self.facts.status.stable_rs;
         let now = active(self.seen, spec).map(str::to_owned);
+        if now.as_deref() == Some(to) && active(&self.live, spec) == Some(to) {
+            return; // it gets its mark back, and nobody is moved
+        }
         let from = now.as_deref().and_then(|hash| set_of(self.seen, hash));
         // From nowhere, or back after an abort, a single pod is better than what there is.
         let rescued = back && (self.aborting || from.is_none());
@@ -111,7 +114,7 @@ impl Judge<'_> {
         {
             return Some("the pause before the switch has not begun".to_owned());
         }
-        let asked = spec.pre_promotion_analysis.as_ref().is_some_and(|asked| !asked.templates.is_empty());
+        let asked = spec.pre_promotion_analysis.is_some();
         (asked && !has_passed(self.seen, "PrePromotion", to))
             .then(|| "no PrePromotion AnalysisRun of it is Successful".to_owned())
     }

@@ -1,7 +1,7 @@
 //! Rules on the form of a plan: each write changes something, once, from what is there, and the status comes last.
 
 use super::facts::set_of;
-use super::{Judge, Rule, patched, repatched};
+use super::{Judge, Rule, patched, pointed, repatched};
 use crate::plan::{SetPatch, Write};
 use crate::rollout::world::{HASH_LABEL, Set};
 
@@ -132,8 +132,12 @@ impl Judge<'_> {
                 self.live.sets.iter().any(|set| set.name == *name && set.owner.is_some())
             }
             Write::DeleteSet { name, .. } => self.live.sets.iter().any(|set| set.name == *name),
-            Write::PointService { service, to, .. } => {
-                self.live.services.get(service).is_some_and(|known| known.hash() != Some(to))
+            Write::PointService { service, to, rollout, .. } => {
+                self.live.services.get(service).is_some_and(|known| {
+                    let mut changed = (**known).clone();
+                    pointed(&mut changed, to, rollout);
+                    changed != **known
+                })
             }
             Write::Route(route) => route.from.as_ref() != Some(&route.to),
             Write::RestartPod { name, uid } => {

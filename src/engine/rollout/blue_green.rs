@@ -15,13 +15,13 @@ use tidegate_api::rollout::RolloutStatus;
 use tidegate_api::valid::{ValidBlueGreen, ValidRollout};
 
 use super::held::Memory;
-use super::pause::{INCONCLUSIVE, Wishes, abort_asked, abort_is_over, find};
+use super::pause::{INCONCLUSIVE, Wishes, abort_asked, find};
 use super::restart::{self, Restart};
 use super::revision;
 use super::runs::Runs;
 use super::workload;
 use super::world::World;
-use super::{abort_first, aborted_because, delayed_set, opens, out_of_time, sizes_to_come, waiting_for};
+use super::{abort_first, aborted_because, begin, delayed_set, in_time, opens, sizes_to_come, waiting_for};
 use crate::plan::{Because, Move, Plan};
 use view::View;
 
@@ -37,14 +37,14 @@ pub(super) fn round(
     if opens(&view, plan) {
         return;
     }
-    proceed(&view, plan);
+    in_time(&view, plan, |late, plan| proceed(&view, late, plan));
 }
 
-/// A round of an update under way, or of one that is done: runs, pause, switch, sizes, status.
-fn proceed(view: &View<'_>, plan: &mut Plan) {
-    let drop_abort = abort_is_over(view.status);
-    let mut wishes = Wishes { drop_abort, ..Wishes::default() };
-    let notices = out_of_time(view, &mut wishes);
+/// A round of an update under way, or of one that is done: runs, pause, switch, sizes, status. It is aborted where it is
+/// `late`.
+fn proceed(view: &View<'_>, late: Option<String>, plan: &mut Plan) {
+    let (mut wishes, notices) = begin(view, late);
+    pause::drop_canarys(&mut wishes);
     let runs = runs::judge(view, &mut wishes);
     let aborted = wishes.aborted(view.status);
     if aborted && !abort_asked(view.status) {
@@ -62,6 +62,9 @@ fn proceed(view: &View<'_>, plan: &mut Plan) {
     }
     let may_switch = !aborted && !halted && wishes.add.is_empty();
     let wait = if may_switch { switch::point_active(view, &runs, &pause, &mut wishes, plan) } else { None };
+    if may_switch {
+        switch::mark(view, plan);
+    }
     pause::keep_answer(view, &runs, &pause, &mut wishes);
     runs.write(plan);
     if let Some(memory) = Memory::of(view) {

@@ -111,15 +111,16 @@ impl<'w> Core<'w> {
         self.steps.get(self.index()?)
     }
 
-    /// Whether the pod template or the steps differ from those the status speaks of.
+    /// Whether the pod template, or the steps of a canary, differ from those the status speaks of.
     ///
-    /// The first revision of a blue-green Rollout changes nothing that anybody could see.
+    /// The first revision of a blue-green Rollout changes nothing that anybody could see, and a former canary's steps are
+    /// nothing to it.
     pub(crate) fn changed(&self) -> bool {
-        if self.blue_green.is_some() && self.status.current_pod_hash.is_empty() {
-            return false;
+        let (known, steps) = (&self.status.current_pod_hash, &self.status.current_step_hash);
+        if self.blue_green.is_some() {
+            return !known.is_empty() && *known != self.hash;
         }
-        self.status.current_pod_hash != self.hash
-            || self.status.current_step_hash != self.world.spec.steps_hash
+        *known != self.hash || *steps != self.world.spec.steps_hash
     }
 
     /// Pods of the new ReplicaSet that are available and that its spec keeps: a late status may show more.

@@ -76,33 +76,29 @@ fn invalid(path: &str, value: &str, why: &str) -> FieldError {
     }
 }
 
-/// A Service that the spec names, the field that names it, and the metadata that pods behind it have besides.
+/// A Service that the spec names, and the field that names it.
 struct NamedService<'a> {
     path: &'static str,
     name: &'a str,
-    metadata: Option<&'a PodTemplateMetadata>,
 }
 
 /// The Services of a strategy, in the order in which they are looked for.
 fn services(strategy: &RolloutStrategy) -> Vec<NamedService<'_>> {
     let mut found = Vec::new();
     if let Some(blue_green) = &strategy.blue_green {
-        let active = blue_green.active_metadata.as_ref();
-        let preview = blue_green.preview_metadata.as_ref();
-        found.push(("spec.strategy.blueGreen.activeService", Some(&blue_green.active_service), active));
-        found.push(("spec.strategy.blueGreen.previewService", blue_green.preview_service.as_ref(), preview));
+        found.push(("spec.strategy.blueGreen.activeService", Some(&blue_green.active_service)));
+        found.push(("spec.strategy.blueGreen.previewService", blue_green.preview_service.as_ref()));
     } else if let Some(canary) = &strategy.canary {
-        let (stable, new) = (canary.stable_metadata.as_ref(), canary.canary_metadata.as_ref());
-        found.push(("spec.strategy.canary.stableService", canary.stable_service.as_ref(), stable));
-        found.push(("spec.strategy.canary.canaryService", canary.canary_service.as_ref(), new));
+        found.push(("spec.strategy.canary.stableService", canary.stable_service.as_ref()));
+        found.push(("spec.strategy.canary.canaryService", canary.canary_service.as_ref()));
         if let Some(pair) = &canary.ping_pong {
-            found.push(("spec.strategy.canary.pingPong.pingService", Some(&pair.ping_service), None));
-            found.push(("spec.strategy.canary.pingPong.pongService", Some(&pair.pong_service), None));
+            found.push(("spec.strategy.canary.pingPong.pingService", Some(&pair.ping_service)));
+            found.push(("spec.strategy.canary.pingPong.pongService", Some(&pair.pong_service)));
         }
     }
-    let named = found.into_iter().filter_map(|(path, name, metadata)| {
+    let named = found.into_iter().filter_map(|(path, name)| {
         let name = name.map(String::as_str).filter(|name| !name.is_empty())?;
-        Some(NamedService { path, name, metadata })
+        Some(NamedService { path, name })
     });
     named.collect()
 }
@@ -121,7 +117,7 @@ fn unfit_service(
     faults: &mut Vec<FieldError>,
 ) {
     let Some(service) = world.services.get(named.name) else { return };
-    for label in unmatched_labels(service, labels, named.metadata) {
+    for label in unmatched_labels(service, labels) {
         let why = format!("Service {:?} has unmatch label {label:?} in rollout", named.name);
         faults.push(invalid(named.path, named.name, &why));
     }
@@ -140,35 +136,39 @@ fn unfit_service(
     }
 }
 
-/// Selector labels of the Service that no pod of this Rollout carries.
-fn unmatched_labels<'s>(
-    service: &'s Service,
-    labels: &BTreeMap<String, String>,
-    metadata: Option<&PodTemplateMetadata>,
-) -> Vec<&'s str> {
-    let of_role = |key: &str| metadata.and_then(|metadata| metadata.labels.get(key));
-    let unmatched = service.selector.iter().filter(|(key, value)| {
-        key.as_str() != HASH_LABEL && labels.get(*key) != Some(value) && of_role(key) != Some(value)
-    });
+/// Selector labels of the Service that the pod template does not give. What a role gives to pods does not count: they get
+/// and lose it after the Service has moved, and it would lead to nobody until then.
+fn unmatched_labels<'s>(service: &'s Service, labels: &BTreeMap<String, String>) -> Vec<&'s str> {
+    let unmatched = service
+        .selector
+        .iter()
+        .filter(|(key, value)| key.as_str() != HASH_LABEL && labels.get(*key) != Some(value));
     unmatched.map(|(key, _)| key.as_str()).collect()
 }
 
-/// A selector label of the Service that pods lose or get with their role, which nobody behind a router can afford.
+/// A selector label that the pod template gives and a role changes, which nobody can afford whose Services or router move
+/// users from one revision to the other.
 fn moving_label<'s>(
     world: &World,
     service: &'s Service,
     labels: &BTreeMap<String, String>,
 ) -> Option<&'s str> {
-    let strategy = world.rollout.spec.strategy.canary.as_ref()?;
-    strategy.traffic_routing.as_ref()?;
-    let with = |role: &Option<PodTemplateMetadata>, key: &str| {
-        let given = role.as_ref().and_then(|metadata| metadata.labels.get(key));
-        given.or_else(|| labels.get(key)).cloned()
+    let (stable, new) = roles(&world.rollout.spec.strategy)?;
+    let changes = |key: &str| {
+        let mut given = [stable, new].into_iter().flatten().filter_map(|role| role.labels.get(key));
+        labels.get(key).is_some_and(|label| given.any(|given| given != label))
     };
-    let keys = service.selector.keys().map(String::as_str).filter(|key| *key != HASH_LABEL);
-    let mut moving =
-        keys.filter(|key| with(&strategy.stable_metadata, key) != with(&strategy.canary_metadata, key));
-    moving.next()
+    service.selector.keys().map(String::as_str).find(|key| *key != HASH_LABEL && changes(key))
+}
+
+/// What pods of the stable revision and of the new one have besides their template, where that can leave a Service without
+/// pods.
+fn roles(strategy: &RolloutStrategy) -> Option<(Option<&PodTemplateMetadata>, Option<&PodTemplateMetadata>)> {
+    if let Some(blue_green) = &strategy.blue_green {
+        return Some((blue_green.active_metadata.as_ref(), blue_green.preview_metadata.as_ref()));
+    }
+    let canary = strategy.canary.as_ref().filter(|canary| canary.traffic_routing.is_some())?;
+    Some((canary.stable_metadata.as_ref(), canary.canary_metadata.as_ref()))
 }
 
 /// A router that names its objects in two ways at once, or in none.

@@ -48,6 +48,12 @@ impl Runs {
         run.map(|run| Because::WaitingForRun { run: run.name.clone() }).or_else(refused)
     }
 
+    /// An analysis that names nothing to run judges nothing, so that whatever waits for it stays.
+    pub(super) fn refuse(&mut self, path: &str) {
+        self.refused =
+            Some(format!("{path}.templates is empty: name an AnalysisTemplate, or remove the analysis"));
+    }
+
     /// Adds the writes that the judgement calls for.
     pub(crate) fn write(&self, plan: &mut Plan) {
         for run in &self.create {
@@ -127,6 +133,10 @@ fn judge_step(facts: &Facts<'_>, wishes: &mut Wishes, runs: &mut Runs) {
         return;
     }
     let (Some(Step::Analysis(analysis)), Some(index)) = (facts.step(), facts.index()) else { return };
+    if analysis.templates.is_empty() {
+        runs.refuse(&format!("spec.strategy.canary.steps[{index}].analysis"));
+        return;
+    }
     let known = known.filter(|run| label(run, "step-index") == Some(index.to_string().as_str()));
     match known.filter(|run| !needs_another(facts, run)) {
         Some(run) => {

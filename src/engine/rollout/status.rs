@@ -538,14 +538,19 @@ fn deadline_check(facts: &Core<'_>, next: &RolloutStatus) -> Option<Timestamp> {
     deadline_of(facts, next)?.checked_add(SignedDuration::from_secs(1)).ok().map(|at| at.max(facts.now))
 }
 
-/// Why the update must be aborted because it ran out of time, if the spec wants that.
-pub(crate) fn out_of_time(facts: &Core<'_>) -> Option<String> {
+/// Why the update must be aborted, if the spec wants that, because its time is over and this round shows no progress.
+/// Argo Rollouts judges the status that it is about to write in the same way.
+pub(crate) fn out_of_time(facts: &Core<'_>, plan: &Plan) -> Option<String> {
+    let written = plan.writes.iter().rev().find_map(|planned| match &planned.write {
+        Write::Status(status) => Some(&status.to),
+        _ => None,
+    });
+    let next = written.unwrap_or(facts.status);
     let update = !facts.promoted() && !facts.status.stable_rs.is_empty();
-    if !facts.rollout.spec.progress_deadline_abort || !update || facts.changed() {
+    if !facts.rollout.spec.progress_deadline_abort || !update || next.abort {
         return None;
     }
-    let observed = base(facts, None);
-    let stuck = !progressed(facts.status, &observed) && !waits_without_limit(facts) && !goes_on_late(facts);
+    let stuck = !progressed(facts.status, next) && !waits_without_limit(facts) && !goes_on_late(facts);
     let name = facts.new.map_or("", |set| set.name.as_str());
     // Its pods go with the abort, and with them what kept them from running.
     let trouble = wait::troubled(facts).map(|trouble| format!(" {trouble}")).unwrap_or_default();

@@ -70,7 +70,16 @@ fn look(
     wishes: &mut Wishes,
     runs: &mut Runs,
 ) {
-    if analysis.templates.is_empty() || find(view.status, INCONCLUSIVE).is_some() {
+    if analysis.templates.is_empty() {
+        runs.refuse(match kind {
+            RunKind::PostPromotion => "spec.strategy.blueGreen.postPromotionAnalysis",
+            RunKind::PrePromotion | RunKind::Step { .. } | RunKind::Background => {
+                "spec.strategy.blueGreen.prePromotionAnalysis"
+            }
+        });
+        return;
+    }
+    if find(view.status, INCONCLUSIVE).is_some() {
         return;
     }
     match current(view, of(runs, kind)).filter(|run| !needs_another(view, run)) {
@@ -102,7 +111,9 @@ fn succeeded(
     analysis: Option<&RolloutAnalysis>,
     run: Option<&RolloutAnalysisRunStatus>,
 ) -> bool {
-    let Some(_) = analysis.filter(|analysis| !analysis.templates.is_empty()) else { return true };
+    if analysis.is_none() {
+        return true;
+    }
     // The run of before a retry says nothing about what comes after it.
     let known = current(view, run).filter(|run| !needs_another(view, run));
     known.is_some_and(|known| state(known).status == Some(AnalysisPhase::Successful))

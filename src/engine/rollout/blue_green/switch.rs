@@ -8,12 +8,12 @@ use tidegate_api::rollout::BlueGreenStrategy;
 use super::super::pause::{BLUE_GREEN, Wishes};
 use super::super::runs::Runs;
 use super::super::service::{answering, point};
-use super::super::world::{Set, World};
+use super::super::world::{MANAGED_BY, Set, World};
 use super::super::{restart, revision, waiting_for};
 use super::pause::Pause;
 use super::runs::passed_before;
 use super::view::View;
-use crate::plan::{Because, Plan};
+use crate::plan::{Because, Plan, Write};
 
 /// Gives users back to the stable revision, before and regardless of anything else.
 ///
@@ -46,6 +46,25 @@ pub(super) fn point_preview(view: &View<'_>, plan: &mut Plan) {
     if view.new.is_some() && view.selected(service) != view.hash {
         point(view.world, service, &view.hash, plan);
     }
+}
+
+/// Puts the mark of this Rollout back onto Services that select what they should and lost it, as Argo Rollouts does.
+pub(super) fn mark(view: &View<'_>, plan: &mut Plan) {
+    let preview = view.strategy.preview_service().filter(|service| view.selected(service) == view.hash);
+    let active =
+        Some(view.spec.active_service.as_str()).filter(|_| view.active().is_some() && view.is_saturated());
+    for name in preview.into_iter().chain(active) {
+        let Some(service) = view.world.services.get(name) else { continue };
+        if !service.annotations.contains_key(MANAGED_BY) && !is_pointed(plan, name) {
+            point(view.world, name, view.selected(name), plan);
+        }
+    }
+}
+
+/// Whether this round points the Service at a revision anyway.
+fn is_pointed(plan: &Plan, name: &str) -> bool {
+    let points = |write: &Write| matches!(write, Write::PointService { service, .. } if service == name);
+    plan.writes.iter().any(|planned| points(&planned.write))
 }
 
 /// Gives users back to the stable revision when somebody made the active Service anew, or wrote into it, during an update:

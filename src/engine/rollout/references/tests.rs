@@ -13,7 +13,7 @@ fn world(strategy: Value, objects: &[Value]) -> World {
         "metadata": {"name": "shop", "namespace": "web", "uid": "r1"},
         "spec": {
             "selector": {"matchLabels": {"app": "shop"}},
-            "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}},
+            "template": {"metadata": {"labels": {"app": "shop", "part": "web"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}},
             "strategy": strategy,
         },
     }))
@@ -90,12 +90,34 @@ fn services_must_exist_fit_and_belong_to_nobody_else() {
     assert_eq!(
         texts(&blue_green, &objects, Sight::Cluster),
         [
+            "spec.strategy.blueGreen.activeService: Invalid value: \"a\": Service \"a\" has unmatch label \"role\" in rollout",
             "spec.strategy.blueGreen.activeService: Invalid value: \"a\": Service \"a\" has unmatch label \"tier\" in rollout",
             "spec.strategy.blueGreen.previewService: Invalid value: \"p\": Service \"p\" has unmatch label \"role\" in rollout",
             "spec.strategy.blueGreen.previewService: Invalid value: \"p\": Service \"p\" has unmatch label \"tier\" in rollout",
             "spec.strategy.blueGreen.previewService: Invalid value: \"p\": Service \"p\" is managed by another Rollout",
         ]
     );
+}
+
+/// The Service moves before the pods have the label, or loses them with it.
+#[test]
+fn services_select_by_no_label_that_a_role_changes() {
+    let told = "Service \"a\" selects pods by label \"part\", which changes with their role, and would have none for a moment: \
+                remove it from the selector, the controller adds the revision";
+    let objects = [service("a", json!({"app": "shop", "part": "web"}), None)];
+    for (role, want) in [
+        (json!({"activeMetadata": {"labels": {"part": "live"}}}), Some(told)),
+        (json!({"previewMetadata": {"labels": {"part": "next"}}}), Some(told)),
+        (json!({"previewMetadata": {"labels": {"part": "web", "role": "next"}}}), None),
+    ] {
+        let mut strategy = json!({"blueGreen": {"activeService": "a"}});
+        json_patch::merge(&mut strategy["blueGreen"], &role);
+        let want: Vec<String> = want
+            .map(|told| format!("spec.strategy.blueGreen.activeService: Invalid value: \"a\": {told}"))
+            .into_iter()
+            .collect();
+        assert_eq!(texts(&strategy, &objects, Sight::Cluster), want, "{role}");
+    }
 }
 
 #[test]
