@@ -228,6 +228,7 @@ fn labels(request: &RunRequest<'_>, mut labels: BTreeMap<String, String>) -> BTr
     labels.extend(selector.unwrap_or_default());
     labels.insert(HASH_LABEL.to_owned(), request.latest_hash.to_owned());
     labels.insert("rollout-type".to_owned(), request.kind.as_str().to_owned());
+    labels.remove("step-index");
     if let RunKind::Step { index } = request.kind {
         labels.insert("step-index".to_owned(), index.to_string());
     }
@@ -292,7 +293,14 @@ mod tests {
             "args": [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}],
             "dryRun": [{"metricName": "success"}],
             "measurementRetention": [{"metricName": ".*", "limit": 3}],
-            "analysisRunMetadata": {"labels": {"team": "a", "rollout-type": "mine"}, "annotations": {"note": "b"}},
+            "analysisRunMetadata": {
+                "labels": {
+                    "team": "a", "app": "other", "rollout-type": "mine", "step-index": "7",
+                    "rollouts-pod-template-hash": "old",
+                    "argo-rollouts.argoproj.io/controller-instance-id": "green",
+                },
+                "annotations": {"note": "b", "rollout.argoproj.io/revision": "9"},
+            },
         }))
         .unwrap();
         requested(&rollout, &analysis, template, kind, new_run)
@@ -350,6 +358,44 @@ mod tests {
         );
     }
 
+    /// Whoever may write an analysis cannot make its run look like one of another revision, step or controller.
+    #[test]
+    fn what_finds_a_run_again_goes_before_what_its_user_wants() {
+        let run = run(RunKind::Step { index: 1 }).unwrap().metadata;
+        let (labels, annotations) = (run.labels.unwrap(), run.annotations.unwrap());
+        for (label, kept) in [
+            (HASH_LABEL, "new"),
+            ("rollout-type", "Step"),
+            ("step-index", "1"),
+            (INSTANCE_ID, "blue"),
+            ("app", "web"),
+            ("team", "a"),
+        ] {
+            assert_eq!(labels[label], kept, "{label}");
+        }
+        assert_eq!((annotations[REVISION].as_str(), annotations["note"].as_str()), ("2", "b"));
+    }
+
+    #[test]
+    fn a_run_of_an_experiment_stays_with_its_controller() {
+        let experiment: Experiment = serde_json::from_value(json!({
+            "metadata": {"name": "e", "namespace": "shop", "uid": "e1", "labels": {INSTANCE_ID: "blue"}},
+            "spec": {"templates": [], "analysisRunMetadata": {"labels": {INSTANCE_ID: "green", "team": "a"}}},
+        }))
+        .unwrap();
+        let template: AnalysisTemplateSpec = serde_json::from_value(json!({"metrics": []})).unwrap();
+        let key = TemplateKey { cluster: false, name: "t".to_owned() };
+        let run = new_experiment_run(&ExperimentRunRequest {
+            experiment: &experiment,
+            name: "e-t",
+            template: AnalysisTemplateRef::new("t", false),
+            args: &[],
+            templates: &BTreeMap::from([(key, Arc::new(template.into()))]),
+        });
+        let labels = run.unwrap().metadata.labels.unwrap();
+        assert_eq!((labels[INSTANCE_ID].as_str(), labels["team"].as_str()), ("blue", "a"));
+    }
+
     #[test]
     fn what_its_user_says_of_missing_data_goes_before_the_templates() {
         let metrics: Vec<Metric> =
@@ -372,11 +418,11 @@ mod tests {
     }
 
     #[test]
-    fn background_runs_have_no_step_index() {
+    fn background_runs_are_of_no_step() {
         let run = run(RunKind::Background).unwrap();
         let labels = run.metadata.labels.unwrap();
         assert_eq!(labels["rollout-type"], "Background");
-        assert!(!labels.contains_key("step-index"));
+        assert!(!labels.contains_key("step-index"), "whatever its user wants");
     }
 
     /// Asks about a run of one metric that is measured each minute, so many times.

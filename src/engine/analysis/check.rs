@@ -40,7 +40,8 @@ pub fn template_faults(template: &Template) -> Vec<FieldError> {
         ];
         for (field, text) in conditions {
             let text = text.as_deref().filter(|text| !text.is_empty() && !text.contains("{{"));
-            if let Some(why) = text.and_then(condition::fault) {
+            let misfit = |text| condition::misfit(text, &metric.provider);
+            if let Some(why) = text.and_then(|text| condition::fault(text).or_else(|| misfit(text))) {
                 faults.push(error(format!("{path}.{field}"), FieldErrorKind::Invalid, why));
             }
         }
@@ -133,6 +134,14 @@ mod tests {
             (
                 json!({"successCondition": "result[0] >"}),
                 "spec.metrics[0].successCondition: Invalid value: syntax error at \"\"",
+            ),
+            (
+                json!({"successCondition": "result[0] != \"5\""}),
+                "spec.metrics[0].successCondition: Invalid value: invalid operation: != (mismatched types float64 and string)",
+            ),
+            (
+                json!({"failureCondition": "len(result) == \"3\"", "provider": {"web": {"url": "https://a"}}}),
+                "spec.metrics[0].failureCondition: Invalid value: invalid operation: == (mismatched types int and string)",
             ),
             (
                 json!({"provider": {"prometheus": {"query": "{{args.other}}"}}}),

@@ -8,14 +8,17 @@
 //!   case: `isNaN` for NaN; `len`, `default` or `isNil` for no data.
 //! - A Prometheus vector with exactly one sample may be compared as a number: `result >= 0.95` means
 //!   `result[0] >= 0.95`. Argo fails there with mismatched types.
+//!
+//! What Argo refuses for the types of a condition before it runs is refused here, too, in the same words.
 
+mod declared;
 mod quiet;
 
 use expr::{Context, Environment, Value};
 use jiff::Timestamp;
-use tidegate_api::analysis::{AnalysisPhase, Metric};
+use tidegate_api::analysis::{AnalysisPhase, Metric, MetricProvider};
 
-use super::expression::{self, Expression, Vocabulary};
+use super::expression::{self, Expression, Type, Vocabulary};
 use super::functions::{self, Nan};
 use crate::metric::MetricValue;
 
@@ -95,10 +98,12 @@ fn verdict(metric: &Metric, value: &MetricValue, now: Timestamp, nan: &Nan) -> R
     let success = metric.success_condition.as_deref().filter(|text| !text.is_empty());
     let failure = metric.failure_condition.as_deref().filter(|text| !text.is_empty());
     let of_failure = Nan::default();
+    let result = declared::of_result(Some(&metric.provider), value);
     let evaluate = |name: &str, text: Option<&str>, nan: &Nan| {
         let refused =
             |text: &str, why: String| Refusal { message: refusal(name, text, &why), is_lack: why == NO_DATA };
-        text.map(|text| evaluate_noting(text, value, now, nan).map_err(|why| refused(text, why))).transpose()
+        text.map(|text| evaluate_noting(text, value, &result, now, nan).map_err(|why| refused(text, why)))
+            .transpose()
     };
     // Of two that cannot be evaluated, the first one is told, as upstream does.
     let succeeded = evaluate("successCondition", success, nan)?;
@@ -157,17 +162,24 @@ fn vocabulary(value: &MetricValue) -> Vocabulary {
 /// Fails with the reason when the text is no expression, names something unknown, does not fit the value or
 /// yields anything but a bool.
 pub(crate) fn evaluate(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, String> {
-    evaluate_noting(text, value, now, &Nan::default())
+    evaluate_noting(text, value, &declared::of_result(None, value), now, &Nan::default())
 }
 
-/// Evaluates one condition, and notes whether it makes NaN.
-fn evaluate_noting(text: &str, value: &MetricValue, now: Timestamp, nan: &Nan) -> Result<bool, String> {
+/// Evaluates one condition of a result of a type, and notes whether it makes NaN.
+fn evaluate_noting(
+    text: &str,
+    value: &MetricValue,
+    result: &Type,
+    now: Timestamp,
+    nan: &Nan,
+) -> Result<bool, String> {
     let expression = expression::prepare(text, vocabulary(value))?;
-    let mut context = Context::default();
-    context.insert("result", to_expr(value));
-    let mut environment = functions::language(now);
-    functions::add_argo(&mut environment, value, &to_expr(value), nan);
-    match run(&environment, &expression, &context) {
+    let takes_samples = matches!(value, MetricValue::Samples(_));
+    let answer = match expression.mismatch(result, takes_samples) {
+        Some(why) => Err(why),
+        None => answer(&expression, value, now, nan),
+    };
+    match answer {
         Ok(Value::Bool(verdict)) => Ok(verdict),
         Ok(other) => Err(format!("expected bool, but got {}", go_type(&other))),
         Err(_) if value.is_empty() => Err(NO_DATA.to_owned()),
@@ -175,13 +187,41 @@ fn evaluate_noting(text: &str, value: &MetricValue, now: Timestamp, nan: &Nan) -
     }
 }
 
-/// What is wrong with a condition whatever it will be asked about: brackets, unknown names, no expression.
+/// What an expression answers when it runs.
+fn answer(
+    expression: &Expression<'_>,
+    value: &MetricValue,
+    now: Timestamp,
+    nan: &Nan,
+) -> Result<Value, String> {
+    let mut context = Context::default();
+    context.insert("result", to_expr(value));
+    let mut environment = functions::language(now);
+    functions::add_argo(&mut environment, value, &to_expr(value), nan);
+    run(&environment, expression, &context)
+}
+
+/// What is wrong with a condition whatever it will be asked about: brackets, unknown names, no expression, types of which the
+/// text itself tells that they do not go together.
 pub(crate) fn fault(text: &str) -> Option<String> {
     if let Err(why) = expression::prepare(text, Vocabulary::Condition { samples: false }) {
         return Some(why);
     }
-    let why = evaluate(text, &MetricValue::Samples(vec![1.0]), Timestamp::UNIX_EPOCH).err()?;
-    why.starts_with(SYNTAX_ERROR).then_some(why)
+    let one = MetricValue::Samples(vec![1.0]);
+    let expression = expression::prepare(text, vocabulary(&one)).ok()?;
+    let why = answer(&expression, &one, Timestamp::UNIX_EPOCH, &Nan::default()).err();
+    why.filter(|why| why.starts_with(SYNTAX_ERROR)).or_else(|| expression.mismatch(&Type::Unknown, true))
+}
+
+/// What is wrong with a condition whatever a provider measures: no type of its results fits.
+pub(crate) fn misfit(text: &str, provider: &MetricProvider) -> Option<String> {
+    let mut last = None;
+    for result in declared::of_provider(provider) {
+        let samples = result.is_samples();
+        let expression = expression::prepare(text, Vocabulary::Condition { samples }).ok()?;
+        last = Some(expression.mismatch(&result, samples)?);
+    }
+    last
 }
 
 /// Evaluates an expression for a point in time, such as `now() - duration("1h")`.
@@ -269,3 +309,7 @@ mod tests;
 #[cfg(test)]
 #[path = "condition_literal_tests.rs"]
 mod literal_tests;
+
+#[cfg(test)]
+#[path = "condition_type_tests.rs"]
+mod type_tests;

@@ -270,3 +270,62 @@ fn numbers_and_names_end_where_they_end_for_go() {
         ],
     );
 }
+
+#[test]
+fn a_float_selects_what_its_whole_part_selects() {
+    assert_answers(
+        &result(),
+        &[
+            ("result.list[result.items[0].v] == 2", YES),
+            ("result.list?.[result.items[0].v] == 2", YES),
+            ("result.list[1.9] == 2 and result.list[-0.5] == 1", YES),
+            ("result.list[result.n] == 1", ERROR),
+            ("[1, 2][1.0] == 2", ERROR),
+        ],
+    );
+}
+
+#[test]
+fn in_square_brackets_of_a_pattern_characters_are_characters() {
+    assert_answers(
+        &result(),
+        &[
+            (r#""[" matches "^[[a]$" and "&" matches "^[a&&b]$" and "a" matches "^[[a&&b]$""#, YES),
+            (r#""5" matches "^[--a]$" and "," matches "^[+--]$" and "[" matches "^[Z-[]$""#, YES),
+            (r#""~" matches "^[a~~b]$" and "]" matches "^[]a]$" and "a" matches "^[[:alpha:][]$""#, YES),
+            (r#""[" matches "^[\\[-\\]]$" and "a" matches "^[\\x61-b]$""#, YES),
+            (r#""]" matches "^[^]a]$""#, NO),
+            (r#""a" matches "[a""#, ERROR),
+        ],
+    );
+}
+
+#[test]
+fn a_comma_is_the_last_one_where_no_argument_may_follow() {
+    assert_answers(
+        &result(),
+        &[
+            ("sortBy(result.items, .v, 'asc',)[0].v == 1 and sum(result.list, #,) == 6", YES),
+            ("all(result.list, # > 0,) and reduce(result.list, # + #acc, 0,) == 6", YES),
+            ("result.list | sum(#,) == 6", YES),
+            ("sortBy(result.items, .v,)[0].v == 1", ERROR),
+            ("reduce(result.list, # + #acc,) == 6", ERROR),
+            ("sum(result.list,) == 6", ERROR),
+            ("count(result.list,) == 3", ERROR),
+            ("result.items | sortBy(.v,) | len() == 2", ERROR),
+        ],
+    );
+}
+
+#[test]
+fn numbers_in_texts_are_read_as_go_reads_them() {
+    assert_answers(
+        &result(),
+        &[
+            (r#"asFloat("1_0") == 10 and float("0x1p4") == 16 and asFloat("5.") == 5"#, YES),
+            (r#"asFloat("1__0") == 10"#, ERROR),
+            (r#"asFloat("1e400") > 1"#, ERROR),
+            (r#"isNaN(asFloat("+nan"))"#, ERROR),
+        ],
+    );
+}

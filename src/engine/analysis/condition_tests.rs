@@ -190,7 +190,7 @@ fn conditions_that_fail_say_why() {
         (&one, "result | findLastIndex(# > 2) != 1", "the search finds nothing, so there is no index"),
         (&one, "$env.other > 1", "unknown name $env"),
         (&one, "asInt('x') == 1", "strconv.ParseInt: parsing \"x\": invalid syntax"),
-        (&one, "duration('x') > 1", "time: invalid duration \"x\""),
+        (&one, "duration('x') > duration('1s')", "time: invalid duration \"x\""),
         (&one, "repeat('x', 100000) == ''", "a text is longer than 65536 bytes"),
     ];
     for (value, text, wanted) in cases {

@@ -1,19 +1,23 @@
 //! The text of a condition on its way to the `expr` crate: cut into tokens, checked, and put into the crate's words.
 //!
 //! Argo compiles conditions against a typed environment; the crate evaluates them without one. So this file
-//! finds unknown names before anything runs, and says some things in another way:
+//! finds unknown names before anything runs, and what does not fit by its type, and says some things in another way:
 //! `.field` inside a closure becomes `#.field`, `x[i]` becomes a call that fails beyond the end (the crate
 //! answers nil, and `nil != 5` would pass), and a bare `result` next to an operator becomes a number. Forms that it does not
 //! know, such as comparisons in a row, are spelled out in those that it knows. Texts with escapes it gets as raw texts.
 //! It also bounds what a text may cost: it comes from users of the cluster, and the controller serves all of them.
 
 mod chain;
+mod checker;
 mod forms;
 mod map;
+mod pattern;
 mod predicate;
 mod rewrite;
+mod searched;
 mod text;
 mod token;
+mod types;
 
 use chain::spell_out_rows;
 use forms::{
@@ -21,12 +25,15 @@ use forms::{
     without_marks,
 };
 use map::call_for_maps;
+use pattern::with_patterns;
 use predicate::in_braces;
 use rewrite::{
     ARITHMETIC, call_for_division, call_for_index, number_from_samples, spell_out_negation,
     spell_out_shorthand,
 };
+use searched::call_for_texts;
 use token::{Kind, Token, WORD_OPERATORS, ends_operand, is_symbol, tokens};
+pub(super) use types::{Map, Type};
 
 /// What a text in the language may cost; far above what people write.
 const MOST_BYTES: usize = 4096;
@@ -154,6 +161,9 @@ pub(super) const FOUND: &str = "found";
 /// The call that stands for a division.
 pub(super) const DIVIDE: &str = "divide";
 
+/// The call around what has to be a text.
+pub(super) const TEXT: &str = "text";
+
 /// The call that stands for a map.
 pub(super) const FIELDS: &str = "fields";
 
@@ -173,6 +183,8 @@ pub(super) enum Vocabulary {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Expression<'a> {
     tokens: Vec<Token<'a>>,
+    /// The tokens of the text as it is, but for a bare `result` used as a number.
+    written: Vec<Token<'a>>,
     /// Names of all functions that the text calls.
     calls: Vec<&'a str>,
 }
@@ -186,6 +198,11 @@ impl Expression<'_> {
     /// Whether the text calls any of these functions.
     pub(super) fn calls(&self, names: &[&str]) -> bool {
         self.calls.iter().any(|call| names.contains(call))
+    }
+
+    /// What Go refuses before anything runs, for a result of a type. Functions for numbers may take vectors as well.
+    pub(super) fn mismatch(&self, result: &Type, takes_samples: bool) -> Option<String> {
+        checker::mismatch(&self.written, result, takes_samples)
     }
 
     /// The token at a place of [`Self::text`], in the words of whoever wrote it. Lines, and columns in characters, count
@@ -220,23 +237,25 @@ pub(super) fn prepare(text: &str, vocabulary: Vocabulary) -> Result<Expression<'
     check_texts(&tokens)?;
     check_neighbours(&tokens)?;
     tokens = without_environment(&without_marks(&tokens));
+    let takes_samples = vocabulary == (Vocabulary::Condition { samples: true });
+    let written = if takes_samples { number_from_samples(&tokens) } else { tokens.clone() };
     tokens = spell_out_prefixes(&spell_out_shorthand(&spell_out_otherwise(&tokens)));
     tokens = spell_out_negation(&tokens);
     let calls = check_names(&tokens, vocabulary)?;
     tokens = in_braces(&call_for_maps(&with_clear_names(&tokens))?);
-    tokens = call_for_found(&spell_out_rows(&tokens)?);
+    tokens = call_for_texts(&call_for_found(&spell_out_rows(&tokens)?));
     if tokens.iter().filter(|token| is_symbol(Some(token), &["/"])).count() > MOST_DIVISIONS {
         return Err(format!("the expression has more than {MOST_DIVISIONS} divisions"));
     }
-    if vocabulary == (Vocabulary::Condition { samples: true }) {
+    if takes_samples {
         tokens = number_from_samples(&tokens);
     }
     if vocabulary != Vocabulary::Time {
         tokens = call_for_division(&tokens);
     }
-    tokens = call_for_index(&tokens);
+    tokens = with_patterns(&call_for_index(&tokens));
     check_depth(&tokens)?;
-    Ok(Expression { tokens, calls })
+    Ok(Expression { tokens, written, calls })
 }
 
 /// What was put into the crate's words nests deeper than the text did.

@@ -5,6 +5,7 @@
 //! a bound: conditions come from users of the cluster, and the controller serves all of them.
 
 mod closures;
+mod numbers;
 mod texts;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use tidegate_api::go_duration;
 
 use super::condition::go_type;
-use super::expression::{AT, DIVIDE, FIELDS, FOUND, NUMBER, REACH};
+use super::expression::{AT, DIVIDE, FIELDS, FOUND, NUMBER, REACH, TEXT};
 use crate::metric::MetricValue;
 
 /// Items that one evaluation may put into new lists.
@@ -74,6 +75,11 @@ pub(super) fn language(now: Timestamp) -> Environment<'static> {
         [Value::Nil, _] => Ok(Value::Nil),
         [container, key] => at(container, key),
         _ => fail("an index needs one operand and one key"),
+    });
+    environment.add_function(TEXT, |call| match call.args.as_slice() {
+        [text @ (Value::String(_) | Value::Nil)] => Ok(text.clone()),
+        [other, ..] => fail(format!("cannot use {} as type string", go_type(other))),
+        [] => fail("a text is missing"),
     });
     closures::add(&mut environment);
     add_found(&mut environment);
@@ -226,7 +232,9 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 /// Reads one element. Beyond the end of a list is an error, as in Go; a key that a map lacks is nil.
 fn at(container: &Value, key: &Value) -> expr::Result<Value> {
     match (container, key) {
-        (Value::Array(items), Value::Integer(index)) => {
+        (Value::Array(items), Value::Integer(_) | Value::Float(_)) => {
+            // All numbers of JSON are floats; Go cuts off what they have behind the point.
+            let index = &as_int(key)?;
             let found = if *index < 0 {
                 usize::try_from(index.unsigned_abs()).ok().and_then(|back| items.len().checked_sub(back))
             } else {
@@ -325,9 +333,9 @@ fn add_numbers(environment: &mut Environment<'static>, nan: &Nan) {
         [value @ (Value::Integer(_) | Value::Float(_))] => {
             real("float", value).map(|number| made.note(number))
         }
-        [Value::String(text)] => match text.parse() {
-            Ok(number) => Ok(made.note(number)),
-            Err(_) => fail(format!("invalid operation: float({text})")),
+        [Value::String(text)] => match numbers::parse_float(text) {
+            Some(number) => Ok(made.note(number)),
+            None => fail(format!("invalid operation: float({text})")),
         },
         _ => fail("float() takes a number or a text"),
     });
@@ -352,9 +360,9 @@ fn real(name: &str, value: &Value) -> expr::Result<f64> {
 
 fn as_float(value: &Value) -> expr::Result<f64> {
     let Some(text) = value.as_string() else { return real("asFloat", value) };
-    match text.parse() {
-        Ok(number) => Ok(number),
-        Err(_) => fail(format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
+    match numbers::parse_float(text) {
+        Some(number) => Ok(number),
+        None => fail(format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
     }
 }
 

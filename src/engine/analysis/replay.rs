@@ -307,7 +307,8 @@ mod tests {
         for (provider, condition, text, wanted) in [
             ("web", "result.ok", r#"{"ok":true}"#, "Successful"),
             ("web", "result[0] == 1", "[1]", "Successful"),
-            ("web", "result == 1", "[1]", "Failed"),
+            ("web", "result == 1", "[1]", "Error"),
+            ("web", "result == 1", "2", "Failed"),
             ("web", "result == 'busy'", "busy", "Successful"),
             ("web", "isNil(result)", "null", "Successful"),
             ("newRelic", "result.a < 5", r#"{"a":1}"#, "Successful"),

@@ -141,12 +141,15 @@ func differ(success, failure string, result any, letter byte) (string, byte) {
 			number, letter = oneSampleIsANumber, other
 		}
 	}
-	if (letter == 'E' || letter == 'N') && !strict(success, result) && !strict(failure, result) {
-		if other := askLate(success, failure, result); other != letter {
+	if isEmpty(result) && (letter == 'E' || letter == 'N') && !strict(success, result) && !strict(failure, result) {
+		other := askLate(success, failure, result)
+		switch {
+		case other == letter:
+		case other == 'E' && !misfit(success, result) && !misfit(failure, result):
+			number, letter = missingDataIsTold, other
+		case result == nil:
+			// Without a result there is no type to compare before: a condition may ask for one first.
 			number, letter = typesAreSeenLate, other
-			if other == 'E' {
-				number = missingDataIsTold
-			}
 		}
 	}
 	if onNothing(success, result) || onNothing(failure, result) || isNaN(result) && letter == 'F' && strings.Contains(success+failure, "sort") {
@@ -293,6 +296,20 @@ func askLate(success, failure string, result any) byte {
 		return 'I'
 	}
 	return 'S'
+}
+
+// misfit is whether nothing but the type of a result that is there speaks against a condition.
+func misfit(condition string, result any) bool {
+	if condition == "" || result == nil {
+		return false
+	}
+	known := map[string]any{
+		"result": result, "asInt": func(any) int64 { return 0 }, "asFloat": func(any) float64 { return 0 },
+		"isNaN": math.IsNaN, "isInf": math.IsNaN, "isNil": func(any) bool { return false }, "default": func(any, any) any { return nil },
+	}
+	_, early := expr.Compile(condition, expr.Env(known))
+	_, lately := expr.Compile(condition, expr.Env(late{}))
+	return early != nil && lately == nil
 }
 
 func unbalanced(condition string) bool {

@@ -60,7 +60,7 @@ impl Row {
             }
             end = behind;
         }
-        (comparisons.len() > 1).then(|| Self { start: row_start(tokens, first), end, comparisons })
+        (comparisons.len() > 1).then(|| Self { start: operand_start(tokens, first), end, comparisons })
     }
 
     fn spelled<'a>(&self, tokens: &[Token<'a>]) -> Vec<Token<'a>> {
@@ -96,7 +96,7 @@ fn operand_end(tokens: &[Token<'_>], comparison: usize) -> usize {
 }
 
 /// Where that begins which stands on the left of a comparison.
-fn row_start(tokens: &[Token<'_>], comparison: usize) -> usize {
+pub(super) fn operand_start(tokens: &[Token<'_>], comparison: usize) -> usize {
     let mut start = comparison;
     while let Some(last) = start.checked_sub(1) {
         let token = tokens.get(last);

@@ -3,6 +3,7 @@
 //! Input: tokens that were checked. Output: tokens that mean the same to the crate as the text means to Go.
 
 use super::FOUND;
+use super::predicate::enclosing;
 use super::rewrite::{ARITHMETIC, closing, divisor_end, opening};
 use super::token::{Kind, Token, ends_operand, is_symbol};
 
@@ -41,8 +42,23 @@ fn is_last_comma(tokens: &[Token<'_>], at: usize) -> bool {
     if !is_last || is_symbol(before(tokens, at), &["(", ","]) {
         return false;
     }
-    let called = before(tokens, opening(tokens, at + 1));
+    let open = opening(tokens, at + 1);
+    let called = before(tokens, open);
     called.is_some_and(|called| called.kind == Kind::Name && ends_operand(called))
+        && !awaits_more(tokens, open, at)
+}
+
+/// Go reads the argument that may be left out behind the comma, and there is none.
+fn awaits_more(tokens: &[Token<'_>], open: usize, comma: usize) -> bool {
+    let Some(name) = before(tokens, open) else { return false };
+    let most = match name.text {
+        "count" | "sum" => 2,
+        "reduce" | "sortBy" => 3,
+        _ => return false,
+    };
+    let is_piped = open >= 2 && is_symbol(tokens.get(open - 2), &["|"]);
+    let commas = enclosing(tokens, comma).map_or(0, |(_, commas)| commas);
+    commas + 1 + usize::from(is_piped) < most
 }
 
 /// `$env.result` and `$env["result"]` are `result`; other uses of the environment stay, and are unknown names.

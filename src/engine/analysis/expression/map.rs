@@ -78,7 +78,7 @@ fn key<'a>(tokens: &[Token<'a>], at: usize) -> Result<Token<'a>, String> {
         Kind::Text => token,
         Kind::Number => return Err(unavailable()),
         Kind::Symbol if matches!(token.text, "(" | "[") => return Err(unavailable()),
-        Kind::Name | Kind::Variable | Kind::Key | Kind::Symbol => {
+        Kind::Name | Kind::Variable | Kind::Key | Kind::Pattern | Kind::Symbol => {
             return Err(format!("a map key must be a text or a name, not {:?}", token.text));
         }
     };

@@ -38,7 +38,7 @@ pub(super) fn begins_predicate(tokens: &[Token<'_>], at: usize) -> bool {
 }
 
 /// The bracket around a place, and how many commas stand in it before the place.
-fn enclosing(tokens: &[Token<'_>], at: usize) -> Option<(usize, usize)> {
+pub(super) fn enclosing(tokens: &[Token<'_>], at: usize) -> Option<(usize, usize)> {
     let (mut depth, mut commas) = (0_usize, 0);
     for index in (0..at).rev() {
         let token = tokens.get(index);

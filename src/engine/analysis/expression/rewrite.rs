@@ -61,8 +61,8 @@ pub(super) fn number_from_samples<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
         let bare = *token == Token { kind: Kind::Name, text: "result" }
             && !is_symbol(before(1), &[".", "?."])
             && !is_symbol(after(1), &["[", ".", "?.", "|", "??"]);
-        let operand = is_symbol(after(1), ARITHMETIC) && !list(after(2))
-            || is_symbol(before(1), ARITHMETIC) && !list(before(2));
+        let operand = is_symbol(after(1), ARITHMETIC) && !list(after(2)) && !makes_list(&tokens, index + 2)
+            || is_symbol(before(1), ARITHMETIC) && !list(before(2)) && !list_ends_at(&tokens, index);
         if bare && operand {
             replaced.push(Token { kind: Kind::Name, text: NUMBER });
             replaced.push(Token { kind: Kind::Symbol, text: "(" });
@@ -72,6 +72,37 @@ pub(super) fn number_from_samples<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
         }
     }
     replaced
+}
+
+/// Whether a call at a place makes a list, and all of it stands there.
+fn makes_list(tokens: &[Token<'_>], at: usize) -> bool {
+    const MAKERS: &[&str] = &[
+        "concat",
+        "filter",
+        "flatten",
+        "keys",
+        "map",
+        "reverse",
+        "sort",
+        "sortBy",
+        "split",
+        "splitAfter",
+        "take",
+        "toPairs",
+        "uniq",
+        "values",
+    ];
+    let is_maker = |token: &Token<'_>| token.kind == Kind::Name && MAKERS.contains(&token.text);
+    let is_whole = |end: usize| !is_symbol(tokens.get(end + 1), &[".", "?.", "["]);
+    tokens.get(at).is_some_and(is_maker)
+        && is_symbol(tokens.get(at + 1), &["("])
+        && closing(tokens, at + 1).is_some_and(is_whole)
+}
+
+/// Whether such a call ends before the operator that stands before a place.
+fn list_ends_at(tokens: &[Token<'_>], at: usize) -> bool {
+    let Some(end) = at.checked_sub(2).filter(|end| is_symbol(tokens.get(*end), &[")"])) else { return false };
+    opening(tokens, end).checked_sub(1).is_some_and(|name| makes_list(tokens, name))
 }
 
 /// `(result) > 1` means `result > 1`, but `len(result)` needs its brackets.
@@ -200,7 +231,7 @@ fn operand_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
     let mut end = match first.kind {
         Kind::Symbol if matches!(first.text, "(" | "[" | "{") => closing(tokens, at)? + 1,
         Kind::Symbol => return None,
-        Kind::Name | Kind::Variable | Kind::Key | Kind::Number | Kind::Text => {
+        Kind::Name | Kind::Variable | Kind::Key | Kind::Number | Kind::Text | Kind::Pattern => {
             ends_operand(first).then_some(at + 1)?
         }
     };

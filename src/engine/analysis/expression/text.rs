@@ -33,7 +33,7 @@ pub(super) fn spelled(text: &str) -> Cow<'_, str> {
 }
 
 /// A text that the crate reads as exactly this.
-fn quoted(said: &str) -> String {
+pub(super) fn quoted(said: &str) -> String {
     in_other_quotes(said).unwrap_or_else(|| {
         let pieces: Vec<String> = said.split('`').map(|piece| format!("`{piece}`")).collect();
         format!("join([{}], \"`\")", pieces.join(", "))
@@ -55,7 +55,7 @@ fn inside(text: &str) -> &str {
 }
 
 /// What a text says.
-fn said(text: &str) -> Result<String, String> {
+pub(super) fn said(text: &str) -> Result<String, String> {
     let mut rest = inside(text);
     let quote = text.chars().next().unwrap_or('"');
     if quote == '`' {

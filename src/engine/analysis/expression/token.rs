@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::text;
+use super::{pattern, text};
 
 /// Words that stand between operands.
 pub(super) const WORD_OPERATORS: &[&str] =
@@ -22,6 +22,8 @@ pub(super) enum Kind {
     Key,
     Number,
     Text,
+    /// A text that is a regular expression.
+    Pattern,
     Symbol,
 }
 
@@ -36,6 +38,7 @@ impl Token<'_> {
     pub(super) fn spelled(&self) -> Cow<'_, str> {
         match self.kind {
             Kind::Text => text::spelled(self.text),
+            Kind::Pattern => pattern::spelled(self.text),
             Kind::Key => Cow::Owned(format!("\"{}\"", self.text)),
             Kind::Variable => Cow::Owned(format!("_{}", self.text)),
             // Go ignores them wherever they stand, the crate does not.
@@ -135,7 +138,7 @@ fn number(rest: &str) -> Result<usize, String> {
 pub(super) fn ends_operand(token: &Token<'_>) -> bool {
     match token.kind {
         Kind::Name => !WORD_OPERATORS.contains(&token.text),
-        Kind::Variable | Kind::Key | Kind::Number | Kind::Text => true,
+        Kind::Variable | Kind::Key | Kind::Number | Kind::Text | Kind::Pattern => true,
         Kind::Symbol => matches!(token.text, ")" | "]" | "}"),
     }
 }
