@@ -19,12 +19,12 @@ use tidegate_api::experiment::Experiment;
 use tidegate_engine::fence::{Fence, Seen};
 use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
-use tidegate_engine::rollout::{duration, template};
+use tidegate_engine::rollout::{duration, refused, template};
 use tracing::{debug, error, info, warn};
 
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
-use crate::failure::{Class, chain, was_refused};
+use crate::failure::{Class, blames_object, chain, is_refusal, was_refused};
 use crate::kinds;
 use crate::observe::Observed;
 use crate::request::{Answer, Done, Requests, Sent, already_exists, is_controlled_by, managed, set_body};
@@ -103,8 +103,8 @@ impl Hand {
                     if class == Class::Unreachable && !was_refused(&source) {
                         fence.doubted(object);
                     }
-                    self.tell_refusal(&subject, &write, class, &source);
-                    one.show_refusal(&write, class, &source, fence).await;
+                    self.tell_refusal(&subject, &write, &source);
+                    one.show_refusal(&write, &source, fence).await;
                     let taken = taken_name(&write, &source);
                     return Err(Failed { doing, class, source, taken });
                 }
@@ -162,8 +162,8 @@ impl Hand {
     }
 
     /// What the API server will not have is for the user to mend, so the user is told.
-    fn tell_refusal(&self, subject: &Subject, write: &Write, class: Class, source: &kube::Error) {
-        if class != Class::Denied {
+    fn tell_refusal(&self, subject: &Subject, write: &Write, source: &kube::Error) {
+        if !is_refusal(source) {
             return;
         }
         let why = chain(source);
@@ -271,16 +271,13 @@ impl One<'_> {
         self.requests.wrote(object, request).await
     }
 
-    /// Puts into the status why the API server would not have a new ReplicaSet. That this may fail too changes nothing:
-    /// the next attempt says it again.
-    async fn show_refusal(&self, write: &Write, class: Class, source: &kube::Error, fence: &mut Fence) {
-        let Write::CreateSet(set) = write else { return };
-        let code = if let kube::Error::Api(status) = source { status.code } else { 0 };
-        if class != Class::Denied && code != 400 {
+    /// Puts into the status what the API server would not have. That this may fail too changes nothing: the next attempt says
+    /// it again.
+    async fn show_refusal(&self, write: &Write, source: &kube::Error, fence: &mut Fence) {
+        if !is_refusal(source) {
             return;
         }
-        let is_invalid = [400, 422].contains(&code);
-        let plan = tidegate_engine::rollout::refused(self.world(), &set.name, &chain(source), is_invalid);
+        let plan = refused(self.world(), write, &chain(source), blames_object(source));
         for planned in &plan.writes {
             if let Ok(Done::Wrote(object, version)) = self.send(&planned.write).await {
                 fence.wrote(object, &version, Timestamp::now());

@@ -51,6 +51,7 @@ impl Class {
                     Duration::from_secs(seconds.into()).clamp(Duration::from_secs(1), BACKOFF_LONGEST),
                 )
             }
+            400 if is_of_admission(&status.message) => Self::Denied,
             400 | 405 | 415 => Self::Bug,
             401 | 403 | 422 => Self::Denied,
             _ => Self::Unreachable,
@@ -81,6 +82,27 @@ impl Class {
             Self::Bug => "bug",
         }
     }
+}
+
+/// Whether the API server has said that it will not do this, which users are told: for as long as nobody changes something it
+/// says the same again. A webhook that cannot be reached is such a reason; a server in trouble of its own is none, nor are
+/// an object that somebody else has changed and the wish to be asked later.
+pub(crate) fn is_refusal(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let is_final = [Class::Denied, Class::Bug].contains(&Class::of_status(status));
+    is_final || status.message.contains("failed calling webhook")
+}
+
+/// Whether a refusal blames the object that was to be written; not a policy of the cluster, which somebody else may change.
+pub(crate) fn blames_object(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    [400, 422].contains(&status.code) && !is_of_admission(&status.message)
+}
+
+/// Whether a webhook or a policy refuses: a webhook that names no code answers 400, a policy 422.
+/// <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
+fn is_of_admission(message: &str) -> bool {
+    message.starts_with("admission webhook ") || message.contains("ValidatingAdmissionPolicy '")
 }
 
 /// Whether a request was stopped on our own side, so that it certainly did not happen.
@@ -125,6 +147,31 @@ mod tests {
         assert_eq!([api(403), api(401), api(422)], [Class::Denied; 3]);
         assert_eq!([api(500), api(502)], [Class::Unreachable; 2]);
         assert_eq!(api(400), Class::Bug);
+    }
+
+    #[test]
+    fn what_will_not_be_done_is_told_apart_from_what_is_not_done_yet() {
+        let refusal = |code, message: &str| {
+            let status = Status { code, message: message.to_owned(), ..Status::default() };
+            let error = kube::Error::Api(Box::new(status));
+            (is_refusal(&error), blames_object(&error), Class::of(&error))
+        };
+        let webhook = "admission webhook \"policy\" denied the request: no latest";
+        let policy = "replicasets.apps \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no";
+        let down = "Internal error occurred: failed calling webhook \"policy\": connection refused";
+        for (code, message, want) in [
+            (403, "exceeded quota", (true, false, Class::Denied)),
+            (422, "ReplicaSet.apps \"a\" is invalid: spec.template", (true, true, Class::Denied)),
+            (400, "quantities must match the regular expression", (true, true, Class::Bug)),
+            (400, webhook, (true, false, Class::Denied)),
+            (422, policy, (true, false, Class::Denied)),
+            (500, down, (true, false, Class::Unreachable)),
+            (500, "etcdserver: leader changed", (false, false, Class::Unreachable)),
+            (409, "already exists", (false, false, Class::Conflict)),
+        ] {
+            assert_eq!(refusal(code, message), want, "{code} {message}");
+        }
+        assert!(!is_refusal(&kube::Error::ReadEvents(std::io::Error::other("reset"))));
     }
 
     #[test]

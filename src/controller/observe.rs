@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tidegate_engine::analysis::Template;
 use tidegate_engine::fence::Seen;
 use tidegate_engine::plan::Reference;
-use tidegate_engine::rollout::trouble::{Troubles, bounded};
+use tidegate_engine::rollout::trouble::Troubles;
 use tidegate_engine::rollout::workload::{self, Workload, WorkloadKind};
 use tidegate_engine::rollout::world::{Endpoints, Set, TemplateKey, World};
 
@@ -254,9 +254,8 @@ fn add_pods(stores: &Stores, key: &Key, world: &mut World) {
     let mut troubles: BTreeMap<String, String> =
         troubles.into_iter().filter_map(|(hash, all)| Some((hash.to_owned(), all.text()?))).collect();
     for set in &world.sets {
-        if let Some((reason, message)) = &set.status.failure {
-            let why = || format!("{reason}: {}", bounded(message));
-            troubles.entry(set.hash().to_owned()).or_insert_with(why);
+        if let Some(failure) = &set.status.failure {
+            troubles.entry(set.hash().to_owned()).or_insert_with(|| failure.told());
         }
     }
     world.troubles = troubles;

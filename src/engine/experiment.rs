@@ -8,6 +8,7 @@
 mod cases;
 mod phase;
 mod plan;
+mod refusal;
 mod runs;
 mod services;
 mod status;
@@ -28,6 +29,7 @@ use crate::plan::Notice;
 use crate::time::whole_seconds;
 
 pub use plan::{Because, Plan, Planned, StatusWrite, Write};
+pub use refusal::refusal;
 pub use status::refused;
 pub use valid::{Fault, faults};
 pub use world::{EXPERIMENT_NAME, ExperimentWorld, TEMPLATE_NAME, Taken, owner_reference};

@@ -81,7 +81,7 @@ pub fn plan(world: &World) -> Plan {
     }
     match &world.spec.valid {
         Ok(valid) => match (references::fault(world), &valid.strategy, strategy.as_deref()) {
-            (Some(error), _, _) => status::invalid(&world.rollout, status, world.now, &error, &mut plan),
+            (Some(error), _, _) => status::invalid(world, &error, &mut plan),
             (None, ValidStrategy::Canary(canary), Some(strategy)) => {
                 canary_round(world, valid, canary, status, strategy, &mut plan);
             }
@@ -92,7 +92,7 @@ pub fn plan(world: &World) -> Plan {
         },
         Err(errors) => {
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
-            status::invalid(&world.rollout, status, world.now, &first, &mut plan);
+            status::invalid(world, &first, &mut plan);
         }
     }
     if let Some(held) = held {
@@ -158,16 +158,18 @@ pub fn urgent(world: &World, fence: &Fence, planner: impl FnOnce(&World) -> Plan
     (!fence.waits_for(&object) && !restart::rests_on_unseen(world, fence)).then_some(first)
 }
 
-/// Decides what to say when the API server would not have a new ReplicaSet: a template that it calls invalid is a fault
-/// of the spec, as Argo Rollouts' own validation would have said; anything else (quota, rights, a webhook) is not.
+/// Decides what to say when the API server would not have a write. A ReplicaSet whose template it calls invalid is a fault of
+/// the spec (`is_invalid`), as Argo Rollouts' own validation would have said; anything else (quota, rights, a webhook) is not.
 #[must_use]
-pub fn refused(world: &World, set: &str, why: &str, is_invalid: bool) -> Plan {
+pub fn refused(world: &World, write: &Write, why: &str, is_invalid: bool) -> Plan {
     let mut plan = Plan::default();
-    let status = world.rollout.status.clone().unwrap_or_default();
-    if is_invalid {
-        status::invalid(&world.rollout, &status, world.now, &format!("spec.template: {why}"), &mut plan);
-    } else {
-        status::not_created(&world.rollout, &status, world.now, set, why, &mut plan);
+    match write {
+        Write::Status(_) => {}
+        Write::CreateSet(_) if is_invalid => {
+            status::invalid(world, &format!("spec.template: {why}"), &mut plan);
+        }
+        Write::CreateSet(set) => status::not_created(world, &set.name, why, &mut plan),
+        other => status::withheld(world, other, why, &mut plan),
     }
     plan
 }
@@ -421,14 +423,14 @@ fn reason(
             until: pause::until(facts.status, length.duration_seconds)
                 .or(plan.wake.filter(|_| length.duration_seconds.is_some())),
         },
-        Some(Step::Experiment(_)) => runs.experiments.because(),
+        Some(Step::Experiment) => runs.experiments.because(),
         Some(
-            Step::Analysis(_)
-            | Step::SetWeight(_)
-            | Step::SetCanaryScale(_)
-            | Step::SetHeaderRoute(_)
-            | Step::SetMirrorRoute(_)
-            | Step::Plugin(_),
+            Step::Analysis
+            | Step::SetWeight
+            | Step::SetCanaryScale
+            | Step::SetHeaderRoute
+            | Step::SetMirrorRoute
+            | Step::Plugin,
         )
         | None => {
             let run = facts.step().and_then(|_| runs.because(runs.step.as_ref()));

@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One step of a canary; exactly one of its fields is set.
 // The large ones are boxed: most steps are a weight or a pause.
@@ -46,6 +47,44 @@ pub struct CanaryStep {
     /// Runs a step plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<Box<PluginStep>>,
+}
+
+impl fmt::Display for CanaryStep {
+    /// Writes the step as Events and clients name it, such as `setWeight: 20` or `pause: 1h`; `invalid` when it says nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(weight) = self.set_weight {
+            write!(f, "setWeight: {weight}")
+        } else if let Some(pause) = &self.pause {
+            match &pause.duration {
+                Some(IntOrString::Int(seconds)) => write!(f, "pause: {seconds}"),
+                Some(IntOrString::String(duration)) => write!(f, "pause: {duration}"),
+                None => f.write_str("pause"),
+            }
+        } else if self.experiment.is_some() {
+            f.write_str("experiment")
+        } else if self.analysis.is_some() {
+            f.write_str("analysis")
+        } else if let Some(wish) = self.set_canary_scale.as_ref().and_then(scale_wish) {
+            write!(f, "setCanaryScale{{{wish}}}")
+        } else if let Some(plugin) = &self.plugin {
+            write!(f, "plugin: {}", plugin.name)
+        } else if let Some(route) = &self.set_header_route {
+            write!(f, "setHeaderRoute: {}", route.name.as_deref().unwrap_or_default())
+        } else if let Some(route) = &self.set_mirror_route {
+            write!(f, "setMirrorRoute: {}", route.name)
+        } else {
+            f.write_str("invalid")
+        }
+    }
+}
+
+/// What a setCanaryScale asks for.
+fn scale_wish(scale: &SetCanaryScale) -> Option<String> {
+    match (scale.weight, scale.match_traffic_weight, scale.replicas) {
+        (Some(weight), _, _) => Some(format!("weight: {weight}")),
+        (None, true, _) => Some("matchTrafficWeight: true".to_owned()),
+        (None, false, replicas) => replicas.map(|replicas| format!("replicas: {replicas}")),
+    }
 }
 
 /// Wait between two steps.

@@ -33,8 +33,9 @@ pub struct RolloutTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traefik: Option<TraefikTrafficRouting>,
     /// Routes that steps may create, in order of precedence.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub managed_routes: Vec<ManagedRoute>,
+    // What is wrong with a step that needs one is told differently for no list and for an empty one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed_routes: Option<Vec<ManagedRoute>>,
     /// APISIX.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apisix: Option<ApisixTrafficRouting>,

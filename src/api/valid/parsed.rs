@@ -6,12 +6,10 @@ use super::{
 };
 use crate::go_duration;
 use crate::rollout::{
-    BlueGreenStrategy, CanaryStep, CanaryStrategy, PluginStep, ReplicaProgressThreshold, RolloutAnalysis,
-    RolloutAnalysisBackground, RolloutExperimentStep, RolloutSpec, RolloutTrafficRouting, SetCanaryScale,
-    SetHeaderRoute, SetMirrorRoute,
+    BlueGreenStrategy, CanaryStep, CanaryStrategy, ReplicaProgressThreshold, RolloutAnalysisBackground,
+    RolloutSpec, RolloutTrafficRouting, SetCanaryScale,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use std::fmt;
 use std::sync::Arc;
 
 /// Finished AnalysisRuns and Experiments to keep when the spec does not say.
@@ -298,76 +296,37 @@ impl ProgressThreshold {
     }
 }
 
-/// One canary step as the action that decides when it is done.
-#[derive(Clone, Debug, PartialEq)]
+/// The action of a canary step that decides when the step is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    SetWeight(i32),
+    SetWeight,
     Pause(PauseLength),
-    Experiment(Box<RolloutExperimentStep>),
-    Analysis(Box<RolloutAnalysis>),
-    SetCanaryScale(SetCanaryScale),
-    SetHeaderRoute(Box<SetHeaderRoute>),
-    SetMirrorRoute(Box<SetMirrorRoute>),
-    Plugin(Box<PluginStep>),
+    Experiment,
+    Analysis,
+    SetCanaryScale,
+    SetHeaderRoute,
+    SetMirrorRoute,
+    Plugin,
 }
 
 impl Step {
-    /// Parses a step; nothing when it does nothing, which validation refuses.
+    /// Finds it; nothing when the step does nothing, which validation refuses.
     ///
-    /// Where several actions are set, the first of upstream's order decides.
+    /// Where several actions are set all are done, and the first of upstream's order decides.
     fn new(step: &CanaryStep) -> Option<Self> {
         if let Some(pause) = &step.pause {
             return Some(Self::Pause(PauseLength::new(pause.duration.as_ref())));
         }
-        if let Some(scale) = &step.set_canary_scale {
-            return Some(Self::SetCanaryScale(scale.clone()));
-        }
-        if let Some(weight) = step.set_weight {
-            return Some(Self::SetWeight(weight));
-        }
-        if let Some(experiment) = &step.experiment {
-            return Some(Self::Experiment(experiment.clone()));
-        }
-        if let Some(analysis) = &step.analysis {
-            return Some(Self::Analysis(analysis.clone()));
-        }
-        if let Some(route) = &step.set_header_route {
-            return Some(Self::SetHeaderRoute(route.clone()));
-        }
-        if let Some(route) = &step.set_mirror_route {
-            return Some(Self::SetMirrorRoute(route.clone()));
-        }
-        step.plugin.clone().map(Self::Plugin)
-    }
-}
-
-impl fmt::Display for Step {
-    /// Writes the step as events name it, such as `setWeight: 20` or `pause: 1h`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SetWeight(weight) => write!(f, "setWeight: {weight}"),
-            Self::Pause(pause) => match &pause.text {
-                Some(text) => write!(f, "pause: {text}"),
-                None => f.write_str("pause"),
-            },
-            Self::Experiment(_) => f.write_str("experiment"),
-            Self::Analysis(_) => f.write_str("analysis"),
-            Self::SetCanaryScale(SetCanaryScale { weight: Some(weight), .. }) => {
-                write!(f, "setCanaryScale{{weight: {weight}}}")
-            }
-            Self::SetCanaryScale(SetCanaryScale { match_traffic_weight: true, .. }) => {
-                f.write_str("setCanaryScale{matchTrafficWeight: true}")
-            }
-            Self::SetCanaryScale(SetCanaryScale { replicas: Some(replicas), .. }) => {
-                write!(f, "setCanaryScale{{replicas: {replicas}}}")
-            }
-            Self::SetCanaryScale(_) => f.write_str("invalid"),
-            Self::SetHeaderRoute(route) => {
-                write!(f, "setHeaderRoute: {}", route.name.as_deref().unwrap_or_default())
-            }
-            Self::SetMirrorRoute(route) => write!(f, "setMirrorRoute: {}", route.name),
-            Self::Plugin(plugin) => write!(f, "plugin: {}", plugin.name),
-        }
+        let kinds = [
+            (step.set_canary_scale.is_some(), Self::SetCanaryScale),
+            (step.set_weight.is_some(), Self::SetWeight),
+            (step.experiment.is_some(), Self::Experiment),
+            (step.analysis.is_some(), Self::Analysis),
+            (step.set_header_route.is_some(), Self::SetHeaderRoute),
+            (step.set_mirror_route.is_some(), Self::SetMirrorRoute),
+            (step.plugin.is_some(), Self::Plugin),
+        ];
+        kinds.into_iter().find_map(|(is_set, kind)| is_set.then_some(kind))
     }
 }
 
@@ -376,17 +335,11 @@ impl fmt::Display for Step {
 pub struct PauseLength {
     /// Seconds; none when only a person ends the pause.
     pub duration_seconds: Option<i64>,
-    /// The duration as the user wrote it.
-    pub text: Option<String>,
 }
 
 impl PauseLength {
     fn new(duration: Option<&IntOrString>) -> Self {
-        let text = duration.map(|duration| match duration {
-            IntOrString::Int(number) => number.to_string(),
-            IntOrString::String(text) => text.clone(),
-        });
-        Self { duration_seconds: duration.map(pause_seconds).map(i64::from), text }
+        Self { duration_seconds: duration.map(pause_seconds).map(i64::from) }
     }
 }
 

@@ -175,6 +175,8 @@ fn check_weight(weight: Option<i32>, most: i32, plugin: &str, path: &Field, erro
     }
 }
 
+/// Checks that both Services are named: without them no backend of a route is anybody's. Upstream's validation lets this
+/// pass, and its plugins fail in each round.
 fn check_services(canary: &CanaryStrategy, errors: &mut Vec<FieldError>) {
     if canary.ping_pong.is_some() {
         return;
@@ -516,6 +518,26 @@ mod tests {
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(errors[0].contains("maxTrafficWeight") && errors[0].contains("256"), "{errors:?}");
         assert!(errors[1].contains("canaryService"), "{errors:?}");
+    }
+
+    #[test]
+    fn a_served_plugin_needs_both_services_and_another_is_left_alone() {
+        let without = |plugins: Value| {
+            let mut rollout = rollout(plugins);
+            let canary = rollout.spec.strategy.canary.as_mut().unwrap();
+            (canary.canary_service, canary.stable_service) = (None, Some(String::new()));
+            let errors = validate(&rollout).err().unwrap_or_default();
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let missing = ["stableService", "canaryService"].map(|field| {
+            format!(
+                "spec.strategy.{field}: Invalid value: \"\": \
+                 Canary service and Stable service must to be set to use Traffic Routing"
+            )
+        });
+        assert_eq!(without(json!({ GATEWAY: { "httpRoute": "a" } })), missing);
+        assert_eq!(without(json!({ OPENSHIFT: { "routes": ["a"] } })), missing);
+        assert_eq!(without(json!({ "argoproj-labs/contour": { "httpProxies": ["a"] } })), [""; 0]);
     }
 
     #[test]

@@ -166,14 +166,14 @@ fn check_managed_routes(
     if header.is_none() && mirror.is_none() {
         return;
     }
-    if routing.managed_routes.is_empty() {
+    let Some(managed) = &routing.managed_routes else {
         let missing = "Rollout has missing field 'spec.strategy.canary.trafficRouting.managedRoutes'";
         errors.push(path.child("trafficRouting").child("managedRoutes").required(missing));
         return;
-    }
+    };
     for (name, field) in [(header, "setHeaderRoute"), (mirror, "setMirrorRoute")] {
         let Some(name) = name else { continue };
-        if !routing.managed_routes.iter().any(|ManagedRoute { name: managed }| managed == name) {
+        if !managed.iter().any(|ManagedRoute { name: managed }| managed == name) {
             let unknown = "Steps define a route that does not exist in spec.strategy.canary.trafficRouting.managedRoutes";
             errors.push(step_path.child(field).invalid(name, unknown));
         }

@@ -385,16 +385,23 @@ fn routes_of_steps_are_checked_against_the_router() {
         check(json!({"istio": {}, "managedRoutes": managed}), header(json!({"prefix": "1"}))),
         [""; 0]
     );
-    assert_eq!(
-        check(json!({"istio": {}}), header(json!({"prefix": "1"}))),
-        ["spec.strategy.trafficRouting.managedRoutes: Required value: \
-          Rollout has missing field 'spec.strategy.canary.trafficRouting.managedRoutes'"]
-    );
-    assert_eq!(
-        check(json!({"istio": {}, "managedRoutes": [{"name": "other"}]}), header(json!({"exact": "1"}))),
-        ["spec.strategy.steps[0].setHeaderRoute: Invalid value: \"h\": \
-          Steps define a route that does not exist in spec.strategy.canary.trafficRouting.managedRoutes"]
-    );
+    let absent = "spec.strategy.trafficRouting.managedRoutes: Required value: \
+                  Rollout has missing field 'spec.strategy.canary.trafficRouting.managedRoutes'";
+    for none in [json!({"istio": {}}), json!({"istio": {}, "managedRoutes": null})] {
+        assert_eq!(check(none, header(json!({"prefix": "1"}))), [absent]);
+    }
+    let unlisted = |step: &str| {
+        format!(
+            "spec.strategy.steps[0].{step}: Invalid value: \"h\": \
+             Steps define a route that does not exist in spec.strategy.canary.trafficRouting.managedRoutes"
+        )
+    };
+    for without in [json!([]), json!([{"name": "other"}])] {
+        let routing = json!({"istio": {}, "managedRoutes": without});
+        assert_eq!(check(routing.clone(), header(json!({"exact": "1"}))), [unlisted("setHeaderRoute")]);
+        let both = json!({"setHeaderRoute": {"name": "h"}, "setMirrorRoute": {"name": "h"}});
+        assert_eq!(check(routing, both), [unlisted("setHeaderRoute"), unlisted("setMirrorRoute")]);
+    }
     assert_eq!(
         check(json!({"istio": {}, "managedRoutes": managed}), header(json!({"exact": "1", "regex": "2"}))),
         [
@@ -493,18 +500,10 @@ fn a_step_with_several_actions_is_the_one_that_decides_when_it_is_done() {
         ("/strategy/canary/steps", steps),
         ("/strategy/canary/trafficRouting", json!({"plugins": {"a/b": {}}})),
     ]);
-    let text: Vec<String> = parsed.steps.iter().map(ToString::to_string).collect();
+    let text: Vec<String> = parsed.spec.steps.iter().map(ToString::to_string).collect();
     assert_eq!(
         text,
-        [
-            "setWeight: 20",
-            "pause: 1h30m",
-            "pause: 90",
-            "pause: 5",
-            "pause",
-            "setCanaryScale{weight: 50}",
-            "plugin: a/b"
-        ]
+        ["setWeight: 20", "pause: 1h30m", "pause: 90", "pause: 5", "pause", "setWeight: 40", "plugin: a/b"]
     );
     let seconds: Vec<Option<i64>> = parsed
         .steps
@@ -537,7 +536,7 @@ fn steps_read_as_events_name_them() {
             }),
         ),
     ]);
-    let text: Vec<String> = parsed.steps.iter().map(ToString::to_string).collect();
+    let text: Vec<String> = parsed.spec.steps.iter().map(ToString::to_string).collect();
     assert_eq!(
         text,
         [
@@ -571,10 +570,14 @@ fn what_nobody_acts_on_is_named_with_its_mend() {
             ("/strategy/canary/trafficRouting", json!({"plugins": {"a/b": {}}})),
             (
                 "/strategy/canary/steps",
-                json!([{"setCanaryScale": {"weight": 5}}, {"plugin": {"name": "a/b"}}])
+                json!([{"setCanaryScale": {"weight": 5}}, {"plugin": {"name": "a/b"}}, {"setWeight": 5, "plugin": {"name": "a/b"}}])
             ),
         ]),
-        ["spec.strategy.canary.trafficRouting.plugins[a/b]", "spec.strategy.canary.steps[1].plugin",]
+        [
+            "spec.strategy.canary.trafficRouting.plugins[a/b]",
+            "spec.strategy.canary.steps[1].plugin",
+            "spec.strategy.canary.steps[2].plugin",
+        ]
     );
     let plugins = json!({"plugins": {"a/b": {}}});
     let error =

@@ -1,10 +1,10 @@
 //! What upstream can do and this release cannot yet. Each entry goes when its feature comes.
 
 use super::field::{Field, FieldError};
-use super::parsed::{Step, ValidCanary, ValidRollout, ValidStrategy};
+use super::parsed::{ValidCanary, ValidRollout, ValidStrategy};
 use super::plugins;
 use crate::analysis::{METRIC_PLUGINS, Metric};
-use crate::rollout::{RolloutSpec, RolloutTrafficRouting, RouteMatch};
+use crate::rollout::{CanaryStep, RolloutSpec, RolloutTrafficRouting, RouteMatch};
 
 /// Says which parts of a valid Rollout nobody would act on.
 ///
@@ -28,11 +28,12 @@ fn check_canary(whole: &RolloutSpec, canary: &ValidCanary, path: &Field, errors:
     if let Some(routing) = &spec.traffic_routing {
         check_routers(routing, &path.child("trafficRouting"), errors);
     }
-    for (index, step) in canary.steps.iter().enumerate() {
-        check_step(whole, step, &path.child("steps").index(index), errors);
-    }
     for (index, step) in spec.steps.iter().enumerate() {
         let at = path.child("steps").index(index);
+        check_shares(whole, step, &at, errors);
+        if step.plugin.is_some() {
+            errors.push(refusal(&at.child("plugin"), "use other steps"));
+        }
         let routes = [
             ("setHeaderRoute", step.set_header_route.is_some(), true),
             ("setMirrorRoute", step.set_mirror_route.is_some(), false),
@@ -106,26 +107,13 @@ fn no_shares(spec: &RolloutSpec) -> Option<&'static str> {
     (others || !only_http).then_some(mend)
 }
 
-fn check_step(spec: &RolloutSpec, step: &Step, path: &Field, errors: &mut Vec<FieldError>) {
-    let field = match step {
-        Step::SetWeight(_)
-        | Step::Pause(_)
-        | Step::Analysis(_)
-        | Step::SetCanaryScale(_)
-        | Step::SetHeaderRoute(_)
-        | Step::SetMirrorRoute(_) => return,
-        Step::Experiment(experiment) => {
-            let Some(mend) = no_shares(spec) else { return };
-            let templates = path.child("experiment").child("templates");
-            for (index, _) in experiment.templates.iter().enumerate().filter(|(_, one)| one.weight.is_some())
-            {
-                errors.push(refusal(&templates.index(index).child("weight"), mend));
-            }
-            return;
-        }
-        Step::Plugin(_) => "plugin",
-    };
-    errors.push(refusal(&path.child(field), "use other steps"));
+/// Checks that pods of the step's Experiment can have the shares of traffic that it gives them.
+fn check_shares(spec: &RolloutSpec, step: &CanaryStep, path: &Field, errors: &mut Vec<FieldError>) {
+    let (Some(experiment), Some(mend)) = (&step.experiment, no_shares(spec)) else { return };
+    let templates = path.child("experiment").child("templates");
+    for (index, _) in experiment.templates.iter().enumerate().filter(|(_, one)| one.weight.is_some()) {
+        errors.push(refusal(&templates.index(index).child("weight"), mend));
+    }
 }
 
 /// Says which metrics need a provider that nobody would ask.

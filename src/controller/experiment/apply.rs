@@ -8,9 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{ApiResource, Patch};
 use serde_json::{Value, json};
-use tidegate_engine::experiment::{Plan, Planned, Write, owner_reference, refused};
+use tidegate_engine::experiment::{Plan, Planned, Write, owner_reference, refusal, refused};
 use tidegate_engine::fence::Fence;
-use tidegate_engine::plan::{Reference, SetPatch};
+use tidegate_engine::plan::{Notice, Reference, SetPatch};
 use tidegate_engine::rollout::template::equal_ignoring_hash;
 use tracing::info;
 
@@ -18,7 +18,7 @@ use super::observe::Observed;
 use crate::apply::Failed;
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
-use crate::failure::{Class, chain, was_refused};
+use crate::failure::{Class, chain, is_refusal, was_refused};
 use crate::kinds;
 use crate::request::{Done, Requests, Sent, already_exists, is_controlled_by, set_body};
 
@@ -45,7 +45,7 @@ pub(super) async fn apply(
     let namespace = metadata.namespace.clone().unwrap_or_default();
     let hand = Hand { requests: Requests::new(client, &namespace), observed };
     let name = metadata.name.clone().unwrap_or_default();
-    let (subject, owner) = (Subject::new("Experiment", metadata), rollout(metadata));
+    let subject = Subject::new("Experiment", metadata);
     for Planned { write, because, notices, passed_on } in plan.writes {
         let done = match hand.send(&write).await {
             Ok(done) => done,
@@ -54,7 +54,9 @@ pub(super) async fn apply(
                 if class == Class::Unreachable && !was_refused(&source) {
                     fence.doubted(object.clone());
                 }
-                hand.show_refusal(&write, class, &source, fence, recorder, &subject).await;
+                if is_refusal(&source) {
+                    hand.show_refusal(&write, &chain(&source), fence, recorder, &subject).await;
+                }
                 let taken = (already_exists(&source) && !matches!(write, Write::Status(_))).then_some(object);
                 let failed = Failed { doing: describe(&write), class, source, taken: None };
                 return Err(Box::new(Stopped { failed, taken }));
@@ -62,12 +64,7 @@ pub(super) async fn apply(
         };
         done.note(fence, Timestamp::now());
         info!(experiment = name, write = describe(&write), because = %because, "written");
-        for notice in notices {
-            recorder.record(&subject, notice);
-        }
-        if let Some(owner) = &owner {
-            passed_on.into_iter().for_each(|notice| recorder.record(owner, notice));
-        }
+        hand.tell(notices, passed_on, recorder, &subject);
     }
     Ok(())
 }
@@ -141,25 +138,33 @@ impl Hand<'_> {
         }
     }
 
-    /// Puts into the status what the API server would not have. That this may fail too changes nothing: the next
-    /// attempt says it again.
+    /// Records the Events of a write, on the Experiment and on the Rollout that made it.
+    fn tell(&self, notices: Vec<Notice>, passed_on: Vec<Notice>, recorder: &Recorder, subject: &Subject) {
+        for notice in notices {
+            recorder.record(subject, notice);
+        }
+        if let Some(owner) = rollout(&self.observed.world.experiment.metadata) {
+            passed_on.into_iter().for_each(|notice| recorder.record(&owner, notice));
+        }
+    }
+
+    /// Tells what the API server would not have, and puts it into the status. That this may fail too changes nothing: the
+    /// next attempt says it again.
     async fn show_refusal(
         &self,
         write: &Write,
-        class: Class,
-        source: &kube::Error,
+        why: &str,
         fence: &mut Fence,
         recorder: &Recorder,
         subject: &Subject,
     ) {
-        let code = if let kube::Error::Api(status) = source { status.code } else { 0 };
-        if class != Class::Denied && code != 400 {
-            return;
+        if let Some(notice) = refusal(write, why) {
+            recorder.record(subject, notice);
         }
-        for planned in refused(&self.observed.world, write, &chain(source)).writes {
+        for planned in refused(&self.observed.world, write, why).writes {
             if let Ok(Done::Wrote(object, version)) = self.send(&planned.write).await {
                 fence.wrote(object, &version, Timestamp::now());
-                planned.notices.into_iter().for_each(|notice| recorder.record(subject, notice));
+                self.tell(planned.notices, planned.passed_on, recorder, subject);
             }
         }
     }

@@ -130,7 +130,21 @@ async fn what_the_server_would_not_have_is_told_in_the_status() {
     assert!(matches!(next, Next::Failed { .. }), "{next:?}");
     let template = &asked[1].1["status"]["templateStatuses"][0];
     assert_eq!(template["message"], "Failed to create ReplicaSet for template 'a': exceeded quota (403)");
-    assert_eq!(bench.told.waiting(), ["TemplateError"]);
+    assert_eq!(bench.told.waiting(), ["ReplicaSetCreateError", "TemplateError"]);
+}
+
+#[tokio::test]
+async fn pods_that_cannot_be_taken_away_are_told_although_the_verdict_stays() {
+    let mut bench = bench();
+    let status = json!({"phase": "Successful", "templateStatuses": [
+        {"name": "a", "status": "Successful", "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1},
+    ], "conditions": [{"type": "Progressing", "status": "False", "reason": "ExperimentCompleted", "message": ""}]});
+    put(&bench.scene.stores.experiments, experiment(status, false));
+    put(&bench.scene.stores.sets, set(1, Some("2020-01-01T00:00:00Z")));
+    let (next, asked) = bench.round(vec![refusal(403, "Forbidden")]).await;
+    assert!(matches!(next, Next::Failed { .. }), "{next:?}");
+    assert_eq!(asked[0].0, format!("PATCH {SETS}/e-a?&fieldManager=tidegate"));
+    assert_eq!(bench.told.waiting(), ["ReplicaSetUpdateError"]);
 }
 
 #[tokio::test]

@@ -35,8 +35,45 @@ pub(super) fn look(facts: &Facts<'_>, analysis: &ExperimentAnalysisTemplateRef, 
     } else if !is_completed(before.phase) {
         follow(facts, analysis, &mut next, round);
     }
+    record(facts, &before, next, round);
+}
+
+/// Ends an analysis whose run the API server would not have. `why` is what the server said.
+pub(super) fn refuse(facts: &Facts<'_>, run: &AnalysisRun, why: &str, round: &mut Round) {
+    let name = run.metadata.name.as_deref().unwrap_or_default();
+    let analyses = &facts.experiment.spec.analyses;
+    let Some(analysis) = analyses.iter().find(|analysis| is_run_of(facts, analysis, name)) else { return };
+    let before = known(facts.before, &analysis.name);
+    let mut next = before.clone();
+    fail(&mut next, not_created(analysis, why));
+    record(facts, &before, next, round);
+}
+
+/// Whether a run has one of the names that those of an analysis get.
+fn is_run_of(facts: &Facts<'_>, analysis: &ExperimentAnalysisTemplateRef, run: &str) -> bool {
+    let Some(rest) = run.strip_prefix(&base(facts, analysis)) else { return false };
+    let number = rest.strip_prefix('.');
+    rest.is_empty() || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The name of the first run of an analysis.
+fn base(facts: &Facts<'_>, analysis: &ExperimentAnalysisTemplateRef) -> String {
+    format!("{}-{}", facts.name, analysis.name)
+}
+
+fn not_created(analysis: &ExperimentAnalysisTemplateRef, why: &str) -> String {
+    format!("Failed to create AnalysisRun for analysis '{}': {why}", analysis.name)
+}
+
+/// Puts the state of an analysis into the status, with the Events of its change.
+fn record(
+    facts: &Facts<'_>,
+    before: &ExperimentAnalysisRunStatus,
+    next: ExperimentAnalysisRunStatus,
+    round: &mut Round,
+) {
     if next.phase != before.phase
-        && let Some(notice) = transition(&before, &next)
+        && let Some(notice) = transition(before, &next)
     {
         if facts.is_of_a_rollout() {
             // Notifications subscribe on the Rollout, and hear of every change as a warning.
@@ -118,7 +155,7 @@ fn start(
     next: &mut ExperimentAnalysisRunStatus,
     round: &mut Round,
 ) {
-    let base = format!("{}-{}", facts.name, analysis.name);
+    let base = base(facts, analysis);
     let run = |name: &str| {
         let args = args(facts, &analysis.args)?;
         new_experiment_run(&ExperimentRunRequest {
@@ -137,7 +174,7 @@ fn start(
         let wanted = match run(&name) {
             Ok(wanted) => wanted,
             Err(why) => {
-                fail(next, format!("Failed to create AnalysisRun for analysis '{}': {why}", analysis.name));
+                fail(next, not_created(analysis, &why));
                 return;
             }
         };

@@ -7,9 +7,8 @@ use tidegate_api::experiment::{ExperimentCondition, ExperimentStatus};
 use tidegate_api::phase::AnalysisPhase;
 
 use super::plan::{Because, Plan, Planned, StatusWrite, Write};
-use super::templates;
 use super::world::ExperimentWorld;
-use super::{Facts, Round, is_completed, phase, time};
+use super::{Facts, Round, is_completed, phase, runs, templates, time};
 use crate::plan::Notice;
 
 const PROGRESSING: &str = "Progressing";
@@ -58,17 +57,34 @@ pub(super) fn invalid(facts: &Facts<'_>, message: &str, mut round: Round) -> Pla
 }
 
 /// Decides what to say when the API server would not have a write: a template whose pods or Service cannot be made has
-/// failed, and with it the Experiment. `why` is what the server said.
+/// failed, and so has an analysis whose run cannot be made; with it the Experiment. `why` is what the server said.
 #[must_use]
 pub fn refused(world: &ExperimentWorld, write: &Write, why: &str) -> Plan {
     let none = ExperimentStatus::default();
-    let before = world.experiment.status.as_ref().unwrap_or(&none);
-    let mut next = before.clone();
-    let (template, message) = match write {
+    let facts = Facts::new(world, world.experiment.status.as_ref().unwrap_or(&none));
+    let mut round = Round::new(&facts);
+    if let Write::CreateRun(run) = write {
+        runs::refuse(&facts, run, why, &mut round);
+    } else if let Some((template, message)) = failed_template(world, write, why) {
+        round.notices.extend(templates::fail(&mut round.next, &template, message));
+    }
+    let changed = round.next != *facts.before;
+    let mut plan = Plan { because: Because::StatusMoved, ..Plan::default() };
+    if changed {
+        let Round { next, notices, passed_on, .. } = round;
+        let write = Write::Status(Box::new(StatusWrite { from: facts.before.clone(), to: next }));
+        plan.writes.push(Planned { notices, passed_on, ..Planned::new(write, Because::StatusMoved) });
+    }
+    plan
+}
+
+/// The template that has failed because of a write, and the words for it.
+fn failed_template(world: &ExperimentWorld, write: &Write, why: &str) -> Option<(String, String)> {
+    match write {
         Write::CreateSet(set) => {
             let template = set.annotations.get(super::TEMPLATE_NAME).cloned().unwrap_or_default();
             let message = format!("Failed to create ReplicaSet for template '{template}': {why}");
-            (template, message)
+            Some((template, message))
         }
         Write::PatchSet(patch) => {
             let set = world.sets.iter().find(|set| set.name == patch.name);
@@ -77,25 +93,15 @@ pub fn refused(world: &ExperimentWorld, write: &Write, why: &str) -> Plan {
             let message = format!(
                 "Unable to scale ReplicaSet for template '{template}' to desired replica count '{to}': {why}"
             );
-            (template, message)
+            Some((template, message))
         }
         Write::CreateService { name, object } => {
             let template = templates::template_of(object).unwrap_or_default().to_owned();
             let message = format!("Failed to create Service {name} for template '{template}': {why}");
-            (template, message)
+            Some((template, message))
         }
-        Write::DeleteService { .. } | Write::CreateRun(_) | Write::StopRun { .. } | Write::Status(_) => {
-            return Plan { because: Because::StatusMoved, ..Plan::default() };
-        }
-    };
-    let notices = templates::fail(&mut next, &template, message).into_iter().collect();
-    let because = Because::StatusMoved;
-    let mut plan = Plan { because: because.clone(), ..Plan::default() };
-    if next != *before {
-        let write = Write::Status(Box::new(StatusWrite { from: before.clone(), to: next }));
-        plan.writes.push(Planned { notices, ..Planned::new(write, because) });
+        Write::DeleteService { .. } | Write::CreateRun(_) | Write::StopRun { .. } | Write::Status(_) => None,
     }
-    plan
 }
 
 /// Puts the writes in their order; the status, if it differs, comes last and carries the events.

@@ -14,8 +14,7 @@ use crate::at::at;
 use crate::plan::{Notice, SetPatch};
 use crate::rollout::hash::{canonical, pod_template_hash};
 use crate::rollout::template::{with_hash_label, without_hash_label};
-use crate::rollout::trouble::bounded;
-use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set, Texts};
+use crate::rollout::world::{HASH_LABEL, SCALE_DOWN_DEADLINE, Set, SetFailure, Texts};
 
 /// Seconds that pods stay up at the end, when the spec does not say.
 const SCALE_DOWN_DELAY_SECONDS: i32 = 30;
@@ -241,8 +240,7 @@ fn judge(
     next.status = Some(TemplateStatusCode::Progressing);
     round.wake_after(deadline);
     if let Some(set) = set {
-        let failure = set.status.failure.as_ref();
-        let failure = failure.map(|(reason, message)| format!("{reason}: {}", bounded(message)));
+        let failure = set.status.failure.as_ref().map(SetFailure::told);
         round.waits.push(Because::WaitingForPods {
             set: set.name.clone(),
             ready: next.available_replicas,

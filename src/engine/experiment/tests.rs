@@ -317,6 +317,38 @@ fn a_refused_write_fails_its_template() {
     assert!(again.writes.is_empty(), "one that has failed stays as it failed");
 }
 
+/// Not for ever tried again: whoever waits for the Experiment hears that it can have no verdict.
+#[test]
+fn a_refused_run_fails_its_analysis() {
+    let mut world = world(json!({
+        "templates": [template("a", 1)], "scaleDownDelaySeconds": 0,
+        "analyses": [{"name": "x", "templateName": "ok"}, {"name": "x.y", "templateName": "ok"}],
+    }));
+    settle(&mut world);
+    bring_about(&mut world, false);
+    let run = loop {
+        let plan = plan(&world);
+        let created = plan.writes.iter().find(|planned| matches!(planned.write, Write::CreateRun(_)));
+        if let Some(created) = created {
+            break created.write.clone();
+        }
+        plan.writes.iter().for_each(|planned| apply(&mut world, &planned.write));
+    };
+    let refused = super::refused(&world, &run, "exceeded quota");
+    let told: Vec<&str> = refused.writes[0].notices.iter().map(|notice| notice.reason.as_ref()).collect();
+    assert_eq!(told, ["AnalysisRunError"]);
+    apply(&mut world, &refused.writes[0].write);
+    let status = world.experiment.status.clone().unwrap();
+    let message = "Failed to create AnalysisRun for analysis 'x': exceeded quota";
+    assert_eq!(status.analysis_runs[0].message, message);
+    settle(&mut world);
+    bring_about(&mut world, false);
+    settle(&mut world);
+    let status = world.experiment.status.clone().unwrap();
+    assert_eq!((status.phase, status.message.as_str()), (Some(AnalysisPhase::Error), message));
+    assert_eq!((pods(&world), world.runs.len()), (0, 0));
+}
+
 /// The Experiment that a canary's step asks for runs to its end, and then the step is done.
 #[test]
 fn what_a_step_asks_for_can_be_run() {

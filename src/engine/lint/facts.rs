@@ -103,12 +103,9 @@ impl<'a> Facts<'a> {
             let by_header = |name: &&String| name.ends_with("/canary-by-header") && !self.is_users(name);
             return annotations.into_iter().flat_map(|all| all.keys()).filter(by_header).count();
         }
-        let managed = self.canary.and_then(|canary| canary.traffic_routing.as_ref());
-        let names: Vec<&str> = managed
-            .into_iter()
-            .flat_map(|routing| &routing.managed_routes)
-            .map(|one| one.name.as_str())
-            .collect();
+        let routing = self.canary.and_then(|canary| canary.traffic_routing.as_ref());
+        let managed = routing.and_then(|routing| routing.managed_routes.as_ref());
+        let names: Vec<&str> = managed.into_iter().flatten().map(|one| one.name.as_str()).collect();
         let rules = at(object, "/spec/rules").and_then(Value::as_array).into_iter().flatten();
         let of_step = rules.filter_map(|rule| rule.get("name")?.as_str()).filter(|name| {
             let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());

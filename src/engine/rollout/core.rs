@@ -3,12 +3,11 @@
 //! Input: a World with a valid spec. Output: borrowed views, computed once. It decides nothing.
 
 use jiff::Timestamp;
-use tidegate_api::rollout::{Rollout, RolloutStatus};
+use tidegate_api::rollout::{CanaryStep, Rollout, RolloutStatus};
 use tidegate_api::valid::{Step, ValidBlueGreen, ValidRollout, ValidStrategy};
 
 use super::replicas::Limits;
-use super::trouble::bounded;
-use super::world::{Set, World};
+use super::world::{Set, SetFailure, World};
 use super::{pause, revision, window};
 
 /// One round's view of a Rollout, of either strategy.
@@ -111,6 +110,11 @@ impl<'w> Core<'w> {
         self.steps.get(self.index()?)
     }
 
+    /// All that the current step asks for: beside what decides when it is done there may be more.
+    pub(crate) fn asked(&self) -> Option<&'w CanaryStep> {
+        self.rollout.spec.strategy.canary.as_ref()?.steps.get(self.index()?)
+    }
+
     /// Whether the pod template, or the steps of a canary, differ from those the status speaks of.
     ///
     /// The first revision of a blue-green Rollout changes nothing that anybody could see, and a former canary's steps are
@@ -141,8 +145,7 @@ impl<'w> Core<'w> {
     /// What the pods of a ReplicaSet complain about, if anything.
     pub(crate) fn trouble(&self, set: &Set) -> Option<String> {
         let reported = self.world.troubles.get(set.hash()).cloned();
-        let failure = || set.status.failure.as_ref();
-        reported.or_else(|| failure().map(|(reason, message)| format!("{reason}: {}", bounded(message))))
+        reported.or_else(|| set.status.failure.as_ref().map(SetFailure::told))
     }
 }
 

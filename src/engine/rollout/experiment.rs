@@ -13,7 +13,6 @@ use tidegate_api::raw::PodTemplate;
 use tidegate_api::rollout::{
     ArgumentValueFrom, RolloutExperimentStep, RolloutExperimentTemplate, TemplateService,
 };
-use tidegate_api::valid::Step;
 
 use super::facts::Facts;
 use super::pause::{self, INCONCLUSIVE, INCONCLUSIVE_EXPERIMENT, Wishes};
@@ -87,7 +86,7 @@ pub(crate) fn judge(facts: &Facts<'_>, wishes: &mut Wishes) -> Experiments {
 }
 
 fn judge_step(facts: &Facts<'_>, wishes: &mut Wishes, found: &mut Experiments) {
-    let Some(Step::Experiment(step)) = facts.step() else { return };
+    let Some(step) = facts.asked().and_then(|step| step.experiment.as_ref()) else { return };
     let known = find(facts, &facts.status.canary.current_experiment);
     let judged = pause::find(facts.status, INCONCLUSIVE).is_some();
     if judged || !facts.status.pause_conditions.is_empty() {

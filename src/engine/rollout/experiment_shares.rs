@@ -12,7 +12,6 @@ use tidegate_api::phase::{AnalysisPhase, TemplateStatusCode};
 use tidegate_api::rollout::{
     Rollout, RolloutExperimentTemplate, RolloutSpec, RolloutStatus, WeightDestination,
 };
-use tidegate_api::valid::Step;
 
 use super::experiment::{find, finished, phase};
 use super::facts::Facts;
@@ -38,7 +37,7 @@ impl Shares {
         if facts.promoted() || facts.promote_full() {
             return shares;
         }
-        let Some(Step::Experiment(step)) = facts.step() else { return shares };
+        let Some(step) = facts.asked().and_then(|step| step.experiment.as_ref()) else { return shares };
         let running = find(facts, &facts.status.canary.current_experiment)
             .filter(|one| !finished(one) && phase(one) == Some(AnalysisPhase::Running));
         let Some(experiment) = running else { return shares };

@@ -143,7 +143,7 @@ mod tests {
     use serde_json::{Value, json};
     use tidegate_api::rollout::{Rollout, RolloutPhase};
 
-    use super::super::world::SetStatus;
+    use super::super::world::{SetFailure, SetStatus};
     use super::*;
     use crate::plan::{Move, Notice};
 
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn troubles_are_told_at_once() {
         let mut failed = set(2, 1);
-        failed.status.failure = Some(("FailedCreate".to_owned(), "quota".to_owned()));
+        failed.status.failure = Some(SetFailure::default());
         assert!(told(&world(failed, 101), one_more()).0, "the pods may never come");
         let troubles = BTreeMap::from([("other".to_owned(), "crashes".to_owned())]);
         assert!(told(&World { troubles, ..world(set(2, 1), 101) }, one_more()).0);

@@ -203,6 +203,7 @@ pub(crate) fn sync(facts: &Core<'_>, plan: &mut Plan) {
         let mut patch = SetPatch { name: new.name.clone(), ..SetPatch::default() };
         if new.revision() != number {
             patch.annotations.insert(REVISION.to_owned(), Some(number.to_string()));
+            // A former number is one that was another: taking over an annotation of the Rollout adds none.
             if new.revision() > 0 {
                 let history = new.annotations.get(REVISION_HISTORY).filter(|text| !text.is_empty());
                 let former =

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::phase::AnalysisPhase;
 use tidegate_api::rollout::{RolloutAnalysis, RolloutAnalysisRunStatus};
-use tidegate_api::valid::Step;
 
 use super::core::Core;
 use super::experiment::{self, Experiments};
@@ -132,7 +131,8 @@ fn judge_step(facts: &Facts<'_>, wishes: &mut Wishes, runs: &mut Runs) {
         runs.step = known.map(state);
         return;
     }
-    let (Some(Step::Analysis(analysis)), Some(index)) = (facts.step(), facts.index()) else { return };
+    let asked = facts.asked().and_then(|step| step.analysis.as_ref());
+    let (Some(analysis), Some(index)) = (asked, facts.index()) else { return };
     if analysis.templates.is_empty() {
         runs.refuse(&format!("spec.strategy.canary.steps[{index}].analysis"));
         return;
@@ -186,14 +186,13 @@ pub(super) fn heed_phase(
 ) {
     match phase {
         Some(AnalysisPhase::Inconclusive) => wishes.add.push(pause),
-        Some(AnalysisPhase::Error | AnalysisPhase::Failed) if wishes.abort.is_none() => {
+        Some(AnalysisPhase::Error | AnalysisPhase::Failed) => {
+            // Of several the last one is told, as with Argo Rollouts.
             let detail = if message.is_empty() { String::new() } else { format!(": {message}") };
             wishes.abort = Some(format!("{cause}{detail}"));
         }
         Some(
-            AnalysisPhase::Error
-            | AnalysisPhase::Failed
-            | AnalysisPhase::Pending
+            AnalysisPhase::Pending
             | AnalysisPhase::Running
             | AnalysisPhase::Successful
             | AnalysisPhase::Unknown,

@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use tidegate_api::rollout::{CanaryStatus, RolloutPhase, RolloutStatus, TrafficWeights};
+use tidegate_api::rollout::{CanaryStatus, CanaryStep, RolloutPhase, RolloutStatus, TrafficWeights};
 use tidegate_api::valid::Step;
 
 use super::condition::{
@@ -20,6 +20,8 @@ use super::replicas::total;
 use super::restart::Restart;
 use super::runs::Runs;
 use super::traffic::Traffic;
+use super::trouble::bounded;
+use super::world::{SetFailure, World};
 use super::{blue_green, duration, pause, phase, ping_pong, revision, step, wait, workload};
 use crate::plan::{Because, Move, Notice, Plan, StatusWrite, Write};
 
@@ -298,14 +300,14 @@ fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
         return false;
     }
     match facts.step() {
-        Some(Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_)) => {
+        Some(Step::SetWeight | Step::SetHeaderRoute | Step::SetMirrorRoute) => {
             step::at_desired_counts(facts, false) && traffic.settled
         }
-        Some(Step::SetCanaryScale(_)) => step::at_desired_counts(facts, false),
+        Some(Step::SetCanaryScale) => step::at_desired_counts(facts, false),
         Some(Step::Pause(length)) => pause::completed(facts.status, length.duration_seconds, facts.now),
-        Some(Step::Analysis(_)) => runs.step_succeeded(),
-        Some(Step::Experiment(_)) => runs.experiments.step_succeeded(),
-        Some(Step::Plugin(_)) | None => false,
+        Some(Step::Analysis) => runs.step_succeeded(),
+        Some(Step::Experiment) => runs.experiments.step_succeeded(),
+        Some(Step::Plugin) | None => false,
     }
 }
 
@@ -316,7 +318,7 @@ fn advance(
     notices: &mut Vec<Notice>,
     plan: &mut Plan,
 ) {
-    let (Some(step), Some(index)) = (facts.step(), next.current_step_index) else { return };
+    let (Some(step), Some(index)) = (facts.asked(), next.current_step_index) else { return };
     let (done, of) = (index + 1, facts.steps.len());
     next.current_step_index = Some(done);
     next.canary.current_step_analysis_run_status = None;
@@ -393,8 +395,10 @@ fn conditions(facts: &Core<'_>, next: &mut RolloutStatus, wishes: &Wishes, notic
     let failure =
         facts.new.into_iter().chain(facts.all.iter().copied()).find_map(|set| set.status.failure.clone());
     match failure {
-        Some((reason, message)) => {
-            condition::set(next, condition::new(now, REPLICA_FAILURE, "True", &reason, message));
+        Some(SetFailure { reason, message, since }) => {
+            // With the time of the ReplicaSet's own condition, as with Argo Rollouts.
+            let at = since.unwrap_or(now);
+            condition::set(next, condition::new(at, REPLICA_FAILURE, "True", &reason, message));
         }
         None => condition::remove(next, REPLICA_FAILURE),
     }
@@ -484,7 +488,9 @@ fn progressed(old: &RolloutStatus, next: &RolloutStatus) -> bool {
 
 /// Whether no deadline applies: a step that waits for people or measurements, a pause, pods that stay up for a delay.
 fn waits_without_limit(facts: &Core<'_>) -> bool {
-    let waiting_step = matches!(facts.step(), Some(Step::Pause(_) | Step::Analysis(_) | Step::Experiment(_)));
+    let waits =
+        |step: &CanaryStep| step.pause.is_some() || step.analysis.is_some() || step.experiment.is_some();
+    let waiting_step = facts.asked().is_some_and(waits);
     let paused = condition::get(facts.status, PAUSED).is_some_and(|known| known.status == "True");
     let measuring = facts.blue_green.is_some() && blue_green::status::is_measuring(facts);
     waiting_step || paused || measuring || facts.others.iter().any(|set| set.has_deadline())
@@ -497,10 +503,10 @@ fn goes_on_late(facts: &Core<'_>) -> bool {
     if facts.promote_full() || facts.in_rollback_window() {
         return false;
     }
-    let ran = &facts.status.canary;
-    let experiment = !ran.current_experiment.is_empty() && !matches!(facts.step(), Some(Step::Experiment(_)));
+    let (ran, asked) = (&facts.status.canary, facts.asked());
+    let experiment = !ran.current_experiment.is_empty() && asked.is_none_or(|step| step.experiment.is_none());
     let analysis =
-        ran.current_step_analysis_run_status.is_some() && !matches!(facts.step(), Some(Step::Analysis(_)));
+        ran.current_step_analysis_run_status.is_some() && asked.is_none_or(|step| step.analysis.is_none());
     (experiment || analysis)
         && !condition::has_reason(facts.status, PROGRESSING, TIMED_OUT)
         && timed_out(facts, facts.status)
@@ -581,59 +587,115 @@ pub(super) fn selector_text(selector: &LabelSelector) -> String {
 }
 
 /// The status of a Rollout whose new ReplicaSet the API server would not have, for a reason that is not the spec's.
-pub(crate) fn not_created(
-    rollout: &tidegate_api::rollout::Rollout,
-    status: &RolloutStatus,
-    now: Timestamp,
-    set: &str,
-    why: &str,
-    plan: &mut Plan,
-) {
+pub(crate) fn not_created(world: &World, set: &str, why: &str, plan: &mut Plan) {
+    let (status, mut next) = seen(world);
     let message = format!("Failed to create new replica set \"{set}\": {why}");
-    let mut next = status.clone();
     condition::set(
         &mut next,
-        condition::new(now, PROGRESSING, "False", "ReplicaSetCreateError", message.clone()),
+        condition::new(world.now, PROGRESSING, "False", "ReplicaSetCreateError", message.clone()),
     );
-    next.observed_generation = rollout.metadata.generation.unwrap_or_default().to_string();
     // The old revision may be in full health; the update that was asked for is not done all the same.
     next.phase = Some(RolloutPhase::Progressing);
     next.message = message;
-    if next != *status {
-        plan.push(write(status, next), Because::Moves(Move::StatusMoved));
+    if next != status {
+        plan.push(write(&status, next), Because::Moves(Move::StatusMoved));
+    }
+}
+
+/// The status of a Rollout for which the API server would not have a write: nothing moves until somebody changes that.
+pub(crate) fn withheld(world: &World, what: &Write, why: &str, plan: &mut Plan) {
+    let (status, mut next) = seen(world);
+    if next.observed_generation != status.observed_generation {
+        // What was asked for last is not done, whatever the phase says of what was before it.
+        next.phase = Some(RolloutPhase::Progressing);
+    }
+    next.message = format!("the API server refuses to {what}: {}", bounded(why));
+    if next != status {
+        plan.push(write(&status, next), Because::Moves(Move::StatusMoved));
     }
 }
 
 /// The status of a Rollout whose spec cannot be acted on.
-pub(crate) fn invalid(
-    rollout: &tidegate_api::rollout::Rollout,
-    status: &RolloutStatus,
-    now: Timestamp,
-    error: &str,
-    plan: &mut Plan,
-) {
-    let name = rollout.metadata.name.as_deref().unwrap_or_default();
+pub(crate) fn invalid(world: &World, error: &str, plan: &mut Plan) {
+    let (status, mut next) = seen(world);
+    let name = world.rollout.metadata.name.as_deref().unwrap_or_default();
     let message = format!("The Rollout \"{name}\" is invalid: {error}");
     plan.because = Because::InvalidSpec { message: error.to_owned() };
-    let mut next = status.clone();
     if condition::get(&next, INVALID_SPEC).is_none_or(|known| known.message != message) {
         condition::remove(&mut next, INVALID_SPEC);
-        condition::set(&mut next, condition::new(now, INVALID_SPEC, "True", INVALID_SPEC, message));
+        condition::set(&mut next, condition::new(world.now, INVALID_SPEC, "True", INVALID_SPEC, message));
     }
-    next.observed_generation = rollout.metadata.generation.unwrap_or_default().to_string();
-    let (phase, message) = phase::phase(rollout, &next);
+    let (phase, message) = phase::phase(&world.rollout, &next);
     next.phase = Some(phase);
     next.message = message;
-    if next != *status {
-        plan.push(write(status, next), plan.because.clone());
+    if next != status {
+        plan.push(write(&status, next), plan.because.clone());
     }
+}
+
+/// The status as it was read, and the same with what this round has seen of the spec: a client that waits for that is to
+/// hear of what is wrong with it.
+fn seen(world: &World) -> (RolloutStatus, RolloutStatus) {
+    let status = world.rollout.status.clone().unwrap_or_default();
+    let mut next = status.clone();
+    next.observed_generation = world.rollout.metadata.generation.unwrap_or_default().to_string();
+    if world.workload.is_some() {
+        next.workload_observed_generation = workload::observed_generation(world);
+    }
+    (status, next)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::json;
 
     use super::*;
+
+    fn world(case: &str) -> World {
+        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/rollout");
+        crate::cases::world(&cases.join(case).join("world.yaml"))
+    }
+
+    fn written(plan: &Plan) -> Option<&RolloutStatus> {
+        plan.writes.iter().rev().find_map(|planned| match &planned.write {
+            Write::Status(status) => Some(&status.to),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn pods_that_cannot_be_made_are_shown_since_when_kubernetes_says_so() {
+        let plan = crate::rollout::plan(&world("quota_exceeded"));
+        let failure = condition::get(written(&plan).unwrap(), REPLICA_FAILURE).unwrap();
+        let since = "2026-01-01T11:59:10Z".parse().unwrap();
+        assert_eq!(failure.last_transition_time, Some(condition::time(since)));
+        assert_eq!(failure.last_update_time, Some(condition::time(since)));
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_what_a_rollout_waits_for() {
+        let world = world("weight_raised");
+        let plan = crate::rollout::plan(&world);
+        let route = &plan.writes.first().unwrap().write;
+        let told = crate::rollout::refused(&world, route, "forbidden (403)", false);
+        let next = written(&told).unwrap();
+        assert_eq!(
+            next.message,
+            "the API server refuses to update Ingress shop-shop-canary: canary weight 25 of 100: forbidden (403)"
+        );
+        assert_eq!(next.phase, world.rollout.status.as_ref().unwrap().phase);
+        let mut newer = world.clone();
+        std::sync::Arc::make_mut(&mut newer.rollout).metadata.generation = Some(7);
+        std::sync::Arc::make_mut(&mut newer.rollout).status.as_mut().unwrap().phase =
+            Some(RolloutPhase::Healthy);
+        let told = crate::rollout::refused(&newer, route, "forbidden (403)", false);
+        let next = written(&told).unwrap();
+        assert_eq!((next.phase, next.observed_generation.as_str()), (Some(RolloutPhase::Progressing), "7"));
+        let status = &plan.writes.last().unwrap().write;
+        assert_eq!(crate::rollout::refused(&world, status, "forbidden (403)", false), Plan::default());
+    }
 
     #[test]
     fn a_selector_reads_as_kubernetes_writes_it() {

@@ -35,7 +35,8 @@ pub(crate) fn asked<'w>(facts: &Facts<'w>) -> Vec<StepRoute<'w>> {
             }
         }
     }
-    let managed = facts.strategy.traffic_routing.as_ref().map(|routing| routing.managed_routes.as_slice());
+    let routing = facts.strategy.traffic_routing.as_ref();
+    let managed = routing.and_then(|routing| routing.managed_routes.as_deref());
     let place = |route: &StepRoute<'_>| {
         managed.unwrap_or_default().iter().position(|managed| managed.name == route.name())
     };

@@ -205,7 +205,8 @@ pub(crate) fn make_room(facts: &Core<'_>, plan: &mut Plan) {
         ScaleDown::Progressively if available == 0 => return,
         ScaleDown::Progressively => rest,
     };
-    // Never up: whoever has scaled it down by hand wanted that.
+    // Never up: whoever has scaled it down by hand wanted that. Pods that are lost come back in their ReplicaSet, whose
+    // template is the Deployment's; and an abort takes none of the first revision, which is the stable one.
     if to < workload.replicas {
         let (name, uid, from) = (workload.name.clone(), workload.uid.clone(), workload.replicas);
         let because = Because::Moves(Move::WorkloadMakesRoom { available, of: wanted });

@@ -17,6 +17,7 @@ use tidegate_api::rollout::Rollout;
 use tidegate_api::valid::{FieldError, PluginRouting, ValidRollout};
 
 use super::hash;
+use super::trouble::bounded;
 use super::workload::Workload;
 use crate::analysis::Template;
 use crate::at::at;
@@ -259,8 +260,25 @@ pub struct SetStatus {
     pub replicas: i32,
     pub ready: i32,
     pub available: i32,
-    /// Reason and message of a true ReplicaFailure condition.
-    pub failure: Option<(String, String)>,
+    /// A true ReplicaFailure condition.
+    pub failure: Option<SetFailure>,
+}
+
+/// What Kubernetes says of a ReplicaSet whose pods it cannot make or take away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetFailure {
+    pub reason: String,
+    pub message: String,
+    /// Since when: `lastTransitionTime`.
+    pub since: Option<Timestamp>,
+}
+
+impl SetFailure {
+    /// In one line, cut to what a status has room for.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("{}: {}", self.reason, bounded(&self.message))
+    }
 }
 
 impl Set {
@@ -356,10 +374,11 @@ impl SetStatus {
         let failure = at(object, "/status/conditions").and_then(Value::as_array).and_then(|conditions| {
             let failed = |c: &&Value| c["type"] == "ReplicaFailure" && c["status"] == "True";
             let condition = conditions.iter().find(failed)?;
-            Some((
-                condition["reason"].as_str()?.to_owned(),
-                condition["message"].as_str().unwrap_or("").to_owned(),
-            ))
+            Some(SetFailure {
+                reason: condition["reason"].as_str()?.to_owned(),
+                message: condition["message"].as_str().unwrap_or("").to_owned(),
+                since: condition["lastTransitionTime"].as_str().and_then(|text| text.parse().ok()),
+            })
         });
         Self {
             observed_generation: int(object, "/status/observedGeneration"),

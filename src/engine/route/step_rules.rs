@@ -96,7 +96,7 @@ fn is_named(rule: &Value, sides: &Sides<'_>) -> bool {
     let Some(name) = rule.get("name").and_then(Value::as_str) else { return false };
     let routing =
         sides.rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref());
-    let mut managed = routing.into_iter().flat_map(|routing| &routing.managed_routes);
+    let mut managed = routing.and_then(|routing| routing.managed_routes.as_ref()).into_iter().flatten();
     managed.any(|managed| {
         name.strip_prefix(managed.name.as_str()).is_some_and(|rest| {
             let number = rest.strip_prefix('-').unwrap_or("x");

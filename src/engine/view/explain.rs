@@ -99,7 +99,7 @@ impl Explanation {
         let (status, message) = client_phase(rollout);
         let strategy = Strategy::of(rollout);
         let place = step::progress(rollout).map(|progress| match step::current(rollout) {
-            Some((_, current)) => format!("{progress} ({})", step::text(current)),
+            Some((_, current)) => format!("{progress} ({current})"),
             None => progress,
         });
         let is_canary = strategy == Strategy::Canary;

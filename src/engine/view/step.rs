@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_api::go_duration;
-use tidegate_api::rollout::{CanaryStep, CanaryStrategy, Rollout, RolloutPause, SetCanaryScale};
+use tidegate_api::rollout::{CanaryStep, CanaryStrategy, Rollout, RolloutPause};
 
 /// Returns the canary strategy, if that is the strategy.
 pub(crate) fn canary(rollout: &Rollout) -> Option<&CanaryStrategy> {
@@ -48,44 +48,4 @@ pub(crate) fn pause_seconds(pause: &RolloutPause) -> Option<i64> {
         IntOrString::Int(seconds) => Some(i64::from(*seconds)),
         IntOrString::String(text) => text.parse().ok().or_else(|| go_duration::parse_seconds(text).ok()),
     }
-}
-
-/// Prints a step in a few words, such as `setWeight: 40` or `pause: 10m`; `invalid` when it says nothing.
-///
-/// It reads the step as the user wrote it: a spec that is refused is shown all the same.
-pub(crate) fn text(step: &CanaryStep) -> String {
-    if let Some(weight) = step.set_weight {
-        format!("setWeight: {weight}")
-    } else if let Some(pause) = &step.pause {
-        match &pause.duration {
-            Some(IntOrString::Int(seconds)) => format!("pause: {seconds}"),
-            Some(IntOrString::String(duration)) => format!("pause: {duration}"),
-            None => "pause".to_owned(),
-        }
-    } else if step.experiment.is_some() {
-        "experiment".to_owned()
-    } else if step.analysis.is_some() {
-        "analysis".to_owned()
-    } else if let Some(text) = step.set_canary_scale.as_ref().and_then(scale_text) {
-        text
-    } else if let Some(plugin) = &step.plugin {
-        format!("plugin: {}", plugin.name)
-    } else if let Some(route) = &step.set_header_route {
-        format!("setHeaderRoute: {}", route.name.as_deref().unwrap_or_default())
-    } else if let Some(route) = &step.set_mirror_route {
-        format!("setMirrorRoute: {}", route.name)
-    } else {
-        "invalid".to_owned()
-    }
-}
-
-/// Prints what a setCanaryScale asks for.
-fn scale_text(scale: &SetCanaryScale) -> Option<String> {
-    let wish = match (scale.weight, scale.match_traffic_weight, scale.replicas) {
-        (Some(weight), _, _) => format!("weight: {weight}"),
-        (None, true, _) => "matchTrafficWeight: true".to_owned(),
-        (None, false, Some(replicas)) => format!("replicas: {replicas}"),
-        (None, false, None) => return None,
-    };
-    Some(format!("setCanaryScale{{{wish}}}"))
 }

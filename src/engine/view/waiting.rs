@@ -202,7 +202,7 @@ fn place(rollout: &Rollout) -> String {
     let (Some((index, current)), Some(canary)) = (step::current(rollout), step::canary(rollout)) else {
         return String::new();
     };
-    format!(" at step {}/{} ({})", index + 1, canary.steps.len(), step::text(current))
+    format!(" at step {}/{} ({current})", index + 1, canary.steps.len())
 }
 
 /// Prints the measurements of a run so far, such as `: ✔ 3, ✖ 1`, and what the judge says.
