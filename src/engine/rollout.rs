@@ -163,13 +163,14 @@ pub fn urgent(world: &World, fence: &Fence, planner: impl FnOnce(&World) -> Plan
 #[must_use]
 pub fn refused(world: &World, write: &Write, why: &str, is_invalid: bool) -> Plan {
     let mut plan = Plan::default();
-    match write {
-        Write::Status(_) => {}
-        Write::CreateSet(_) if is_invalid => {
+    if let Write::CreateSet(set) = write {
+        if is_invalid {
             status::invalid(world, &format!("spec.template: {why}"), &mut plan);
+        } else {
+            status::not_created(world, &set.name, why, &mut plan);
         }
-        Write::CreateSet(set) => status::not_created(world, &set.name, why, &mut plan),
-        other => status::withheld(world, other, why, &mut plan),
+    } else if !matches!(write, Write::Status(_)) {
+        status::withheld(world, write, why, &mut plan);
     }
     plan
 }

@@ -335,7 +335,7 @@ fn a_refused_run_fails_its_analysis() {
         plan.writes.iter().for_each(|planned| apply(&mut world, &planned.write));
     };
     let refused = super::refused(&world, &run, "exceeded quota");
-    let told: Vec<&str> = refused.writes[0].notices.iter().map(|notice| notice.reason.as_ref()).collect();
+    let told: Vec<&str> = refused.writes[0].notices.iter().map(|notice| notice.reason).collect();
     assert_eq!(told, ["AnalysisRunError"]);
     apply(&mut world, &refused.writes[0].write);
     let status = world.experiment.status.clone().unwrap();

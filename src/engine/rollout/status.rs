@@ -547,11 +547,7 @@ fn deadline_check(facts: &Core<'_>, next: &RolloutStatus) -> Option<Timestamp> {
 /// Why the update must be aborted, if the spec wants that, because its time is over and this round shows no progress.
 /// Argo Rollouts judges the status that it is about to write in the same way.
 pub(crate) fn out_of_time(facts: &Core<'_>, plan: &Plan) -> Option<String> {
-    let written = plan.writes.iter().rev().find_map(|planned| match &planned.write {
-        Write::Status(status) => Some(&status.to),
-        _ => None,
-    });
-    let next = written.unwrap_or(facts.status);
+    let next = written(plan).unwrap_or(facts.status);
     let update = !facts.promoted() && !facts.status.stable_rs.is_empty();
     if !facts.rollout.spec.progress_deadline_abort || !update || next.abort {
         return None;
@@ -562,6 +558,12 @@ pub(crate) fn out_of_time(facts: &Core<'_>, plan: &Plan) -> Option<String> {
     let trouble = wait::troubled(facts).map(|trouble| format!(" {trouble}")).unwrap_or_default();
     (stuck && timed_out(facts, facts.status))
         .then(|| format!("ReplicaSet \"{name}\" has timed out progressing.{trouble}"))
+}
+
+/// The status that a plan writes, if it does.
+fn written(plan: &Plan) -> Option<&RolloutStatus> {
+    let mut written = plan.writes.iter().rev().map(|planned| &planned.write);
+    written.find_map(|write| if let Write::Status(status) = write { Some(&status.to) } else { None })
 }
 
 /// A label selector as `kubectl` writes it: `app=web,tier in (a,b)`.
@@ -602,14 +604,22 @@ pub(crate) fn not_created(world: &World, set: &str, why: &str, plan: &mut Plan) 
     }
 }
 
-/// The status of a Rollout for which the API server would not have a write: nothing moves until somebody changes that.
+/// The status of a Rollout for which the API server would not have a write: nothing moves until somebody changes that. The
+/// word of a pause, and that all is well, stay as clients compare them; unless they speak of what was before the last change.
 pub(crate) fn withheld(world: &World, what: &Write, why: &str, plan: &mut Plan) {
     let (status, mut next) = seen(world);
-    if next.observed_generation != status.observed_generation {
-        // What was asked for last is not done, whatever the phase says of what was before it.
-        next.phase = Some(RolloutPhase::Progressing);
-    }
-    next.message = format!("the API server refuses to {what}: {}", bounded(why));
+    let (phase, message) = phase::phase(&world.rollout, &next);
+    let told = format!("the API server refuses to {what}: {}", bounded(why));
+    let is_news = next.observed_generation != status.observed_generation;
+    let (phase, message) = match phase {
+        RolloutPhase::Progressing | RolloutPhase::Degraded => (phase, wait::joined(&message, &told)),
+        RolloutPhase::Healthy | RolloutPhase::Paused | RolloutPhase::Unknown if is_news => {
+            (RolloutPhase::Progressing, told)
+        }
+        RolloutPhase::Healthy | RolloutPhase::Paused | RolloutPhase::Unknown => (phase, message),
+    };
+    next.phase = Some(phase);
+    next.message = message;
     if next != status {
         plan.push(write(&status, next), Because::Moves(Move::StatusMoved));
     }
@@ -658,13 +668,6 @@ mod tests {
         crate::cases::world(&cases.join(case).join("world.yaml"))
     }
 
-    fn written(plan: &Plan) -> Option<&RolloutStatus> {
-        plan.writes.iter().rev().find_map(|planned| match &planned.write {
-            Write::Status(status) => Some(&status.to),
-            _ => None,
-        })
-    }
-
     #[test]
     fn pods_that_cannot_be_made_are_shown_since_when_kubernetes_says_so() {
         let plan = crate::rollout::plan(&world("quota_exceeded"));
@@ -683,9 +686,12 @@ mod tests {
         let next = written(&told).unwrap();
         assert_eq!(
             next.message,
-            "the API server refuses to update Ingress shop-shop-canary: canary weight 25 of 100: forbidden (403)"
+            "more replicas need to be updated: the API server refuses to update Ingress shop-shop-canary: canary weight 25 of \
+             100: forbidden (403)"
         );
         assert_eq!(next.phase, world.rollout.status.as_ref().unwrap().phase);
+        let healthy = self::world("blue_green_settled");
+        assert_eq!(written(&crate::rollout::refused(&healthy, route, "forbidden (403)", false)), None);
         let mut newer = world.clone();
         std::sync::Arc::make_mut(&mut newer.rollout).metadata.generation = Some(7);
         std::sync::Arc::make_mut(&mut newer.rollout).status.as_mut().unwrap().phase =

@@ -25,11 +25,15 @@ pub(crate) fn told(facts: &Core<'_>, next: &RolloutStatus, message: String, plan
         Some(RolloutPhase::Healthy | RolloutPhase::Paused | RolloutPhase::Unknown) | None => None,
     };
     match more {
-        // Some of these words are a sentence.
-        Some(more) if message.ends_with('.') => format!("{message} {more}"),
-        Some(more) => format!("{message}: {more}"),
+        Some(more) => joined(&message, &more),
         None => message,
     }
+}
+
+/// A message of Argo Rollouts, some of which are sentences, and words of ours behind it.
+pub(crate) fn joined(message: &str, more: &str) -> String {
+    let between = if message.ends_with('.') { " " } else { ": " };
+    format!("{message}{between}{more}")
 }
 
 /// What a plan waits for. Routers mostly show a weight at once, so that the round which gives it says nothing of that.
