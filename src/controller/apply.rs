@@ -104,7 +104,7 @@ impl Hand {
                         fence.doubted(object);
                     }
                     self.tell_refusal(&subject, &write, &source);
-                    one.show_refusal(&write, &source, fence).await;
+                    one.show_refusal(&write, &doing, &source, fence).await;
                     let taken = taken_name(&write, &source);
                     return Err(Failed { doing, class, source, taken });
                 }
@@ -273,11 +273,11 @@ impl One<'_> {
 
     /// Puts into the status what the API server would not have. That this may fail too changes nothing: the next attempt says
     /// it again.
-    async fn show_refusal(&self, write: &Write, source: &kube::Error, fence: &mut Fence) {
+    async fn show_refusal(&self, write: &Write, doing: &str, source: &kube::Error, fence: &mut Fence) {
         if !is_refusal(source) {
             return;
         }
-        let plan = refused(self.world(), write, &chain(source), blames_object(source));
+        let plan = refused(self.world(), write, doing, &chain(source), blames_object(source));
         for planned in &plan.writes {
             if let Ok(Done::Wrote(object, version)) = self.send(&planned.write).await {
                 fence.wrote(object, &version, Timestamp::now());

@@ -18,6 +18,7 @@ use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::rollout::Rollout;
 use tidegate_engine::plan::Notice;
 use tidegate_engine::rollout::duration::Ended;
+use tidegate_engine::rollout::trouble::unnumbered;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -213,6 +214,9 @@ impl Lane {
     }
 }
 
+/// Reasons of Events about what the API server would not have: ports and times in its words make no other Event.
+const REFUSALS: [&str; 3] = ["ReplicaSetCreateError", "ReplicaSetUpdateError", "TrafficRoutingError"];
+
 /// What makes two notices the same Event: the object, the reason and the message, digested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Same(u64);
@@ -220,7 +224,9 @@ struct Same(u64);
 impl Same {
     fn of(subject: &Subject, notice: &Notice) -> Self {
         let mut hasher = DefaultHasher::new();
-        (subject.uid(), notice.reason, &notice.message).hash(&mut hasher);
+        let (of, why) = notice.message.split_once(": ").unwrap_or((&notice.message, ""));
+        let why = if REFUSALS.contains(&notice.reason) { unnumbered(why) } else { why.to_owned() };
+        (subject.uid(), notice.reason, of, why).hash(&mut hasher);
         Self(hasher.finish())
     }
 }
@@ -313,6 +319,11 @@ mod tests {
         for number in 0..=REMEMBERED_MAX {
             past.remember(Same::of(&subject(), &notice(number)), &format!("shop.{number}"), 1);
         }
+        let refused = |port: usize| {
+            let message = format!("Failed to create new replica set \"a-1\": read 10.0.0.1:{port}: reset");
+            Same::of(&subject(), &Notice::warning("ReplicaSetCreateError", message))
+        };
+        assert_eq!(refused(41_234), refused(51_001), "the same but for a port");
         assert_eq!(past.known.len(), REMEMBERED_MAX);
         assert_eq!(past.find(Same::of(&subject(), &notice(0))), None);
         assert_eq!(past.find(Same::of(&subject(), &notice(1))), Some(("shop.1".to_owned(), 1)));

@@ -51,7 +51,7 @@ impl Class {
                     Duration::from_secs(seconds.into()).clamp(Duration::from_secs(1), BACKOFF_LONGEST),
                 )
             }
-            400 if is_of_admission(&status.message) => Self::Denied,
+            400 | 500 if is_of_admission(&status.message) => Self::Denied,
             400 | 405 | 415 => Self::Bug,
             401 | 403 | 422 => Self::Denied,
             _ => Self::Unreachable,
@@ -85,12 +85,16 @@ impl Class {
 }
 
 /// Whether the API server has said that it will not do this, which users are told: for as long as nobody changes something it
-/// says the same again. A webhook that cannot be reached is such a reason; a server in trouble of its own is none, nor are
-/// an object that somebody else has changed and the wish to be asked later.
+/// says the same again. A server in trouble of its own is no such reason, nor are an object that somebody else has changed
+/// and the wish to be asked later.
 pub(crate) fn is_refusal(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else { return false };
-    let is_final = [Class::Denied, Class::Bug].contains(&Class::of_status(status));
-    is_final || status.message.contains("failed calling webhook")
+    [Class::Denied, Class::Bug].contains(&Class::of_status(status))
+}
+
+/// Whether nobody has refused anything but a webhook that has to be asked cannot be: it may be back in a moment.
+pub(crate) fn is_webhook_away(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.message.contains(WEBHOOK_AWAY))
 }
 
 /// Whether a refusal blames the object that was to be written; not a policy of the cluster, which somebody else may change.
@@ -99,10 +103,15 @@ pub(crate) fn blames_object(error: &kube::Error) -> bool {
     [400, 422].contains(&status.code) && !is_of_admission(&status.message)
 }
 
-/// Whether a webhook or a policy refuses: a webhook that names no code answers 400, a policy 422.
+/// What the API server says of a webhook that it cannot reach, with code 500.
+const WEBHOOK_AWAY: &str = "failed calling webhook";
+
+/// Whether a webhook or a policy refuses: a webhook that names no code answers 400, one that fails or is away 500, a policy 422.
 /// <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 fn is_of_admission(message: &str) -> bool {
-    message.starts_with("admission webhook ") || message.contains("ValidatingAdmissionPolicy '")
+    message.starts_with("admission webhook ")
+        || message.contains("ValidatingAdmissionPolicy '")
+        || message.contains(WEBHOOK_AWAY)
 }
 
 /// Whether a request was stopped on our own side, so that it certainly did not happen.
@@ -165,7 +174,8 @@ mod tests {
             (400, "quantities must match the regular expression", (true, true, Class::Bug)),
             (400, webhook, (true, false, Class::Denied)),
             (422, policy, (true, false, Class::Denied)),
-            (500, down, (true, false, Class::Unreachable)),
+            (500, down, (true, false, Class::Denied)),
+            (500, webhook, (true, false, Class::Denied)),
             (500, "etcdserver: leader changed", (false, false, Class::Unreachable)),
             (409, "already exists", (false, false, Class::Conflict)),
         ] {

@@ -23,6 +23,7 @@ mod pause;
 pub mod phase;
 pub(crate) mod ping_pong;
 pub mod references;
+mod refusal;
 mod replicas;
 pub(crate) mod restart;
 mod revision;
@@ -59,6 +60,8 @@ use restart::Restart;
 use status::Outcome;
 use world::World;
 
+pub use refusal::refused;
+
 /// Decides what to do for one Rollout, in which order, and why.
 #[must_use]
 pub fn plan(world: &World) -> Plan {
@@ -81,7 +84,7 @@ pub fn plan(world: &World) -> Plan {
     }
     match &world.spec.valid {
         Ok(valid) => match (references::fault(world), &valid.strategy, strategy.as_deref()) {
-            (Some(error), _, _) => status::invalid(world, &error, &mut plan),
+            (Some(error), _, _) => refusal::invalid(world, &error, &mut plan),
             (None, ValidStrategy::Canary(canary), Some(strategy)) => {
                 canary_round(world, valid, canary, status, strategy, &mut plan);
             }
@@ -92,7 +95,7 @@ pub fn plan(world: &World) -> Plan {
         },
         Err(errors) => {
             let first = errors.first().map(ToString::to_string).unwrap_or_default();
-            status::invalid(world, &first, &mut plan);
+            refusal::invalid(world, &first, &mut plan);
         }
     }
     if let Some(held) = held {
@@ -156,23 +159,6 @@ pub fn urgent(world: &World, fence: &Fence, planner: impl FnOnce(&World) -> Plan
         return None;
     };
     (!fence.waits_for(&object) && !restart::rests_on_unseen(world, fence)).then_some(first)
-}
-
-/// Decides what to say when the API server would not have a write. A ReplicaSet whose template it calls invalid is a fault of
-/// the spec (`is_invalid`), as Argo Rollouts' own validation would have said; anything else (quota, rights, a webhook) is not.
-#[must_use]
-pub fn refused(world: &World, write: &Write, why: &str, is_invalid: bool) -> Plan {
-    let mut plan = Plan::default();
-    if let Write::CreateSet(set) = write {
-        if is_invalid {
-            status::invalid(world, &format!("spec.template: {why}"), &mut plan);
-        } else {
-            status::not_created(world, &set.name, why, &mut plan);
-        }
-    } else if !matches!(write, Write::Status(_)) {
-        status::withheld(world, write, why, &mut plan);
-    }
-    plan
 }
 
 /// One round of a canary, from claiming ReplicaSets to its status.
@@ -418,13 +404,18 @@ fn reason(
     if let Some(why) = &runs.refused {
         return Because::RunRefused { why: why.clone() };
     }
+    if let Some(why) = &runs.experiments.refused {
+        return Because::ExperimentRefused { why: why.clone() };
+    }
     match facts.step() {
         Some(Step::Pause(length)) => Because::Paused {
             step: facts.status.current_step_index,
             until: pause::until(facts.status, length.duration_seconds)
                 .or(plan.wake.filter(|_| length.duration_seconds.is_some())),
         },
-        Some(Step::Experiment) => runs.experiments.because(),
+        Some(Step::Experiment) => {
+            Because::WaitingForExperiment { experiment: runs.experiments.current.clone() }
+        }
         Some(
             Step::Analysis
             | Step::SetWeight

@@ -23,8 +23,8 @@ use crate::store::Key;
 use crate::watch::Scene;
 use crate::work::Errand;
 
-/// Requests of one run at once.
-const AT_ONCE: usize = 8;
+/// Requests of one run at once: as many metrics may wait for servers that hang before another one waits for them.
+const AT_ONCE: usize = 32;
 /// How long a round waits for the others once it has an answer to record: of a judge that looks every 10 s and has 15 s
 /// to stop a release this is not much, and most servers answer within it.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ use super::observe::Observed;
 use crate::apply::Failed;
 use crate::difference::merge_patch;
 use crate::events::{Recorder, Subject};
-use crate::failure::{Class, chain, is_refusal, was_refused};
+use crate::failure::{Class, chain, is_refusal, is_webhook_away, was_refused};
 use crate::kinds;
 use crate::request::{Done, Requests, Sent, already_exists, is_controlled_by, set_body};
 
@@ -55,7 +55,8 @@ pub(super) async fn apply(
                     fence.doubted(object.clone());
                 }
                 if is_refusal(&source) {
-                    hand.show_refusal(&write, &chain(&source), fence, recorder, &subject).await;
+                    let is_final = !is_webhook_away(&source);
+                    hand.show_refusal(&write, &chain(&source), is_final, fence, recorder, &subject).await;
                 }
                 let taken = (already_exists(&source) && !matches!(write, Write::Status(_))).then_some(object);
                 let failed = Failed { doing: describe(&write), class, source, taken: None };
@@ -154,12 +155,16 @@ impl Hand<'_> {
         &self,
         write: &Write,
         why: &str,
+        is_final: bool,
         fence: &mut Fence,
         recorder: &Recorder,
         subject: &Subject,
     ) {
         if let Some(notice) = refusal(write, why) {
             recorder.record(subject, notice);
+        }
+        if !is_final {
+            return;
         }
         for planned in refused(&self.observed.world, write, why).writes {
             if let Ok(Done::Wrote(object, version)) = self.send(&planned.write).await {

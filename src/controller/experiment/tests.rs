@@ -134,6 +134,18 @@ async fn what_the_server_would_not_have_is_told_in_the_status() {
 }
 
 #[tokio::test]
+async fn a_webhook_that_cannot_be_reached_ends_nothing() {
+    let mut bench = bench();
+    put(&bench.scene.stores.experiments, experiment(Value::Null, false));
+    let (code, mut away) = refusal(500, "InternalError");
+    away["message"] = "Internal error occurred: failed calling webhook \"policy\": connection refused".into();
+    let (next, asked) = bench.round(vec![(code, away)]).await;
+    assert!(matches!(next, Next::Failed { .. }), "{next:?}");
+    assert_eq!(asked.len(), 1, "no status");
+    assert_eq!(bench.told.waiting(), ["ReplicaSetCreateError"]);
+}
+
+#[tokio::test]
 async fn pods_that_cannot_be_taken_away_are_told_although_the_verdict_stays() {
     let mut bench = bench();
     let status = json!({"phase": "Successful", "templateStatuses": [

@@ -42,18 +42,20 @@ pub(super) fn look(facts: &Facts<'_>, analysis: &ExperimentAnalysisTemplateRef, 
 pub(super) fn refuse(facts: &Facts<'_>, run: &AnalysisRun, why: &str, round: &mut Round) {
     let name = run.metadata.name.as_deref().unwrap_or_default();
     let analyses = &facts.experiment.spec.analyses;
-    let Some(analysis) = analyses.iter().find(|analysis| is_run_of(facts, analysis, name)) else { return };
+    let first = analyses.iter().find(|analysis| name == base(facts, analysis));
+    let later = || analyses.iter().find(|analysis| is_later_run_of(facts, analysis, name));
+    let Some(analysis) = first.or_else(later) else { return };
     let before = known(facts.before, &analysis.name);
     let mut next = before.clone();
     fail(&mut next, not_created(analysis, why));
     record(facts, &before, next, round);
 }
 
-/// Whether a run has one of the names that those of an analysis get.
-fn is_run_of(facts: &Facts<'_>, analysis: &ExperimentAnalysisTemplateRef, run: &str) -> bool {
-    let Some(rest) = run.strip_prefix(&base(facts, analysis)) else { return false };
-    let number = rest.strip_prefix('.');
-    rest.is_empty() || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+/// Whether a run has one of the names that those of an analysis get after the first.
+fn is_later_run_of(facts: &Facts<'_>, analysis: &ExperimentAnalysisTemplateRef, run: &str) -> bool {
+    let rest = run.strip_prefix(&base(facts, analysis));
+    let number = rest.and_then(|rest| rest.strip_prefix('.'));
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The name of the first run of an analysis.

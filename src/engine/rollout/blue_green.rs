@@ -44,7 +44,8 @@ pub(super) fn round(
 /// `late`.
 fn proceed(view: &View<'_>, late: Option<String>, plan: &mut Plan) {
     let (mut wishes, notices) = begin(view, late);
-    pause::drop_canarys(&mut wishes);
+    // What a canary paused for, and what a person has answered to it, says nothing about this update.
+    wishes.clear = view.was_canary();
     let runs = runs::judge(view, &mut wishes);
     let aborted = wishes.aborted(view.status);
     if aborted && !abort_asked(view.status) {

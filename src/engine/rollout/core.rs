@@ -120,11 +120,19 @@ impl<'w> Core<'w> {
     /// The first revision of a blue-green Rollout changes nothing that anybody could see, and a former canary's steps are
     /// nothing to it.
     pub(crate) fn changed(&self) -> bool {
-        let (known, steps) = (&self.status.current_pod_hash, &self.status.current_step_hash);
-        if self.blue_green.is_some() {
-            return !known.is_empty() && *known != self.hash;
-        }
-        *known != self.hash || *steps != self.world.spec.steps_hash
+        let known = &self.status.current_pod_hash;
+        let is_first = self.blue_green.is_some() && known.is_empty();
+        !is_first && *known != self.hash || self.has_other_steps()
+    }
+
+    /// Whether the canary has other steps than the status speaks of.
+    pub(crate) fn has_other_steps(&self) -> bool {
+        self.blue_green.is_none() && self.status.current_step_hash != self.world.spec.steps_hash
+    }
+
+    /// Whether the status is still that of a canary, and the Rollout is blue-green.
+    pub(crate) fn was_canary(&self) -> bool {
+        self.blue_green.is_some() && !self.status.current_step_hash.is_empty()
     }
 
     /// Pods of the new ReplicaSet that are available and that its spec keeps: a late status may show more.

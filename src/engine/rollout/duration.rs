@@ -91,10 +91,9 @@ fn measured(record: &RolloutDurationStatus, end: &Time, how: &str) -> Option<End
     Some(Ended { how: how.to_owned(), seconds: seconds(start, end), paused_seconds })
 }
 
-/// Whether the template or the steps are others than those that the status speaks of.
+/// Whether the template, or the steps of a canary, are others than those that the status speaks of.
 fn is_new(facts: &Core<'_>) -> bool {
-    facts.status.current_pod_hash != facts.hash
-        || facts.status.current_step_hash != facts.world.spec.steps_hash
+    facts.status.current_pod_hash != facts.hash || facts.has_other_steps()
 }
 
 /// The record of an update that begins now. Content that is held back begins nothing.

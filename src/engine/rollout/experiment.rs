@@ -41,14 +41,6 @@ impl Experiments {
         self.phase == Some(AnalysisPhase::Successful)
     }
 
-    /// What the step waits for.
-    pub(crate) fn because(&self) -> Because {
-        match &self.refused {
-            Some(why) => Because::ExperimentRefused { why: why.clone() },
-            None => Because::WaitingForExperiment { experiment: self.current.clone() },
-        }
-    }
-
     /// Adds the writes that the judgement calls for.
     pub(crate) fn write(&self, plan: &mut Plan) {
         if let Some(experiment) = &self.create {

@@ -17,9 +17,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::rollout::{RolloutCondition, RolloutStatus};
 use tidegate_api::valid::PROGRESS_DEADLINE_SECONDS_DEFAULT;
 
-use super::condition;
 use super::wait::undeclared;
 use super::world::{Set, World};
+use super::{condition, refusal};
 use crate::plan::{Because, Plan, Planned, SetPatch, StatusWrite, Write};
 
 /// For how long after the last news counts may rest while pods are on their way.
@@ -124,7 +124,8 @@ fn counts_only(StatusWrite { from, to }: &StatusWrite) -> bool {
         conditions: to.conditions.clone(),
         ..from.clone()
     };
-    counted == *to && hold_as_before(from, to)
+    // A refusal that is over is not told for longer than it lasts.
+    counted == *to && hold_as_before(from, to) && !refusal::tells_of_one(from)
 }
 
 /// Whether the same conditions hold, in whatever order: the last one changed stands last.
@@ -198,6 +199,15 @@ mod tests {
         assert_eq!(told(&world(Set { generation: 2, ..set(1, 1) }, 101), one_more()), waits);
         let worded = RolloutStatus { message: "one".to_owned(), ..one_more() };
         assert_eq!(told(&world(set(2, 1), 101), worded), waits, "the words are about the pods");
+        let refusal =
+            "more replicas need to be updated: the API server refuses to scale ReplicaSet web-a".to_owned();
+        let from = RolloutStatus { message: refusal, ..known() };
+        let write = Write::Status(Box::new(StatusWrite { from, to: one_more() }));
+        let mended = Plan {
+            writes: vec![Planned { write, ..plan(one_more(), Because::Settled).writes[0].clone() }],
+            ..Plan::default()
+        };
+        assert_eq!(without_counts(&world(set(2, 1), 101), mended.clone()), mended, "a refusal that is over");
         let paused = RolloutStatus { phase: Some(RolloutPhase::Paused), ..one_more() };
         assert!(told(&world(set(2, 1), 101), paused).0);
         let mut healthy = one_more();

@@ -47,6 +47,11 @@ impl Runs {
         run.map(|run| Because::WaitingForRun { run: run.name.clone() }).or_else(refused)
     }
 
+    /// Whether a run or an Experiment that is needed cannot be built.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some() || self.experiments.refused.is_some()
+    }
+
     /// An analysis that names nothing to run judges nothing, so that whatever waits for it stays.
     pub(super) fn refuse(&mut self, path: &str) {
         self.refused =

@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use tidegate_api::rollout::{CanaryStatus, CanaryStep, RolloutPhase, RolloutStatus, TrafficWeights};
+use tidegate_api::rollout::{CanaryStatus, CanaryStep, RolloutStatus, TrafficWeights};
 use tidegate_api::valid::Step;
 
 use super::condition::{
@@ -20,8 +20,7 @@ use super::replicas::total;
 use super::restart::Restart;
 use super::runs::Runs;
 use super::traffic::Traffic;
-use super::trouble::bounded;
-use super::world::{SetFailure, World};
+use super::world::SetFailure;
 use super::{blue_green, duration, pause, phase, ping_pong, revision, step, wait, workload};
 use crate::plan::{Because, Move, Notice, Plan, StatusWrite, Write};
 
@@ -250,7 +249,7 @@ fn promotion(
     }
     let count = step_count(facts);
     // Nothing is promoted unjudged, because the run that was to judge it cannot be made.
-    if facts.rollout.spec.paused || index != count || runs.refused.is_some() {
+    if facts.rollout.spec.paused || index != count || runs.is_refused() {
         return None;
     }
     // A router that has not been seen at full weight yet is still moving users to the new revision.
@@ -296,7 +295,7 @@ pub(super) fn promote(
 /// Whether the current step has done what it is for.
 fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
     // Whoever has to judge an inconclusive analysis, or mend one that cannot be made, finds the update where it was.
-    if facts.rollout.spec.paused || pause::is_undecided(facts.status) || runs.refused.is_some() {
+    if facts.rollout.spec.paused || pause::is_undecided(facts.status) || runs.is_refused() {
         return false;
     }
     match facts.step() {
@@ -337,7 +336,7 @@ pub(super) fn conclude(
     mut notices: Vec<Notice>,
     plan: &mut Plan,
 ) {
-    conditions(facts, &mut next, wishes, &mut notices);
+    conditions(facts, &mut next, wishes, &mut notices, plan);
     wishes.apply(facts.status, &mut next, facts.now);
     next.observed_generation = generation(facts);
     duration::track(facts, &mut next);
@@ -359,7 +358,13 @@ pub(super) fn conclude(
     }
 }
 
-fn conditions(facts: &Core<'_>, next: &mut RolloutStatus, wishes: &Wishes, notices: &mut Vec<Notice>) {
+fn conditions(
+    facts: &Core<'_>,
+    next: &mut RolloutStatus,
+    wishes: &Wishes,
+    notices: &mut Vec<Notice>,
+    plan: &Plan,
+) {
     let now = facts.now;
     let paused = is_paused(facts);
     let aborted = wishes.aborted(facts.status);
@@ -379,7 +384,7 @@ fn conditions(facts: &Core<'_>, next: &mut RolloutStatus, wishes: &Wishes, notic
             notices.push(Notice::warning(ROLLOUT_ABORTED, message));
         }
     } else {
-        progressing(facts, next, healthy, became_unhealthy);
+        progressing(facts, next, healthy, became_unhealthy, plan);
     }
     let is_available = if facts.blue_green.is_some() {
         blue_green::status::is_available(facts)
@@ -422,7 +427,13 @@ fn completed(facts: &Core<'_>, next: &mut RolloutStatus, notices: &mut Vec<Notic
 }
 
 /// The Progressing condition of an update that is not aborted: done, moving, or out of time.
-fn progressing(facts: &Core<'_>, next: &mut RolloutStatus, healthy: bool, became_unhealthy: bool) {
+fn progressing(
+    facts: &Core<'_>,
+    next: &mut RolloutStatus,
+    healthy: bool,
+    became_unhealthy: bool,
+    plan: &Plan,
+) {
     let known = condition::get(next, PROGRESSING);
     let resting = next.stable_rs == next.current_pod_hash
         && next.replicas == next.available_replicas
@@ -451,7 +462,11 @@ fn progressing(facts: &Core<'_>, next: &mut RolloutStatus, healthy: bool, became
             condition::new(facts.now, PROGRESSING, "True", "ReplicaSetUpdated", message)
         };
         condition::refresh(next, moving);
-    } else if !waits_without_limit(facts) && !arrived(facts) && timed_out(facts, next) {
+    } else if !waits_without_limit(facts)
+        && !arrived(facts)
+        && !switches(facts, plan)
+        && timed_out(facts, next)
+    {
         let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
         condition::set(next, condition::new(facts.now, PROGRESSING, "False", TIMED_OUT, message));
     }
@@ -484,6 +499,13 @@ fn progressed(old: &RolloutStatus, next: &RolloutStatus) -> bool {
         || next.current_step_index != old.current_step_index
         || next.current_step_hash != old.current_step_hash
         || next.blue_green != old.blue_green
+}
+
+/// Whether this round leads a Service of a blue-green update to another revision: progress that the next status shows.
+fn switches(facts: &Core<'_>, plan: &Plan) -> bool {
+    let leads_on =
+        |write: &Write| matches!(write, Write::PointService { from, to, .. } if from.as_ref() != Some(to));
+    facts.blue_green.is_some() && plan.writes.iter().any(|planned| leads_on(&planned.write))
 }
 
 /// Whether no deadline applies: a step that waits for people or measurements, a pause, pods that stay up for a delay.
@@ -552,7 +574,10 @@ pub(crate) fn out_of_time(facts: &Core<'_>, plan: &Plan) -> Option<String> {
     if !facts.rollout.spec.progress_deadline_abort || !update || next.abort {
         return None;
     }
-    let stuck = !progressed(facts.status, next) && !waits_without_limit(facts) && !goes_on_late(facts);
+    let stuck = !progressed(facts.status, next)
+        && !switches(facts, plan)
+        && !waits_without_limit(facts)
+        && !goes_on_late(facts);
     let name = facts.new.map_or("", |set| set.name.as_str());
     // Its pods go with the abort, and with them what kept them from running.
     let trouble = wait::troubled(facts).map(|trouble| format!(" {trouble}")).unwrap_or_default();
@@ -561,7 +586,7 @@ pub(crate) fn out_of_time(facts: &Core<'_>, plan: &Plan) -> Option<String> {
 }
 
 /// The status that a plan writes, if it does.
-fn written(plan: &Plan) -> Option<&RolloutStatus> {
+pub(super) fn written(plan: &Plan) -> Option<&RolloutStatus> {
     let mut written = plan.writes.iter().rev().map(|planned| &planned.write);
     written.find_map(|write| if let Write::Status(status) = write { Some(&status.to) } else { None })
 }
@@ -588,73 +613,6 @@ pub(super) fn selector_text(selector: &LabelSelector) -> String {
     parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
-/// The status of a Rollout whose new ReplicaSet the API server would not have, for a reason that is not the spec's.
-pub(crate) fn not_created(world: &World, set: &str, why: &str, plan: &mut Plan) {
-    let (status, mut next) = seen(world);
-    let message = format!("Failed to create new replica set \"{set}\": {why}");
-    condition::set(
-        &mut next,
-        condition::new(world.now, PROGRESSING, "False", "ReplicaSetCreateError", message.clone()),
-    );
-    // The old revision may be in full health; the update that was asked for is not done all the same.
-    next.phase = Some(RolloutPhase::Progressing);
-    next.message = message;
-    if next != status {
-        plan.push(write(&status, next), Because::Moves(Move::StatusMoved));
-    }
-}
-
-/// The status of a Rollout for which the API server would not have a write: nothing moves until somebody changes that. The
-/// word of a pause, and that all is well, stay as clients compare them; unless they speak of what was before the last change.
-pub(crate) fn withheld(world: &World, what: &Write, why: &str, plan: &mut Plan) {
-    let (status, mut next) = seen(world);
-    let (phase, message) = phase::phase(&world.rollout, &next);
-    let told = format!("the API server refuses to {what}: {}", bounded(why));
-    let is_news = next.observed_generation != status.observed_generation;
-    let (phase, message) = match phase {
-        RolloutPhase::Progressing | RolloutPhase::Degraded => (phase, wait::joined(&message, &told)),
-        RolloutPhase::Healthy | RolloutPhase::Paused | RolloutPhase::Unknown if is_news => {
-            (RolloutPhase::Progressing, told)
-        }
-        RolloutPhase::Healthy | RolloutPhase::Paused | RolloutPhase::Unknown => (phase, message),
-    };
-    next.phase = Some(phase);
-    next.message = message;
-    if next != status {
-        plan.push(write(&status, next), Because::Moves(Move::StatusMoved));
-    }
-}
-
-/// The status of a Rollout whose spec cannot be acted on.
-pub(crate) fn invalid(world: &World, error: &str, plan: &mut Plan) {
-    let (status, mut next) = seen(world);
-    let name = world.rollout.metadata.name.as_deref().unwrap_or_default();
-    let message = format!("The Rollout \"{name}\" is invalid: {error}");
-    plan.because = Because::InvalidSpec { message: error.to_owned() };
-    if condition::get(&next, INVALID_SPEC).is_none_or(|known| known.message != message) {
-        condition::remove(&mut next, INVALID_SPEC);
-        condition::set(&mut next, condition::new(world.now, INVALID_SPEC, "True", INVALID_SPEC, message));
-    }
-    let (phase, message) = phase::phase(&world.rollout, &next);
-    next.phase = Some(phase);
-    next.message = message;
-    if next != status {
-        plan.push(write(&status, next), plan.because.clone());
-    }
-}
-
-/// The status as it was read, and the same with what this round has seen of the spec: a client that waits for that is to
-/// hear of what is wrong with it.
-fn seen(world: &World) -> (RolloutStatus, RolloutStatus) {
-    let status = world.rollout.status.clone().unwrap_or_default();
-    let mut next = status.clone();
-    next.observed_generation = world.rollout.metadata.generation.unwrap_or_default().to_string();
-    if world.workload.is_some() {
-        next.workload_observed_generation = workload::observed_generation(world);
-    }
-    (status, next)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -663,44 +621,14 @@ mod tests {
 
     use super::*;
 
-    fn world(case: &str) -> World {
-        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/rollout");
-        crate::cases::world(&cases.join(case).join("world.yaml"))
-    }
-
     #[test]
     fn pods_that_cannot_be_made_are_shown_since_when_kubernetes_says_so() {
-        let plan = crate::rollout::plan(&world("quota_exceeded"));
+        let case = concat!(env!("CARGO_MANIFEST_DIR"), "/cases/rollout/quota_exceeded/world.yaml");
+        let plan = crate::rollout::plan(&crate::cases::world(Path::new(case)));
         let failure = condition::get(written(&plan).unwrap(), REPLICA_FAILURE).unwrap();
         let since = "2026-01-01T11:59:10Z".parse().unwrap();
         assert_eq!(failure.last_transition_time, Some(condition::time(since)));
         assert_eq!(failure.last_update_time, Some(condition::time(since)));
-    }
-
-    #[test]
-    fn what_the_api_server_refuses_is_what_a_rollout_waits_for() {
-        let world = world("weight_raised");
-        let plan = crate::rollout::plan(&world);
-        let route = &plan.writes.first().unwrap().write;
-        let told = crate::rollout::refused(&world, route, "forbidden (403)", false);
-        let next = written(&told).unwrap();
-        assert_eq!(
-            next.message,
-            "more replicas need to be updated: the API server refuses to update Ingress shop-shop-canary: canary weight 25 of \
-             100: forbidden (403)"
-        );
-        assert_eq!(next.phase, world.rollout.status.as_ref().unwrap().phase);
-        let healthy = self::world("blue_green_settled");
-        assert_eq!(written(&crate::rollout::refused(&healthy, route, "forbidden (403)", false)), None);
-        let mut newer = world.clone();
-        std::sync::Arc::make_mut(&mut newer.rollout).metadata.generation = Some(7);
-        std::sync::Arc::make_mut(&mut newer.rollout).status.as_mut().unwrap().phase =
-            Some(RolloutPhase::Healthy);
-        let told = crate::rollout::refused(&newer, route, "forbidden (403)", false);
-        let next = written(&told).unwrap();
-        assert_eq!((next.phase, next.observed_generation.as_str()), (Some(RolloutPhase::Progressing), "7"));
-        let status = &plan.writes.last().unwrap().write;
-        assert_eq!(crate::rollout::refused(&world, status, "forbidden (403)", false), Plan::default());
     }
 
     #[test]

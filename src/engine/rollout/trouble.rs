@@ -84,6 +84,16 @@ impl Troubles {
     }
 }
 
+/// A text without the words that have a number: ports, times and ids differ each time that somebody says the same.
+#[must_use]
+pub fn unnumbered(text: &str) -> String {
+    let words = text.split(|letter: char| !letter.is_alphanumeric());
+    words
+        .filter(|word| !word.is_empty() && !word.bytes().any(|byte| byte.is_ascii_digit()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// Bounds a text of Kubernetes, puts it on one line, and takes out of addresses what nobody else may see.
 #[must_use]
 pub fn bounded(text: &str) -> String {

@@ -138,18 +138,20 @@ async fn what_is_not_due_any_longer_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_than_eight_are_asked_at_once() {
+async fn no_more_than_so_many_are_asked_at_once() {
     let (mut stage, world) = (Stage::default(), world(1));
-    let nine = due(&["1", "2", "3", "4", "5", "6", "7", "8", "quick"]);
-    let told = stage.hear(&world, &nine, None).await;
-    assert_eq!(heard(&told), (vec![], vec!["1", "2", "3", "4", "5", "6", "7", "8", "quick"]));
+    let hung: Vec<String> = (10..10 + AT_ONCE).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = hung.iter().map(String::as_str).chain(["quick"]).collect();
+    let all = due(&names);
+    let told = stage.hear(&world, &all, None).await;
+    assert_eq!(heard(&told), (vec![], names.clone()));
     let (_, sender) = stage.open.lock().unwrap().remove(0);
     sender.send(answer()).unwrap();
     while stage.under_way.came.is_empty() {
         tokio::task::yield_now().await;
     }
-    let told = stage.hear(&world, &nine, None).await;
-    assert_eq!(heard(&told), (vec!["1", "quick"], vec!["2", "3", "4", "5", "6", "7", "8"]));
+    let told = stage.hear(&world, &all, None).await;
+    assert_eq!(heard(&told), (vec!["10", "quick"], names[1..AT_ONCE].to_vec()));
 }
 
 /// Whoever let go of the request would not know whether there is a Job.

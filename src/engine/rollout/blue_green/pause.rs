@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::pause::{BLUE_GREEN, CANARY_STEP, INCONCLUSIVE_EXPERIMENT, Wishes, find};
+use super::super::pause::{BLUE_GREEN, Wishes, find};
 use super::super::runs::Runs;
 use super::runs::passed_before;
 use super::sizes;
@@ -29,26 +29,13 @@ pub(super) fn look(view: &View<'_>, runs: &Runs) -> Pause {
         return Pause::Over;
     }
     if find(view.status, BLUE_GREEN).is_none() {
-        let resumed = view.status.controller_pause && !is_a_canarys(view) && passed_before(view, runs);
+        let resumed = view.status.controller_pause && !view.was_canary() && passed_before(view, runs);
         return if resumed { Pause::Over } else { Pause::ToCome };
     }
     match until(view) {
         Some(until) if view.now >= until => Pause::Over,
         until => Pause::Running { until },
     }
-}
-
-/// Reasons of pauses that only a canary can end.
-const OF_CANARIES: [&str; 2] = [CANARY_STEP, INCONCLUSIVE_EXPERIMENT];
-
-/// Whether the Rollout is paused by the canary that it was.
-fn is_a_canarys(view: &View<'_>) -> bool {
-    OF_CANARIES.iter().any(|reason| find(view.status, reason).is_some())
-}
-
-/// Drops pauses of a former canary, which no step is left to end.
-pub(super) fn drop_canarys(wishes: &mut Wishes) {
-    wishes.remove.extend(OF_CANARIES);
 }
 
 /// Whether somebody, or time, has to end a pause before the switch.
