@@ -478,8 +478,15 @@ async fn a_refused_route_is_told_to_the_user() {
     let reference = kinds::reference(&kinds::ingress(), "shop-canary");
     let write =
         Write::Route(RouteWrite { reference, from: None, to: ingress("20"), weight: 20, max_weight: 100 });
-    let (outcome, _) = apply(vec![write], async |server: &mut Server| server.answer(403, denied).await).await;
+    let (outcome, patch) = apply(vec![write], async |server: &mut Server| {
+        server.answer(403, denied).await;
+        server.answer(200, stored("71")).await
+    })
+    .await;
     assert_eq!(outcome.told, ["TrafficRoutingError"]);
+    let told = "the API server refuses to route Ingress shop-canary: weight 20 of 100: no right (403)";
+    let message = patch.body["status"]["message"].as_str().unwrap();
+    assert!(message.ends_with(told), "{message}");
 }
 
 #[tokio::test]
