@@ -161,7 +161,8 @@ fn is_refused(verdict: &Verdict) -> bool {
 
 fn trouble(part: Part, metric: &Metric, nothing: &Nothing) -> Trouble {
     let Some(text) = part.of(metric) else { return Trouble::default() };
-    let is_error = |text| condition::evaluate(text, &nothing.value, Timestamp::UNIX_EPOCH).is_err();
+    let provider = Some(&metric.provider);
+    let is_error = |text| condition::evaluate(text, provider, &nothing.value, Timestamp::UNIX_EPOCH).is_err();
     let is_any_error = [Part::Success, Part::Failure].iter().filter_map(|part| part.of(metric)).any(is_error);
     // The one on which a success rests.
     let decides = part == Part::Success || Part::Success.of(metric).is_none();

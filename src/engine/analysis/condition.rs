@@ -18,7 +18,7 @@ use expr::{Context, Environment, Value};
 use jiff::Timestamp;
 use tidegate_api::analysis::{AnalysisPhase, Metric, MetricProvider};
 
-use super::expression::{self, Expression, Type, Vocabulary};
+use super::expression::{self, Expression, Mismatch, Type, Vocabulary};
 use super::functions::{self, Nan};
 use crate::metric::MetricValue;
 
@@ -156,13 +156,18 @@ fn vocabulary(value: &MetricValue) -> Vocabulary {
     Vocabulary::Condition { samples: matches!(value, MetricValue::Samples(_)) }
 }
 
-/// Evaluates one condition.
+/// Evaluates one condition of what a provider measured.
 ///
 /// # Errors
 /// Fails with the reason when the text is no expression, names something unknown, does not fit the value or
 /// yields anything but a bool.
-pub(crate) fn evaluate(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, String> {
-    evaluate_noting(text, value, &declared::of_result(None, value), now, &Nan::default())
+pub(crate) fn evaluate(
+    text: &str,
+    provider: Option<&MetricProvider>,
+    value: &MetricValue,
+    now: Timestamp,
+) -> Result<bool, String> {
+    evaluate_noting(text, value, &declared::of_result(provider, value), now, &Nan::default())
 }
 
 /// Evaluates one condition of a result of a type, and notes whether it makes NaN.
@@ -175,8 +180,10 @@ fn evaluate_noting(
 ) -> Result<bool, String> {
     let expression = expression::prepare(text, vocabulary(value))?;
     let takes_samples = matches!(value, MetricValue::Samples(_));
+    // What cannot be read as Go reads it is an error, although the crate may know an answer: it has words for more.
     let answer = match expression.mismatch(result, takes_samples) {
-        Some(why) => Err(why),
+        Some(Mismatch::Types(why)) => Err(why),
+        Some(Mismatch::Unread(why)) => answer(&expression, value, now, nan).and(Err(why)),
         None => answer(&expression, value, now, nan),
     };
     match answer {
@@ -204,13 +211,16 @@ fn answer(
 /// What is wrong with a condition whatever it will be asked about: brackets, unknown names, no expression, types of which the
 /// text itself tells that they do not go together.
 pub(crate) fn fault(text: &str) -> Option<String> {
-    if let Err(why) = expression::prepare(text, Vocabulary::Condition { samples: false }) {
-        return Some(why);
-    }
+    let written = match expression::prepare(text, Vocabulary::Condition { samples: false }) {
+        Ok(written) => written,
+        Err(why) => return Some(why),
+    };
     let one = MetricValue::Samples(vec![1.0]);
     let expression = expression::prepare(text, vocabulary(&one)).ok()?;
     let why = answer(&expression, &one, Timestamp::UNIX_EPOCH, &Nan::default()).err();
-    why.filter(|why| why.starts_with(SYNTAX_ERROR)).or_else(|| expression.mismatch(&Type::Unknown, true))
+    // A bare result may be anything here, and not a number alone.
+    let mismatch = || written.mismatch(&Type::Unknown, true).map(Mismatch::told);
+    why.filter(|why| why.starts_with(SYNTAX_ERROR)).or_else(mismatch)
 }
 
 /// What is wrong with a condition whatever a provider measures: no type of its results fits.
@@ -219,7 +229,7 @@ pub(crate) fn misfit(text: &str, provider: &MetricProvider) -> Option<String> {
     for result in declared::of_provider(provider) {
         let samples = result.is_samples();
         let expression = expression::prepare(text, Vocabulary::Condition { samples }).ok()?;
-        last = Some(expression.mismatch(&result, samples)?);
+        last = Some(expression.mismatch(&result, samples)?.told());
     }
     last
 }

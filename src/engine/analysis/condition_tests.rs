@@ -1,6 +1,11 @@
 use super::*;
 use serde_json::json;
 
+/// Of a provider that nobody has named.
+fn evaluate(text: &str, value: &MetricValue, now: Timestamp) -> Result<bool, String> {
+    super::evaluate(text, None, value, now)
+}
+
 fn now() -> Timestamp {
     "2026-11-21T08:00:00Z".parse().unwrap()
 }
@@ -336,6 +341,10 @@ fn abuse_ends_in_an_error() {
     assert_eq!(evaluate(&quotients, &many, now()), Ok(true));
     let powers = format!("{}1 > 0", "1 ** ".repeat(148));
     assert_eq!(evaluate(&powers, &many, now()), Ok(true));
+    let choices = format!("{}true", "true ? true : ".repeat(70));
+    assert_eq!(evaluate(&choices, &many, now()), Ok(true));
+    let negations = format!("{}true", "!".repeat(298));
+    assert_eq!(evaluate(&negations, &many, now()), Ok(true));
 }
 
 mod any_text {

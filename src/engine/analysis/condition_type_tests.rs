@@ -482,6 +482,10 @@ fn what_has_to_be_a_text_is_none() {
             ("result.list not contains 'b'", Err("cannot use []interface {} as type string")),
             ("result.msg in ['a', 'b'] and result.msg contains 'a'", YES),
             ("result.nothing not in ['a']", YES),
+            ("result.missing in ['', 'a']", YES),
+            ("result.missing not in ['', 'a']", NO),
+            ("result.missing not in ['a']", YES),
+            ("result.n not in (['5'])", Err("cannot use float64 as type string")),
             ("result.n not in ['5', 5]", NO),
             ("result.n not in ['5', 6]", YES),
         ],
@@ -514,4 +518,11 @@ fn a_condition_that_fits_nothing_a_provider_measures_is_a_fault() {
     assert_eq!(misfit("cloudWatch", "result[0].Value[0] != 5"), field);
     let words = Some("invalid operation: == (mismatched types int and string)".to_owned());
     assert_eq!(fault("len(result) == '3'"), words);
+    for text in
+        ["result == 'up'", "result == true", "'ok' == result", "result != ''", "result == 1 || result == 'a'"]
+    {
+        assert_eq!(fault(text), None, "{text}: a Web answer may be anything");
+    }
+    let unread = Some("unexpected token at \"{\"".to_owned());
+    assert_eq!(fault("all(result {# != '5'})"), unread);
 }

@@ -20,6 +20,7 @@ mod token;
 mod types;
 
 use chain::spell_out_rows;
+pub(super) use checker::Mismatch;
 use forms::{
     call_for_found, is_key, spell_out_otherwise, spell_out_prefixes, with_clear_names, without_environment,
     without_marks,
@@ -163,6 +164,8 @@ pub(super) const DIVIDE: &str = "divide";
 
 /// The call around what has to be a text.
 pub(super) const TEXT: &str = "text";
+/// The same for what is looked for in a list of texts.
+pub(super) const SOUGHT: &str = "sought";
 
 /// The call that stands for a map.
 pub(super) const FIELDS: &str = "fields";
@@ -201,7 +204,7 @@ impl Expression<'_> {
     }
 
     /// What Go refuses before anything runs, for a result of a type. Functions for numbers may take vectors as well.
-    pub(super) fn mismatch(&self, result: &Type, takes_samples: bool) -> Option<String> {
+    pub(super) fn mismatch(&self, result: &Type, takes_samples: bool) -> Option<Mismatch> {
         checker::mismatch(&self.written, result, takes_samples)
     }
 

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tidegate_api::go_duration;
 
 use super::condition::go_type;
-use super::expression::{AT, DIVIDE, FIELDS, FOUND, NUMBER, REACH, TEXT};
+use super::expression::{AT, DIVIDE, FIELDS, FOUND, NUMBER, REACH, SOUGHT, TEXT};
 use crate::metric::MetricValue;
 
 /// Items that one evaluation may put into new lists.
@@ -78,6 +78,13 @@ pub(super) fn language(now: Timestamp) -> Environment<'static> {
     });
     environment.add_function(TEXT, |call| match call.args.as_slice() {
         [text @ (Value::String(_) | Value::Nil)] => Ok(text.clone()),
+        [other, ..] => fail(format!("cannot use {} as type string", go_type(other))),
+        [] => fail("a text is missing"),
+    });
+    environment.add_function(SOUGHT, |call| match call.args.as_slice() {
+        [text @ Value::String(_)] => Ok(text.clone()),
+        // Go looks up its empty text for it.
+        [Value::Nil] => Ok(Value::String(String::new())),
         [other, ..] => fail(format!("cannot use {} as type string", go_type(other))),
         [] => fail("a text is missing"),
     });

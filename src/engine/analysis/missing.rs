@@ -68,7 +68,7 @@ pub(super) fn measurement(
 fn is_at_fault(metric: &Metric) -> bool {
     let conditions = [&metric.success_condition, &metric.failure_condition];
     let mut texts = conditions.into_iter().flatten().filter(|text| !text.is_empty());
-    texts.any(|text| condition::fault(text).is_some())
+    texts.any(|text| condition::fault(text).is_some() || condition::misfit(text, &metric.provider).is_some())
 }
 
 /// The measurement as it waits, or as it gives up: then it is Inconclusive and counts.

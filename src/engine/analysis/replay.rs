@@ -154,6 +154,8 @@ fn by_conditions(
         return Err("a condition has an argument from a Secret, which is not read here".to_owned());
     }
     let is_rounded = provider.graphite.is_some() || provider.wavefront.is_some();
+    // The values have the type that who measured them gave them.
+    let metric = &Metric { provider: provider.clone(), ..metric.clone() };
     let has_value = |measurement: &&Measurement| !measurement.value.is_empty();
     let valued = result.measurements.iter().filter(has_value).filter(|last| !missing::is_waiting(last));
     let again = |measurement: &Measurement| -> Result<Option<Again>, String> {

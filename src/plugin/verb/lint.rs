@@ -17,7 +17,7 @@ use crate::terminal::Terminal;
 use crate::{Exit, Grammar};
 use findings::{Finding, Severity};
 
-/// Check manifests of rollouts, analysis templates, analysis runs and experiments.
+/// Check manifests of rollouts, analysis templates, analysis runs, experiments and applications.
 ///
 /// Services, Ingresses and routes are checked against the rollouts that name them, as far as the files hold them. Ends
 /// with 1 when something is wrong; what this release does not serve is a warning.

@@ -30,7 +30,7 @@ pub(crate) struct Sync {
     /// Sync only this object; may be repeated. The core group is empty: :Service:web.
     #[arg(long, value_name = "GROUP:KIND:[NAMESPACE/]NAME", value_parser = parse_resource)]
     resource: Vec<SyncOperationResource>,
-    /// Delete and make anew what cannot be changed.
+    /// Delete and make anew what cannot be changed: for Argo CD's controller, Tidegate's refuses it so far.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

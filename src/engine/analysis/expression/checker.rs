@@ -21,8 +21,25 @@ struct Unparsed;
 
 type Parsed<T = Type> = Result<T, Unparsed>;
 
+/// Why Go would refuse a condition.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) enum Mismatch {
+    /// Types that do not go together.
+    Types(String),
+    /// It is no expression; the crate may say so in better words.
+    Unread(String),
+}
+
+impl Mismatch {
+    pub(in super::super) fn told(self) -> String {
+        match self {
+            Self::Types(why) | Self::Unread(why) => why,
+        }
+    }
+}
+
 /// Says what Go would refuse.
-pub(super) fn mismatch(tokens: &[Token<'_>], result: &Type, takes_samples: bool) -> Option<String> {
+pub(super) fn mismatch(tokens: &[Token<'_>], result: &Type, takes_samples: bool) -> Option<Mismatch> {
     let mut checker = Checker {
         tokens,
         at: 0,
@@ -33,7 +50,11 @@ pub(super) fn mismatch(tokens: &[Token<'_>], result: &Type, takes_samples: bool)
         fault: None,
     };
     let is_whole = checker.program().is_ok() && checker.at == tokens.len();
-    checker.fault.filter(|_| is_whole)
+    if is_whole {
+        return checker.fault.map(Mismatch::Types);
+    }
+    let place = checker.token().map_or("the end".to_owned(), |token| format!("{:?}", token.text));
+    Some(Mismatch::Unread(format!("unexpected token at {place}")))
 }
 
 /// Reads an expression once, from its first token to its last, and knows the type of what it has read.

@@ -3,10 +3,10 @@
 //! Input: tokens that were checked. Output: tokens in which a call fails for what Go fails for. The crate looks into lists and maps,
 //! too, and a number is in no list of texts for it, so that `result.code not in ["5"]` would hold for every answer.
 
-use super::TEXT;
 use super::chain::operand_start;
 use super::rewrite::closing;
 use super::token::{Kind, Token, is_symbol};
+use super::{SOUGHT, TEXT};
 
 /// Puts what has to be a text into a call that tells if it is none.
 pub(super) fn call_for_texts<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
@@ -18,8 +18,9 @@ pub(super) fn call_for_texts<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
         let end = at - usize::from(is_negated);
         let start = operand_start(&out, end);
         if start < end {
+            let asked = if is_word(&out, at, "in") { SOUGHT } else { TEXT };
             out.insert(end, symbol(")"));
-            out.splice(start..start, [Token { kind: Kind::Name, text: TEXT }, symbol("(")]);
+            out.splice(start..start, [Token { kind: Kind::Name, text: asked }, symbol("(")]);
             from = at + 4;
         } else {
             from = at + 1;
@@ -30,20 +31,32 @@ pub(super) fn call_for_texts<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
 
 fn wants_text(tokens: &[Token<'_>], at: usize) -> bool {
     let is_field = is_symbol(tokens.get(at - 1), &[".", "?."]);
-    let is_word = |word| tokens[at] == Token { kind: Kind::Name, text: word };
-    !is_field && (is_word("contains") || is_word("in") && is_list_of_texts(tokens, at + 1))
+    !is_field
+        && (is_word(tokens, at, "contains") || is_word(tokens, at, "in") && is_list_of_texts(tokens, at + 1))
+}
+
+fn is_word(tokens: &[Token<'_>], at: usize, word: &str) -> bool {
+    tokens[at] == Token { kind: Kind::Name, text: word }
 }
 
 /// Whether nothing but texts stands in the list at a place, and nothing is made of it.
 fn is_list_of_texts(tokens: &[Token<'_>], at: usize) -> bool {
-    if !is_symbol(tokens.get(at), &["["]) {
-        return false;
+    end_of_texts(tokens, at).is_some_and(|end| !is_made_of(tokens, end + 1))
+}
+
+/// The end of a list of texts, which may stand in round brackets.
+fn end_of_texts(tokens: &[Token<'_>], at: usize) -> Option<usize> {
+    let end = closing(tokens, at).filter(|_| is_symbol(tokens.get(at), &["(", "["]))?;
+    if is_symbol(tokens.get(at), &["("]) {
+        return end_of_texts(tokens, at + 1).filter(|inner| inner + 1 == end).map(|_| end);
     }
-    let Some(end) = closing(tokens, at) else { return false };
     let is_one = |token: &Token<'_>| token.kind == Kind::Text || is_symbol(Some(token), &[","]);
-    end > at + 1
-        && tokens[at + 1..end].iter().all(is_one)
-        && !is_symbol(tokens.get(end + 1), &["[", ".", "?.", "??"])
+    (end > at + 1 && tokens[at + 1..end].iter().all(is_one)).then_some(end)
+}
+
+/// Whether something is made of what ends before a place.
+fn is_made_of(tokens: &[Token<'_>], at: usize) -> bool {
+    is_symbol(tokens.get(at), &["[", ".", "?.", "??"])
 }
 
 #[cfg(test)]
@@ -57,9 +70,11 @@ mod tests {
             tokens.iter().map(|token| token.text).collect::<Vec<_>>().join(" ")
         };
         for (text, wanted) in [
-            ("a in ['b', 'c']", "text ( a ) in [ 'b' , 'c' ]"),
-            ("x and a.b(1) not in ['b',]", "x and text ( a . b ( 1 ) ) not in [ 'b' , ]"),
-            ("a contains 'b' or c in ['d']", "text ( a ) contains 'b' or text ( c ) in [ 'd' ]"),
+            ("a in ['b', 'c']", "sought ( a ) in [ 'b' , 'c' ]"),
+            ("a in (['b'])", "sought ( a ) in ( [ 'b' ] )"),
+            ("a in (['b'] | f()) or a in (['b'])[0]", "a in ( [ 'b' ] | f ( ) ) or a in ( [ 'b' ] ) [ 0 ]"),
+            ("x and a.b(1) not in ['b',]", "x and sought ( a . b ( 1 ) ) not in [ 'b' , ]"),
+            ("a contains 'b' or c in ['d']", "text ( a ) contains 'b' or sought ( c ) in [ 'd' ]"),
             ("(a + b contains c)", "( text ( a + b ) contains c )"),
             ("a | f() contains 'x'", "text ( a | f ( ) ) contains 'x'"),
             (
