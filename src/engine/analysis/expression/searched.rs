@@ -46,7 +46,10 @@ fn is_list_of_texts(tokens: &[Token<'_>], at: usize) -> bool {
 
 /// The end of a list of texts, which may stand in round brackets.
 fn end_of_texts(tokens: &[Token<'_>], at: usize) -> Option<usize> {
-    let end = closing(tokens, at).filter(|_| is_symbol(tokens.get(at), &["(", "["]))?;
+    if !is_symbol(tokens.get(at), &["(", "["]) {
+        return None;
+    }
+    let end = closing(tokens, at)?;
     if is_symbol(tokens.get(at), &["("]) {
         return end_of_texts(tokens, at + 1).filter(|inner| inner + 1 == end).map(|_| end);
     }
@@ -82,6 +85,7 @@ mod tests {
                 "a in [ 1 , 'b' ] or a in [ ] or a in [ 'b' ] [ 0 : ]",
             ),
             ("a.in['b'] or contains", "a . in [ 'b' ] or contains"),
+            ("(a in) or a in ]", "( a in ) or a in ]"),
         ] {
             assert_eq!(spelled(text), wanted, "{text}");
         }
