@@ -22,8 +22,7 @@ pub use field::{FieldError, FieldErrorKind};
 pub use labels::selects;
 pub use metrics::validate_metrics;
 pub use parsed::{
-    AbortDelay, PauseLength, ProgressThreshold, Step, ValidBlueGreen, ValidCanary, ValidRollout,
-    ValidStrategy,
+    AbortDelay, ProgressThreshold, Step, ValidBlueGreen, ValidCanary, ValidRollout, ValidStrategy,
 };
 pub use percent::{int_or_percent, int_value};
 pub use plugins::{

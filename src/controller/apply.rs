@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::experiment::Experiment;
 use tidegate_engine::fence::{Fence, Seen};
-use tidegate_engine::plan::{Notice, Plan, Planned, Reference, RouteWrite, SetPatch, Write};
+use tidegate_engine::plan::{Plan, Planned, Reference, RouteWrite, SetPatch, Write};
 use tidegate_engine::rollout::world::{HASH_LABEL, INSTANCE_ID, MANAGED_BY, Set, World, owner_reference};
-use tidegate_engine::rollout::{duration, refused, template};
+use tidegate_engine::rollout::{duration, refusal, refused, template};
 use tracing::{debug, error, info, warn};
 
 use crate::difference::merge_patch;
@@ -103,8 +103,15 @@ impl Hand {
                     if class == Class::Unreachable && !was_refused(&source) {
                         fence.doubted(object);
                     }
-                    self.tell_refusal(&subject, &write, &source);
-                    one.show_refusal(&write, &doing, &source, fence).await;
+                    if is_refusal(&source) {
+                        let why = chain(&source);
+                        // It is for the user to mend, so the user is told.
+                        if let Some(notice) = refusal(&write, &why) {
+                            self.recorder.record(&subject, notice);
+                        }
+                        let plan = refused(world, &write, &doing, &why, blames_object(&source));
+                        one.show_refusal(&plan, fence).await;
+                    }
                     let taken = taken_name(&write, &source);
                     return Err(Failed { doing, class, source, taken });
                 }
@@ -158,22 +165,6 @@ impl Hand {
                 | Class::Unreachable
                 | Class::Bug) => Err(Failed { doing: format!("read {object}"), class, source, taken: None }),
             },
-        }
-    }
-
-    /// What the API server will not have is for the user to mend, so the user is told.
-    fn tell_refusal(&self, subject: &Subject, write: &Write, source: &kube::Error) {
-        if !is_refusal(source) {
-            return;
-        }
-        let why = chain(source);
-        if let Write::CreateSet(set) = write {
-            let message = format!("Failed to create new replica set \"{}\": {why}", set.name);
-            self.recorder.record(subject, Notice::warning("ReplicaSetCreateError", message));
-        }
-        if let Write::Route(route) = write {
-            let message = format!("{}: {why}", route.reference);
-            self.recorder.record(subject, Notice::warning("TrafficRoutingError", message));
         }
     }
 }
@@ -273,11 +264,7 @@ impl One<'_> {
 
     /// Puts into the status what the API server would not have. That this may fail too changes nothing: the next attempt says
     /// it again.
-    async fn show_refusal(&self, write: &Write, doing: &str, source: &kube::Error, fence: &mut Fence) {
-        if !is_refusal(source) {
-            return;
-        }
-        let plan = refused(self.world(), write, doing, &chain(source), blames_object(source));
+    async fn show_refusal(&self, plan: &Plan, fence: &mut Fence) {
         for planned in &plan.writes {
             if let Ok(Done::Wrote(object, version)) = self.send(&planned.write).await {
                 fence.wrote(object, &version, Timestamp::now());

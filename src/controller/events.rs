@@ -3,6 +3,7 @@
 //! Input: notices about objects. Output: Events of core/v1, as upstream writes them; the same notice about the same
 //! object again raises the count of the Event that is there. Full queues drop notices and count them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -225,7 +226,10 @@ impl Same {
     fn of(subject: &Subject, notice: &Notice) -> Self {
         let mut hasher = DefaultHasher::new();
         let (of, why) = notice.message.split_once(": ").unwrap_or((&notice.message, ""));
-        let why = if REFUSALS.contains(&notice.reason) { unnumbered(why) } else { why.to_owned() };
+        let why = match REFUSALS.contains(&notice.reason) {
+            true => Cow::Owned(unnumbered(why)),
+            false => Cow::Borrowed(why),
+        };
         (subject.uid(), notice.reason, of, why).hash(&mut hasher);
         Self(hasher.finish())
     }

@@ -23,7 +23,7 @@ mod pause;
 pub mod phase;
 pub(crate) mod ping_pong;
 pub mod references;
-mod refusal;
+pub(crate) mod refusal;
 mod replicas;
 pub(crate) mod restart;
 mod revision;
@@ -60,7 +60,7 @@ use restart::Restart;
 use status::Outcome;
 use world::World;
 
-pub use refusal::refused;
+pub use refusal::{refusal, refused};
 
 /// Decides what to do for one Rollout, in which order, and why.
 #[must_use]
@@ -328,19 +328,19 @@ fn abort_first(facts: &Core<'_>, plan: &mut Plan) -> Option<Because> {
 /// Begins a pause step, and wakes when a timed one ends. Until somebody has judged an inconclusive analysis none begins, and
 /// the end of one that did ends no step.
 fn enter_pause(facts: &Facts<'_>, wishes: &mut Wishes, plan: &mut Plan) {
-    let Some(Step::Pause(length)) = facts.step() else { return };
+    let Some(&Step::Pause(seconds)) = facts.step() else { return };
     let undecided = pause::is_undecided(facts.status);
     if facts.rollout.spec.paused {
         return;
     }
     match pause::find(facts.status, CANARY_STEP) {
         None if undecided => {}
-        Some(_) if undecided && pause::completed(facts.status, length.duration_seconds, facts.now) => {
+        Some(_) if undecided && pause::completed(facts.status, seconds, facts.now) => {
             wishes.remove.push(CANARY_STEP);
         }
         None if !facts.status.controller_pause => {
             wishes.add.push(CANARY_STEP);
-            if let Some(seconds) = length.duration_seconds
+            if let Some(seconds) = seconds
                 && let Ok(end) = facts.now.checked_add(SignedDuration::from_secs(seconds))
             {
                 plan.wake_at(end);
@@ -348,7 +348,7 @@ fn enter_pause(facts: &Facts<'_>, wishes: &mut Wishes, plan: &mut Plan) {
         }
         None => {}
         Some(_) => {
-            if let Some(end) = pause::until(facts.status, length.duration_seconds) {
+            if let Some(end) = pause::until(facts.status, seconds) {
                 plan.wake_at(end.checked_add(SignedDuration::from_secs(1)).unwrap_or(end));
             }
         }
@@ -408,10 +408,9 @@ fn reason(
         return Because::ExperimentRefused { why: why.clone() };
     }
     match facts.step() {
-        Some(Step::Pause(length)) => Because::Paused {
+        Some(&Step::Pause(seconds)) => Because::Paused {
             step: facts.status.current_step_index,
-            until: pause::until(facts.status, length.duration_seconds)
-                .or(plan.wake.filter(|_| length.duration_seconds.is_some())),
+            until: pause::until(facts.status, seconds).or(plan.wake.filter(|_| seconds.is_some())),
         },
         Some(Step::Experiment) => {
             Because::WaitingForExperiment { experiment: runs.experiments.current.clone() }

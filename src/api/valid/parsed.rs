@@ -300,7 +300,8 @@ impl ProgressThreshold {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     SetWeight,
-    Pause(PauseLength),
+    /// Seconds; none when only a person ends the pause.
+    Pause(Option<i64>),
     Experiment,
     Analysis,
     SetCanaryScale,
@@ -315,7 +316,7 @@ impl Step {
     /// Where several actions are set all are done, and the first of upstream's order decides.
     fn new(step: &CanaryStep) -> Option<Self> {
         if let Some(pause) = &step.pause {
-            return Some(Self::Pause(PauseLength::new(pause.duration.as_ref())));
+            return Some(Self::Pause(pause.duration.as_ref().map(pause_seconds).map(i64::from)));
         }
         let kinds = [
             (step.set_canary_scale.is_some(), Self::SetCanaryScale),
@@ -327,19 +328,6 @@ impl Step {
             (step.plugin.is_some(), Self::Plugin),
         ];
         kinds.into_iter().find_map(|(is_set, kind)| is_set.then_some(kind))
-    }
-}
-
-/// How long a pause lasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PauseLength {
-    /// Seconds; none when only a person ends the pause.
-    pub duration_seconds: Option<i64>,
-}
-
-impl PauseLength {
-    fn new(duration: Option<&IntOrString>) -> Self {
-        Self { duration_seconds: duration.map(pause_seconds).map(i64::from) }
     }
 }
 

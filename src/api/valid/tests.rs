@@ -508,7 +508,7 @@ fn a_step_with_several_actions_is_the_one_that_decides_when_it_is_done() {
     let seconds: Vec<Option<i64>> = parsed
         .steps
         .iter()
-        .filter_map(|step| if let Step::Pause(pause) = step { Some(pause.duration_seconds) } else { None })
+        .filter_map(|step| if let Step::Pause(seconds) = step { Some(*seconds) } else { None })
         .collect();
     assert_eq!(seconds, [Some(5400), Some(90), Some(5), None]);
     let scales: Vec<bool> = (0..8).map(|index| parsed.scale_at(index).is_some()).collect();

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidegate_api::analysis::AnalysisRun;
 use tidegate_api::rollout::{Rollout, RolloutDurationStatus, RolloutStatus};
 use tidegate_engine::fence::Verdict;
-use tidegate_engine::plan::{Because, Move, PodPatch, StatusWrite};
+use tidegate_engine::plan::{Because, Move, Notice, PodPatch, StatusWrite};
 use tidegate_engine::rollout::world::{Parsed, Service};
 
 use super::*;

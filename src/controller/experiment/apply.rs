@@ -43,9 +43,9 @@ pub(super) async fn apply(
 ) -> Result<(), Box<Stopped>> {
     let metadata = &observed.world.experiment.metadata;
     let namespace = metadata.namespace.clone().unwrap_or_default();
-    let hand = Hand { requests: Requests::new(client, &namespace), observed };
+    let (subject, owner) = (Subject::new("Experiment", metadata), rollout(metadata));
+    let hand = Hand { requests: Requests::new(client, &namespace), observed, recorder, subject, owner };
     let name = metadata.name.clone().unwrap_or_default();
-    let subject = Subject::new("Experiment", metadata);
     for Planned { write, because, notices, passed_on } in plan.writes {
         let done = match hand.send(&write).await {
             Ok(done) => done,
@@ -56,7 +56,7 @@ pub(super) async fn apply(
                 }
                 if is_refusal(&source) {
                     let is_final = !is_webhook_away(&source);
-                    hand.show_refusal(&write, &chain(&source), is_final, fence, recorder, &subject).await;
+                    hand.show_refusal(&write, &chain(&source), is_final, fence).await;
                 }
                 let taken = (already_exists(&source) && !matches!(write, Write::Status(_))).then_some(object);
                 let failed = Failed { doing: describe(&write), class, source, taken: None };
@@ -65,7 +65,7 @@ pub(super) async fn apply(
         };
         done.note(fence, Timestamp::now());
         info!(experiment = name, write = describe(&write), because = %because, "written");
-        hand.tell(notices, passed_on, recorder, &subject);
+        hand.tell(notices, passed_on);
     }
     Ok(())
 }
@@ -100,6 +100,10 @@ fn rollout(metadata: &ObjectMeta) -> Option<Subject> {
 struct Hand<'a> {
     requests: Requests<'a>,
     observed: &'a Observed,
+    recorder: &'a Recorder,
+    subject: Subject,
+    /// The Rollout that made the Experiment, if one did.
+    owner: Option<Subject>,
 }
 
 impl Hand<'_> {
@@ -140,36 +144,24 @@ impl Hand<'_> {
     }
 
     /// Records the Events of a write, on the Experiment and on the Rollout that made it.
-    fn tell(&self, notices: Vec<Notice>, passed_on: Vec<Notice>, recorder: &Recorder, subject: &Subject) {
-        for notice in notices {
-            recorder.record(subject, notice);
-        }
-        if let Some(owner) = rollout(&self.observed.world.experiment.metadata) {
-            passed_on.into_iter().for_each(|notice| recorder.record(&owner, notice));
+    fn tell(&self, notices: Vec<Notice>, passed_on: Vec<Notice>) {
+        notices.into_iter().for_each(|notice| self.recorder.record(&self.subject, notice));
+        if let Some(owner) = &self.owner {
+            passed_on.into_iter().for_each(|notice| self.recorder.record(owner, notice));
         }
     }
 
     /// Tells what the API server would not have, and puts it into the status. That this may fail too changes nothing: the
     /// next attempt says it again.
-    async fn show_refusal(
-        &self,
-        write: &Write,
-        why: &str,
-        is_final: bool,
-        fence: &mut Fence,
-        recorder: &Recorder,
-        subject: &Subject,
-    ) {
-        if let Some(notice) = refusal(write, why) {
-            recorder.record(subject, notice);
-        }
+    async fn show_refusal(&self, write: &Write, why: &str, is_final: bool, fence: &mut Fence) {
+        self.tell(refusal(write, why).into_iter().collect(), Vec::new());
         if !is_final {
             return;
         }
         for planned in refused(&self.observed.world, write, why).writes {
             if let Ok(Done::Wrote(object, version)) = self.send(&planned.write).await {
                 fence.wrote(object, &version, Timestamp::now());
-                self.tell(planned.notices, planned.passed_on, recorder, subject);
+                self.tell(planned.notices, planned.passed_on);
             }
         }
     }

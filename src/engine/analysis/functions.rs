@@ -76,21 +76,22 @@ pub(super) fn language(now: Timestamp) -> Environment<'static> {
         [container, key] => at(container, key),
         _ => fail("an index needs one operand and one key"),
     });
-    environment.add_function(TEXT, |call| match call.args.as_slice() {
-        [text @ (Value::String(_) | Value::Nil)] => Ok(text.clone()),
-        [other, ..] => fail(format!("cannot use {} as type string", go_type(other))),
-        [] => fail("a text is missing"),
-    });
-    environment.add_function(SOUGHT, |call| match call.args.as_slice() {
-        [text @ Value::String(_)] => Ok(text.clone()),
-        // Go looks up its empty text for it.
-        [Value::Nil] => Ok(Value::String(String::new())),
-        [other, ..] => fail(format!("cannot use {} as type string", go_type(other))),
-        [] => fail("a text is missing"),
-    });
+    environment.add_function(TEXT, |call| as_text(&call.args, Value::Nil));
+    // Go looks up its empty text for nil.
+    environment.add_function(SOUGHT, |call| as_text(&call.args, Value::String(String::new())));
     closures::add(&mut environment);
     add_found(&mut environment);
     environment
+}
+
+/// What has to be a text, and what stands for nil.
+fn as_text(args: &[Value], nil: Value) -> expr::Result<Value> {
+    match args {
+        [Value::Nil] => Ok(nil),
+        [text @ Value::String(_)] => Ok(text.clone()),
+        [other, ..] => fail(format!("cannot use {} as type string", go_type(other))),
+        [] => fail("a text is missing"),
+    }
 }
 
 /// `findIndex` and `findLastIndex`: where nothing is found there is no place, which is nil. A comparison with a number is an

@@ -4,15 +4,15 @@
 
 use super::plan::Write;
 use crate::plan::Notice;
+use crate::rollout::refusal::{SET_CREATE_ERROR, set_not_created};
 
 /// Says which ReplicaSet could not be written; nothing for other writes, whose refusal the status alone tells.
 #[must_use]
 pub fn refusal(write: &Write, why: &str) -> Option<Notice> {
     match write {
         Write::CreateSet(set) => {
-            let message = format!("Failed to create new replica set \"{}\": {why}", set.name);
             // Of type Normal, as it is for clients that count Events by their type.
-            Some(Notice::normal("ReplicaSetCreateError", message))
+            Some(Notice::normal(SET_CREATE_ERROR, set_not_created(&set.name, why)))
         }
         Write::PatchSet(patch) => {
             let (from, to) = patch.replicas?;

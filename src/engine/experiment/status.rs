@@ -68,14 +68,7 @@ pub fn refused(world: &ExperimentWorld, write: &Write, why: &str) -> Plan {
     } else if let Some((template, message)) = failed_template(world, write, why) {
         round.notices.extend(templates::fail(&mut round.next, &template, message));
     }
-    let changed = round.next != *facts.before;
-    let mut plan = Plan { because: Because::StatusMoved, ..Plan::default() };
-    if changed {
-        let Round { next, notices, passed_on, .. } = round;
-        let write = Write::Status(Box::new(StatusWrite { from: facts.before.clone(), to: next }));
-        plan.writes.push(Planned { notices, passed_on, ..Planned::new(write, Because::StatusMoved) });
-    }
-    plan
+    conclude(facts.before, round, Because::StatusMoved)
 }
 
 /// The template that has failed because of a write, and the words for it.

@@ -143,7 +143,7 @@ fn how(facts: &Core<'_>) -> &'static str {
 
 /// Whether the update waits for a person: the spec says so, a pause has no end, or an analysis came to no verdict.
 fn is_manual(facts: &Core<'_>, next: &RolloutStatus) -> bool {
-    let endless_step = matches!(facts.step(), Some(Step::Pause(length)) if length.duration_seconds.is_none());
+    let endless_step = matches!(facts.step(), Some(Step::Pause(None)));
     let endless_preview = facts.blue_green.is_some_and(|strategy| {
         !strategy.auto_promotion_enabled() || strategy.spec.auto_promotion_seconds <= 0
     });

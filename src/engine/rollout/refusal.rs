@@ -10,10 +10,12 @@ use super::status::write;
 use super::trouble::{bounded, unnumbered};
 use super::world::World;
 use super::{pause, phase, wait, workload};
-use crate::plan::{Because, Move, Plan, Write};
+use crate::plan::{Because, Move, Notice, Plan, Write};
 
 /// What a message begins with, or goes on with, where the API server would not have a write.
 const REFUSES: &str = "the API server refuses to ";
+/// Reason of the Event, and of the condition, for a ReplicaSet that cannot be created.
+pub(crate) const SET_CREATE_ERROR: &str = "ReplicaSetCreateError";
 
 /// Decides what to say when the API server would not have a write, in these few words (`doing`). A ReplicaSet whose template it
 /// calls invalid is a fault of the spec (`is_invalid`), as Argo Rollouts' own validation would have said; anything else
@@ -31,6 +33,23 @@ pub fn refused(world: &World, write: &Write, doing: &str, why: &str, is_invalid:
         withheld(world, doing, why, &mut plan);
     }
     plan
+}
+
+/// The Event for a write that the API server would not have; nothing for those that the status alone tells of.
+#[must_use]
+pub fn refusal(write: &Write, why: &str) -> Option<Notice> {
+    if let Write::CreateSet(set) = write {
+        Some(Notice::warning(SET_CREATE_ERROR, set_not_created(&set.name, why)))
+    } else if let Write::Route(route) = write {
+        Some(Notice::warning("TrafficRoutingError", format!("{}: {why}", route.reference)))
+    } else {
+        None
+    }
+}
+
+/// What Argo Rollouts says of a ReplicaSet that cannot be created.
+pub(crate) fn set_not_created(set: &str, why: &str) -> String {
+    format!("Failed to create new replica set \"{set}\": {why}")
 }
 
 /// Whether a status tells of a write that the API server would not have.
@@ -59,11 +78,9 @@ pub(super) fn invalid(world: &World, error: &str, plan: &mut Plan) {
 /// The status of a Rollout whose new ReplicaSet the API server would not have, for a reason that is not the spec's.
 fn not_created(world: &World, set: &str, why: &str, plan: &mut Plan) {
     let (status, mut next) = seen(world);
-    let message = format!("Failed to create new replica set \"{set}\": {why}");
-    condition::set(
-        &mut next,
-        condition::new(world.now, PROGRESSING, "False", "ReplicaSetCreateError", message.clone()),
-    );
+    let message = set_not_created(set, why);
+    let failed = condition::new(world.now, PROGRESSING, "False", SET_CREATE_ERROR, message.clone());
+    condition::set(&mut next, failed);
     // The old revision may be in full health; the update that was asked for is not done all the same.
     tell(&status, next, RolloutPhase::Progressing, message, plan);
 }

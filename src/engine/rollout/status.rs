@@ -303,7 +303,7 @@ fn step_done(facts: &Facts<'_>, runs: &Runs, traffic: &Traffic) -> bool {
             step::at_desired_counts(facts, false) && traffic.settled
         }
         Some(Step::SetCanaryScale) => step::at_desired_counts(facts, false),
-        Some(Step::Pause(length)) => pause::completed(facts.status, length.duration_seconds, facts.now),
+        Some(&Step::Pause(seconds)) => pause::completed(facts.status, seconds, facts.now),
         Some(Step::Analysis) => runs.step_succeeded(),
         Some(Step::Experiment) => runs.experiments.step_succeeded(),
         Some(Step::Plugin) | None => false,

@@ -5,7 +5,7 @@
 
 use super::MOST_TOKENS;
 use super::rewrite::{closing, opening, piped_start};
-use super::token::{Kind, Token, ends_operand, is_symbol};
+use super::token::{Kind, Token, ends_operand, is_symbol, is_word};
 
 /// What an operand in the middle takes twice is bounded: rows within rows double it again.
 const MOST: usize = 2 * MOST_TOKENS;
@@ -111,11 +111,4 @@ pub(super) fn operand_start(tokens: &[Token<'_>], comparison: usize) -> usize {
         }
     }
     start
-}
-
-/// Whether there is one of these words at a place; behind a dot it is a name.
-fn is_word(tokens: &[Token<'_>], at: usize, words: &[&str]) -> bool {
-    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
-    let is_one = |token: &Token<'_>| token.kind == Kind::Name && words.contains(&token.text);
-    tokens.get(at).is_some_and(is_one) && !is_symbol(before, &[".", "?."])
 }

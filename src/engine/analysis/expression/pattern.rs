@@ -5,15 +5,13 @@
 use std::borrow::Cow;
 
 use super::text;
-use super::token::{Kind, Token, is_symbol};
+use super::token::{Kind, Token, is_word};
 
 /// Marks the texts that stand behind `matches`.
 pub(super) fn with_patterns<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     let mut out = tokens.to_vec();
     for at in 1..out.len() {
-        let follows = out[at - 1] == Token { kind: Kind::Name, text: "matches" };
-        let is_field = at >= 2 && is_symbol(out.get(at - 2), &[".", "?."]);
-        if follows && !is_field && out[at].kind == Kind::Text {
+        if is_word(&out, at - 1, &["matches"]) && out[at].kind == Kind::Text {
             out[at].kind = Kind::Pattern;
         }
     }

@@ -246,14 +246,14 @@ fn operand_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
     }
 }
 
-/// The bracket that closes the one at `opening`.
+/// The bracket that closes the one at `opening`; nothing where none opens there.
 pub(super) fn closing(tokens: &[Token<'_>], opening: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for index in opening..tokens.len() {
         if is_symbol(tokens.get(index), &["(", "[", "{"]) {
             depth += 1;
         } else if is_symbol(tokens.get(index), &[")", "]", "}"]) {
-            depth -= 1;
+            depth = depth.checked_sub(1)?;
             if depth == 0 {
                 return Some(index);
             }

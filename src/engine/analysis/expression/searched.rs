@@ -5,7 +5,7 @@
 
 use super::chain::operand_start;
 use super::rewrite::closing;
-use super::token::{Kind, Token, is_symbol};
+use super::token::{Kind, Token, is_symbol, is_word};
 use super::{SOUGHT, TEXT};
 
 /// Puts what has to be a text into a call that tells if it is none.
@@ -18,7 +18,7 @@ pub(super) fn call_for_texts<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
         let end = at - usize::from(is_negated);
         let start = operand_start(&out, end);
         if start < end {
-            let asked = if is_word(&out, at, "in") { SOUGHT } else { TEXT };
+            let asked = if is_word(&out, at, &["in"]) { SOUGHT } else { TEXT };
             out.insert(end, symbol(")"));
             out.splice(start..start, [Token { kind: Kind::Name, text: asked }, symbol("(")]);
             from = at + 4;
@@ -30,13 +30,7 @@ pub(super) fn call_for_texts<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
 }
 
 fn wants_text(tokens: &[Token<'_>], at: usize) -> bool {
-    let is_field = is_symbol(tokens.get(at - 1), &[".", "?."]);
-    !is_field
-        && (is_word(tokens, at, "contains") || is_word(tokens, at, "in") && is_list_of_texts(tokens, at + 1))
-}
-
-fn is_word(tokens: &[Token<'_>], at: usize, word: &str) -> bool {
-    tokens[at] == Token { kind: Kind::Name, text: word }
+    is_word(tokens, at, &["contains"]) || is_word(tokens, at, &["in"]) && is_list_of_texts(tokens, at + 1)
 }
 
 /// Whether nothing but texts stands in the list at a place, and nothing is made of it.

@@ -147,3 +147,10 @@ pub(super) fn ends_operand(token: &Token<'_>) -> bool {
 pub(super) fn is_symbol(token: Option<&Token<'_>>, texts: &[&str]) -> bool {
     token.is_some_and(|token| token.kind == Kind::Symbol && texts.contains(&token.text))
 }
+
+/// Whether there is one of these words at a place; behind a dot it is a name.
+pub(super) fn is_word(tokens: &[Token<'_>], at: usize, words: &[&str]) -> bool {
+    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+    let is_one = |token: &Token<'_>| token.kind == Kind::Name && words.contains(&token.text);
+    tokens.get(at).is_some_and(is_one) && !is_symbol(before, &[".", "?."])
+}
